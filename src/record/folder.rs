@@ -1,0 +1,117 @@
+use super::{Metric, RunStatus, write_atomic, write_json_atomic};
+use crate::spec::RunSpec;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// The folder of one run: `runs/<variant>-s<seed>-<hash8>/`.
+///
+/// A file in it is complete or absent; `metrics.jsonl` is appended a line at a time, and a torn
+/// last line is dropped on reading.
+#[derive(Debug, Clone)]
+pub struct RunDir(PathBuf);
+
+impl RunDir {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Creates the folder and writes `config.yaml` into it.
+    pub fn create(&self, spec: &RunSpec) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let yaml = serde_yaml::to_string(spec).map_err(io::Error::other)?;
+        write_atomic(&self.0.join("config.yaml"), yaml.as_bytes())
+    }
+
+    /// `status.json`, or `None` for a run that has not ended.
+    pub fn status(&self) -> io::Result<Option<RunStatus>> {
+        match fs::read(self.0.join("status.json")) {
+            Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn write_status(&self, status: &RunStatus) -> io::Result<()> {
+        write_json_atomic(&self.0.join("status.json"), status)
+    }
+
+    pub fn samples(&self) -> PathBuf {
+        self.0.join("samples.md")
+    }
+
+    pub fn tokenizer(&self) -> PathBuf {
+        self.0.join("tokenizer.json")
+    }
+
+    pub fn weights(&self) -> PathBuf {
+        self.0.join("model.safetensors")
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint")
+    }
+
+    /// Whether a run that has not ended goes on from somewhere, rather than from nothing.
+    pub fn is_begun(&self) -> bool {
+        self.checkpoint().exists()
+    }
+
+    fn metrics_path(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    /// All complete lines of `metrics.jsonl`; none where the file is absent.
+    pub fn metrics(&self) -> io::Result<Vec<Metric>> {
+        let file = match File::open(self.metrics_path()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut metrics = Vec::new();
+        let mut reader = BufReader::new(file);
+        let mut line = String::new();
+        while reader.read_line(&mut line)? > 0 {
+            if !line.ends_with('\n') {
+                break; // torn by a kill in the middle of a write
+            }
+            metrics.push(serde_json::from_str(&line)?);
+            line.clear();
+        }
+        Ok(metrics)
+    }
+
+    /// Opens `metrics.jsonl` for appending, with every line after `step` removed: they are written
+    /// again by the run that goes on from there. Returns the lines kept.
+    pub fn open_metrics(&self, step: u64) -> io::Result<(MetricsWriter, Vec<Metric>)> {
+        let mut kept = self.metrics()?;
+        kept.retain(|metric| metric.step() <= step);
+        let mut text = Vec::new();
+        for metric in &kept {
+            serde_json::to_writer(&mut text, metric)?;
+            text.push(b'\n');
+        }
+        write_atomic(&self.metrics_path(), &text)?;
+        let file = OpenOptions::new().append(true).open(self.metrics_path())?;
+        Ok((MetricsWriter(file), kept))
+    }
+}
+
+/// Appends to `metrics.jsonl`, a line at a time.
+#[derive(Debug)]
+pub struct MetricsWriter(File);
+
+impl MetricsWriter {
+    pub fn write(&mut self, metrics: &[Metric]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for metric in metrics {
+            serde_json::to_writer(&mut lines, metric)?;
+            lines.push(b'\n');
+        }
+        self.0.write_all(&lines)
+    }
+}

@@ -1,0 +1,45 @@
+use serde::{Deserialize, Serialize};
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Metric {
+    Step(StepMetric),
+    Eval(Evaluation),
+}
+
+impl Metric {
+    /// Number of optimizer steps taken when the line was written.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Step(step) => step.step,
+            Self::Eval(eval) => eval.step,
+        }
+    }
+}
+
+/// One optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepMetric {
+    /// Number of steps taken, this one included.
+    pub step: u64,
+    /// Mean cross-entropy of the step's batch before the update, in nats a token.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub lr: f64,
+    /// Global gradient norm before clipping.
+    pub grad_norm: f64,
+}
+
+/// One pass over the whole validation split, every token scored once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Number of steps taken before it.
+    pub step: u64,
+    /// Mean cross-entropy, in nats a token.
+    pub val_loss: f64,
+    /// The same in bits per byte of the text, comparable across tokenizers.
+    pub bits_per_byte: f64,
+    /// Training time so far, in seconds; evaluation and sampling left out. Not deterministic.
+    pub seconds: f64,
+}

@@ -1,0 +1,73 @@
+use crate::spec::{Experiment, RunSpec};
+use serde::{Deserialize, Serialize};
+
+/// `plan.json`: every run of a sweep, resolved, with what the report needs besides the records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepPlan {
+    /// The experiment as written, overrides applied, defaults filled in.
+    pub experiment: Experiment,
+    /// Name of the variant that the others are compared with.
+    pub baseline: String,
+    /// The command that made the plan, as somebody would type it.
+    pub command: String,
+    /// Version of the runner.
+    pub version: String,
+    /// SHA-256 of the identities of all the runs, in order.
+    pub config_hash: String,
+    /// Processor (or GPU), number of cores and operating system, in words.
+    pub machine: String,
+    /// The distinct corpora of the sweep.
+    pub corpora: Vec<CorpusInfo>,
+    /// In the order of the file: variants, and within each its seeds.
+    pub runs: Vec<PlannedRun>,
+}
+
+/// One run of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRun {
+    /// `<variant>-s<seed>-<hash8>`, also the name of its folder under `runs/`.
+    pub name: String,
+    /// The full identity of which `hash8` is the start.
+    pub identity: String,
+    /// Index into [`SweepPlan::corpora`].
+    pub corpus: usize,
+    pub spec: RunSpec,
+    pub params: u64,
+    /// Parameters without the token and position embeddings.
+    pub params_non_embedding: u64,
+    /// Forward and backward, the causal half of attention counted once.
+    pub flops_per_token: f64,
+}
+
+/// What is known of an encoded corpus. One for each distinct (data, tokenizer) pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CorpusInfo {
+    /// Name of its folder under `cache/`: a hash of data and tokenizer.
+    pub key: String,
+    /// The source in words, as the file has it.
+    pub source: String,
+    /// SHA-256 of the text, in hex.
+    pub data_sha256: String,
+    pub vocab_size: usize,
+    pub train_bytes: u64,
+    pub val_bytes: u64,
+    pub train_tokens: u64,
+    /// Tokens of the validation split, each of which is scored once (the first from the last
+    /// training token).
+    pub val_tokens: u64,
+    /// Tokens of the validation split that the tokenizer does not know.
+    pub val_unknown_tokens: u64,
+    /// Entropy of the source over the validation split, in bits per byte, where it is known: no
+    /// model can do better on average.
+    pub floor_bits_per_byte: Option<f64>,
+    /// Validation loss of the best count-based bigram (add-one smoothing, counted on the training
+    /// split), in nats a token. `None` where vocab x vocab counts would not fit in memory.
+    pub bigram_count_loss: Option<f64>,
+}
+
+impl CorpusInfo {
+    /// Turns a validation loss in nats a token into bits per byte of text.
+    pub fn bits_per_byte(&self, nats_per_token: f64) -> f64 {
+        nats_per_token * self.val_tokens as f64 / (self.val_bytes as f64 * std::f64::consts::LN_2)
+    }
+}

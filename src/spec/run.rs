@@ -1,0 +1,54 @@
+use super::{Data, Model, Optimizer, Sample, Tokenizer, Train};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Raised when a change to the code changes the result of an unchanged configuration, so that no
+/// run of before is taken for one of after.
+const FORMAT_VERSION: u32 = 1;
+
+/// One run, complete: nothing about it is decided later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Name of the variant.
+    pub variant: String,
+    /// Seed of every random stream of the run.
+    pub seed: u64,
+    pub data: Data,
+    pub tokenizer: Tokenizer,
+    pub model: Model,
+    pub optimizer: Optimizer,
+    pub train: Train,
+    pub sample: Sample,
+}
+
+impl RunSpec {
+    /// SHA-256, in hex, of what changes the result of the run: the configuration, the bytes of the
+    /// data and the format version. The variant's name, where the data lies and how often the run
+    /// is saved are not among it.
+    pub fn identity(&self, data_sha256: &str) -> String {
+        let mut config = self.clone();
+        config.variant.clear();
+        config.data = Data {
+            val_fraction: self.data.val_fraction,
+            ..Data::default()
+        };
+        config.train.checkpoint_every = 1;
+        let json = serde_json::to_string(&config).expect("a spec has string keys only");
+        let mut hash = Sha256::new();
+        hash.update(FORMAT_VERSION.to_le_bytes());
+        hash.update(data_sha256);
+        hash.update(json);
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Name of the run and of its folder: `<variant>-s<seed>-<first 8 of the identity>`.
+    pub fn run_name(&self, data_sha256: &str) -> String {
+        format!(
+            "{}-s{}-{}",
+            self.variant,
+            self.seed,
+            &self.identity(data_sha256)[..8]
+        )
+    }
+}

@@ -1,0 +1,33 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How long, on what batches, and how often to look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// Number of optimizer steps.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub steps: u64,
+    /// Sequences of `block_size` tokens in a step.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub batch_size: usize,
+    /// Steps between evaluations on the whole validation split. The first is before step 1 and the
+    /// last after the last step, whatever this says.
+    #[schemars(range(min = 1))]
+    pub eval_every: u64,
+    /// Steps between checkpoints, from which a run that was interrupted goes on. A checkpoint does
+    /// not change what is computed.
+    #[schemars(range(min = 1))]
+    pub checkpoint_every: u64,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            steps: 500,
+            batch_size: 12,
+            eval_every: 100,
+            checkpoint_every: 100,
+        }
+    }
+}
