@@ -8,3 +8,4 @@
 pub mod random;
 pub mod record;
 pub mod spec;
+pub mod stats;
