@@ -1,0 +1,83 @@
+//! Cross-entropy of logits against class indices.
+
+pub(super) mod cpu;
+
+use super::{Fault, Matrix, Scalar};
+use dfdx::prelude::*;
+
+/// Composed of dfdx's own operations: `-scale Σ log softmax(logits)[n, targets[n]]`.
+pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+    logits: Matrix<D, T>,
+    targets: &[usize],
+    scale: f32,
+) -> Result<Scalar<D, T>, Fault<D>> {
+    let n = targets.len();
+    let indices: Tensor<(usize,), usize, D> = logits
+        .device()
+        .try_tensor_from_vec(targets.to_vec(), (n,))?;
+    logits
+        .try_log_softmax::<Axis<1>>()?
+        .try_select::<(usize,), _>(indices)?
+        .try_sum::<Rank0, _>()?
+        .try_mul(-scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::linear;
+    use crate::ops::testing::{check_against_reference, check_gradient, matrices};
+    use crate::ops::{Backend, Fused};
+    use proptest::prelude::*;
+
+    fn one_by_one<T: Tape<f32, Cpu>>(loss: Scalar<Cpu, T>) -> Result<Matrix<Cpu, T>, CpuError> {
+        loss.try_reshape_like(&(1, 1))
+    }
+
+    proptest! {
+        #![proptest_config(crate::ops::testing::cases())]
+        #[test]
+        fn the_kernels_agree_with_the_reference(n in 1usize..300, c in 1usize..20, v in 2usize..70, seed: u64) {
+            let targets: Vec<usize> = (0..n).map(|i| (i * 7 + seed as usize % 5) % v).collect();
+            let scale = 1.0 / n as f32;
+            let inputs = matrices(seed, &[(n, c), (v, c), (1, v), (n, v)]);
+            check_against_reference(&inputs,
+                |x| one_by_one(reference(x[3].retaped(), &targets, scale)?),
+                |x| one_by_one(Fused::cross_entropy(x[3].retaped(), &targets, scale)?))?;
+            for bias in [false, true] {
+                check_against_reference(&inputs,
+                    |x| one_by_one(reference(linear::reference(x[0].retaped(), &x[1], bias.then_some(&x[2]))?, &targets, scale)?),
+                    |x| one_by_one(Fused::head_cross_entropy(x[0].retaped(), &x[1], bias.then_some(&x[2]), &targets, scale)?))?;
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        check_gradient(&matrices(9, &[(4, 3), (6, 3), (1, 6)]), |x| {
+            one_by_one(Fused::head_cross_entropy(
+                x[0].retaped(),
+                &x[1],
+                Some(&x[2]),
+                &[5, 0, 2, 2],
+                0.25,
+            )?)
+        });
+    }
+
+    #[test]
+    fn untrained_logits_cost_the_log_of_the_vocabulary() {
+        let logits: Matrix<Cpu> = Cpu::default().zeros_like(&(7, 65));
+        let loss: Scalar<Cpu> =
+            Fused::cross_entropy(logits, &[1, 2, 3, 4, 5, 6, 7], 1.0 / 7.0).unwrap();
+        assert!((loss.array() - 65f32.ln()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn not_a_number_comes_out() {
+        let mut x = matrices(3, &[(2, 20)]).remove(0);
+        x[[1, 7]] = f32::NAN;
+        let loss: Scalar<Cpu> = Fused::cross_entropy(x, &[0, 1], 0.5).unwrap();
+        assert!(loss.array().is_nan());
+    }
+}

@@ -1,0 +1,58 @@
+//! Token and position embeddings.
+
+pub(super) mod cpu;
+
+use super::{Fault, Matrix};
+use dfdx::prelude::*;
+
+/// Composed of dfdx's own operations.
+pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+    table: &Matrix<D>,
+    positions: Option<&Matrix<D>>,
+    tokens: &[usize],
+    block: usize,
+) -> Result<Matrix<D, T>, Fault<D>> {
+    let n = tokens.len();
+    let device = table.device().clone();
+    let rows = |indices: Vec<usize>, table: &Matrix<D>| {
+        let indices: Tensor<(usize,), usize, D> = device.try_tensor_from_vec(indices, (n,))?;
+        table.retaped::<T>().try_gather(indices)
+    };
+    let x: Matrix<D, T> = rows(tokens.to_vec(), table)?;
+    match positions {
+        Some(positions) => x.try_add(rows((0..n).map(|i| i % block).collect(), positions)?),
+        None => Ok(x),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{check_against_reference, check_gradient, matrices};
+    use crate::ops::{Backend, Fused};
+
+    #[test]
+    fn the_kernel_agrees_with_the_reference() {
+        let tokens = [3, 0, 3, 3, 1, 2, 0, 4];
+        let inputs = matrices(8, &[(5, 9), (6, 9)]);
+        check_against_reference(
+            &inputs,
+            |x| reference(&x[0], Some(&x[1]), &tokens, 4),
+            |x| Fused::embed(&x[0], Some(&x[1]), &tokens, 4),
+        )
+        .unwrap();
+        check_against_reference(
+            &inputs,
+            |x| reference(&x[0], None, &tokens, 4),
+            |x| Fused::embed(&x[0], None, &tokens, 4),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        check_gradient(&matrices(8, &[(5, 3), (4, 3)]), |x| {
+            Fused::embed(&x[0], Some(&x[1]), &[3, 0, 3, 3, 1, 2], 3)
+        });
+    }
+}

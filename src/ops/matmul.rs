@@ -1,0 +1,150 @@
+//! Single-threaded matrix products on slices, by the crate `gemm`.
+
+use gemm::{Parallelism, gemm};
+use std::time::{Duration, Instant};
+
+/// A matrix inside a slice: element (i, j) is at `i * row_stride + j * col_stride`.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// `rows` rows of `cols` elements, one after another.
+    pub(super) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// `rows` rows of `cols` elements, `row_stride` apart.
+    pub(super) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        let needed = if rows == 0 {
+            0
+        } else {
+            (rows - 1) * row_stride + cols
+        };
+        assert!(data.len() >= needed, "a view lies inside its slice");
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+            col_stride: 1,
+        }
+    }
+
+    /// The transpose.
+    pub(super) fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// What becomes of the destination's old content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Into {
+    /// Not read: `dst = a b`.
+    Overwrite,
+    /// `dst += a b`.
+    Add,
+}
+
+/// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n) with rows `dst_stride` apart.
+pub(super) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b: View) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
+    assert_eq!(k, b.rows, "inner dimensions agree");
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(
+        dst_stride >= n && dst.len() >= (m - 1) * dst_stride + n,
+        "the product fits"
+    );
+    // SAFETY: the views lie inside their slices (checked when made), the product lies inside `dst`
+    // (checked above), and a `&mut` overlaps neither.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            dst_stride as isize,
+            into == Into::Add,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+/// How long one thread takes to multiply two square matrices of `n` rows.
+pub fn time_matmul(n: usize) -> Duration {
+    let (a, b) = (vec![0.5; n * n], vec![0.25; n * n]);
+    let mut dst = vec![0.0; n * n];
+    let started = Instant::now();
+    matmul(
+        &mut dst,
+        n,
+        Into::Overwrite,
+        View::new(&a, n, n),
+        View::new(&b, n, n),
+    );
+    let elapsed = started.elapsed();
+    std::hint::black_box(dst);
+    elapsed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn naive(a: View, b: View) -> Vec<f64> {
+        let at =
+            |v: View, i: usize, j: usize| f64::from(v.data[i * v.row_stride + j * v.col_stride]);
+        let mut out = Vec::new();
+        for i in 0..a.rows {
+            for j in 0..b.cols {
+                out.push((0..a.cols).map(|k| at(a, i, k) * at(b, k, j)).sum());
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(m in 1usize..20, n in 1usize..20, k in 1usize..20, ta: bool, tb: bool, add: bool) {
+            let data: Vec<f32> = (0..800).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+            let a = if ta { View::new(&data, k, m).t() } else { View::new(&data, m, k) };
+            let b = if tb { View::new(&data[400..], n, k).t() } else { View::new(&data[400..], k, n) };
+            let stride = n + 3;
+            let mut dst = vec![0.5; m * stride];
+            matmul(&mut dst, stride, if add { Into::Add } else { Into::Overwrite }, a, b);
+            let expected = naive(a, b);
+            for i in 0..m {
+                for j in 0..stride {
+                    let want = if j >= n { 0.5 } else { expected[i * n + j] + if add { 0.5 } else { 0.0 } };
+                    prop_assert!((f64::from(dst[i * stride + j]) - want).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Fused differentiable operations on dfdx tensors.
+//!
+//! An operation is a method of [`Backend`] that records one backward closure on the tape. Its
+//! default is the reference: the same operation composed of dfdx's own, which runs on every dfdx
+//! device and is the oracle in tests. The CPU replaces it by a kernel. The model is written against
+//! the trait and does not know which of the two it runs.
+//!
+//! All values are matrices. With B sequences of T tokens in a batch, activations are (B*T, C): one
+//! row a token, in reading order. Parameters are matrices too; a vector is one row.
+
+pub mod activation;
+pub mod attention;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod embedding;
+pub mod linear;
+pub mod norm;
+pub mod update;
+
+mod matmul;
+pub mod simd;
+mod storage;
+#[cfg(test)]
+mod testing;
+mod tile;
+
+pub use attention::Heads;
+pub use dropout::Dropout;
+pub use matmul::time_matmul;
+pub use update::{AdamW, GradientSum, Sgd};
+
+use crate::spec::{Mlp, Norm};
+use dfdx::prelude::*;
+
+/// A matrix on a device, with or without a tape.
+pub type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
+/// A single number on a device.
+pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, D, T>;
+/// The one error a device can answer with (no memory, a driver's refusal).
+pub type Fault<D> = <D as HasErr>::Err;
+
+/// A way to carry out the operations of a language model on a dfdx device.
+///
+/// The first argument carries the tape (`T`: `OwnedTape` in training, `NoneTape` in evaluation);
+/// parameters are plain tensors, whose gradients are found on the tape by their identity.
+pub trait Backend: std::fmt::Debug + Clone + 'static {
+    type Device: Device<f32>;
+
+    /// Rows of a table: `tokens` (N) and a table (V, C) give (N, C), plus row `n % block` of
+    /// `positions` (P, C) where given, `block` being the length of the sequences in `tokens`.
+    fn embed<T: Tape<f32, Self::Device>>(
+        table: &Matrix<Self::Device>,
+        positions: Option<&Matrix<Self::Device>>,
+        tokens: &[usize],
+        block: usize,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        embedding::reference(table, positions, tokens, block)
+    }
+
+    /// LayerNorm or RMSNorm of each row of (N, C) with gain (1, C) and, optionally, bias (1, C).
+    fn norm<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        kind: Norm,
+        gain: &Matrix<Self::Device>,
+        bias: Option<&Matrix<Self::Device>>,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        norm::reference(x, kind, gain, bias)
+    }
+
+    /// `x Wᵀ + b`: (N, C), weight (D, C) and bias (1, D) give (N, D).
+    fn linear<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        weight: &Matrix<Self::Device>,
+        bias: Option<&Matrix<Self::Device>>,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        linear::reference(x, weight, bias)
+    }
+
+    /// `residual + x Wᵀ + b`: the end of each branch of a block, back on the residual stream.
+    fn linear_residual<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        weight: &Matrix<Self::Device>,
+        bias: Option<&Matrix<Self::Device>>,
+        residual: &Matrix<Self::Device>,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        linear::reference(x, weight, bias)?.try_add(residual.clone())
+    }
+
+    /// `activation(x Wᵀ + b)`: (N, C) and weight (D, C) give (N, D), or (N, D/2) for a gated
+    /// activation, whose gate is the first half of the columns.
+    fn linear_activation<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        weight: &Matrix<Self::Device>,
+        bias: Option<&Matrix<Self::Device>>,
+        activation: Mlp,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        activation::reference(linear::reference(x, weight, bias)?, activation)
+    }
+
+    /// Causal self-attention: (N, 3C), whose columns are query, key and value, gives (N, C)
+    /// (Vaswani et al. 2017, section 3.2).
+    fn attention<T: Tape<f32, Self::Device>>(
+        qkv: Matrix<Self::Device, T>,
+        heads: Heads,
+        dropout: Option<Dropout>,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        attention::reference(qkv, heads, dropout)
+    }
+
+    /// Drops elements of (N, C) and scales up the rest, so that the mean stays.
+    fn dropout<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        dropout: Dropout,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        dropout::reference(x, dropout)
+    }
+
+    /// `scale` times the summed cross-entropy, in nats, of logits (N, V) against classes (N).
+    fn cross_entropy<T: Tape<f32, Self::Device>>(
+        logits: Matrix<Self::Device, T>,
+        targets: &[usize],
+        scale: f32,
+    ) -> Result<Scalar<Self::Device, T>, Fault<Self::Device>> {
+        cross_entropy::reference(logits, targets, scale)
+    }
+
+    /// [`Self::linear`] followed by [`Self::cross_entropy`], without the logits ever being there
+    /// as a whole: x (N, C), weight (V, C), bias (1, V).
+    fn head_cross_entropy<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        weight: &Matrix<Self::Device>,
+        bias: Option<&Matrix<Self::Device>>,
+        targets: &[usize],
+        scale: f32,
+    ) -> Result<Scalar<Self::Device, T>, Fault<Self::Device>> {
+        cross_entropy::reference(linear::reference(x, weight, bias)?, targets, scale)
+    }
+
+    /// Takes the gradient of a parameter out of what `backward` returned; zeros if it took no part.
+    fn take_gradient(
+        gradients: &mut Gradients<f32, Self::Device>,
+        parameter: &Matrix<Self::Device>,
+    ) -> Result<Matrix<Self::Device>, Fault<Self::Device>> {
+        gradients.get_or_alloc_mut(parameter)?;
+        Ok(gradients.get(parameter))
+    }
+
+    /// Adds the gradients of the shards of a batch, in order, and returns the sum's squared norm.
+    fn sum_gradients(
+        shards: Vec<Matrix<Self::Device>>,
+    ) -> Result<GradientSum<Self::Device>, Fault<Self::Device>> {
+        update::reference_sum(shards)
+    }
+
+    /// One step of AdamW on a parameter and its two moments, in place.
+    fn adamw(
+        parameter: &mut Matrix<Self::Device>,
+        gradient: &Matrix<Self::Device>,
+        moments: (&mut Matrix<Self::Device>, &mut Matrix<Self::Device>),
+        step: &AdamW,
+    ) -> Result<(), Fault<Self::Device>> {
+        update::reference_adamw(parameter, gradient, moments, step)
+    }
+
+    /// One step of SGD with momentum on a parameter and its velocity, in place.
+    fn sgd(
+        parameter: &mut Matrix<Self::Device>,
+        gradient: &Matrix<Self::Device>,
+        velocity: &mut Matrix<Self::Device>,
+        step: &Sgd,
+    ) -> Result<(), Fault<Self::Device>> {
+        update::reference_sgd(parameter, gradient, velocity, step)
+    }
+}
+
+/// The CPU, by the kernels of this folder.
+#[derive(Debug, Clone)]
+pub struct Fused;
+
+impl Backend for Fused {
+    type Device = Cpu;
+
+    fn embed<T: Tape<f32, Cpu>>(
+        table: &Matrix<Cpu>,
+        positions: Option<&Matrix<Cpu>>,
+        tokens: &[usize],
+        block: usize,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        embedding::cpu::embed(table, positions, tokens, block)
+    }
+
+    fn norm<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        kind: Norm,
+        gain: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        norm::cpu::norm(x, kind, gain, bias)
+    }
+
+    fn linear<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        linear::cpu::linear(x, weight, bias, None)
+    }
+
+    fn linear_residual<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+        residual: &Matrix<Cpu>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        linear::cpu::linear(x, weight, bias, Some(residual))
+    }
+
+    fn linear_activation<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+        activation: Mlp,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        linear::cpu::linear_activation(x, weight, bias, activation)
+    }
+
+    fn attention<T: Tape<f32, Cpu>>(
+        qkv: Matrix<Cpu, T>,
+        heads: Heads,
+        dropout: Option<Dropout>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        attention::cpu::attention(qkv, heads, dropout)
+    }
+
+    fn dropout<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        dropout: Dropout,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        dropout::cpu::dropout(x, dropout)
+    }
+
+    fn cross_entropy<T: Tape<f32, Cpu>>(
+        logits: Matrix<Cpu, T>,
+        targets: &[usize],
+        scale: f32,
+    ) -> Result<Scalar<Cpu, T>, CpuError> {
+        cross_entropy::cpu::cross_entropy(logits, targets, scale)
+    }
+
+    fn head_cross_entropy<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+        targets: &[usize],
+        scale: f32,
+    ) -> Result<Scalar<Cpu, T>, CpuError> {
+        cross_entropy::cpu::head_cross_entropy(x, weight, bias, targets, scale)
+    }
+
+    fn take_gradient(
+        gradients: &mut Gradients<f32, Cpu>,
+        parameter: &Matrix<Cpu>,
+    ) -> Result<Matrix<Cpu>, CpuError> {
+        let gradient = std::mem::take(&mut **gradients.get_or_alloc_mut(parameter)?);
+        Ok(storage::matrix(*parameter.shape(), gradient))
+    }
+
+    fn sum_gradients(shards: Vec<Matrix<Cpu>>) -> Result<GradientSum<Cpu>, CpuError> {
+        Ok(update::cpu::sum(shards))
+    }
+
+    fn adamw(
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        moments: (&mut Matrix<Cpu>, &mut Matrix<Cpu>),
+        step: &AdamW,
+    ) -> Result<(), CpuError> {
+        update::cpu::adamw(parameter, gradient, moments, step);
+        Ok(())
+    }
+
+    fn sgd(
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        velocity: &mut Matrix<Cpu>,
+        step: &Sgd,
+    ) -> Result<(), CpuError> {
+        update::cpu::sgd(parameter, gradient, velocity, step);
+        Ok(())
+    }
+}
+
+/// Any dfdx device, by dfdx's own operations alone: the path on CUDA, and the oracle on the CPU.
+#[derive(Debug, Clone)]
+pub struct Composed<D>(std::marker::PhantomData<D>);
+
+impl<D: Device<f32>> Backend for Composed<D> {
+    type Device = D;
+}

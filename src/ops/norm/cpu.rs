@@ -1,0 +1,190 @@
+use super::EPSILON;
+use crate::ops::Matrix;
+use crate::ops::simd::{sum, sum_of, sum_of2, vectorized};
+use crate::ops::storage::{filled, matrix, slice};
+use crate::spec::Norm;
+use dfdx::prelude::*;
+use std::mem::take;
+
+/// Mean (0 for RMSNorm) and reciprocal scale of a row: all that is kept for the way back.
+#[derive(Clone, Copy)]
+struct RowStatistics {
+    mean: f32,
+    inverse: f32,
+}
+
+impl RowStatistics {
+    #[inline(always)]
+    fn of(row: &[f32], kind: Norm) -> Self {
+        let n = row.len() as f32;
+        let (mean, square) = match kind {
+            Norm::Layernorm => {
+                let mean = sum(row) / n;
+                (mean, sum_of(row, |x| (x - mean) * (x - mean)) / n)
+            }
+            Norm::Rmsnorm => (0.0, sum_of(row, |x| x * x) / n),
+        };
+        Self {
+            mean,
+            inverse: 1.0 / (square + EPSILON).sqrt(),
+        }
+    }
+}
+
+/// See [`crate::ops::Backend::norm`].
+pub(in crate::ops) fn norm<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    kind: Norm,
+    gain: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    let (x, mut tape) = x.split_tape();
+    let (n, c) = *x.shape();
+    let mut statistics = Vec::with_capacity(n);
+    // SAFETY: `forward` writes each of the n rows of c elements.
+    let y = unsafe {
+        filled(n * c, |y| {
+            forward(
+                slice(&x),
+                kind,
+                slice(gain),
+                bias.map(slice),
+                y,
+                &mut statistics,
+            );
+        })
+    };
+    let y = matrix((n, c), y);
+    let (y_ghost, gain, bias) = (y.ghost(), gain.clone(), bias.cloned());
+    tape.add_backward_op(move |gradients| {
+        let gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
+        let mut g_gain = take(&mut **gradients.get_or_alloc_mut(&gain)?);
+        let mut g_bias = match &bias {
+            Some(bias) => take(&mut **gradients.get_or_alloc_mut(bias)?),
+            None => Vec::new(),
+        };
+        let gx = gradients.get_or_alloc_mut(&x)?;
+        backward(
+            slice(&x),
+            kind,
+            slice(&gain),
+            &statistics,
+            &gy,
+            gx,
+            &mut g_gain,
+            &mut g_bias,
+        );
+        **gradients.get_or_alloc_mut(&gain)? = g_gain;
+        if let Some(bias) = &bias {
+            **gradients.get_or_alloc_mut(bias)? = g_bias;
+        }
+        Ok(())
+    });
+    Ok(y.put_tape(tape))
+}
+
+fn forward(
+    x: &[f32],
+    kind: Norm,
+    gain: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    statistics: &mut Vec<RowStatistics>,
+) {
+    let c = gain.len();
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
+                let row = RowStatistics::of(x, kind);
+                scale_row(y, x, row, gain);
+                if let Some(bias) = bias {
+                    y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+                }
+                statistics.push(row);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn scale_row(y: &mut [f32], x: &[f32], row: RowStatistics, gain: &[f32]) {
+    for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
+        *y = (x - row.mean) * row.inverse * g;
+    }
+}
+
+/// With x̂ the normalised row and h = gy * gain:
+/// gx = (h - mean(h) - x̂ mean(h x̂)) / σ, the term mean(h) for LayerNorm alone.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the three gradients are written in one pass over the rows"
+)]
+fn backward(
+    x: &[f32],
+    kind: Norm,
+    gain: &[f32],
+    statistics: &[RowStatistics],
+    gy: &[f32],
+    gx: &mut [f32],
+    g_gain: &mut [f32],
+    g_bias: &mut [f32],
+) {
+    let c = gain.len();
+    let mut normalized = vec![0.0; c];
+    let mut h = vec![0.0; c];
+    let (normalized, h) = (normalized.as_mut_slice(), h.as_mut_slice());
+    vectorized(
+        #[inline(always)]
+        || {
+            let rows = x
+                .chunks_exact(c)
+                .zip(gy.chunks_exact(c))
+                .zip(gx.chunks_exact_mut(c));
+            for (((x, gy), gx), &row) in rows.zip(statistics) {
+                normalize_row(normalized, x, row);
+                h.iter_mut()
+                    .zip(gy)
+                    .zip(gain)
+                    .for_each(|((h, g), gain)| *h = g * gain);
+                add_products(g_gain, gy, normalized);
+                g_bias.iter_mut().zip(gy).for_each(|(b, g)| *b += g);
+                let mean_h = match kind {
+                    Norm::Layernorm => sum(h) / c as f32,
+                    Norm::Rmsnorm => 0.0,
+                };
+                let mean_hx = sum_of2(h, normalized, |h, x| h * x) / c as f32;
+                add_row_gradient(gx, h, normalized, mean_h, mean_hx, row.inverse);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn normalize_row(normalized: &mut [f32], x: &[f32], row: RowStatistics) {
+    for (normalized, &x) in normalized.iter_mut().zip(x) {
+        *normalized = (x - row.mean) * row.inverse;
+    }
+}
+
+/// `sums += x y`, element by element.
+#[inline(always)]
+fn add_products(sums: &mut [f32], x: &[f32], y: &[f32]) {
+    for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+        *sum += x * y;
+    }
+}
+
+#[inline(always)]
+fn add_row_gradient(
+    gx: &mut [f32],
+    h: &[f32],
+    normalized: &[f32],
+    mean_h: f32,
+    mean_hx: f32,
+    inverse: f32,
+) {
+    for ((gx, &h), &x) in gx.iter_mut().zip(h).zip(normalized) {
+        *gx += (h - mean_h - x * mean_hx) * inverse;
+    }
+}

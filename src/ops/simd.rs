@@ -1,0 +1,224 @@
+//! Elementwise loops, compiled for AVX-512, AVX2 and the plain target, chosen at run time.
+//!
+//! A kernel is a plain loop that the compiler turns into vector code, inside [`vectorized`].
+//! Floating-point sums keep [`LANES`] partial sums in a fixed order whatever the vector width, and
+//! multiply-adds are fused where the code says so and nowhere else, so that the elementwise kernels
+//! give the same bits on every processor (matrix products do not).
+
+use std::sync::LazyLock;
+
+/// Partial sums of a reduction: the widest vector, AVX-512's.
+pub const LANES: usize = 16;
+
+static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
+
+/// Runs a closure compiled for the best vector instructions that the processor has.
+///
+/// Everything called in the closure must be `#[inline(always)]` to profit.
+#[inline(always)]
+pub(super) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
+    ARCH.dispatch(kernel)
+}
+
+/// `e^x` within 2 ulp, infinities and NaN as they should be. A result too small for a normal number
+/// is 0: a denormal one would cost a hundred cycles, here and in every product it meets.
+///
+/// Cody & Waite's reduction by a two-part ln 2, and a polynomial of degree 6 fitted for the rest
+/// (the coefficients of Cephes' expf, S. Moshier).
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    let (y, n) = exp_parts(clamped(x, LEAST_EXPONENT, 89.0));
+    // 2^n in two factors, each a normal number, so that the result may be infinite.
+    let half = n >> 1;
+    let y = y * power_of_two(half) * power_of_two(n.wrapping_sub(half));
+    if x < LEAST_EXPONENT { 0.0 } else { y }
+}
+
+/// The logarithm of the smallest normal number, rounded up.
+const LEAST_EXPONENT: f32 = -87.336_54;
+
+/// `y` and `n` of `e^x = y 2^n`, y around 1, for x so small that n is an exponent.
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, i32) {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    /// 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let exponent = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let r = n.mul_add(-LN2_HIGH, x);
+    let r = n.mul_add(-LN2_LOW, r);
+    let mut p = 1.987_569_1e-4f32;
+    p = p.mul_add(r, 1.398_2e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 5e-1);
+    (p.mul_add(r * r, r) + 1.0, exponent)
+}
+
+/// Written so that a NaN, which is in no order, passes through.
+#[inline(always)]
+fn clamped(x: f32, least: f32, most: f32) -> f32 {
+    let x = if x > most { most } else { x };
+    if x < least { least } else { x }
+}
+
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
+}
+
+/// `1 / (1 + e^-x)`; not below e^-87, where it is no longer a normal number.
+#[inline(always)]
+pub(super) fn sigmoid(x: f32) -> f32 {
+    let (y, n) = exp_parts(clamped(-x, -87.0, 87.0));
+    1.0 / y.mul_add(power_of_two(n), 1.0)
+}
+
+/// Sum in a fixed order: [`LANES`] partial sums, then pairwise.
+#[inline(always)]
+pub(super) fn sum(x: &[f32]) -> f32 {
+    sum_of(x, |v| v)
+}
+
+/// Sum of `f` of each element, in the order of [`sum`].
+#[inline(always)]
+pub(super) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane += f(v);
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(rest) {
+        *lane += f(v);
+    }
+    fold(lanes)
+}
+
+/// Sum of `f` of the elements of two slices of the same length, in the order of [`sum`].
+#[inline(always)]
+pub(super) fn sum_of2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let rest = xs.remainder().iter().zip(ys.remainder());
+    for (x, y) in xs.zip(ys) {
+        for i in 0..LANES {
+            lanes[i] += f(x[i], y[i]);
+        }
+    }
+    for (lane, (&x, &y)) in lanes.iter_mut().zip(rest) {
+        *lane += f(x, y);
+    }
+    fold(lanes)
+}
+
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Largest element; NaN if any element is one, negative infinity of nothing.
+#[inline(always)]
+pub(super) fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, v);
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*lane, v);
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, larger)
+}
+
+/// `x += y`, element by element.
+pub(super) fn add_assign(x: &mut [f32], y: &[f32]) {
+    assert_eq!(x.len(), y.len(), "as many elements on both sides");
+    vectorized(
+        #[inline(always)]
+        || x.iter_mut().zip(y).for_each(|(x, y)| *x += y),
+    );
+}
+
+/// Adds the rows of (N, C) to a row (C).
+pub(super) fn sum_columns(row: &mut [f32], x: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for x in x.chunks_exact(row.len()) {
+                row.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distance in units in the last place of the exact result.
+    fn ulps(got: f32, exact: f64) -> f64 {
+        let rounded = exact as f32;
+        let ulp = f64::from(f32::from_bits(rounded.to_bits() + 1)) - f64::from(rounded);
+        ((f64::from(got) - exact) / ulp).abs()
+    }
+
+    #[test]
+    fn exp_is_within_two_ulps() {
+        let mut worst = 0.0f64;
+        let mut x = LEAST_EXPONENT;
+        while x < 88.7 {
+            worst = worst.max(ulps(exp(x), f64::from(x).exp()));
+            x += 0.000_37;
+        }
+        assert!(worst <= 2.0, "{worst} ulps");
+    }
+
+    #[test]
+    fn exp_keeps_the_special_values() {
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::INFINITY), f32::INFINITY);
+        assert_eq!(exp(200.0), f32::INFINITY);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-200.0), 0.0);
+        assert!(exp(f32::NAN).is_nan());
+        assert!(exp(LEAST_EXPONENT).is_normal());
+        assert_eq!(exp(LEAST_EXPONENT.next_down()), 0.0);
+    }
+
+    #[test]
+    fn reductions_do_not_swallow_nan() {
+        let mut x = vec![1.0; 37];
+        assert_eq!(sum(&x), 37.0);
+        assert_eq!(max(&x), 1.0);
+        x[20] = f32::NAN;
+        assert!(sum(&x).is_nan() && max(&x).is_nan());
+    }
+
+    #[test]
+    fn every_vector_width_gives_the_same_bits() {
+        let x: Vec<f32> = (0..1001).map(|i| (i as f32 * 0.37).sin() * 20.0).collect();
+        let plain = sum_of(&x, exp);
+        let vector = vectorized(
+            #[inline(always)]
+            || sum_of(&x, exp),
+        );
+        assert_eq!(plain.to_bits(), vector.to_bits());
+    }
+}
