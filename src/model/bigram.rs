@@ -1,0 +1,56 @@
+use super::parameter::{Initializer, Parameter, Role};
+use crate::ops::{Backend, Fault, Matrix, Scalar};
+use crate::random::Stream;
+use dfdx::prelude::*;
+
+/// A table (V, V): row `t` is the logits of the token after `t`.
+#[derive(Debug, Clone)]
+pub struct Bigram<B: Backend> {
+    table: Parameter<B>,
+}
+
+impl<B: Backend> Bigram<B> {
+    pub(super) fn new(
+        device: &B::Device,
+        vocab_size: usize,
+        stream: &Stream,
+    ) -> Result<Self, Fault<B::Device>> {
+        let shape = (vocab_size, vocab_size);
+        let mut init = Initializer::new(device, stream);
+        Ok(Self {
+            table: init.normal("table.weight", Role::Embedding, shape, 0.02)?,
+        })
+    }
+
+    pub(super) fn loss<T: Tape<f32, B::Device>>(
+        &self,
+        inputs: &[usize],
+        targets: &[usize],
+        scale: f32,
+    ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
+        B::cross_entropy(self.logits(inputs)?, targets, scale)
+    }
+
+    pub(super) fn next_logits(
+        &self,
+        tokens: &[usize],
+    ) -> Result<Matrix<B::Device>, Fault<B::Device>> {
+        self.logits(&tokens[tokens.len() - 1..])
+    }
+
+    /// (N) to (N, V)
+    fn logits<T: Tape<f32, B::Device>>(
+        &self,
+        tokens: &[usize],
+    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+        B::embed(&self.table.value, None, tokens, tokens.len())
+    }
+
+    pub(super) fn parameters(&self) -> Vec<&Parameter<B>> {
+        vec![&self.table]
+    }
+
+    pub(super) fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
+        vec![&mut self.table]
+    }
+}

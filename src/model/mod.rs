@@ -1,0 +1,99 @@
+//! The networks, on dfdx tensors, generic over the device.
+//!
+//! Letters in shapes: B sequences in a batch, T tokens in a sequence, N = B*T, C = `n_embd`, V the
+//! vocabulary, H the MLP's hidden width.
+
+mod bigram;
+mod generate;
+mod gpt;
+mod parameter;
+mod size;
+#[cfg(test)]
+mod tests;
+
+pub use generate::generate;
+pub use parameter::{Parameter, Role};
+pub use size::{Size, size};
+
+use crate::ops::{Backend, Fault, Matrix, Scalar};
+use crate::random::Stream;
+use crate::spec::{self, ModelKind};
+use bigram::Bigram;
+use dfdx::prelude::*;
+use gpt::Gpt;
+
+/// A language model: token ids in, logits for the next token out.
+#[derive(Debug, Clone)]
+pub enum Model<B: Backend> {
+    Bigram(Bigram<B>),
+    Gpt(Box<Gpt<B>>),
+}
+
+/// The randomness of one training step.
+#[derive(Debug, Clone, Copy)]
+pub struct StepNoise<'a> {
+    /// The stream `dropout` of the run's seed.
+    pub stream: &'a Stream,
+    pub step: u64,
+    /// Index in the whole batch of the first row (of N) at hand, for a batch cut into shards.
+    pub first_row: usize,
+}
+
+impl<B: Backend> Model<B> {
+    /// A model with fresh weights, drawn from the stream `init` of the seed.
+    pub fn new(
+        device: &B::Device,
+        config: &spec::Model,
+        vocab_size: usize,
+        seed: u64,
+    ) -> Result<Self, Fault<B::Device>> {
+        let stream = Stream::new(seed, "init");
+        Ok(match config.kind {
+            ModelKind::Bigram => Self::Bigram(Bigram::new(device, vocab_size, &stream)?),
+            ModelKind::Gpt => Self::Gpt(Box::new(Gpt::new(device, config, vocab_size, &stream)?)),
+        })
+    }
+
+    /// `scale` times the summed cross-entropy, in nats, of each token's successor.
+    ///
+    /// `inputs` and `targets` are (N), in sequences of `block` tokens. Drops out where `noise` is
+    /// given.
+    pub fn loss<T: Tape<f32, B::Device>>(
+        &self,
+        inputs: &[usize],
+        targets: &[usize],
+        block: usize,
+        scale: f32,
+        noise: Option<StepNoise>,
+    ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
+        match self {
+            Self::Bigram(model) => model.loss(inputs, targets, scale),
+            Self::Gpt(model) => model.loss(inputs, targets, block, scale, noise),
+        }
+    }
+
+    /// Logits (1, V) for the token after the last of `tokens`, of which there is at least one and
+    /// at most the block size.
+    pub fn next_logits(&self, tokens: &[usize]) -> Result<Matrix<B::Device>, Fault<B::Device>> {
+        match self {
+            Self::Bigram(model) => model.next_logits(tokens),
+            Self::Gpt(model) => model.next_logits(tokens),
+        }
+    }
+
+    /// All parameters, in a fixed order, with names as in PyTorch's nanoGPT.
+    pub fn parameters(&self) -> Vec<&Parameter<B>> {
+        match self {
+            Self::Bigram(model) => model.parameters(),
+            Self::Gpt(model) => model.parameters(),
+        }
+    }
+
+    /// [`Self::parameters`], to be updated.
+    pub fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
+        match self {
+            Self::Bigram(model) => model.parameters_mut(),
+            Self::Gpt(model) => model.parameters_mut(),
+        }
+    }
+}
