@@ -1,0 +1,201 @@
+//! From a source of text to two files of tokens, once for each distinct pair of data and tokenizer.
+
+use super::source::{self, Located};
+use super::store::{self, Building, Check};
+use super::tokens::Width;
+use super::{DataError, Tokenizer, Tokens, bigram, hash, plays};
+use crate::record::CorpusInfo;
+use crate::spec;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::Path;
+
+/// An encoded text, mapped into memory.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    pub info: CorpusInfo,
+    pub train: Tokens,
+    pub val: Tokens,
+    pub tokenizer: Tokenizer,
+}
+
+/// Encodes a source into a folder of `cache_root`, where a good one is not there already: reads,
+/// writes or downloads the text, splits it by position, trains the tokenizer on the first part, and
+/// encodes both parts separately.
+///
+/// A source whose content is known beforehand (plays, and whatever has a checksum) is not even read
+/// where its corpus is there. Several processes may prepare the same corpus at the same time.
+pub fn prepare(
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    cache_root: &Path,
+) -> Result<CorpusInfo, DataError> {
+    let located = source::locate(data)?;
+    let key = key(&located, data, tokenizer);
+    let dir = cache_root.join(&key);
+    let name = data.source.to_string();
+    let mut info = match store::check(&dir, Check::Bytes) {
+        Ok(info) => info,
+        // Absent, damaged or of another format: all end in a folder that is none of these.
+        Err(_) => build(located, data, tokenizer, cache_root, &key)?,
+    };
+    source::within_limit(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
+    // The corpus may have been built from the same text under another name.
+    info.source = name;
+    Ok(info)
+}
+
+/// Maps a corpus that [`prepare`] left.
+pub fn open(cache_root: &Path, key: &str) -> Result<Corpus, DataError> {
+    let dir = cache_root.join(key);
+    let info = store::check(&dir, Check::Sizes)?;
+    let width = Width::of(info.vocab_size);
+    Ok(Corpus {
+        train: Tokens::open(&dir.join(store::TRAIN), width)?,
+        val: Tokens::open(&dir.join(store::VAL), width)?,
+        tokenizer: Tokenizer::load(&dir.join(store::TOKENIZER))?,
+        info,
+    })
+}
+
+/// Whether the training split has room for a window of `block_size` tokens and its targets. The
+/// validation split may be shorter than a window.
+pub fn check_block_size(info: &CorpusInfo, block_size: usize) -> Result<(), DataError> {
+    if info.train_tokens <= block_size as u64 {
+        return Err(DataError::TooShortForBlock {
+            tokens: info.train_tokens,
+            block_size,
+        });
+    }
+    Ok(())
+}
+
+impl Corpus {
+    /// The windows of an evaluation: ranges of the validation split of `block_size` tokens, the last
+    /// one maybe shorter, in which each token is a target once.
+    ///
+    /// # Panics
+    /// If `block_size` is 0.
+    pub fn eval_windows(&self, block_size: usize) -> impl Iterator<Item = Range<usize>> {
+        let len = self.val.len();
+        (0..len)
+            .step_by(block_size)
+            .map(move |start| start..(start + block_size).min(len))
+    }
+
+    /// Appends the tokens of a window to `targets`, and to `inputs` the token before each: for the
+    /// first of the validation split that is the last of the training split, so that none goes
+    /// unscored.
+    pub fn eval_window(
+        &self,
+        window: Range<usize>,
+        inputs: &mut Vec<usize>,
+        targets: &mut Vec<usize>,
+    ) {
+        if window.is_empty() {
+            return;
+        }
+        inputs.push(match window.start {
+            0 => self.train.get(self.train.len() - 1),
+            start => self.val.get(start - 1),
+        });
+        self.val.copy_to(window.start..window.end - 1, inputs);
+        self.val.copy_to(window, targets);
+    }
+}
+
+/// Hash of whatever makes a corpus another one.
+fn key(located: &Located, data: &spec::Data, tokenizer: &spec::Tokenizer) -> String {
+    // The size of a vocabulary is a choice for BPE alone.
+    let tokenizer = match tokenizer.kind {
+        spec::TokenizerKind::Char => "char".to_owned(),
+        spec::TokenizerKind::Byte => "byte".to_owned(),
+        spec::TokenizerKind::Bpe => format!("bpe {}", tokenizer.vocab_size),
+    };
+    let all = format!(
+        "{}\n{}\n{:?}\n{tokenizer}",
+        store::FORMAT,
+        located.fingerprint(),
+        data.val_fraction
+    );
+    hash::sha256(all.as_bytes())[..16].to_owned()
+}
+
+fn build(
+    located: Located,
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    cache_root: &Path,
+    key: &str,
+) -> Result<CorpusInfo, DataError> {
+    let is_plays = matches!(located, Located::Plays { .. });
+    let text = located.text(data.max_bytes)?;
+    let (train, val) = split(&text, data)?;
+    let tokenizer = Tokenizer::train(tokenizer, train, val)?;
+
+    let building = Building::begin(cache_root)?;
+    let width = Width::of(tokenizer.vocab_size());
+    let train_path = building.path(store::TRAIN);
+    let val_path = building.path(store::VAL);
+    encode(&tokenizer, train, &train_path, width)?;
+    let val_unknown_tokens = encode(&tokenizer, val, &val_path, width)?;
+    tokenizer.save(&building.path(store::TOKENIZER))?;
+
+    let train_tokens = Tokens::open(&train_path, width)?;
+    let val_tokens = Tokens::open(&val_path, width)?;
+    let info = CorpusInfo {
+        key: key.to_owned(),
+        source: data.source.to_string(),
+        data_sha256: hash::sha256(text.as_bytes()),
+        vocab_size: tokenizer.vocab_size(),
+        train_bytes: train.len() as u64,
+        val_bytes: val.len() as u64,
+        train_tokens: train_tokens.len() as u64,
+        val_tokens: val_tokens.len() as u64,
+        val_unknown_tokens,
+        floor_bits_per_byte: is_plays.then(|| {
+            plays::floor_bits_per_byte(&text, train.len()..text.len())
+                .expect("whatever the generator writes can be read back: its tests do so")
+        }),
+        bigram_count_loss: bigram::count_loss(&train_tokens, &val_tokens, tokenizer.vocab_size()),
+    };
+    building.install(&info)?;
+    Ok(info)
+}
+
+/// The last `val_fraction` of the bytes is held out, cut before the character that the cut falls
+/// into. Neither part is empty.
+fn split<'a>(text: &'a str, data: &spec::Data) -> Result<(&'a str, &'a str), DataError> {
+    if text.is_empty() {
+        return Err(DataError::Empty {
+            what: data.source.to_string(),
+        });
+    }
+    let mut at = (text.len() as f64 * (1.0 - data.val_fraction)) as usize;
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    if at == 0 || at == text.len() {
+        return Err(DataError::TooShortToSplit {
+            bytes: text.len(),
+            val_fraction: data.val_fraction,
+        });
+    }
+    Ok(text.split_at(at))
+}
+
+/// Writes the tokens of a split to a file, and returns how many are unknown.
+fn encode(tokenizer: &Tokenizer, text: &str, path: &Path, width: Width) -> Result<u64, DataError> {
+    let mut file = BufWriter::new(File::create(path).map_err(DataError::write(path))?);
+    let unknown = tokenizer.encode_split(text, &mut |tokens| {
+        width
+            .write(tokens, &mut file)
+            .map_err(DataError::write(path))
+    })?;
+    file.flush().map_err(DataError::write(path))?;
+    Ok(unknown)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// What can go wrong between a source of text and its tokens.
+#[derive(Debug, Error)]
+pub enum DataError {
+    #[error("there is no file {}", path.display())]
+    Missing { path: PathBuf },
+    #[error(
+        "{} is a folder; give a file, or a glob such as {}", path.display(), path.join("*.txt").display()
+    )]
+    Folder { path: PathBuf },
+    #[error("{} is not a regular file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("no file matches {pattern}")]
+    NoMatch { pattern: String },
+    #[error("{pattern} is not a glob: {reason}")]
+    BadGlob { pattern: String, reason: String },
+    #[error("{what} is not UTF-8: byte {offset} does not belong to a character")]
+    NotUtf8 { what: String, offset: usize },
+    #[error("{what} is empty")]
+    Empty { what: String },
+    #[error("{what} has {bytes} bytes, more than the {limit} that data.max_bytes allows")]
+    TooLarge {
+        what: String,
+        bytes: u64,
+        limit: u64,
+    },
+    #[error("{what} has more than the {limit} bytes that data.max_bytes allows")]
+    OverLimit { what: String, limit: u64 },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+
+    #[error(
+        "cannot download {url}: {reason}; without a network, give the path of a file as \
+         data.source, or use builtin:plays"
+    )]
+    Unreachable { url: String, reason: String },
+    #[error("cannot download {url}: the server answers {status}")]
+    Status { url: String, status: u16 },
+    #[error("the download of {url} was cut off after {received} bytes{}: {reason}", of(*.expected))]
+    CutOff {
+        url: String,
+        received: u64,
+        expected: Option<u64>,
+        reason: String,
+    },
+    #[error("{url} has sha256 {found}, expected {expected}")]
+    Checksum {
+        url: String,
+        expected: String,
+        found: String,
+    },
+    #[error(
+        "there is no folder to keep downloads in: set RUNNER_CACHE, XDG_CACHE_HOME or HOME to one"
+    )]
+    NoCacheFolder,
+
+    #[error(
+        "the text has {bytes} bytes, too few to hold out {val_fraction} of them for validation"
+    )]
+    TooShortToSplit { bytes: usize, val_fraction: f64 },
+    #[error(
+        "the training split has {tokens} tokens, and block_size {block_size} needs at least {}",
+        block_size + 1
+    )]
+    TooShortForBlock { tokens: u64, block_size: usize },
+    #[error("the character {character:?} is not in the vocabulary: the training split has none")]
+    UnknownCharacter { character: char },
+    #[error(
+        "the training split has {bytes} bytes, and a bpe tokenizer is trained on at most {limit}"
+    )]
+    TooLongForBpe { bytes: usize, limit: usize },
+    #[error(
+        "the training split has room for a bpe vocabulary of {possible} tokens, not of {asked}; \
+         set tokenizer.vocab_size to at most {possible}"
+    )]
+    VocabTooLarge { asked: usize, possible: usize },
+    #[error("the tokenizer fails: {reason}")]
+    Tokenizer { reason: String },
+    #[error("{} is not a tokenizer of this runner: {reason}", path.display())]
+    NotATokenizer { path: PathBuf, reason: String },
+    #[error("the encoded corpus {} is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
+}
+
+impl DataError {
+    /// For `map_err` on reading a file.
+    pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    /// For `map_err` on writing a file.
+    pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
+}
+
+fn of(expected: Option<u64>) -> String {
+    expected.map_or(String::new(), |expected| format!(" of {expected}"))
+}

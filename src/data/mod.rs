@@ -1,0 +1,23 @@
+//! Text, tokens and batches.
+//!
+//! [`prepare`] turns a source of text into an encoded corpus, once for each distinct pair of data
+//! and tokenizer; [`open`] maps one into memory; [`Batches`] draws windows from it.
+
+mod batches;
+mod bigram;
+mod corpus;
+pub mod download;
+mod error;
+mod hash;
+pub mod plays;
+mod source;
+mod store;
+mod tokenizer;
+mod tokens;
+
+pub use batches::{Batch, Batches};
+pub use corpus::{Corpus, check_block_size, open, prepare};
+pub use error::DataError;
+pub use store::remove_leftovers;
+pub use tokenizer::Tokenizer;
+pub use tokens::Tokens;

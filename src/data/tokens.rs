@@ -1,0 +1,128 @@
+//! Tokens in a file, mapped into memory: little-endian, two bytes each where the vocabulary allows.
+
+use super::DataError;
+use memmap2::Mmap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of a token in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    Two,
+    Four,
+}
+
+impl Width {
+    pub(super) fn of(vocab_size: usize) -> Self {
+        if vocab_size <= 1 << 16 {
+            Self::Two
+        } else {
+            Self::Four
+        }
+    }
+
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    pub(super) fn write(self, tokens: &[u32], out: &mut impl Write) -> io::Result<()> {
+        for token in tokens {
+            out.write_all(&token.to_le_bytes()[..self.bytes()])?;
+        }
+        Ok(())
+    }
+}
+
+/// The tokens of one split. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    map: Arc<Mmap>,
+    width: Width,
+}
+
+impl Tokens {
+    pub(super) fn open(path: &Path, width: Width) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::read(path))?;
+        // SAFETY: the map is valid while nobody changes the file. Files of a corpus are written
+        // beside their place, renamed into it and never written to again; a damaged corpus is
+        // replaced by renaming, which leaves the mapped file as it was.
+        let map = unsafe { Mmap::map(&file) }.map_err(DataError::read(path))?;
+        Ok(Self {
+            map: Arc::new(map),
+            width,
+        })
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.map.len() / self.width.bytes()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The token at a position.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn get(&self, i: usize) -> usize {
+        let at = i * self.width.bytes();
+        self.read(&self.map[at..at + self.width.bytes()])
+    }
+
+    /// Appends the tokens of a range to `out`.
+    ///
+    /// # Panics
+    /// If the range reaches beyond the end.
+    pub fn copy_to(&self, range: Range<usize>, out: &mut Vec<usize>) {
+        let width = self.width.bytes();
+        let bytes = &self.map[range.start * width..range.end * width];
+        out.extend(bytes.chunks_exact(width).map(|bytes| self.read(bytes)));
+    }
+
+    fn read(&self, bytes: &[u8]) -> usize {
+        match self.width {
+            Width::Two => usize::from(u16::from_le_bytes([bytes[0], bytes[1]])),
+            Width::Four => u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Tokens {
+    /// Tokens in a file that is gone but for its map.
+    pub(super) fn of(tokens: &[u32], width: Width) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        width.write(tokens, &mut file).unwrap();
+        file.flush().unwrap();
+        Self::open(file.path(), width).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_as_written_in_either_width() {
+        assert_eq!(Width::of(65_536), Width::Two);
+        assert_eq!(Width::of(65_537), Width::Four);
+        for (width, last) in [(Width::Two, 65_535), (Width::Four, 1_000_000)] {
+            let tokens = Tokens::of(&[7, 300, last], width);
+            assert_eq!(tokens.len(), 3);
+            assert_eq!((tokens.get(1), tokens.get(2)), (300, last as usize));
+            let mut out = vec![1];
+            tokens.copy_to(0..2, &mut out);
+            tokens.copy_to(3..3, &mut out);
+            assert_eq!(out, [1, 7, 300]);
+        }
+        assert!(Tokens::of(&[], Width::Two).is_empty());
+    }
+}

@@ -1,0 +1,216 @@
+//! Downloads, from a server that lives in the test.
+
+use runner::data::DataError;
+use runner::data::download::download;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use tempfile::TempDir;
+
+const TEXT: &str = "It was the best of kettles, it was the worst of kettles.\n";
+
+/// Answers each request with what the test says, until the test ends.
+struct Server {
+    port: u16,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// `answer` gets the path of the request and the port, and returns the whole response.
+    fn start(answer: impl Fn(&str, u16) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                // A client that hangs up early is part of some tests.
+                let _ = respond(stream.unwrap(), |path| answer(path, port));
+            }
+        });
+        Self { port, requests }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn respond(mut stream: TcpStream, answer: impl Fn(&str) -> String) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().unwrap_or(Ok(String::new()))?;
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let path = request.split(' ').nth(1).unwrap_or("/");
+    stream.write_all(answer(path).as_bytes())
+}
+
+fn ok(length: usize, body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+}
+
+fn sha256(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A download into an empty cache, which must be as empty afterwards if it fails.
+fn fail(url: &str, limit: u64) -> String {
+    let cache = TempDir::new().unwrap();
+    let error = download(url, &sha256(TEXT), limit, cache.path()).unwrap_err();
+    assert_eq!(
+        fs::read_dir(cache.path()).unwrap().count(),
+        0,
+        "something is left"
+    );
+    error.to_string()
+}
+
+#[test]
+fn a_file_is_downloaded_once() {
+    let server = Server::start(|_, _| ok(TEXT.len(), TEXT));
+    let cache = TempDir::new().unwrap();
+    let get = || download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap();
+    assert_eq!(fs::read_to_string(get()).unwrap(), TEXT);
+    get();
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_file_that_was_changed_in_the_cache_is_downloaded_again() {
+    let server = Server::start(|_, _| ok(TEXT.len(), TEXT));
+    let cache = TempDir::new().unwrap();
+    let get = || download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap();
+    fs::write(get(), "the worst of kettles only").unwrap();
+    assert_eq!(fs::read_to_string(get()).unwrap(), TEXT);
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn downloads_at_the_same_time_give_one_file() {
+    let server = Server::start(|_, _| ok(TEXT.len(), TEXT));
+    let cache = TempDir::new().unwrap();
+    let get = || download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap();
+    let paths: Vec<PathBuf> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(get)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert!(paths.iter().all(|path| path == &paths[0]));
+    assert_eq!(fs::read_to_string(&paths[0]).unwrap(), TEXT);
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_redirect_is_followed() {
+    let server = Server::start(|path, port| match path {
+        "/old" => format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{port}/new\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        ),
+        _ => ok(TEXT.len(), TEXT),
+    });
+    let cache = TempDir::new().unwrap();
+    let path = download(&server.url("/old"), &sha256(TEXT), 1000, cache.path()).unwrap();
+    assert_eq!(fs::read_to_string(path).unwrap(), TEXT);
+}
+
+#[test]
+fn another_content_is_refused_with_both_checksums() {
+    let server = Server::start(|_, _| ok(4, "soup"));
+    let url = server.url("/");
+    assert_eq!(
+        fail(&url, 1000),
+        format!(
+            "{url} has sha256 {}, expected {}",
+            sha256("soup"),
+            sha256(TEXT)
+        )
+    );
+}
+
+#[test]
+fn a_body_that_is_cut_off_is_refused() {
+    let server = Server::start(|_, _| ok(TEXT.len(), &TEXT[..20]));
+    let url = server.url("/");
+    let error = fail(&url, 1000);
+    let expected = format!(
+        "the download of {url} was cut off after 20 bytes of {}: ",
+        TEXT.len()
+    );
+    assert!(error.starts_with(&expected), "{error}");
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_before_and_while_it_comes() {
+    let stated = Server::start(|_, _| ok(TEXT.len(), TEXT));
+    let url = stated.url("/");
+    let length = TEXT.len();
+    assert_eq!(
+        fail(&url, 30),
+        format!("{url} has {length} bytes, more than the 30 that data.max_bytes allows")
+    );
+    let silent = Server::start(|_, _| {
+        format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}",
+            TEXT.repeat(5000)
+        )
+    });
+    let url = silent.url("/");
+    assert_eq!(
+        fail(&url, 30),
+        format!("{url} has more than the 30 bytes that data.max_bytes allows")
+    );
+}
+
+#[test]
+fn a_missing_page_is_named() {
+    let server = Server::start(|_, _| {
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+    });
+    let url = server.url("/nothing");
+    assert_eq!(
+        fail(&url, 1000),
+        format!("cannot download {url}: the server answers 404")
+    );
+}
+
+#[test]
+fn without_a_server_the_two_ways_out_are_named() {
+    // A port that was free a moment ago, and that nobody listens on.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}/");
+    let cache = TempDir::new().unwrap();
+    let error = download(&url, &sha256(TEXT), 1000, cache.path()).unwrap_err();
+    assert!(matches!(error, DataError::Unreachable { .. }));
+    let error = error.to_string();
+    assert!(
+        error.starts_with(&format!("cannot download {url}: ")),
+        "{error}"
+    );
+    assert!(
+        error.ends_with(
+            "; without a network, give the path of a file as data.source, or use builtin:plays"
+        ),
+        "{error}"
+    );
+}
