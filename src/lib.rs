@@ -12,3 +12,4 @@ pub mod random;
 pub mod record;
 pub mod spec;
 pub mod stats;
+pub mod train;

@@ -1,0 +1,30 @@
+use crate::data::DataError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a run could not be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("cannot read or write {path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("{path} is no checkpoint of this run: {why}; run the sweep with --fresh to start over")]
+    Checkpoint { path: PathBuf, why: String },
+    #[error("sample.prompt cannot be encoded: {0}")]
+    Prompt(DataError),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+impl TrainError {
+    /// Names the file in an I/O error.
+    pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+
+    pub(super) fn device(error: impl std::fmt::Debug) -> Self {
+        Self::Device(format!("{error:?}"))
+    }
+}

@@ -1,0 +1,66 @@
+use crate::model;
+use crate::record::CorpusInfo;
+use crate::spec::{Model, ModelKind, RunSpec};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// What a run is likely to take on one thread of this machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Training and evaluation, in seconds of one thread.
+    pub seconds: f64,
+    /// Peak resident memory, in MiB.
+    pub memory_mb: f64,
+}
+
+/// Share of the matrix-product rate that a step reaches (measured on the models in benches/).
+const UTILISATION: f64 = 0.5;
+/// Seconds that a step takes whatever its size.
+const STEP_OVERHEAD: f64 = 100e-6;
+/// Of the process before any model, in MiB.
+const BASE_MEMORY_MB: f64 = 30.0;
+
+/// Estimates a run, from its FLOPs and from the matrix-product rate of this machine, which is
+/// measured in some milliseconds the first time.
+pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
+    let size = model::size(&spec.model, corpus.vocab_size);
+    let train = &spec.train;
+    let trained = train.steps * (train.batch_size * spec.model.block_size) as u64;
+    let evaluations = train.steps.div_ceil(train.eval_every) + 1;
+    // An evaluation is forward alone, a third of the work.
+    let tokens = trained as f64 + (evaluations * corpus.val_tokens) as f64 / 3.0;
+    let seconds = tokens * size.flops_per_token / (matmul_rate() * UTILISATION);
+    Estimate {
+        seconds: seconds + train.steps as f64 * STEP_OVERHEAD,
+        memory_mb: memory_mb(
+            &spec.model,
+            size.params,
+            corpus.vocab_size,
+            train.batch_size,
+        ),
+    }
+}
+
+/// Weights, two moments, gradients, and the activations kept for the way back.
+fn memory_mb(model: &Model, params: u64, vocab_size: usize, batch_size: usize) -> f64 {
+    let rows = (batch_size * model.block_size) as f64;
+    let row = match model.kind {
+        ModelKind::Bigram => 2 * vocab_size,
+        ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
+    };
+    let floats = params as f64 * 6.0 + rows * row as f64;
+    BASE_MEMORY_MB + floats * 4.0 / (1024.0 * 1024.0)
+}
+
+/// Floating-point operations a second of one thread in matrix products.
+fn matmul_rate() -> f64 {
+    static RATE: OnceLock<f64> = OnceLock::new();
+    *RATE.get_or_init(|| {
+        let started = Instant::now();
+        let mut best = f64::MAX;
+        while started.elapsed() < Duration::from_millis(20) {
+            best = best.min(crate::ops::time_matmul(256).as_secs_f64());
+        }
+        2.0 * 256f64.powi(3) / best
+    })
+}

@@ -1,0 +1,104 @@
+//! What a CPU does side by side, and any other device one after another: dfdx's CUDA device cannot
+//! be shared among threads, and needs not be.
+//!
+//! The work is cut before it comes here, in pieces that do not depend on the number of threads, and
+//! the results are in the order of the pieces.
+
+use super::evaluate;
+use super::optimizer::Update;
+use super::step::{Shard, Trainer};
+use crate::data::{Batch, Corpus};
+use crate::model::Model;
+use crate::ops::{Backend, Composed, Fault, Fused, GradientSum, Matrix};
+use dfdx::prelude::*;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A backend that can carry out the pieces of a training step.
+pub trait Parallel: Backend {
+    /// Each shard of a batch, forward and back.
+    fn shards(
+        trainer: &Trainer<Self>,
+        batch: &Batch,
+        rows: Vec<Range<usize>>,
+    ) -> Result<Vec<Shard<Self>>, Fault<Self::Device>>;
+
+    /// For each parameter, the sum of its gradients.
+    fn sums(
+        gradients: Vec<Vec<Matrix<Self::Device>>>,
+    ) -> Result<Vec<GradientSum<Self::Device>>, Fault<Self::Device>>;
+
+    /// Each parameter's update.
+    fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<Self::Device>>;
+
+    /// The summed loss of each piece of the validation split.
+    fn losses(
+        model: &Model<Self>,
+        corpus: &Corpus,
+        block: usize,
+        pieces: Vec<Range<usize>>,
+    ) -> Result<Vec<f64>, Fault<Self::Device>>;
+}
+
+impl Parallel for Fused {
+    fn shards(
+        trainer: &Trainer<Self>,
+        batch: &Batch,
+        rows: Vec<Range<usize>>,
+    ) -> Result<Vec<Shard<Self>>, CpuError> {
+        let rows = rows.into_par_iter().with_max_len(1);
+        rows.map(|rows| trainer.shard(batch, rows)).collect()
+    }
+
+    fn sums(gradients: Vec<Vec<Matrix<Cpu>>>) -> Result<Vec<GradientSum<Cpu>>, CpuError> {
+        let gradients = gradients.into_par_iter().with_max_len(1);
+        gradients.map(Self::sum_gradients).collect()
+    }
+
+    fn updates(updates: Vec<Update<Self>>) -> Result<(), CpuError> {
+        let updates = updates.into_par_iter().with_max_len(1);
+        updates.map(Update::run).collect()
+    }
+
+    fn losses(
+        model: &Model<Self>,
+        corpus: &Corpus,
+        block: usize,
+        pieces: Vec<Range<usize>>,
+    ) -> Result<Vec<f64>, CpuError> {
+        let pieces = pieces.into_par_iter().with_max_len(1);
+        pieces
+            .map(|piece| evaluate::piece(model, corpus, block, piece))
+            .collect()
+    }
+}
+
+impl<D: Device<f32>> Parallel for Composed<D> {
+    fn shards(
+        trainer: &Trainer<Self>,
+        batch: &Batch,
+        rows: Vec<Range<usize>>,
+    ) -> Result<Vec<Shard<Self>>, Fault<D>> {
+        rows.into_iter()
+            .map(|rows| trainer.shard(batch, rows))
+            .collect()
+    }
+
+    fn sums(gradients: Vec<Vec<Matrix<D>>>) -> Result<Vec<GradientSum<D>>, Fault<D>> {
+        gradients.into_iter().map(Self::sum_gradients).collect()
+    }
+
+    fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<D>> {
+        updates.into_iter().try_for_each(Update::run)
+    }
+
+    fn losses(
+        model: &Model<Self>,
+        corpus: &Corpus,
+        block: usize,
+        pieces: Vec<Range<usize>>,
+    ) -> Result<Vec<f64>, Fault<D>> {
+        let piece = |piece| evaluate::piece(model, corpus, block, piece);
+        pieces.into_iter().map(piece).collect()
+    }
+}

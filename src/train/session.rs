@@ -1,0 +1,293 @@
+use super::checkpoint::{Elapsed, load_checkpoint, save_checkpoint, save_weights};
+use super::evaluate::evaluate;
+use super::{Job, Parallel, Phase, Progress, TrainError, Trainer};
+use crate::model::{self, generate};
+use crate::ops::Backend;
+use crate::record::{
+    Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, StepMetric,
+};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// About this many steps of a run are written to its metrics, evenly spread; all of a shorter run.
+const LOGGED_STEPS: u64 = 2000;
+
+/// Trains a run in the order in which things happen.
+pub(super) fn run<B: Parallel>(
+    job: &Job,
+    device: B::Device,
+    device_name: &str,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RunStatus, TrainError> {
+    let prompt = encode_prompt(job)?;
+    let tokenizer = job.dir.tokenizer();
+    job.corpus.tokenizer.save(&tokenizer)?;
+    let mut session = Session::<B>::start(job, &device, device_name, progress)?;
+    let train = &job.spec.train;
+    while session.trainer.step < train.steps {
+        let step = session.trainer.step;
+        if step.is_multiple_of(train.eval_every) && !session.evaluate()? {
+            return Ok(session.diverged("the validation loss"));
+        }
+        if job.stop.load(Ordering::Relaxed) {
+            session.checkpoint()?;
+            return Ok(session.ended(State::Stopped, String::new()));
+        }
+        let metric = session.step()?;
+        if !metric.loss.is_finite() {
+            return Ok(session.diverged("the training loss"));
+        }
+        if !metric.grad_norm.is_finite() {
+            return Ok(session.diverged("the gradient"));
+        }
+        if session.trainer.step.is_multiple_of(train.checkpoint_every) {
+            session.checkpoint()?;
+        }
+    }
+    if !session.evaluate()? {
+        return Ok(session.diverged("the validation loss"));
+    }
+    session.sample(&prompt)?;
+    save_weights(&session.trainer, &job.dir.weights())?;
+    Ok(session.ended(State::Done, String::new()))
+}
+
+/// The prompt as tokens; where it is empty, the first of the training split.
+fn encode_prompt(job: &Job) -> Result<Vec<usize>, TrainError> {
+    let tokens = job
+        .corpus
+        .tokenizer
+        .encode(&job.spec.sample.prompt)
+        .map_err(TrainError::Prompt)?;
+    Ok(match tokens.is_empty() {
+        true => vec![job.corpus.train.get(0)],
+        false => tokens.into_iter().map(|token| token as usize).collect(),
+    })
+}
+
+struct Session<'a, B: Backend> {
+    job: &'a Job<'a>,
+    device_name: &'a str,
+    trainer: Trainer<B>,
+    metrics: MetricsWriter,
+    /// Every line of the metrics so far.
+    history: Vec<Metric>,
+    progress: &'a mut dyn FnMut(Progress),
+    identity: String,
+    /// As of the checkpoint that the run went on from.
+    before: Elapsed,
+    started: Instant,
+    training_seconds: f64,
+}
+
+impl<'a, B: Parallel> Session<'a, B> {
+    /// A fresh run, or one that goes on from its checkpoint.
+    fn start(
+        job: &'a Job<'a>,
+        device: &B::Device,
+        device_name: &'a str,
+        progress: &'a mut dyn FnMut(Progress),
+    ) -> Result<Self, TrainError> {
+        let started = Instant::now();
+        let info = &job.corpus.info;
+        let mut trainer =
+            Trainer::new(device, job.spec, info.vocab_size).map_err(TrainError::device)?;
+        let identity = job.spec.identity(&info.data_sha256);
+        let before = load_checkpoint(&mut trainer, &identity, &job.dir.checkpoint())?;
+        let (metrics, history) = job
+            .dir
+            .open_metrics(trainer.step)
+            .map_err(TrainError::file(job.dir.path()))?;
+        Ok(Self {
+            job,
+            device_name,
+            trainer,
+            metrics,
+            history,
+            progress,
+            identity,
+            before: before.unwrap_or_default(),
+            started,
+            training_seconds: 0.0,
+        })
+    }
+
+    /// One optimizer step.
+    fn step(&mut self) -> Result<StepMetric, TrainError> {
+        let started = Instant::now();
+        let metric = self
+            .trainer
+            .step(&self.job.corpus.train)
+            .map_err(TrainError::device)?;
+        self.training_seconds += started.elapsed().as_secs_f64();
+        let steps = self.job.spec.train.steps;
+        let every = steps.div_ceil(LOGGED_STEPS);
+        let finite = metric.loss.is_finite() && metric.grad_norm.is_finite();
+        if finite && (metric.step.is_multiple_of(every) || metric.step == steps) {
+            self.log(Metric::Step(metric.clone()))?;
+        }
+        self.report(Phase::Training, Some(metric.loss));
+        Ok(metric)
+    }
+
+    /// Scores the validation split, unless the metrics hold the score of this step already. Says
+    /// whether the loss is finite.
+    fn evaluate(&mut self) -> Result<bool, TrainError> {
+        let step = self.trainer.step;
+        let known = |metric: &Metric| matches!(metric, Metric::Eval(eval) if eval.step == step);
+        if self.history.iter().any(known) {
+            return Ok(true);
+        }
+        self.report(Phase::Evaluating, None);
+        let block = self.job.spec.model.block_size;
+        let val_loss =
+            evaluate(&self.trainer.model, self.job.corpus, block).map_err(TrainError::device)?;
+        if !val_loss.is_finite() {
+            return Ok(false);
+        }
+        self.log(Metric::Eval(Evaluation {
+            step,
+            val_loss,
+            bits_per_byte: self.job.corpus.info.bits_per_byte(val_loss),
+            seconds: self.elapsed().training_seconds,
+        }))?;
+        Ok(true)
+    }
+
+    fn checkpoint(&mut self) -> Result<(), TrainError> {
+        let elapsed = self.elapsed();
+        let folder = self.job.dir.checkpoint();
+        save_checkpoint(&mut self.trainer, elapsed, &self.identity, &folder)
+    }
+
+    /// Draws the text for the report.
+    fn sample(&mut self, prompt: &[usize]) -> Result<(), TrainError> {
+        let spec = self.job.spec;
+        let mut samples = Vec::new();
+        if spec.sample.tokens > 0 {
+            self.report(Phase::Sampling, None);
+            let block = spec.model.block_size;
+            let model = &self.trainer.model;
+            let drawn = generate(model, prompt, &spec.sample, block, spec.seed)
+                .map_err(TrainError::device)?;
+            let drawn: Vec<u32> = drawn.into_iter().map(|token| token as u32).collect();
+            samples.push(SampleText {
+                title: format!("after {} steps", self.trainer.step),
+                prompt: spec.sample.prompt.clone(),
+                text: self.job.corpus.tokenizer.decode(&drawn),
+            });
+        }
+        let dir = self.job.dir;
+        dir.write_samples(&samples)
+            .map_err(TrainError::file(dir.samples()))
+    }
+
+    fn diverged(&self, what: &str) -> RunStatus {
+        let reason = format!("{what} is not finite at step {}", self.trainer.step);
+        self.ended(State::Diverged, reason)
+    }
+
+    fn ended(&self, state: State, reason: String) -> RunStatus {
+        let spec = self.job.spec;
+        let size = model::size(&spec.model, self.job.corpus.info.vocab_size);
+        let elapsed = self.elapsed();
+        let tokens = self.tokens();
+        let last = self.last_evaluation();
+        RunStatus {
+            state,
+            reason,
+            outcome: Some(Outcome {
+                steps: self.trainer.step,
+                tokens,
+                params: size.params,
+                params_non_embedding: size.params_non_embedding,
+                flops_per_token: size.flops_per_token,
+                train_loss: self.train_loss(),
+                val_loss: last.map(|eval| eval.val_loss),
+                bits_per_byte: last.map(|eval| eval.bits_per_byte),
+                tokens_per_second: rate(tokens, elapsed.training_seconds),
+                seconds: elapsed.seconds,
+                peak_memory_mb: elapsed.peak_memory_mb,
+                device: self.device_name.to_owned(),
+            }),
+        }
+    }
+
+    /// Mean loss of the last tenth of the steps, as far as they were logged.
+    fn train_loss(&self) -> Option<f64> {
+        let from = self.trainer.step - self.trainer.step.div_ceil(10);
+        let losses: Vec<f64> = self
+            .history
+            .iter()
+            .filter_map(|metric| match metric {
+                Metric::Step(step) if step.step > from => Some(step.loss),
+                _ => None,
+            })
+            .collect();
+        (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
+    }
+
+    fn last_evaluation(&self) -> Option<&Evaluation> {
+        self.history.iter().rev().find_map(|metric| match metric {
+            Metric::Eval(eval) => Some(eval),
+            Metric::Step(_) => None,
+        })
+    }
+
+    fn tokens(&self) -> u64 {
+        let spec = self.job.spec;
+        self.trainer.step * (spec.train.batch_size * spec.model.block_size) as u64
+    }
+
+    fn elapsed(&self) -> Elapsed {
+        Elapsed {
+            training_seconds: self.before.training_seconds + self.training_seconds,
+            seconds: self.before.seconds + self.started.elapsed().as_secs_f64(),
+            peak_memory_mb: self.before.peak_memory_mb.max(peak_memory_mb()),
+        }
+    }
+
+    fn log(&mut self, metric: Metric) -> Result<(), TrainError> {
+        let written = self.metrics.write(std::slice::from_ref(&metric));
+        written.map_err(TrainError::file(self.job.dir.path()))?;
+        self.history.push(metric);
+        Ok(())
+    }
+
+    fn report(&mut self, phase: Phase, loss: Option<f64>) {
+        let elapsed = self.elapsed();
+        let update = Progress {
+            step: self.trainer.step,
+            steps: self.job.spec.train.steps,
+            loss,
+            val_loss: self.last_evaluation().map(|eval| eval.val_loss),
+            tokens_per_second: rate(self.tokens(), elapsed.training_seconds),
+            phase,
+        };
+        (self.progress)(update);
+    }
+}
+
+fn rate(tokens: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 {
+        tokens as f64 / seconds
+    } else {
+        0.0
+    }
+}
+
+/// Peak resident memory of this process, in MiB.
+fn peak_memory_mb() -> f64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` is valid for writing, and all zeros is a value of it should the call fail.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let unit = if cfg!(target_os = "macos") {
+        1.0
+    } else {
+        1024.0
+    };
+    usage.ru_maxrss as f64 * unit / (1024.0 * 1024.0)
+}

@@ -1,0 +1,202 @@
+//! What a run promises: the same bits whatever the threads and the interruptions, and a loss that
+//! falls.
+
+use super::*;
+use crate::data;
+use crate::record::{Metric, State};
+use crate::spec::{Data, Model, Optimizer, OptimizerKind, Sample, Tokenizer, Train};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use tempfile::TempDir;
+
+/// A corpus, and folders for runs on it.
+struct Lab {
+    folder: TempDir,
+    corpus: Corpus,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Data {
+            plays_bytes: 20_000,
+            ..Data::default()
+        };
+        let info = data::prepare(&data, &Tokenizer::default(), folder.path()).unwrap();
+        let corpus = data::open(folder.path(), &info.key).unwrap();
+        Self { folder, corpus }
+    }
+
+    fn dir(&self, name: &str, spec: &RunSpec) -> RunDir {
+        let dir = RunDir::new(self.folder.path().join(name));
+        dir.create(spec).unwrap();
+        dir
+    }
+
+    /// Trains to the end, or to the first step from `stop_at` on.
+    fn run(&self, dir: &RunDir, spec: &RunSpec, threads: usize, stop_at: u64) -> RunStatus {
+        let stop = AtomicBool::new(false);
+        let job = Job {
+            spec,
+            corpus: &self.corpus,
+            dir,
+            device: Device::Cpu,
+            threads,
+            stop: &stop,
+        };
+        run(job, &mut |progress| {
+            if progress.step >= stop_at {
+                stop.store(true, Ordering::Relaxed);
+            }
+        })
+        .unwrap()
+    }
+}
+
+fn spec() -> RunSpec {
+    RunSpec {
+        variant: "test".to_owned(),
+        seed: 3,
+        data: Data::default(),
+        tokenizer: Tokenizer::default(),
+        model: Model {
+            n_layer: 1,
+            n_head: 2,
+            n_embd: 16,
+            block_size: 32,
+            dropout: 0.1,
+            ..Model::default()
+        },
+        optimizer: Optimizer {
+            lr: 1e-2,
+            ..Optimizer::default()
+        },
+        train: Train {
+            steps: 40,
+            batch_size: 32, // 1024 rows: four shards
+            eval_every: 15,
+            checkpoint_every: 7,
+        },
+        sample: Sample {
+            tokens: 20,
+            ..Sample::default()
+        },
+    }
+}
+
+/// Everything deterministic that a run leaves.
+fn left(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
+    let mut metrics = dir.metrics().unwrap();
+    for metric in &mut metrics {
+        if let Metric::Eval(eval) = metric {
+            eval.seconds = 0.0;
+        }
+    }
+    let samples = fs::read_to_string(dir.samples()).unwrap();
+    (fs::read(dir.weights()).unwrap(), metrics, samples)
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let (lab, spec) = (Lab::new(), spec());
+    let results = [1, 2, 3].map(|threads| {
+        let dir = lab.dir(&format!("threads-{threads}"), &spec);
+        assert_eq!(lab.run(&dir, &spec, threads, u64::MAX).state, State::Done);
+        left(&dir)
+    });
+    assert!(results[0] == results[1] && results[1] == results[2]);
+}
+
+#[test]
+fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
+    for kind in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+        let (lab, mut spec) = (Lab::new(), spec());
+        spec.optimizer.kind = kind;
+        let whole = lab.dir("whole", &spec);
+        let status = lab.run(&whole, &spec, 1, u64::MAX);
+        let pieces = lab.dir("pieces", &spec);
+        for stop_at in [3, 15, 29] {
+            assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, State::Stopped);
+        }
+        let resumed = lab.run(&pieces, &spec, 1, u64::MAX);
+        assert!(left(&whole) == left(&pieces));
+        let (a, b) = (status.outcome.unwrap(), resumed.outcome.unwrap());
+        assert_eq!(
+            (a.val_loss, a.train_loss, a.tokens),
+            (b.val_loss, b.train_loss, b.tokens)
+        );
+    }
+}
+
+#[test]
+fn the_loss_falls_from_that_of_a_guess() {
+    let (lab, spec) = (Lab::new(), spec());
+    let dir = lab.dir("run", &spec);
+    let outcome = lab.run(&dir, &spec, 1, u64::MAX).outcome.unwrap();
+    let first = dir
+        .metrics()
+        .unwrap()
+        .into_iter()
+        .find_map(|metric| match metric {
+            Metric::Eval(eval) => Some(eval),
+            Metric::Step(_) => None,
+        });
+    let guess = (lab.corpus.info.vocab_size as f64).ln();
+    assert!((first.unwrap().val_loss - guess).abs() < 0.05);
+    assert!(outcome.val_loss.unwrap() < guess - 0.5);
+    assert_eq!(outcome.tokens, 40 * 32 * 32);
+}
+
+#[test]
+fn a_run_that_diverges_says_where() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    spec.optimizer = Optimizer {
+        kind: OptimizerKind::Sgd,
+        lr: 1000.0,
+        momentum: 0.99,
+        grad_clip: 0.0,
+        ..Optimizer::default()
+    };
+    let status = lab.run(&lab.dir("run", &spec), &spec, 1, u64::MAX);
+    assert_eq!(status.state, State::Diverged);
+    assert!(
+        status.reason.contains("is not finite at step"),
+        "{}",
+        status.reason
+    );
+}
+
+#[test]
+fn a_damaged_checkpoint_and_one_of_another_run_are_refused_by_name() {
+    let (lab, spec) = (Lab::new(), spec());
+    let dir = lab.dir("run", &spec);
+    lab.run(&dir, &spec, 1, 10);
+    let path = dir.checkpoint().join("state.safetensors");
+    let refusal = |spec: &RunSpec| {
+        let stop = AtomicBool::new(false);
+        let job = Job {
+            spec,
+            corpus: &lab.corpus,
+            dir: &dir,
+            device: Device::Cpu,
+            threads: 1,
+            stop: &stop,
+        };
+        run(job, &mut |_| {}).unwrap_err().to_string()
+    };
+    let mut other = spec.clone();
+    other.optimizer.lr = 2e-2;
+    assert_names(&refusal(&other), &path, "another configuration");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert_names(&refusal(&spec), &path, "is no checkpoint of this run");
+}
+
+fn assert_names(error: &str, path: &Path, words: &str) {
+    assert!(
+        error.contains(&path.display().to_string()) && error.contains(words),
+        "{error}"
+    );
+    assert!(error.contains("--fresh"), "a way out: {error}");
+}
