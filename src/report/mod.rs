@@ -1,0 +1,127 @@
+//! The report of a sweep: what its runs left behind, compared, drawn and put into words.
+//!
+//! Reads records and nothing else: no model, no data and no configuration file is needed to render
+//! a report again. Unchanged records give the same bytes.
+
+mod answer;
+mod columns;
+mod error;
+mod escape;
+mod overlay;
+mod plots;
+mod ranking;
+mod render;
+mod results;
+mod table;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub(crate) mod units;
+mod view;
+
+pub use error::ReportError;
+pub use view::Row;
+
+use crate::record::write_atomic;
+use ranking::Ranking;
+use results::{Condition, Results};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use view::View;
+
+/// What a terminal shows when a report is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// The answer, in plain sentences.
+    pub answer: Vec<String>,
+    /// Where the comparison is not between equals, or not complete.
+    pub cautions: Vec<String>,
+    /// Best first.
+    pub ranking: Vec<Row>,
+    pub counts: Counts,
+    pub markdown: PathBuf,
+    pub html: PathBuf,
+    pub csv: PathBuf,
+    pub plots: Vec<PathBuf>,
+}
+
+/// Number of runs by where they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub done: usize,
+    pub failed: usize,
+    pub diverged: usize,
+    pub stopped: usize,
+    pub not_started: usize,
+}
+
+/// Reads `plan.json` and `runs/` of a results folder and writes `report.md`, `report.html`,
+/// `summary.csv` and `plots/` into it, each file complete or not at all.
+pub fn write(results_dir: &Path) -> Result<Summary, ReportError> {
+    let results = Results::read(results_dir)?;
+    let ranking = Ranking::new(&results);
+    let plots = plots::draw(&ranking)?;
+    let view = View::new(&results, &ranking, &plots);
+    let custom = results.plan.experiment.report.template.as_deref();
+    // Everything is rendered before anything is written: an error leaves the last report whole.
+    let markdown = render::markdown(&view, custom)?;
+    let html = render::html(&view)?;
+    let csv = table::summary_csv(&results)?;
+
+    let summary = Summary {
+        experiment: results.plan.experiment.name.clone(),
+        markdown: put(results_dir, "report.md", markdown.as_bytes())?,
+        html: put(results_dir, "report.html", html.as_bytes())?,
+        csv: put(results_dir, "summary.csv", &csv)?,
+        plots: put_plots(results_dir, &plots)?,
+        counts: Counts {
+            done: results.count(Condition::Done),
+            failed: results.count(Condition::Failed),
+            diverged: results.count(Condition::Diverged),
+            stopped: results.count(Condition::Stopped),
+            not_started: results.count(Condition::NotStarted),
+        },
+        answer: view.answer,
+        cautions: view.cautions,
+        ranking: view.ranking,
+    };
+    Ok(summary)
+}
+
+fn put(dir: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, ReportError> {
+    let path = dir.join(name);
+    match write_atomic(&path, contents) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(ReportError::Write { path, source }),
+    }
+}
+
+/// Writes the plots there are and removes those of an earlier report that are no longer drawn.
+fn put_plots(dir: &Path, plots: &[plots::Plot]) -> Result<Vec<PathBuf>, ReportError> {
+    let folder = dir.join("plots");
+    let failed = |source| ReportError::Write {
+        path: folder.clone(),
+        source,
+    };
+    fs::create_dir_all(&folder).map_err(failed)?;
+    for name in plots::names() {
+        if plots.iter().any(|plot| plot.name == name) {
+            continue;
+        }
+        let path = folder.join(format!("{name}.svg"));
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                return Err(ReportError::Write { path, source });
+            }
+            _ => {}
+        }
+    }
+    plots
+        .iter()
+        .map(|plot| put(&folder, &format!("{}.svg", plot.name), plot.svg.as_bytes()))
+        .collect()
+}

@@ -1,0 +1,125 @@
+use crate::spec::{ModelKind, RunSpec};
+use serde_json::Value;
+
+/// One value in which a variant differs from the baseline.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Change {
+    /// Path in the document: `model.norm`.
+    pub(super) path: String,
+    pub(super) value: String,
+    pub(super) baseline: String,
+}
+
+/// Every value in which `variant` differs from `baseline`, in the order of the document.
+pub(super) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
+    let mut changes = Vec::new();
+    collect("", &tree(variant), &tree(baseline), &mut changes);
+    if [variant, baseline]
+        .iter()
+        .any(|run| run.model.kind == ModelKind::Bigram)
+    {
+        // A bigram reads no other part of the model, so there is nothing to compare there.
+        changes.retain(|change| {
+            let path = change.path.as_str();
+            !path.starts_with("model.") || matches!(path, "model.kind" | "model.block_size")
+        });
+    }
+    changes
+}
+
+/// The document as a tree, by way of text: 0.1 as an `f32` is written 0.1, where a direct
+/// conversion would widen it to 0.10000000149.
+fn tree(spec: &RunSpec) -> Value {
+    let json = serde_json::to_string(spec).unwrap_or_default();
+    let mut tree: Value = serde_json::from_str(&json).unwrap_or_default();
+    if let Some(document) = tree.as_object_mut() {
+        document.remove("variant");
+        document.remove("seed");
+    }
+    tree
+}
+
+fn collect(path: &str, variant: &Value, baseline: &Value, changes: &mut Vec<Change>) {
+    if variant == baseline {
+        return;
+    }
+    if let (Some(variant), Some(baseline)) = (variant.as_object(), baseline.as_object()) {
+        for (key, value) in variant {
+            let other = baseline.get(key).unwrap_or(&Value::Null);
+            let path = match path {
+                "" => key.clone(),
+                _ => format!("{path}.{key}"),
+            };
+            collect(&path, value, other, changes);
+        }
+        return;
+    }
+    changes.push(Change {
+        path: path.to_owned(),
+        value: shown(variant),
+        baseline: shown(baseline),
+    });
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(object) => match object.get("url") {
+            Some(url) => shown(url),
+            None => value.to_string(),
+        },
+        other => other.to_string().replace(',', ", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::spec;
+    use crate::spec::{Norm, Source};
+
+    fn change(path: &str, value: &str, baseline: &str) -> Change {
+        Change {
+            path: path.to_owned(),
+            value: value.to_owned(),
+            baseline: baseline.to_owned(),
+        }
+    }
+
+    #[test]
+    fn changes_are_named_by_path() {
+        let baseline = spec("gpt", 1);
+        let mut variant = spec("other", 2);
+        assert_eq!(changes(&variant, &baseline), []);
+        variant.model.norm = Norm::Rmsnorm;
+        variant.model.dropout = 0.1;
+        variant.optimizer.betas = [0.9, 0.95];
+        variant.data.source = Source::Url {
+            url: "http://x/y".to_owned(),
+            sha256: "0".to_owned(),
+        };
+        let mut found = changes(&variant, &baseline);
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        assert_eq!(
+            found,
+            [
+                change("data.source", "http://x/y", "builtin:plays"),
+                change("model.dropout", "0.1", "0.0"),
+                change("model.norm", "rmsnorm", "layernorm"),
+                change("optimizer.betas", "[0.9, 0.95]", "[0.9, 0.99]"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bigram_has_no_norm_to_change() {
+        let baseline = spec("gpt", 1);
+        let mut bigram = spec("bigram", 1);
+        bigram.model.kind = ModelKind::Bigram;
+        bigram.model.norm = Norm::Rmsnorm;
+        assert_eq!(
+            changes(&bigram, &baseline),
+            [change("model.kind", "bigram", "gpt")]
+        );
+    }
+}

@@ -1,0 +1,221 @@
+use super::axis::Axis;
+use super::palette::{GRID, INK, MUTED, PAPER};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::fmt::Write as _;
+
+pub(super) type Error = DrawingAreaErrorKind<std::io::Error>;
+pub(super) type Point = (i32, i32);
+
+/// Width of a drawing in its own units, of which plotters knows whole ones only: two to a pixel of
+/// the plot at its natural size, so that curves are smooth.
+pub(super) const WIDTH: i32 = 1600;
+const UNITS_PER_PIXEL: i32 = 2;
+
+pub(super) const TITLE: i32 = 30;
+pub(super) const BODY: i32 = 26;
+pub(super) const SMALL: i32 = 23;
+
+/// What attributes cannot say: the colours of a dark page, and which lines are dashed. A plot keeps
+/// a card of its own behind it, so that it reads well on a page whose colours it does not know.
+const STYLE: &str = "\
+.plot text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif}\
+.plot [stroke='#6E7781']{stroke-dasharray:16 10}\
+@media(prefers-color-scheme:dark){\
+.plot [fill='#FFFFFF']{fill:#0D1117}\
+.plot [fill='#24292F']{fill:#E6EDF3}.plot [stroke='#24292F']{stroke:#E6EDF3}\
+.plot [fill='#59636E']{fill:#9198A1}.plot [stroke='#59636E']{stroke:#9198A1}\
+.plot [stroke='#E4E7EB']{stroke:#2A313C}\
+.plot [stroke='#A8B0B8']{stroke:#59636E}.plot [fill='#A8B0B8']{fill:#59636E}\
+.plot [stroke='#0072B2']{stroke:#3D9BE0}.plot [fill='#0072B2']{fill:#3D9BE0}}";
+
+/// A drawing under way.
+pub(super) struct Canvas<'a> {
+    area: DrawingArea<SVGBackend<'a>, Shift>,
+}
+
+/// Paints a drawing of [`WIDTH`] by `height` units and returns its SVG.
+pub(super) fn svg(
+    title: &str,
+    height: i32,
+    paint: impl FnOnce(&Canvas) -> Result<(), Error>,
+) -> Result<String, Error> {
+    let mut drawn = String::new();
+    {
+        let size = (WIDTH as u32, height as u32);
+        let area = SVGBackend::with_string(&mut drawn, size).into_drawing_area();
+        area.fill(&PAPER)?;
+        let canvas = Canvas { area };
+        canvas.bold(title, (36, 44), TITLE)?;
+        paint(&canvas)?;
+        canvas.area.present()?;
+    }
+    Ok(finish(&drawn, title, height))
+}
+
+/// Replaces the opening tag by one that scales with its page, has a title and carries the style.
+fn finish(drawn: &str, title: &str, height: i32) -> String {
+    let body = drawn.split_once('\n').map_or(drawn, |(_, body)| body);
+    let mut svg = String::with_capacity(drawn.len() + STYLE.len() + 300);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" role=\"img\" width=\"{}\" \
+         height=\"{}\" viewBox=\"0 0 {WIDTH} {height}\">\n<title>{}</title>\n\
+         <style>{STYLE}</style>\n",
+        WIDTH / UNITS_PER_PIXEL,
+        height / UNITS_PER_PIXEL,
+        title.replace('&', "&amp;").replace('<', "&lt;"),
+    );
+    // The family is set once, by the style, and `sans-serif` is what a viewer without one takes.
+    svg + &body.replace(" opacity=\"1\"", "")
+}
+
+impl Canvas<'_> {
+    pub(super) fn line(
+        &self,
+        points: Vec<Point>,
+        colour: RGBColor,
+        width: u32,
+    ) -> Result<(), Error> {
+        let style = colour.stroke_width(width);
+        self.area.draw(&PathElement::new(points, style))
+    }
+
+    pub(super) fn shape(
+        &self,
+        points: Vec<Point>,
+        colour: RGBColor,
+        opacity: f64,
+    ) -> Result<(), Error> {
+        self.area
+            .draw(&Polygon::new(points, colour.mix(opacity).filled()))
+    }
+
+    pub(super) fn dot(
+        &self,
+        at: Point,
+        radius: i32,
+        colour: RGBColor,
+        opacity: f64,
+    ) -> Result<(), Error> {
+        self.area
+            .draw(&Circle::new(at, radius, colour.mix(opacity).filled()))
+    }
+
+    pub(super) fn square(&self, (x, y): Point, half: i32, colour: RGBColor) -> Result<(), Error> {
+        let corners = [(x - half, y - half), (x + half, y + half)];
+        self.area.draw(&Rectangle::new(corners, colour.filled()))
+    }
+
+    /// Where a run ended before its time.
+    pub(super) fn cross(&self, (x, y): Point, colour: RGBColor) -> Result<(), Error> {
+        const ARM: i32 = 9;
+        self.line(vec![(x - ARM, y - ARM), (x + ARM, y + ARM)], colour, 4)?;
+        self.line(vec![(x - ARM, y + ARM), (x + ARM, y - ARM)], colour, 4)
+    }
+
+    pub(super) fn text(
+        &self,
+        text: &str,
+        at: Point,
+        side: HPos,
+        size: i32,
+        colour: RGBColor,
+    ) -> Result<(), Error> {
+        self.write(text, at, side, size, colour, FontStyle::Normal)
+    }
+
+    pub(super) fn bold(&self, text: &str, at: Point, size: i32) -> Result<(), Error> {
+        self.write(text, at, HPos::Left, size, INK, FontStyle::Bold)
+    }
+
+    fn write(
+        &self,
+        text: &str,
+        at: Point,
+        side: HPos,
+        size: i32,
+        colour: RGBColor,
+        weight: FontStyle,
+    ) -> Result<(), Error> {
+        // The SVG backend divides the size of a font by 1.24.
+        let font = FontDesc::new(FontFamily::SansSerif, f64::from(size) * 1.24, weight);
+        let style = font.color(&colour).pos(Pos::new(side, VPos::Center));
+        self.area.draw(&Text::new(text.to_owned(), at, style))
+    }
+}
+
+/// Estimated width of a text. There is no font to measure with, and the viewer's own may be wider
+/// than most, so this is on the wide side.
+pub(super) fn text_width(text: &str, size: i32) -> i32 {
+    (text.chars().count() as f64 * f64::from(size) * 0.62).ceil() as i32
+}
+
+/// The rectangle that holds the data, and how values map to it.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) left: i32,
+    pub(super) right: i32,
+    pub(super) top: i32,
+    pub(super) bottom: i32,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+}
+
+impl Frame {
+    pub(super) fn x(&self, value: f64) -> i32 {
+        self.left + (self.x.share(value) * f64::from(self.right - self.left)).round() as i32
+    }
+
+    pub(super) fn y(&self, value: f64) -> i32 {
+        self.bottom - (self.y.share(value) * f64::from(self.bottom - self.top)).round() as i32
+    }
+
+    pub(super) fn at(&self, (x, y): (f64, f64)) -> Point {
+        (self.x(x), self.y(y))
+    }
+
+    /// Grid, ticks and the title of the x axis. The y axis is named by the title of the plot.
+    pub(super) fn draw(
+        &self,
+        canvas: &Canvas,
+        x_title: &str,
+        x_tick: impl Fn(f64) -> String,
+        y_tick: impl Fn(f64) -> String,
+    ) -> Result<(), Error> {
+        for &tick in &self.y.ticks {
+            let y = self.y(tick);
+            canvas.line(vec![(self.left, y), (self.right, y)], GRID, 2)?;
+            canvas.text(
+                &y_tick(tick),
+                (self.left - 16, y),
+                HPos::Right,
+                SMALL,
+                MUTED,
+            )?;
+        }
+        for &tick in &self.x.ticks {
+            let x = self.x(tick);
+            canvas.line(vec![(x, self.bottom), (x, self.bottom + 10)], MUTED, 2)?;
+            canvas.text(
+                &x_tick(tick),
+                (x, self.bottom + 34),
+                HPos::Center,
+                SMALL,
+                MUTED,
+            )?;
+        }
+        let corner = [(self.left, self.bottom), (self.right, self.bottom)];
+        canvas.line(corner.to_vec(), MUTED, 2)?;
+        let middle = (self.left + self.right) / 2;
+        canvas.text(
+            x_title,
+            (middle, self.bottom + 76),
+            HPos::Center,
+            SMALL,
+            MUTED,
+        )
+    }
+}

@@ -1,0 +1,169 @@
+use super::super::ranking::{Ranking, Variant};
+use super::Drawn;
+use super::axis::Axis;
+use super::lines::{Chart, Line, labelled_at_the_end, labelled_at_the_right, lines, settled, xs};
+use super::palette::Palette;
+use super::series;
+
+const TOKENS: &str = "training tokens";
+
+fn validation_lines<'a>(ranking: &'a Ranking<'a>, palette: &Palette) -> Vec<Line<'a>> {
+    lines(ranking, palette, series::validation, |run| {
+        let per_step = run.tokens_per_step() as f64;
+        let points = run.evaluations();
+        points
+            .map(|e| (e.step as f64 * per_step, e.bits_per_byte))
+            .collect()
+    })
+}
+
+pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let lines = validation_lines(ranking, palette);
+    let floor = ranking.floor().map(|floor| (floor, "entropy floor"));
+    let counts = ranking.bigram_count();
+    let counts = counts.map(|bits| (bits, "best bigram by counting"));
+    let references: Vec<_> = floor.into_iter().chain(counts).collect();
+    let shown = settled(&lines).chain(references.iter().map(|(value, _)| *value));
+    let mut caption = "Mean over the seeds, and a band from the lowest to the highest of them. The start of training is cut off.".to_owned();
+    if lines.iter().any(|line| !line.strays.is_empty()) {
+        caption += " A cross is where a run diverged.";
+    }
+    let chart = Chart {
+        title: "Validation loss (bits per byte, lower is better)",
+        caption,
+        x_title: TOKENS.to_owned(),
+        x: Axis::from_zero(xs(&lines))?,
+        y: Axis::linear(shown)?,
+        references,
+    };
+    let svg = labelled_at_the_right(&chart, &lines);
+    chart.drawn(svg)
+}
+
+/// Final values further apart than this factor are told apart without looking closer.
+const CLOSE: f64 = 1.25;
+
+/// The second half of training close up, without the variants that end far from the others. `None`
+/// where that shows no more than the whole does.
+pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let mut lines = validation_lines(ranking, palette);
+    let end = xs(&lines).fold(0.0, f64::max);
+    for line in &mut lines {
+        line.strays.clear();
+        line.curve.points.retain(|(x, _)| *x >= 0.5 * end);
+        line.curve.band.retain(|(x, ..)| *x >= 0.5 * end);
+    }
+    let last = |line: &Line| line.curve.points.last().map(|(_, y)| *y);
+    let ends: Vec<f64> = lines.iter().filter_map(last).collect();
+    let near = near_the_best(ends)?;
+    let best = lines.iter().filter_map(last).fold(f64::INFINITY, f64::min);
+    if near > CLOSE * best {
+        return None;
+    }
+    lines.retain(|line| line.curve.points.len() > 1 && last(line).is_some_and(|y| y <= near));
+    if lines.len() < 2 {
+        return None;
+    }
+    let values = lines.iter().flat_map(|line| {
+        let band = line
+            .curve
+            .band
+            .iter()
+            .flat_map(|(_, low, high)| [*low, *high]);
+        line.curve.points.iter().map(|(_, y)| *y).chain(band)
+    });
+    let chart = Chart {
+        title: "The second half of training, close up (bits per byte)",
+        caption: "As above, without variants that end far from the best. Seeds move all variants together, so bands overlap where differences are clear: those are judged seed by seed.".to_owned(),
+        x_title: TOKENS.to_owned(),
+        x: Axis::between(0.5 * end, end),
+        y: Axis::linear(values)?,
+        references: Vec::new(),
+    };
+    let svg = labelled_at_the_right(&chart, &lines);
+    chart.drawn(svg)
+}
+
+/// The highest final value that is still near the lowest: before the first gap that is more than
+/// half as wide again as all that lies below it.
+fn near_the_best(mut ends: Vec<f64>) -> Option<f64> {
+    ends.sort_by(f64::total_cmp);
+    let lowest = *ends.first()?;
+    let far = |pair: &&[f64]| pair[0] > lowest && pair[1] - pair[0] > 1.5 * (pair[0] - lowest);
+    let gap = ends.windows(2).skip(ends.len() / 2).find(far);
+    gap.map(|pair| pair[0]).or(ends.last().copied())
+}
+
+pub(super) fn train_loss(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let curve = |variant: &Variant| series::steps(variant, |step| step.loss);
+    let lines = lines(ranking, palette, curve, |_| Vec::new());
+    let chart = Chart {
+        title: "Training loss (nats per token)",
+        caption: "Mean over the seeds and over neighbouring steps.".to_owned(),
+        x_title: TOKENS.to_owned(),
+        x: Axis::from_zero(xs(&lines))?,
+        y: Axis::linear(settled(&lines))?,
+        references: Vec::new(),
+    };
+    let svg = labelled_at_the_right(&chart, &lines);
+    chart.drawn(svg)
+}
+
+pub(super) fn grad_norm(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let curve = |variant: &Variant| series::steps(variant, |step| step.grad_norm);
+    let lines = lines(ranking, palette, curve, |_| Vec::new());
+    let settled: Vec<f64> = settled(&lines).collect();
+    let chart = Chart {
+        title: "Gradient norm before clipping",
+        caption: "Mean over the seeds and over neighbouring steps.".to_owned(),
+        x_title: TOKENS.to_owned(),
+        x: Axis::from_zero(xs(&lines))?,
+        y: Axis::logarithmic_beyond(20.0, &settled)?,
+        references: Vec::new(),
+    };
+    let svg = labelled_at_the_right(&chart, &lines);
+    chart.drawn(svg)
+}
+
+pub(super) fn time(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let mut lines = lines(ranking, palette, series::over_time, |_| Vec::new());
+    let longest = xs(&lines).fold(0.0, f64::max);
+    let (unit, seconds) = match longest {
+        0.0..300.0 => ("seconds", 1.0),
+        300.0..18_000.0 => ("minutes", 60.0),
+        _ => ("hours", 3600.0),
+    };
+    for (x, _) in lines.iter_mut().flat_map(|line| &mut line.curve.points) {
+        *x /= seconds;
+    }
+    let end = |line: &Line| line.curve.points.last().map(|(x, _)| *x);
+    let ends: Vec<f64> = lines.iter().filter_map(end).collect();
+    let times: Vec<f64> = xs(&lines).collect();
+    let chart = Chart {
+        title: "Validation loss against training time (bits per byte, lower is better)",
+        caption: "Mean over the seeds; the dot is the end of training. Times are of one machine."
+            .to_owned(),
+        x_title: format!("training time in {unit}, evaluation and sampling left out"),
+        x: match Axis::logarithmic_beyond(5.0, &ends)?.is_logarithmic() {
+            true => Axis::logarithmic_beyond(5.0, &times)?,
+            false => Axis::from_zero(times)?,
+        },
+        y: Axis::linear(settled(&lines))?,
+        references: Vec::new(),
+    };
+    let svg = labelled_at_the_end(&chart, &lines);
+    chart.drawn(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near_the_best;
+
+    #[test]
+    fn a_bigram_is_far_from_transformers() {
+        let near = near_the_best(vec![3.49, 1.534, 1.482, 1.522, 1.523, 1.482]);
+        assert_eq!(near, Some(1.534));
+        assert_eq!(near_the_best(vec![1.50, 1.52, 1.51]), Some(1.52));
+        assert_eq!(near_the_best(vec![]), None);
+    }
+}

@@ -1,0 +1,215 @@
+use super::super::ranking::{Ranking, Variant};
+use super::super::{units, view};
+use super::axis::Axis;
+use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
+use super::labels::shorten;
+use super::palette::{GRID, INK, MUTED};
+use super::{Drawing, Drawn};
+use crate::stats::{Comparison, Interval, Verdict};
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
+
+const ROW: i32 = 58;
+const TOP: i32 = 100;
+const BELOW: i32 = 130;
+const BETTER: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+const WORSE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
+/// A row this many times further from 0 than the next would squeeze all others onto the line.
+const FAR: f64 = 4.0;
+
+/// The differences from the baseline with their intervals, best first.
+pub(super) fn difference(ranking: &Ranking) -> Drawn {
+    let rows: Vec<(&Variant, &Comparison)> = ranking
+        .ranked()
+        .filter_map(|variant| Some((variant, variant.comparison.as_ref()?)))
+        .collect();
+    let reach = scale(rows.iter().map(|(_, comparison)| *comparison).collect())?;
+    let shown = rows
+        .iter()
+        .flat_map(|(variant, comparison)| ends(variant, comparison));
+    let shown = shown.filter(|end| end.abs() <= reach).chain([0.0]);
+    let widest = |texts: &mut dyn Iterator<Item = i32>| texts.max().unwrap_or(0);
+    let names = widest(&mut rows.iter().map(|(v, _)| text_width(&shorten(v.name), BODY)));
+    let numbers = widest(&mut rows.iter().map(|(v, c)| text_width(&in_words(v, c), SMALL)));
+    let bottom = TOP + rows.len() as i32 * ROW;
+    let (left, right) = (60 + names, WIDTH - 50 - numbers);
+    let frame = Frame {
+        left,
+        right,
+        top: TOP,
+        bottom,
+        x: Axis::linear(shown)?.with_steps(f64::from((right - left) / 150).clamp(2.0, 6.0)),
+        y: Axis::linear([0.0])?,
+    };
+    let title = format!(
+        "Difference from {} (bits per byte)",
+        shorten(ranking.baseline)
+    );
+    let svg = svg(&title, bottom + BELOW, |canvas| {
+        scaffold(canvas, &frame)?;
+        for (index, (variant, comparison)) in rows.iter().enumerate() {
+            let y = TOP + index as i32 * ROW + ROW / 2;
+            row(canvas, &frame, y, variant, comparison)?;
+        }
+        Ok(())
+    });
+    let caption = "Paired differences: a dot for each seed, the mean as a square, its 95 % interval as a thick line and, thin, the interval corrected for the number of comparisons. A thin line that crosses 0 is inconclusive.";
+    let words = |svg| Drawing {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        svg,
+    };
+    Some(svg.map(words))
+}
+
+/// How far from 0 the scale must reach. What is much further than the rest is drawn as an arrow.
+fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
+    let mut reaches: Vec<f64> = comparisons
+        .iter()
+        .map(|c| {
+            c.interval
+                .map_or(c.mean.abs(), |i| i.low.abs().max(i.high.abs()))
+        })
+        .collect();
+    reaches.sort_by(f64::total_cmp);
+    let widest = |comparison: &Comparison| {
+        let interval = comparison.corrected.unwrap_or(Interval {
+            low: comparison.mean,
+            high: comparison.mean,
+        });
+        interval.low.abs().max(interval.high.abs())
+    };
+    // Far rows are few: where most are far, they are what the plot is about.
+    let half = reaches.len() / 2;
+    let gap = (half..reaches.len().saturating_sub(1))
+        .find(|&index| reaches[index] > 0.0 && reaches[index + 1] > FAR * reaches[index]);
+    let Some(gap) = gap else {
+        return comparisons.into_iter().map(widest).reduce(f64::max);
+    };
+    let near = comparisons.iter().filter(|c| c.mean.abs() <= reaches[gap]);
+    // The corrected interval of a near row may reach far as well; it is cut with an arrow too.
+    near.map(|c| widest(c).min(2.5 * reaches[gap]))
+        .reduce(f64::max)
+}
+
+/// Everything a row draws that may ask for room.
+fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<Item = f64> + 'a {
+    let intervals = [comparison.interval, comparison.corrected]
+        .into_iter()
+        .flatten();
+    let seeds = variant
+        .differences
+        .iter()
+        .map(|(_, difference)| *difference);
+    intervals
+        .flat_map(|i| [i.low, i.high])
+        .chain(seeds)
+        .chain([comparison.mean])
+}
+
+fn in_words(variant: &Variant, comparison: &Comparison) -> String {
+    let interval = view::interval(comparison);
+    let verdict = view::verdict(variant);
+    format!(
+        "{} {interval} {verdict}",
+        units::difference(comparison.mean)
+    )
+    .replace("  ", " ")
+}
+
+fn scaffold(canvas: &Canvas, frame: &Frame) -> Result<(), Error> {
+    let decimals = frame.x.decimals();
+    for &tick in &frame.x.ticks {
+        let x = frame.x(tick);
+        canvas.line(vec![(x, frame.top), (x, frame.bottom)], GRID, 2)?;
+        let text = match tick.abs() < 1e-12 {
+            true => "0".to_owned(),
+            false => format!("{tick:+.decimals$}").replace('-', "−"),
+        };
+        canvas.text(&text, (x, frame.bottom + 30), HPos::Center, SMALL, MUTED)?;
+    }
+    let zero = frame.x(0.0);
+    canvas.line(vec![(zero, frame.top), (zero, frame.bottom)], INK, 3)?;
+    let y = frame.bottom + 76;
+    canvas.text("← better", (frame.left, y), HPos::Left, SMALL, MUTED)?;
+    canvas.text("worse →", (frame.right, y), HPos::Right, SMALL, MUTED)
+}
+
+fn row(
+    canvas: &Canvas,
+    frame: &Frame,
+    y: i32,
+    variant: &Variant,
+    comparison: &Comparison,
+) -> Result<(), Error> {
+    let colour = match comparison.verdict {
+        Verdict::Better => BETTER,
+        Verdict::Worse => WORSE,
+        Verdict::Inconclusive | Verdict::OneSeed => MUTED,
+    };
+    canvas.text(&shorten(variant.name), (36, y), HPos::Left, BODY, INK)?;
+    let numbers = in_words(variant, comparison);
+    canvas.text(&numbers, (frame.right + 24, y), HPos::Left, SMALL, MUTED)?;
+    for (interval, width) in [(comparison.corrected, 3), (comparison.interval, 9)] {
+        if let Some(interval) = interval {
+            whisker(canvas, frame, y, interval, colour, width)?;
+        }
+    }
+    let inside = |x: i32| (frame.left..=frame.right).contains(&x);
+    for (_, difference) in &variant.differences {
+        let x = frame.x(*difference);
+        if inside(x) {
+            canvas.dot((x, y - 16), 5, colour, 0.55)?;
+        }
+    }
+    let mean = frame.x(comparison.mean);
+    if inside(mean) {
+        return canvas.square((mean, y), 10, colour);
+    }
+    arrow(canvas, frame, y, mean > frame.right, colour)
+}
+
+/// A horizontal line over an interval, cut at the edges of the frame with an arrow.
+fn whisker(
+    canvas: &Canvas,
+    frame: &Frame,
+    y: i32,
+    interval: Interval,
+    colour: RGBColor,
+    width: u32,
+) -> Result<(), Error> {
+    let (low, high) = (frame.x(interval.low), frame.x(interval.high));
+    if high < frame.left || low > frame.right {
+        return Ok(());
+    }
+    let ends = vec![(low.max(frame.left), y), (high.min(frame.right), y)];
+    canvas.line(ends, colour, width)?;
+    if low < frame.left {
+        arrow(canvas, frame, y, false, colour)?;
+    }
+    if high > frame.right {
+        arrow(canvas, frame, y, true, colour)?;
+    }
+    Ok(())
+}
+
+/// What goes on beyond the edge.
+fn arrow(
+    canvas: &Canvas,
+    frame: &Frame,
+    y: i32,
+    right: bool,
+    colour: RGBColor,
+) -> Result<(), Error> {
+    let (edge, inwards) = if right {
+        (frame.right, -20)
+    } else {
+        (frame.left, 20)
+    };
+    let tip = vec![
+        (edge, y),
+        (edge + inwards, y - 12),
+        (edge + inwards, y + 12),
+    ];
+    canvas.shape(tip, colour, 1.0)
+}

@@ -1,0 +1,169 @@
+//! Where to write names so that they cover neither each other nor the data.
+
+use super::canvas::{Point, text_width};
+
+/// Longest name that is written in full.
+const LONGEST: usize = 24;
+
+const SECTIONS: [&str; 5] = ["model.", "optimizer.", "schedule.", "train.", "tokenizer."];
+
+/// A name short enough for a plot.
+pub(super) fn shorten(name: &str) -> String {
+    let mut visible = super::super::escape::visible(name);
+    if visible.chars().count() > LONGEST {
+        // The names of a grid say the same sections over and over.
+        for section in SECTIONS {
+            visible = visible.replace(section, "");
+        }
+    }
+    let characters: Vec<char> = visible.chars().collect();
+    if characters.len() <= LONGEST {
+        return visible;
+    }
+    let (start, end) = (LONGEST / 2, characters.len() - (LONGEST - LONGEST / 2 - 1));
+    let ends = characters[..start]
+        .iter()
+        .chain(&['…'])
+        .chain(&characters[end..]);
+    ends.collect()
+}
+
+/// Heights near the wanted ones, in the same order, at least `gap` apart and between `low` and
+/// `high` where they all fit.
+pub(super) fn spread(wanted: &[i32], gap: i32, low: i32, high: i32) -> Vec<i32> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by_key(|&index| wanted[index]);
+    let mut placed: Vec<i32> = order.iter().map(|&index| wanted[index]).collect();
+    let mut floor = low;
+    for y in &mut placed {
+        *y = (*y).max(floor);
+        floor = *y + gap;
+    }
+    let mut ceiling = high;
+    for y in placed.iter_mut().rev() {
+        *y = (*y).min(ceiling);
+        ceiling = *y - gap;
+    }
+    let mut spread = vec![0; wanted.len()];
+    for (&index, y) in order.iter().zip(placed) {
+        spread[index] = y;
+    }
+    spread
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    left: i32,
+    right: i32,
+    top: i32,
+    bottom: i32,
+}
+
+impl Area {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.left < other.right
+            && other.left < self.right
+            && self.top < other.bottom
+            && other.top < self.bottom
+    }
+
+    fn inside(&self, other: &Self) -> bool {
+        self.left >= other.left
+            && self.right <= other.right
+            && self.top >= other.top
+            && self.bottom <= other.bottom
+    }
+
+    fn around((x, y): Point, reach: i32) -> Self {
+        Self {
+            left: x - reach,
+            right: x + reach,
+            top: y - reach,
+            bottom: y + reach,
+        }
+    }
+}
+
+/// Left ends of the texts, beside the points they name. The nearest place is taken that covers none
+/// of the points, of the `obstacles` and of the earlier texts.
+pub(super) fn beside(
+    points: &[Point],
+    texts: &[String],
+    size: i32,
+    bounds: (Point, Point),
+    obstacles: &[Point],
+) -> Vec<Point> {
+    let ((left, top), (right, bottom)) = bounds;
+    let bounds = Area {
+        left,
+        right,
+        top,
+        bottom,
+    };
+    let dots = points.iter().map(|&point| Area::around(point, 10));
+    let lines = obstacles.iter().map(|&point| Area::around(point, 3));
+    let mut taken: Vec<Area> = dots.chain(lines).collect();
+    let mut places = Vec::with_capacity(points.len());
+    for (&(x, y), text) in points.iter().zip(texts) {
+        let width = text_width(text, size);
+        let line = size + 4;
+        let area = |left: i32, middle: i32| Area {
+            left,
+            right: left + width,
+            top: middle - line / 2,
+            bottom: middle + line / 2,
+        };
+        let offsets = (0..=48).map(|step: i32| (step + 1) / 2 * if step % 2 == 0 { 1 } else { -1 });
+        let candidates = offsets.flat_map(|offset| {
+            let away = 20 + offset.abs().min(2) * 10;
+            let middle = y + offset * line * 2 / 3;
+            [area(x + away, middle), area(x - away - width, middle)]
+        });
+        let free = |area: &Area| area.inside(&bounds) && !taken.iter().any(|t| area.overlaps(t));
+        let place = candidates.clone().find(free);
+        let place = place.unwrap_or_else(|| area((x + 20).min(right - width), y));
+        places.push((place.left, (place.top + place.bottom) / 2));
+        taken.push(place);
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_move_no_more_than_they_must() {
+        assert_eq!(spread(&[100, 300, 200], 30, 0, 400), [100, 300, 200]);
+        assert_eq!(spread(&[100, 105, 102], 30, 0, 400), [100, 160, 130]);
+        assert_eq!(spread(&[399, 398], 30, 0, 400), [400, 370]);
+    }
+
+    #[test]
+    fn names_keep_what_tells_them_apart() {
+        assert_eq!(shorten("model.norm=rmsnorm"), "model.norm=rmsnorm");
+        assert_eq!(
+            shorten("model.n_embd=160-model.n_layer=15"),
+            "n_embd=160-n_layer=15"
+        );
+        let long = shorten("a-very-long-name-of-one-variant-2");
+        assert_eq!(
+            long,
+            "a-very-long-…f-variant-2".replace("f-variant", "e-variant")
+        );
+    }
+
+    #[test]
+    fn names_of_one_place_do_not_overlap() {
+        let points = vec![(200, 200); 8];
+        let texts = vec!["variant".to_owned(); 8];
+        let places = beside(&points, &texts, 20, ((0, 0), (800, 600)), &[]);
+        for (index, a) in places.iter().enumerate() {
+            for b in &places[..index] {
+                let apart =
+                    (a.1 - b.1).abs() >= 20 || (a.0 - b.0).abs() >= text_width("variant", 20);
+                assert!(apart, "{a:?} {b:?}");
+            }
+        }
+    }
+}

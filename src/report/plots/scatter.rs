@@ -1,0 +1,84 @@
+use super::super::ranking::Ranking;
+use super::super::units;
+use super::axis::Axis;
+use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
+use super::labels::{beside, shorten};
+use super::palette::{INK, MUTED, Palette};
+use super::{Drawing, Drawn};
+use plotters::style::text_anchor::HPos;
+
+const HEIGHT: i32 = 820;
+
+/// Bits per byte against parameters, a point for each variant.
+pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let ranked: Vec<_> = ranking.ranked().collect();
+    let sizes: Vec<f64> = ranked
+        .iter()
+        .map(|variant| variant.params() as f64)
+        .collect();
+    // Sizes that are all but the same say nothing about size.
+    let largest = sizes.iter().copied().fold(0.0, f64::max);
+    if sizes.iter().all(|size| *size > 0.98 * largest) {
+        return None;
+    }
+    let values = ranked.iter().flat_map(|variant| variant.values());
+    let frame = Frame {
+        left: 130,
+        right: WIDTH - 60,
+        top: 96,
+        bottom: HEIGHT - 120,
+        x: Axis::logarithmic_beyond(5.0, &sizes)?,
+        y: Axis::linear(values)?,
+    };
+    let decimals = frame.y.decimals();
+    let title = "Validation loss against size (bits per byte, lower is better)";
+    let caption = "Mean over the seeds, and a bar from the lowest to the highest of them.";
+    let drawn = svg(title, HEIGHT, |canvas| {
+        frame.draw(canvas, "parameters", units::tick, |tick| {
+            format!("{tick:.decimals$}")
+        })?;
+        let mut points = Vec::new();
+        for variant in &ranked {
+            let (Some(mean), Some((low, high))) = (variant.mean_bits_per_byte(), variant.range())
+            else {
+                continue;
+            };
+            let size = variant.params() as f64;
+            let bar = vec![frame.at((size, low)), frame.at((size, high))];
+            canvas.line(bar, palette.of(variant), 4)?;
+            canvas.dot(frame.at((size, mean)), 10, palette.of(variant), 1.0)?;
+            points.push(frame.at((size, mean)));
+        }
+        let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
+        let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
+        name(canvas, &points, &texts, bounds, &[])
+    });
+    let words = |svg| Drawing {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        svg,
+    };
+    Some(drawn.map(words))
+}
+
+/// Writes names beside points, with a thin line to those that had to move away.
+pub(super) fn name(
+    canvas: &Canvas,
+    points: &[Point],
+    texts: &[String],
+    bounds: (Point, Point),
+    obstacles: &[Point],
+) -> Result<(), Error> {
+    let places = beside(points, texts, BODY, bounds, obstacles);
+    for ((&point, text), place) in points.iter().zip(texts).zip(places) {
+        if (place.1 - point.1).abs() > BODY / 2 {
+            let end = match place.0 > point.0 {
+                true => place.0 - 4,
+                false => place.0 + text_width(text, BODY) + 4,
+            };
+            canvas.line(vec![point, (end, place.1)], MUTED, 2)?;
+        }
+        canvas.text(text, place, HPos::Left, BODY, INK)?;
+    }
+    Ok(())
+}

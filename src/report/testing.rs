@@ -1,0 +1,338 @@
+//! Results folders for tests, made of the records that runs leave behind.
+
+use crate::record::{
+    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunStatus, SampleText, State,
+    StepMetric, SweepPlan, write_json_atomic,
+};
+use crate::spec::{
+    Data, Experiment, Mlp, Model, ModelKind, Norm, Optimizer, Report, RunSpec, Sample, Tokenizer,
+    Train,
+};
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+/// A run of the default configuration.
+pub(super) fn spec(variant: &str, seed: u64) -> RunSpec {
+    RunSpec {
+        variant: variant.to_owned(),
+        seed,
+        data: Data::default(),
+        tokenizer: Tokenizer::default(),
+        model: Model::default(),
+        optimizer: Optimizer::default(),
+        train: Train::default(),
+        sample: Sample::default(),
+    }
+}
+
+/// A results folder under construction.
+pub(super) struct Folder {
+    dir: tempfile::TempDir,
+    pub(super) plan: RefCell<SweepPlan>,
+}
+
+impl Folder {
+    pub(super) fn new(name: &str) -> Self {
+        let experiment = Experiment {
+            name: name.to_owned(),
+            description: "Which parts of a modern GPT block earn their keep at this size?"
+                .to_owned(),
+            data: Data::default(),
+            tokenizer: Tokenizer::default(),
+            model: Model::default(),
+            optimizer: Optimizer::default(),
+            train: Train::default(),
+            sample: Sample::default(),
+            report: Report::default(),
+            sweep: None,
+        };
+        let plan = SweepPlan {
+            experiment,
+            baseline: "gpt".to_owned(),
+            command: format!("runner sweep experiments/{name}.yaml"),
+            version: "0.1.0".to_owned(),
+            config_hash: "3f".repeat(32),
+            machine: "AMD EPYC 9B14, 2 cores, Linux".to_owned(),
+            corpora: vec![corpus()],
+            runs: Vec::new(),
+        };
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            plan: RefCell::new(plan),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A run to be filled in; it is part of the plan in any case.
+    pub(super) fn run(&self, variant: &str, seed: u64) -> RunBuilder<'_> {
+        RunBuilder {
+            folder: self,
+            spec: spec(variant, seed),
+            corpus: 0,
+            params: 804_096,
+            bits_per_byte: 0.0,
+            seconds: 42.0,
+            metrics: Vec::new(),
+            text: "\nMIRA. The tide is late, and so are you.\n".to_owned(),
+        }
+    }
+
+    pub(super) fn write_plan(&self) {
+        write_json_atomic(&self.path().join("plan.json"), &*self.plan.borrow()).unwrap();
+    }
+
+    pub(super) fn write(&self) -> super::Summary {
+        self.write_plan();
+        super::write(self.path()).unwrap()
+    }
+
+    pub(super) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+}
+
+/// Characters of `builtin:plays` at its default size.
+pub(super) fn corpus() -> CorpusInfo {
+    CorpusInfo {
+        key: "plays-char".to_owned(),
+        source: "builtin:plays".to_owned(),
+        data_sha256: "a1".repeat(32),
+        vocab_size: 65,
+        train_bytes: 900_000,
+        val_bytes: 100_000,
+        train_tokens: 900_000,
+        val_tokens: 100_000,
+        val_unknown_tokens: 0,
+        floor_bits_per_byte: Some(1.1021),
+        bigram_count_loss: Some(2.41),
+    }
+}
+
+/// One run of a [`Folder`]; ends with `done`, `failed`, `diverged`, `stopped`, `interrupted` or
+/// `not_started`.
+pub(super) struct RunBuilder<'a> {
+    folder: &'a Folder,
+    pub(super) spec: RunSpec,
+    corpus: usize,
+    params: u64,
+    bits_per_byte: f64,
+    seconds: f64,
+    metrics: Vec<Metric>,
+    text: String,
+}
+
+impl RunBuilder<'_> {
+    pub(super) fn spec(mut self, change: impl FnOnce(&mut RunSpec)) -> Self {
+        change(&mut self.spec);
+        self
+    }
+
+    pub(super) fn corpus(mut self, index: usize) -> Self {
+        self.corpus = index;
+        self
+    }
+
+    pub(super) fn params(mut self, params: u64) -> Self {
+        self.params = params;
+        self
+    }
+
+    pub(super) fn seconds(mut self, seconds: f64) -> Self {
+        self.seconds = seconds;
+        self
+    }
+
+    pub(super) fn text(mut self, text: &str) -> Self {
+        self.text = text.to_owned();
+        self
+    }
+
+    /// (step, bits per byte).
+    pub(super) fn evaluations(mut self, points: &[(u64, f64)]) -> Self {
+        for &(step, bits_per_byte) in points {
+            self.metrics.push(Metric::Eval(Evaluation {
+                step,
+                val_loss: bits_per_byte * std::f64::consts::LN_2,
+                bits_per_byte,
+                seconds: self.seconds * step as f64 / self.spec.train.steps as f64,
+            }));
+            self.bits_per_byte = bits_per_byte;
+        }
+        self
+    }
+
+    /// A whole run that ends at `bits_per_byte`, with every step and an evaluation every 25.
+    pub(super) fn curve(mut self, bits_per_byte: f64) -> Self {
+        let steps = self.spec.train.steps;
+        for step in 0..=steps {
+            let left = (-(step as f64) / steps as f64 * 9.0).exp();
+            let value = bits_per_byte + (6.02 - bits_per_byte) * (0.7 * left + 0.3 * left.powi(4));
+            let noise = (step as f64 * 12.9898 + self.spec.seed as f64 * 78.233).sin() * 43_758.547;
+            if step > 0 {
+                self.metrics.push(Metric::Step(StepMetric {
+                    step,
+                    loss: value * std::f64::consts::LN_2 + 0.05 * noise.fract(),
+                    lr: 1e-3,
+                    grad_norm: 0.5 + 2.0 * left + 0.2 * noise.fract().abs(),
+                }));
+            }
+            if step % 25 == 0 {
+                let wobble = 0.02 * noise.fract() * left.sqrt();
+                let end = if step == steps {
+                    bits_per_byte
+                } else {
+                    value + wobble
+                };
+                self = self.evaluations(&[(step, end)]);
+            }
+        }
+        self
+    }
+
+    pub(super) fn done(self) {
+        self.end(Some((State::Done, "")));
+    }
+
+    pub(super) fn failed(self, reason: &str) {
+        self.end(Some((State::Failed, reason)));
+    }
+
+    pub(super) fn diverged(self, reason: &str) {
+        self.end(Some((State::Diverged, reason)));
+    }
+
+    pub(super) fn stopped(self) {
+        self.end(Some((State::Stopped, "interrupted at step 200")));
+    }
+
+    /// A checkpoint and no status: under way, or killed.
+    pub(super) fn interrupted(self) {
+        let name = self
+            .spec
+            .run_name(&self.folder.plan.borrow().corpora[self.corpus].data_sha256);
+        let dir = RunDir::new(self.folder.path().join("runs").join(name));
+        std::fs::create_dir_all(dir.checkpoint()).unwrap();
+        self.end(None);
+    }
+
+    pub(super) fn not_started(self) {
+        self.end(None);
+    }
+
+    fn end(self, ending: Option<(State, &str)>) {
+        let mut plan = self.folder.plan.borrow_mut();
+        let corpus = &plan.corpora[self.corpus];
+        let identity = self.spec.identity(&corpus.data_sha256);
+        let name = self.spec.run_name(&corpus.data_sha256);
+        let dir = RunDir::new(self.folder.path().join("runs").join(&name));
+        dir.create(&self.spec).unwrap();
+        let (mut writer, _) = dir.open_metrics(0).unwrap();
+        writer.write(&self.metrics).unwrap();
+        let steps = self.metrics.last().map_or(0, Metric::step);
+        let outcome = Outcome {
+            steps,
+            tokens: steps * (self.spec.train.batch_size * self.spec.model.block_size) as u64,
+            params: self.params,
+            params_non_embedding: self.params.saturating_sub(16_512),
+            flops_per_token: 6.0 * self.params as f64,
+            train_loss: Some(self.bits_per_byte * std::f64::consts::LN_2),
+            val_loss: Some(self.bits_per_byte * std::f64::consts::LN_2),
+            bits_per_byte: Some(self.bits_per_byte),
+            tokens_per_second: 384_000.0 / self.seconds,
+            seconds: self.seconds + 3.0,
+            peak_memory_mb: 187.25,
+            device: "cpu".to_owned(),
+        };
+        if let Some((state, reason)) = ending {
+            dir.write_status(&RunStatus {
+                state,
+                reason: reason.to_owned(),
+                outcome: (state != State::Failed).then_some(outcome),
+            })
+            .unwrap();
+        }
+        if matches!(ending, Some((State::Done, _))) {
+            dir.write_samples(&[SampleText {
+                title: format!("step {steps}"),
+                prompt: "\n".to_owned(),
+                text: self.text,
+            }])
+            .unwrap();
+        }
+        plan.runs.push(PlannedRun {
+            name,
+            identity,
+            corpus: self.corpus,
+            params: self.params,
+            params_non_embedding: self.params.saturating_sub(16_512),
+            flops_per_token: 6.0 * self.params as f64,
+            spec: self.spec,
+        });
+    }
+}
+
+/// What each seed adds to every variant: the part that pairing takes out.
+pub(super) const OF_SEED: [f64; 5] = [0.0, 0.021, -0.013, 0.008, -0.017];
+/// What is left over, by variant and seed.
+const LEFT_OVER: [f64; 7] = [0.0011, -0.0008, 0.0004, -0.0013, 0.0007, 0.0002, -0.0005];
+
+/// Adds a variant whose runs end near `bits_per_byte`, with the noise of its seeds.
+pub(super) fn variant(
+    folder: &Folder,
+    name: &str,
+    seeds: u64,
+    bits_per_byte: f64,
+    change: impl Fn(RunBuilder) -> RunBuilder,
+) {
+    let which = folder.plan.borrow().runs.len();
+    for seed in 1..=seeds {
+        let own = LEFT_OVER[(which * 3 + seed as usize * 2) % LEFT_OVER.len()];
+        let shared = OF_SEED[seed as usize - 1];
+        change(folder.run(name, seed))
+            .curve(bits_per_byte + shared + own)
+            .done();
+    }
+}
+
+/// The ablation of the documentation: six variants, three seeds.
+pub(super) fn ablation() -> Folder {
+    let folder = Folder::new("ablation");
+    let gated = |spec: &mut RunSpec| spec.model.mlp = Mlp::Swiglu;
+    let rms = |spec: &mut RunSpec| spec.model.norm = Norm::Rmsnorm;
+    variant(&folder, "gpt", 3, 1.52, |run| {
+        run.text("\nMIRA. The tide is late, and so are you.\n\nTOBIN. I came as the bell came,\nlate and loud.\n\n[Exit MIRA]\n")
+    });
+    variant(&folder, "bigram", 3, 3.49, |run| {
+        let run = run.spec(|spec| {
+            spec.model.kind = ModelKind::Bigram;
+            spec.optimizer.lr = 1e-2;
+        });
+        run.params(4225)
+            .seconds(1.3)
+            .text("\nTh t ared tond ce w. blellat MI\nRA. s, yof athe and bin\n")
+    });
+    variant(&folder, "rmsnorm", 3, 1.5205, |run| {
+        run.spec(rms).seconds(40.0)
+    });
+    variant(&folder, "swiglu", 3, 1.48, |run| {
+        run.spec(gated).params(806_000).seconds(46.0)
+    });
+    variant(&folder, "untied", 3, 1.531, |run| {
+        run.spec(|spec| spec.model.tie_weights = false)
+            .params(812_416)
+            .seconds(43.0)
+    });
+    variant(&folder, "rmsnorm_swiglu", 3, 1.479, |run| {
+        run.spec(|spec| {
+            gated(spec);
+            rms(spec);
+        })
+        .params(806_000)
+        .seconds(44.0)
+    });
+    folder
+}

@@ -1,0 +1,369 @@
+use super::testing::{Folder, ablation, corpus, variant};
+use super::{Counts, ReportError, write};
+use crate::record::CorpusInfo;
+use crate::spec::{ModelKind, TokenizerKind};
+use std::fs;
+
+#[test]
+fn ablation_reads_well() {
+    let folder = ablation();
+    let summary = folder.write();
+    assert_eq!(summary.counts.done, 18);
+    insta::assert_snapshot!(folder.read("report.md"));
+}
+
+/// One of every way in which a run does not end well.
+fn trouble() -> Folder {
+    let folder = Folder::new("trouble");
+    variant(&folder, "gpt", 3, 1.52, |run| run);
+    folder.run("hot", 1).curve(1.6).done();
+    let start = [
+        (0, 6.02),
+        (25, 3.6),
+        (50, 3.3),
+        (75, 3.1),
+        (100, 4.0),
+        (125, 900.0),
+    ];
+    folder
+        .run("hot", 2)
+        .spec(|spec| spec.optimizer.lr = 0.1)
+        .evaluations(&start)
+        .diverged("loss is not finite at step 137");
+    folder
+        .run("hot", 3)
+        .failed("worker ended by signal 9: <b>out of memory</b> | `dmesg`");
+    folder
+        .run("late", 1)
+        .spec(|spec| spec.train.steps = 1000)
+        .evaluations(&[(0, 6.0), (25, 3.4)])
+        .interrupted();
+    folder
+        .run("late", 2)
+        .spec(|spec| spec.train.steps = 1000)
+        .not_started();
+    folder
+        .run("late", 3)
+        .spec(|spec| spec.train.steps = 1000)
+        .evaluations(&[(0, 6.0)])
+        .stopped();
+    folder
+}
+
+#[test]
+fn trouble_is_told() {
+    let folder = trouble();
+    let counts = folder.write().counts;
+    let expected = Counts {
+        done: 4,
+        failed: 1,
+        diverged: 1,
+        stopped: 2,
+        not_started: 1,
+    };
+    assert_eq!(counts, expected);
+    insta::assert_snapshot!(folder.read("report.md"));
+    insta::assert_snapshot!("trouble_summary", folder.read("summary.csv"));
+}
+
+fn one_seed() -> Folder {
+    let folder = Folder::new("one-seed");
+    variant(&folder, "gpt", 1, 1.52, |run| run);
+    variant(&folder, "swiglu", 1, 1.48, |run| run.params(1_200_000));
+    folder
+}
+
+#[test]
+fn one_seed_has_no_interval() {
+    let folder = one_seed();
+    let summary = folder.write();
+    assert!(
+        summary.answer[0].contains("with one seed there is no telling"),
+        "{:?}",
+        summary.answer
+    );
+    assert_eq!(summary.ranking[0].verdict, "one seed: no interval");
+    assert_eq!(summary.ranking[0].interval, "");
+    assert!(
+        summary
+            .cautions
+            .iter()
+            .any(|c| c.contains("swiglu has 1.20 M (+49 %)")),
+        "{:?}",
+        summary.cautions
+    );
+}
+
+fn single() -> Folder {
+    let folder = Folder::new("single");
+    folder.plan.borrow_mut().experiment.description.clear();
+    folder
+        .run("gpt", 1)
+        .evaluations(&[(0, 6.02), (500, 1.52)])
+        .done();
+    folder
+}
+
+#[test]
+fn a_single_run_is_not_compared() {
+    let folder = single();
+    let summary = folder.write();
+    assert_eq!(
+        summary.answer[0],
+        "gpt reaches 1.5200 bits per byte (one seed)."
+    );
+    assert!(
+        summary
+            .plots
+            .iter()
+            .all(|plot| !plot.ends_with("difference.svg"))
+    );
+    insta::assert_snapshot!(folder.read("report.md"));
+}
+
+fn all_failed() -> Folder {
+    let folder = Folder::new("failed");
+    for seed in 1..=2 {
+        folder.run("gpt", seed).failed("out of memory");
+    }
+    folder
+}
+
+#[test]
+fn no_result_is_no_answer() {
+    let folder = all_failed();
+    let summary = folder.write();
+    assert!(summary.answer[0].starts_with("No run has ended with a result"));
+    assert_eq!(summary.plots, Vec::<std::path::PathBuf>::new());
+    assert!(folder.read("report.md").contains("out of memory"));
+}
+
+fn many() -> Folder {
+    let folder = Folder::new("many");
+    variant(&folder, "gpt", 3, 1.52, |run| run);
+    for index in 0..14u32 {
+        let name = format!(
+            "model.n_embd={}-model.n_layer={}",
+            64 + 32 * (index % 5),
+            2 + index
+        );
+        let params = 300_000 + 90_000 * u64::from(index);
+        let end = 1.62 - 0.013 * f64::from(index);
+        variant(&folder, &name, 3, end, |run| {
+            run.params(params).seconds(20.0 + 4.0 * f64::from(index))
+        });
+    }
+    folder
+}
+
+#[test]
+fn plots_stay_small() {
+    let folder = many();
+    for plot in folder.write().plots {
+        let size = fs::metadata(&plot).unwrap().len();
+        assert!(size < 40_000, "{} has {size} bytes", plot.display());
+    }
+}
+
+const HOSTILE: &str = "\n```\n# not a heading\n````\n</pre><script>alert(1)</script>\n| a | b |\n\u{1b}[31m\u{202e}desrever\u{0}\r\u{b}{{ 7 * 7 }} $x$ @someone\n";
+
+#[test]
+fn no_sample_can_break_out() {
+    let folder = Folder::new("hostile");
+    folder.plan.borrow_mut().experiment.description =
+        "Is <img src=x onerror=alert(1)> | *safe*?".to_owned();
+    variant(&folder, "gpt", 2, 1.52, |run| run.text(HOSTILE));
+    variant(&folder, "<b>\u{202e}`x`</b>|", 2, 1.50, |run| {
+        run.text(HOSTILE)
+    });
+    folder.write();
+    for name in ["report.md", "report.html"] {
+        let report = folder.read(name);
+        assert!(
+            !report.contains('\u{202e}') && !report.contains('\u{0}'),
+            "{name}"
+        );
+        assert!(
+            report.contains("{{ 7 * 7 }}") || name == "report.html",
+            "{name}"
+        );
+        assert!(!report.contains("<img"), "{name}");
+    }
+    let drawn = folder.read("plots/difference.svg");
+    assert!(drawn.contains("&lt;b&gt;") && !drawn.contains("<b>"));
+    assert!(!drawn.contains('\u{202e}'));
+    let html = folder.read("report.html");
+    assert!(!html.contains("<script") && html.contains("&lt;script&gt;"));
+    insta::assert_snapshot!(folder.read("report.md"));
+}
+
+#[test]
+fn a_plan_without_runs_has_a_report() {
+    let folder = Folder::new("empty");
+    let summary = folder.write();
+    assert_eq!((summary.ranking, summary.plots), (Vec::new(), Vec::new()));
+    assert_eq!(folder.read("summary.csv").lines().count(), 1);
+}
+
+#[test]
+fn a_variant_may_be_missing_its_baseline() {
+    let folder = one_seed();
+    folder.plan.borrow_mut().baseline = "elsewhere".to_owned();
+    let summary = folder.write();
+    assert!(summary.answer[0].contains("shares no finished seed with the baseline, elsewhere"));
+    assert_eq!(summary.ranking[0].verdict, "no shared seed");
+}
+
+#[test]
+fn tokenizers_that_differ_are_ranked_by_bits_alone() {
+    let folder = Folder::new("tokenizers");
+    folder.plan.borrow_mut().corpora.push(CorpusInfo {
+        key: "plays-bpe".to_owned(),
+        val_tokens: 40_000,
+        bigram_count_loss: None,
+        ..corpus()
+    });
+    variant(&folder, "gpt", 2, 1.52, |run| run);
+    variant(&folder, "bpe", 2, 1.50, |run| {
+        run.corpus(1)
+            .spec(|spec| spec.tokenizer.kind = TokenizerKind::Bpe)
+    });
+    let summary = folder.write();
+    assert!(
+        summary
+            .cautions
+            .iter()
+            .any(|c| c.contains("ranked by bits per byte alone"))
+    );
+    let report = folder.read("report.md");
+    assert!(!report.contains("| Validation loss"));
+    assert!(!folder.read("plots/loss.svg").contains("by counting"));
+}
+
+#[test]
+fn longer_training_is_no_fair_comparison() {
+    let folder = Folder::new("unmatched");
+    variant(&folder, "gpt", 2, 1.52, |run| run);
+    variant(&folder, "long", 2, 1.50, |run| {
+        run.spec(|spec| spec.train.steps = 1000)
+    });
+    let cautions = folder.write().cautions;
+    assert!(
+        cautions
+            .iter()
+            .any(|c| c.contains("long has 768 k (+100 %)")),
+        "{cautions:?}"
+    );
+}
+
+#[test]
+fn unchanged_records_give_the_same_bytes() {
+    let folder = ablation();
+    let read = || {
+        ["report.md", "report.html", "summary.csv", "plots/loss.svg"].map(|name| folder.read(name))
+    };
+    folder.write();
+    let first = read();
+    folder.write();
+    assert_eq!(first, read());
+}
+
+#[test]
+fn a_plot_that_is_no_longer_drawn_is_removed() {
+    let folder = one_seed();
+    folder.write();
+    assert!(folder.path().join("plots/difference.svg").exists());
+    folder.plan.borrow_mut().runs.truncate(1);
+    folder.write();
+    assert!(!folder.path().join("plots/difference.svg").exists());
+    assert!(folder.path().join("plots/loss.svg").exists());
+}
+
+#[test]
+fn a_broken_record_costs_its_run_alone() {
+    let folder = one_seed();
+    let run = folder.plan.borrow().runs[1].name.clone();
+    let run = folder.path().join("runs").join(run);
+    fs::write(run.join("status.json"), "{").unwrap();
+    // A line that was cut off by a kill is no broken record.
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    fs::write(run.join("metrics.jsonl"), metrics + "{\"event\":\"st").unwrap();
+    let summary = folder.write();
+    assert_eq!((summary.counts.done, summary.counts.failed), (1, 1));
+    assert!(
+        folder
+            .read("report.md")
+            .contains("status.json cannot be read")
+    );
+}
+
+#[test]
+fn a_bigram_is_set_against_the_best_transformer() {
+    let folder = one_seed();
+    variant(&folder, "bigram", 1, 3.5, |run| {
+        run.spec(|spec| spec.model.kind = ModelKind::Bigram)
+    });
+    folder.write();
+    let report = folder.read("report.md");
+    assert!(report.contains("## Bigram against transformer"));
+    assert!(
+        report.contains("reaches 3.4769"),
+        "bits of 2.41 nats a character"
+    );
+    assert!(report.contains("swiglu reaches 1.4"));
+}
+
+#[test]
+fn missing_and_broken_plans_say_what_to_do() {
+    let folder = Folder::new("none");
+    let error = write(folder.path()).unwrap_err();
+    assert!(matches!(error, ReportError::NoPlan(_)));
+    assert!(error.to_string().contains("`runner sweep FILE`"));
+    let absent = write(&folder.path().join("absent")).unwrap_err();
+    assert!(matches!(absent, ReportError::NoFolder(_)));
+    let file = folder.path().join("file.yaml");
+    fs::write(&file, "").unwrap();
+    assert!(matches!(write(&file), Err(ReportError::NotAFolder(_))));
+    fs::write(folder.path().join("plan.json"), "[]").unwrap();
+    assert!(matches!(
+        write(folder.path()),
+        Err(ReportError::BadPlan { .. })
+    ));
+}
+
+#[test]
+fn a_template_of_ones_own() {
+    let folder = one_seed();
+    let template = folder.path().join("mine.md.j2");
+    let path = template.to_str().unwrap().to_owned();
+    folder.plan.borrow_mut().experiment.report.template = Some(path.clone());
+    fs::write(&template, "{{ name }}: {{ ranking[0].variant }}\n").unwrap();
+    folder.write();
+    assert_eq!(folder.read("report.md"), "one-seed: swiglu\n");
+
+    fs::write(&template, "one\n{{ nmae }}\n").unwrap();
+    folder.write_plan();
+    let error = write(folder.path()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("template {path}:2: undefined value: `nmae` is undefined")
+    );
+    assert_eq!(
+        folder.read("report.md"),
+        "one-seed: swiglu\n",
+        "the last report stays"
+    );
+
+    fs::write(&template, "\n\n{% if %}").unwrap();
+    let error = write(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("template {path}:3: syntax error")),
+        "{error}"
+    );
+
+    fs::remove_file(&template).unwrap();
+    assert!(matches!(
+        write(folder.path()),
+        Err(ReportError::Read { .. })
+    ));
+}

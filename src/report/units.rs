@@ -1,0 +1,160 @@
+//! How numbers are written in reports and plots: the only place where they become text.
+
+/// A count with an SI prefix and three significant digits: `10.8 M`.
+pub(crate) fn count(value: f64) -> String {
+    const PREFIXES: [&str; 6] = ["", " k", " M", " G", " T", " P"];
+    let mut scaled = value;
+    let mut prefix = 0;
+    // 999.5 would round up to 1000 of the smaller unit.
+    while scaled.abs() >= 999.5 && prefix + 1 < PREFIXES.len() {
+        scaled /= 1000.0;
+        prefix += 1;
+    }
+    let digits = match scaled.abs() {
+        _ if prefix == 0 && scaled.fract() == 0.0 => 0,
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{scaled:.digits$}{}", PREFIXES[prefix])
+}
+
+/// A count at the tick of an axis, without zeros that say nothing: `50 k`.
+pub(crate) fn tick(value: f64) -> String {
+    let text = count(value);
+    let (number, prefix) = text.split_once(' ').unwrap_or((&text, ""));
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    };
+    format!("{number} {prefix}").trim_end().to_owned()
+}
+
+/// Tokens a second: `3.2 k`.
+pub(crate) fn rate(tokens_per_second: f64) -> String {
+    count(tokens_per_second.round())
+}
+
+/// A time span: `0.42 s`, `12 s`, `1 m 20 s`, `2 h 05 m`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
+    let seconds = seconds.round() as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Memory, from MiB: `340 MiB`, `1.5 GiB`.
+pub(crate) fn memory(mib: f64) -> String {
+    if mib < 1000.0 {
+        format!("{mib:.0} MiB")
+    } else {
+        format!("{:.1} GiB", mib / 1024.0)
+    }
+}
+
+/// A loss in nats a token or in bits per byte: `1.2346`.
+pub(crate) fn loss(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+/// A difference of losses, with its sign: `−0.0123`.
+pub(crate) fn difference(value: f64) -> String {
+    let text = format!("{value:+.4}");
+    match text.as_str() {
+        "+0.0000" | "-0.0000" => "0.0000".to_owned(),
+        _ => text.replace('-', "−"),
+    }
+}
+
+/// A share, in percent, with its sign: `+12 %`.
+pub(crate) fn change(ratio: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    let digits = usize::from(percent.abs() < 9.95);
+    format!("{percent:+.digits$} %").replace('-', "−")
+}
+
+/// `1 seed`, `3 seeds`.
+pub(crate) fn plural(n: usize, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        _ => format!("{n} {noun}s"),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        let shown = [
+            0.0,
+            7.0,
+            999.0,
+            1000.0,
+            3217.0,
+            65_536.0,
+            999_600.0,
+            10_812_345.0,
+            1.5e9,
+        ];
+        let shown: Vec<String> = shown.into_iter().map(count).collect();
+        let expected = [
+            "0", "7", "999", "1.00 k", "3.22 k", "65.5 k", "1.00 M", "10.8 M", "1.50 G",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn ticks() {
+        let shown = [0.0, 0.1, 0.25, 20.0, 50_000.0, 1.0e6, 1.5e6].map(tick);
+        assert_eq!(shown, ["0", "0.1", "0.25", "20", "50 k", "1 M", "1.5 M"]);
+    }
+
+    #[test]
+    fn durations() {
+        let shown = [0.42, 9.96, 12.3, 59.6, 80.0, 3599.6, 7500.0].map(duration);
+        let expected = [
+            "0.4 s", "10 s", "12 s", "1 m 00 s", "1 m 20 s", "1 h 00 m", "2 h 05 m",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn memories() {
+        let shown = [0.4, 340.2, 1536.0].map(memory);
+        assert_eq!(shown, ["0 MiB", "340 MiB", "1.5 GiB"]);
+    }
+
+    #[test]
+    fn differences_have_a_sign_unless_they_round_to_zero() {
+        let shown = [0.012_345, -0.012_345, 0.000_01, -0.000_01].map(difference);
+        assert_eq!(shown, ["+0.0123", "−0.0123", "0.0000", "0.0000"]);
+        assert_eq!(
+            [1.123, 0.5, 1.004].map(change),
+            ["+12 %", "−50 %", "+0.4 %"]
+        );
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!([plural(1, "seed"), plural(0, "run")], ["1 seed", "0 runs"]);
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(list(&["a"]), "a");
+    }
+}
