@@ -5,6 +5,7 @@
 //! YAML, typed), a [`record::SweepPlan`] (every run resolved) and the records that runs leave
 //! behind, which are all that reports may read.
 
+pub mod config;
 pub mod data;
 pub mod model;
 pub mod ops;

@@ -1,0 +1,59 @@
+//! Fields against each other, in a run that is resolved.
+
+use super::diagnostic::Diagnostic;
+use super::problem::Problem;
+use super::source::Place;
+use super::tree::Node;
+use crate::spec::{ModelKind, RunSpec, ScheduleKind, Source};
+
+/// Everything wrong with a run whose every field is right by itself.
+pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut report = |paths: [&str; 2], problem| {
+        found.push(Diagnostic::new(latest(tree, paths), problem));
+    };
+    let model = &spec.model;
+    if model.kind == ModelKind::Gpt && !model.n_embd.is_multiple_of(model.n_head) {
+        let problem = Problem::Heads {
+            n_embd: model.n_embd,
+            n_head: model.n_head,
+        };
+        report(["model.n_head", "model.n_embd"], problem);
+    }
+    let optimizer = &spec.optimizer;
+    let schedule = &optimizer.schedule;
+    if schedule.kind == ScheduleKind::Cosine && schedule.min_lr > optimizer.lr {
+        let problem = Problem::MinLr {
+            min_lr: schedule.min_lr,
+            lr: optimizer.lr,
+        };
+        report(["optimizer.schedule.min_lr", "optimizer.lr"], problem);
+    }
+    if schedule.warmup_steps > spec.train.steps {
+        let problem = Problem::Warmup {
+            warmup_steps: schedule.warmup_steps,
+            steps: spec.train.steps,
+        };
+        report(["optimizer.schedule.warmup_steps", "train.steps"], problem);
+    }
+    let data = &spec.data;
+    if data.source == Source::Plays && data.plays_bytes > data.max_bytes {
+        let problem = Problem::PlaysBytes {
+            plays_bytes: data.plays_bytes,
+            max_bytes: data.max_bytes,
+        };
+        report(["data.plays_bytes", "data.max_bytes"], problem);
+    }
+    found
+}
+
+/// Where two fields were brought together: the place of the one written last, the first of them
+/// where both are of one layer.
+fn latest(tree: &Node, paths: [&str; 2]) -> Place {
+    let [first, second] = paths.map(|path| tree.at(path));
+    let entry = match (first, second) {
+        (Some(first), Some(second)) if second.layer > first.layer => Some(second),
+        (first, second) => first.or(second),
+    };
+    entry.map_or(tree.place, |entry| entry.value.place)
+}

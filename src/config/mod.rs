@@ -1,0 +1,36 @@
+//! From YAML to runs: read, override, validate, expand.
+//!
+//! 1. `source`, `parse`: the file, within limits, becomes a tree whose keys and values know their
+//!    places.
+//! 2. `overrides`, `merge`: `path=value` of the command line is written over it.
+//! 3. `schema`, `validate`: the tree is held against the JSON Schema that [`crate::spec`] derives.
+//! 4. `sweep`, `grid`, `kinds`, `check`: variants are merged, typed and checked, and become runs.
+//!
+//! Each pass reports all that it finds. What comes out of [`Document::expand`] cannot be wrong in
+//! itself; what only the data can tell, such as a text that is too short, comes back through
+//! [`Document::error_at`].
+
+mod check;
+mod diagnostic;
+mod document;
+mod grid;
+mod kinds;
+mod merge;
+mod names;
+mod overrides;
+mod parse;
+mod problem;
+mod reference;
+mod scalar;
+mod schema;
+mod source;
+mod suggest;
+mod sweep;
+mod tree;
+mod validate;
+
+pub use diagnostic::Diagnostics;
+pub use document::{Document, Expansion, from_text, load};
+pub use reference::reference_markdown;
+pub use schema::json_schema;
+pub(crate) use suggest::nearest;

@@ -1,0 +1,356 @@
+//! What can be wrong with an experiment, and the words for it: a title, a label under the caret
+//! and a line of help. All wording of this folder is in this file.
+
+use super::grid::MAX_RUNS;
+use super::parse::{MAX_DEPTH, MAX_VALUES};
+use super::source::MAX_FILE_BYTES;
+use thiserror::Error;
+
+/// A kind of mistake with what the words need.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub(super) enum Problem {
+    // Reading.
+    #[error("cannot read the file: {0}")]
+    Unreadable(String),
+    #[error("this is a folder, not an experiment file")]
+    Folder,
+    #[error("the file is larger than {} MiB", MAX_FILE_BYTES >> 20)]
+    TooLarge,
+    #[error("the file is not UTF-8 at byte {offset} (line {line}, column {column})")]
+    NotUtf8 {
+        offset: usize,
+        line: usize,
+        column: usize,
+    },
+    #[error("the file is empty")]
+    Empty,
+    // YAML.
+    #[error("this is not YAML: {0}")]
+    Syntax(String),
+    /// A key where the parser expects none, such as one that is indented too far.
+    #[error("this is not YAML: {info}")]
+    MisplacedKey { info: String, key: String },
+    #[error("control character U+{0:04X} in the text")]
+    ControlCharacter(u32),
+    #[error("nested deeper than {} levels", MAX_DEPTH)]
+    TooDeep,
+    #[error("more than {} values, aliases written out", MAX_VALUES)]
+    TooManyValues,
+    #[error("the file has more than one document")]
+    SeveralDocuments,
+    #[error("the tag `{0}` has no meaning here")]
+    Tag(String),
+    #[error("an alias to the value that it is part of")]
+    AliasOfItself,
+    #[error("`<<` merges a mapping, or a list of mappings")]
+    MergeOfScalar,
+    #[error("a key must be a string")]
+    KeyNotString,
+    #[error("the key `{0}` is written twice")]
+    DuplicateKey(String),
+    // Overrides.
+    #[error("`{0}` is no override")]
+    NoOverride(String),
+    // Structure.
+    #[error("unknown key `{key}` in {section}")]
+    UnknownKey {
+        key: String,
+        section: String,
+        hint: Hint,
+    },
+    #[error("a variant cannot change `{0}`")]
+    NotOfVariant(String),
+    #[error("{section} has no `{key}`")]
+    MissingKey {
+        key: String,
+        section: String,
+        meaning: String,
+    },
+    #[error("`{path}` must be {expected}, not {found}")]
+    WrongType {
+        path: String,
+        expected: String,
+        found: &'static str,
+        remedy: Option<String>,
+    },
+    #[error("`{found}` is no choice of `{path}`")]
+    NoChoice {
+        path: String,
+        found: String,
+        hint: Hint,
+    },
+    #[error("`{path}` must be {range}, not {found}")]
+    OutOfRange {
+        path: String,
+        range: String,
+        found: String,
+    },
+    #[error("`{path}` must be a finite number")]
+    NotFinite { path: String },
+    #[error("`{path}` must have {range} items, not {found}")]
+    WrongLength {
+        path: String,
+        range: String,
+        found: usize,
+    },
+    #[error("`{path}` is empty")]
+    EmptyValue { path: String },
+    #[error("`{found}` is no legal value of `{path}`")]
+    NoMatch {
+        path: String,
+        found: String,
+        /// What the field is, which says what is legal.
+        meaning: String,
+    },
+    #[error("`{0}` is no legal name of a variant")]
+    VariantName(String),
+    // Sweeps.
+    #[error("the sweep is empty")]
+    EmptySweep,
+    #[error("the seed {0} is listed twice")]
+    DuplicateSeed(u64),
+    #[error("the baseline `{name}` is no variant")]
+    UnknownBaseline { name: String, hint: Hint },
+    #[error("`{0}` needs a `grid`")]
+    WithoutGrid(&'static str),
+    #[error("the grid sets `{inner}` twice, also by `{outer}`")]
+    GridOverlap { outer: String, inner: String },
+    #[error("`{0}` is not in the grid")]
+    ExcludeOffGrid(String),
+    #[error("this exclude matches no combination of the grid")]
+    ExcludesNothing,
+    #[error("every combination of the grid is excluded")]
+    NothingLeft,
+    #[error("the sweep has {0} runs, more than {max}", max = MAX_RUNS)]
+    TooManyRuns(u128),
+    #[error("the variants `{first}` and `{second}` are the same")]
+    SameVariants {
+        first: String,
+        second: String,
+        overridden: bool,
+    },
+    // Fields against each other.
+    #[error("`{key}` has no effect with `{kind_path}: {kind}`")]
+    NoEffect {
+        key: String,
+        kind_path: String,
+        kind: String,
+        applies_to: String,
+    },
+    #[error("`n_embd` ({n_embd}) is not divisible by `n_head` ({n_head})")]
+    Heads { n_embd: usize, n_head: usize },
+    #[error("`min_lr` ({min_lr}) is above `lr` ({lr})")]
+    MinLr { min_lr: f64, lr: f64 },
+    #[error("`warmup_steps` ({warmup_steps}) is more than `train.steps` ({steps})")]
+    Warmup { warmup_steps: u64, steps: u64 },
+    #[error("`plays_bytes` ({plays_bytes}) is more than `max_bytes` ({max_bytes})")]
+    PlaysBytes { plays_bytes: u64, max_bytes: u64 },
+    /// Found by another part of the program, in its words.
+    #[error("{message}")]
+    Other {
+        message: String,
+        help: Option<String>,
+    },
+}
+
+/// How a name that is unknown could be put right.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Hint {
+    /// One known name is close.
+    Nearest(String),
+    /// The name is known elsewhere: the path of the section that has it.
+    Elsewhere { section: String, key: String },
+    /// All known names.
+    Known(Vec<String>),
+    /// A choice of few values: all of them, and the one that is close.
+    Choice {
+        nearest: Option<String>,
+        all: Vec<String>,
+    },
+}
+
+impl Hint {
+    fn help(&self) -> String {
+        match self {
+            Self::Nearest(name) => format!("did you mean `{name}`?"),
+            Self::Elsewhere { section, key } => format!("`{key}` is a key of `{section}`"),
+            Self::Choice { nearest, all } => {
+                let meant = nearest.as_ref();
+                let meant = meant.map_or(String::new(), |name| format!("did you mean `{name}`? "));
+                format!("{meant}one of {}", quoted_list(all))
+            }
+            Self::Known(names) => {
+                const SHOWN: usize = 16;
+                let more = names.len().saturating_sub(SHOWN);
+                let mut help = format!("known here: {}", quoted_list(&names[..names.len() - more]));
+                if more > 0 {
+                    help.push_str(&format!(" and {more} more"));
+                }
+                help
+            }
+        }
+    }
+}
+
+/// `` `a`, `b`, `c` ``
+pub(super) fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
+    let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
+    quoted.join(", ")
+}
+
+/// A text cut to what a line of an error can hold.
+pub(super) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let first = text.lines().next().unwrap_or_default();
+    match first.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &first[..cut]),
+        None if first.len() < text.len() => format!("{first}…"),
+        None => first.to_owned(),
+    }
+}
+
+impl Problem {
+    /// What would do, where the title does not say it.
+    pub(super) fn help(&self) -> Option<String> {
+        self.reading_help()
+            .or_else(|| self.structure_help())
+            .or_else(|| self.sweep_help())
+            .or_else(|| self.relation_help())
+    }
+
+    fn reading_help(&self) -> Option<String> {
+        Some(match self {
+            Self::Folder => "name the YAML file in it".to_owned(),
+            Self::TooLarge => {
+                "an experiment is a page of YAML; text to train on goes under `data.source`"
+                    .to_owned()
+            }
+            Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
+            Self::Empty => "the smallest experiment is a name: `name: my-experiment`".to_owned(),
+            Self::Syntax(info) => return syntax_help(info).map(str::to_owned),
+            Self::MisplacedKey { key, .. } => format!(
+                "is `{key}` indented like the keys beside it? the keys of a mapping start in the \
+                 same column (and text with a colon in it needs quotes)"
+            ),
+            Self::ControlCharacter(_) => {
+                "remove it, or write it as an escape in double quotes, such as \"\\x07\"".to_owned()
+            }
+            Self::SeveralDocuments => {
+                "keep one experiment in a file: remove the `---` and what follows it".to_owned()
+            }
+            Self::Tag(_) => "remove it; text in quotes is a string".to_owned(),
+            Self::MergeOfScalar => "write `<<: *anchor`, with the anchor on a mapping".to_owned(),
+            Self::KeyNotString => "write it in quotes".to_owned(),
+            Self::DuplicateKey(_) => "remove one of the two".to_owned(),
+            Self::NoOverride(_) => {
+                "write the path of a value, `=` and the value: `train.steps=50`".to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn structure_help(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownKey { hint, .. } | Self::NoChoice { hint, .. } => hint.help(),
+            Self::NotOfVariant(key) if key == "sweep" => {
+                "variants have no sweep of their own; use `grid` for combinations".to_owned()
+            }
+            Self::NotOfVariant(_) => {
+                "it belongs to the experiment as a whole; write it at the top of the file"
+                    .to_owned()
+            }
+            Self::MissingKey { key, meaning, .. } => format!("add `{key}: ...`. {meaning}"),
+            Self::WrongType { remedy, .. } => return remedy.clone(),
+            Self::EmptyValue { .. } => "fill it in, or remove the key".to_owned(),
+            Self::NoMatch { meaning, .. } => meaning.clone(),
+            Self::VariantName(_) => "a name is also that of a folder: up to 64 letters, digits, \
+                 `-`, `_`, `+` and `.`, the first a letter or digit"
+                .to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn sweep_help(&self) -> Option<String> {
+        Some(match self {
+            Self::EmptySweep => {
+                "list `seeds`, `variants` or a `grid`, or remove `sweep` for a single run"
+                    .to_owned()
+            }
+            Self::DuplicateSeed(_) => "a seed repeated gives the same run; remove it".to_owned(),
+            Self::UnknownBaseline { hint, .. } => hint.help(),
+            Self::WithoutGrid(_) => {
+                "add a `grid`, or write the combinations as `variants`".to_owned()
+            }
+            Self::GridOverlap { inner, .. } => format!("remove `{inner}` from one of the two"),
+            Self::ExcludeOffGrid(_) => {
+                "an exclude takes combinations out of the grid, so it names paths of the grid"
+                    .to_owned()
+            }
+            Self::ExcludesNothing => {
+                "an entry matches the combinations that have all its values; check them against \
+                 the grid, or remove the entry"
+                    .to_owned()
+            }
+            Self::NothingLeft => "remove an entry of `exclude`".to_owned(),
+            Self::TooManyRuns(_) => {
+                "runs are variants times combinations times seeds; take fewer of one".to_owned()
+            }
+            Self::SameVariants {
+                overridden: true, ..
+            } => "an override on the command line is the last word for every variant; leave out \
+                 the one that sets what the variants differ in"
+                .to_owned(),
+            Self::SameVariants { .. } => {
+                "change what one of them says, or remove it; keys that do not apply to a kind are \
+                 not a difference"
+                    .to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn relation_help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoEffect {
+                kind_path,
+                applies_to,
+                ..
+            } => format!("it applies to `{kind_path}: {applies_to}`; remove it"),
+            Self::Heads { n_embd, .. } => {
+                let divisors = (1..=*n_embd.min(&64)).filter(|n| n_embd % n == 0);
+                let divisors: Vec<_> = divisors.map(|n| n.to_string()).collect();
+                format!("`n_head` can be {}", divisors.join(", "))
+            }
+            Self::MinLr { lr, .. } => {
+                format!("a cosine falls from `lr` to `min_lr`; take {lr} or less")
+            }
+            Self::Warmup { steps, .. } => {
+                format!("set `optimizer.schedule.warmup_steps` to {steps} or less")
+            }
+            Self::PlaysBytes { .. } => "lower `plays_bytes` or raise `max_bytes`".to_owned(),
+            Self::Other { help, .. } => return help.clone(),
+            _ => return None,
+        })
+    }
+}
+
+/// What the parser's words come down to, most often.
+fn syntax_help(info: &str) -> Option<&'static str> {
+    let help = [
+        ("tab", "indent with spaces: YAML does not allow tabs there"),
+        (
+            "mapping values are not allowed",
+            "text with a colon and a space in it needs quotes",
+        ),
+        ("quoted scalar", "is the closing quote missing?"),
+        ("flow mapping", "is a closing `}` missing before this?"),
+        ("flow sequence", "is a closing `]` missing before this?"),
+        (
+            "block mapping",
+            "the keys of a mapping start in the same column",
+        ),
+        ("unknown anchor", "an alias `*name` needs `&name` before it"),
+    ];
+    let known = help.iter().find(|(words, _)| info.contains(words));
+    known.map(|(_, help)| *help)
+}

@@ -1,0 +1,234 @@
+//! The reference of experiment files, written from the schema so that it cannot drift from the
+//! types.
+
+use super::kinds::RULES;
+use super::schema;
+use serde_json::Value as Json;
+use std::fmt::Write as _;
+
+/// How experiment files work, in prose.
+const INTRODUCTION: &str = include_str!("reference.md");
+
+/// The reference of experiment files: `experiments/README.md`.
+pub fn reference_markdown() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    text.push_str("## All keys\n\n");
+    section(&mut text, "", schema::root());
+    text.push_str("## All defaults\n\n");
+    text.push_str("This document says what every document says that leaves all of it out:\n\n");
+    let _ = write!(text, "```yaml\n{}```\n", default_yaml());
+    text
+}
+
+/// A document with every key of a run at its default, commented with what it means.
+fn default_yaml() -> String {
+    let mut yaml = "name: defaults\n".to_owned();
+    defaults(&mut yaml, "", schema::root(), 0);
+    yaml
+}
+
+/// Tables of a section and of the sections in it.
+fn section(text: &mut String, path: &str, at: &'static Json) {
+    let heading = if path.is_empty() { "Top level" } else { path };
+    let level = if path.is_empty() { "### " } else { "### `" };
+    let close = if path.is_empty() { "" } else { "`" };
+    let _ = writeln!(text, "{level}{heading}{close}\n");
+    if !path.is_empty() {
+        let _ = writeln!(text, "{}\n", description(schema::resolve(at)));
+    }
+    text.push_str("| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n");
+    for (key, field) in schema::fields(at) {
+        let _ = writeln!(
+            text,
+            "| `{key}` | {} | {} | {}{} |",
+            value_words(field),
+            default_words(field),
+            cell(description(field)),
+            applies_to(path, key),
+        );
+    }
+    text.push('\n');
+    for (key, field) in schema::fields(at) {
+        if let Some(choices) = schema::choices(field) {
+            let _ = writeln!(text, "Choices of `{key}`:\n");
+            for (choice, meaning) in choices {
+                let _ = writeln!(text, "- `{choice}`: {meaning}");
+            }
+            text.push('\n');
+        }
+    }
+    for (key, field) in schema::fields(at).filter(|(_, field)| schema::is_section(field)) {
+        let path = join(path, key);
+        // Every path of a run is a key of a grid, which is said better in prose.
+        if path != "sweep.grid" {
+            section(text, &path, field);
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+fn description(schema: &'static Json) -> &'static str {
+    schema["description"].as_str().unwrap_or_default()
+}
+
+/// Text as it may stand in a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// The type and range of a field in words.
+fn value_words(field: &'static Json) -> String {
+    if let Some(choices) = schema::choices(field) {
+        let choices = choices.iter().map(|(choice, _)| format!("`{choice}`"));
+        return choices.collect::<Vec<_>>().join(", ");
+    }
+    if schema::is_section(field) {
+        return "mapping".to_owned();
+    }
+    let field = schema::resolve(field);
+    if field["oneOf"].is_array() {
+        return "text or mapping".to_owned();
+    }
+    let mut types: Vec<_> = match &field["type"] {
+        Json::Array(types) => types.iter().filter_map(Json::as_str).collect(),
+        single => single.as_str().into_iter().collect(),
+    };
+    types.iter_mut().for_each(|name| {
+        *name = match *name {
+            "object" => "mapping",
+            "array" => "list",
+            "string" => "text",
+            "boolean" => "`true`, `false`",
+            "null" => "`null`",
+            other => other,
+        }
+    });
+    let mut words = types.join(" or ");
+    if field["type"] == "array" && field["items"]["type"].is_string() {
+        let items = value_words(&field["items"]);
+        let (name, range) = items.split_at(items.find([',', ' ']).unwrap_or(items.len()));
+        words = format!("list of {name}s{range}");
+    }
+    words + &range_words(field)
+}
+
+fn range_words(field: &Json) -> String {
+    match (&field["minimum"], &field["maximum"]) {
+        (Json::Null, Json::Null) => String::new(),
+        (min, Json::Null) => format!(" from {min}"),
+        (Json::Null, max) => format!(" up to {max}"),
+        (min, max) => format!(", {min} to {max}"),
+    }
+}
+
+fn default_words(field: &'static Json) -> String {
+    match field.get("default") {
+        None | Some(Json::Object(_)) => String::new(),
+        Some(default) => format!("`{default}`"),
+    }
+}
+
+/// Which kind a key needs, for one that needs one.
+fn applies_to(section: &str, key: &str) -> String {
+    let mut rules = RULES.iter();
+    let rule = rules.find(|rule| rule.section == section && rule.keys.contains(&key));
+    rule.map_or_else(String::new, |rule| {
+        format!(" Only with `kind: {}`.", rule.kind)
+    })
+}
+
+fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
+    let indent = "  ".repeat(depth);
+    let parent = schema::fields(at).find_map(|(key, field)| (key == "kind").then_some(field));
+    let kind = parent.and_then(|kind| kind["default"].as_str());
+    for (key, field) in schema::fields(at) {
+        let Some(default) = field.get("default") else {
+            continue;
+        };
+        let rule = RULES
+            .iter()
+            .find(|r| r.section == path && r.keys.contains(&key));
+        let idle = rule.is_some_and(|rule| Some(rule.kind) != kind);
+        for line in wrapped(description(field), 96 - indent.len()) {
+            let _ = writeln!(yaml, "{indent}# {line}");
+        }
+        if schema::is_section(field) {
+            let _ = writeln!(yaml, "{indent}{key}:");
+            defaults(yaml, &join(path, key), field, depth + 1);
+        } else if idle {
+            // Written out it would be an error: it has no effect with the default kind.
+            let _ = writeln!(yaml, "{indent}# {key}: {default}");
+        } else {
+            let _ = writeln!(yaml, "{indent}{key}: {default}");
+        }
+    }
+}
+
+/// Text broken into lines between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::from_text;
+    use crate::spec::Sweep;
+
+    #[test]
+    fn the_default_document_says_the_defaults_and_no_more() {
+        let parse =
+            |text: &str| from_text("defaults.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let written = parse(&default_yaml());
+        assert_eq!(written.experiment(), parse("name: defaults").experiment());
+        written.expand().unwrap_or_else(|e| panic!("{e}"));
+        // Every field of a run is written, or is there as a comment.
+        for rule in &RULES {
+            for key in rule.keys {
+                assert!(default_yaml().contains(&format!("{key}: ")), "{key}");
+            }
+        }
+        assert!(
+            written
+                .experiment()
+                .sweep
+                .as_ref()
+                .is_none_or(|s| *s == Sweep::default())
+        );
+    }
+
+    #[test]
+    fn examples_of_the_introduction_work() {
+        let blocks: Vec<_> = INTRODUCTION.split("```yaml\n").skip(1).collect();
+        assert_eq!(blocks.len(), 2);
+        for block in blocks {
+            let text = block.split("```").next().unwrap();
+            let document = from_text("example.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
+            let runs = document.expand().unwrap_or_else(|e| panic!("{e}")).runs;
+            assert!(runs.len() >= 6);
+        }
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrapped("longerthanthat", 8), ["longerthanthat"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! The known name nearest to an unknown one.
+
+use super::problem::Hint;
+
+/// Names longer than this are no typing mistakes, and comparing them would take long.
+const LONGEST: usize = 64;
+
+/// The nearest of the known names, or all of them where none is near.
+pub(super) fn hint<S: AsRef<str>>(word: &str, known: &[S]) -> Hint {
+    match nearest(word, known) {
+        Some(name) => Hint::Nearest(name.to_owned()),
+        None => Hint::Known(known.iter().map(|name| name.as_ref().to_owned()).collect()),
+    }
+}
+
+/// All values of a choice, and the nearest of them where one is near.
+pub(super) fn choice(word: &str, all: &[&str]) -> Hint {
+    Hint::Choice {
+        nearest: nearest(word, all).map(str::to_owned),
+        all: all.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
+/// The known name that a third of the letters or fewer, at least one, tell from `word`. The last
+/// part of a name may stand for the whole: `norm` for `model.norm`, and, where it is a word rather
+/// than a number, `shakespeare` for `tiny-shakespeare`.
+pub(crate) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let lower = word.to_lowercase().replace('-', "_");
+    let distance = |name: &str| {
+        let name = name.to_lowercase();
+        let whole = strsim::damerau_levenshtein(&lower, &name);
+        let of_path = name.rsplit_once('.').map(|(_, last)| last);
+        let of_words = name.rsplit_once(['-', ':']).map(|(_, last)| last);
+        let of_words = of_words.filter(|last| last.len() > 3);
+        let parts = of_path.into_iter().chain(of_words);
+        let distances = parts.map(|part| strsim::damerau_levenshtein(&lower, part));
+        distances.fold(whole, usize::min)
+    };
+    let ranked = known.iter().map(|name| (distance(name.as_ref()), name));
+    let (distance, name) = ranked.min_by_key(|(distance, _)| *distance)?;
+    (distance <= (word.chars().count() / 3).max(1)).then(|| name.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 5] = ["n_layer", "n_head", "norm", "model.mlp", "tiny-corpus"];
+
+    #[test]
+    fn a_typing_mistake_is_put_right() {
+        for (word, name) in [
+            ("n_layers", "n_layer"),
+            ("N-HEAD", "n_head"),
+            ("nrom", "norm"),
+            ("mlp", "model.mlp"),
+            ("corpos", "tiny-corpus"),
+        ] {
+            assert_eq!(hint(word, &KNOWN), Hint::Nearest(name.to_owned()), "{word}");
+        }
+    }
+
+    #[test]
+    fn another_word_gets_the_whole_list() {
+        assert!(matches!(hint("banana", &KNOWN), Hint::Known(all) if all.len() == 5));
+        assert!(matches!(
+            hint(&"n".repeat(1_000_000), &KNOWN),
+            Hint::Known(_)
+        ));
+    }
+}

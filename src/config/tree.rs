@@ -1,0 +1,159 @@
+//! A YAML document as a tree in which every key and every value knows where it was written.
+
+use super::source::Place;
+use serde_yaml::{Mapping, Number};
+
+/// A value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+}
+
+/// What a value is, by the core schema of YAML 1.2.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Str(String),
+    Seq(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key of a mapping with its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_place: Place,
+    /// Who wrote it, which tells an inherited key from one written on purpose.
+    pub(super) layer: Layer,
+    pub(super) value: Node,
+}
+
+/// The layers of a variant, each of which is written over those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Layer {
+    Default,
+    Document,
+    Variant,
+    Grid,
+    Override,
+}
+
+impl Node {
+    /// A mapping without keys.
+    pub(super) fn empty_map(place: Place) -> Self {
+        Self {
+            place,
+            value: Value::Map(Vec::new()),
+        }
+    }
+
+    /// The keys of a mapping; none for anything else.
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub(super) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::Seq(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The entry under a key of a mapping.
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    /// The value under a key of a mapping.
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The entry at a path such as `optimizer.schedule.kind`, whose keys have no dots.
+    pub(super) fn at(&self, path: &str) -> Option<&Entry> {
+        let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let parents = parents.split('.').filter(|parent| !parent.is_empty());
+        let section = parents.into_iter().try_fold(self, |at, key| at.get(key))?;
+        section.entry(key)
+    }
+
+    /// The entry at a path, or the nearest above it that is written.
+    pub(super) fn nearest(&self, path: &str) -> Option<&Entry> {
+        let mut path = path;
+        loop {
+            if let Some(entry) = self.at(path) {
+                return Some(entry);
+            }
+            path = path.rsplit_once('.')?.0;
+        }
+    }
+
+    /// Number of values in the tree, and depth of its deepest.
+    pub(super) fn size_and_depth(&self) -> (usize, usize) {
+        let children: &mut dyn Iterator<Item = &Self> = match &self.value {
+            Value::Seq(items) => &mut items.iter(),
+            Value::Map(entries) => &mut entries.iter().map(|entry| &entry.value),
+            _ => return (1, 0),
+        };
+        children.fold((1, 1), |(size, depth), child| {
+            let (child_size, child_depth) = child.size_and_depth();
+            (size + child_size, depth.max(1 + child_depth))
+        })
+    }
+
+    /// Whether two trees say the same, wherever they say it. `1` and `1.0` do.
+    pub(super) fn same_value(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Int(int), Value::Float(float)) | (Value::Float(float), Value::Int(int)) => {
+                *int as f64 == *float
+            }
+            (Value::Seq(a), Value::Seq(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_value(b))
+            }
+            (Value::Map(a), Value::Map(_)) => {
+                a.len() == other.entries().len()
+                    && a.iter().all(|entry| {
+                        let twin = other.get(&entry.key);
+                        twin.is_some_and(|twin| entry.value.same_value(twin))
+                    })
+            }
+            (a, b) => a == b,
+        }
+    }
+
+    /// The tree without its places, for serde.
+    pub(super) fn to_yaml(&self) -> serde_yaml::Value {
+        match &self.value {
+            Value::Null => serde_yaml::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Int(value) => serde_yaml::Value::Number(match u64::try_from(*value) {
+                Ok(value) => Number::from(value),
+                // Negative, or larger than any field holds, which validation has refused.
+                Err(_) => i64::try_from(*value).map_or_else(|_| (*value as f64).into(), Into::into),
+            }),
+            Value::Float(value) => (*value).into(),
+            Value::Str(value) => value.as_str().into(),
+            Value::Seq(items) => items.iter().map(Self::to_yaml).collect(),
+            Value::Map(entries) => {
+                let pairs = entries.iter();
+                let pairs = pairs.map(|entry| (entry.key.as_str().into(), entry.value.to_yaml()));
+                serde_yaml::Value::Mapping(pairs.collect::<Mapping>())
+            }
+        }
+    }
+}

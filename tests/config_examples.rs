@@ -1,0 +1,82 @@
+//! The experiments that come with the project.
+
+use runner::config::{self, Expansion};
+use runner::spec::{Mlp, ModelKind, Norm, RunSpec};
+use std::collections::HashSet;
+use std::path::Path;
+
+fn expand(file: &str, overrides: &[&str]) -> Expansion {
+    let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    let document = config::load(Path::new(file), &overrides).unwrap_or_else(|e| panic!("{e}"));
+    document.expand().unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn variant<'a>(expansion: &'a Expansion, name: &str) -> &'a RunSpec {
+    let mut runs = expansion.runs.iter();
+    runs.find(|run| run.variant == name).unwrap()
+}
+
+#[test]
+fn the_ablation_changes_one_thing_at_a_time() {
+    let expansion = expand("experiments/ablation.yaml", &[]);
+    assert_eq!(expansion.baseline, "gpt");
+    let names: Vec<_> = expansion
+        .runs
+        .iter()
+        .map(|run| (run.variant.as_str(), run.seed))
+        .collect();
+    assert_eq!(
+        names[..4],
+        [("gpt", 1), ("gpt", 2), ("gpt", 3), ("bigram", 1)]
+    );
+    assert_eq!(names.len(), 18);
+
+    let gpt = variant(&expansion, "gpt");
+    let changed = |name: &str, change: &dyn Fn(&mut RunSpec)| {
+        let mut expected = gpt.clone();
+        name.clone_into(&mut expected.variant);
+        change(&mut expected);
+        assert_eq!(*variant(&expansion, name), expected);
+    };
+    changed("rmsnorm", &|run| run.model.norm = Norm::Rmsnorm);
+    changed("swiglu", &|run| run.model.mlp = Mlp::Swiglu);
+    changed("untied", &|run| run.model.tie_weights = false);
+    changed("rmsnorm+swiglu", &|run| {
+        run.model.norm = Norm::Rmsnorm;
+        run.model.mlp = Mlp::Swiglu;
+    });
+    changed("bigram", &|run| {
+        run.model.kind = ModelKind::Bigram;
+        run.optimizer.lr = 1e-2;
+    });
+}
+
+#[test]
+fn the_quickstart_is_a_few_small_runs() {
+    let expansion = expand("experiments/quickstart.yaml", &[]);
+    assert_eq!(expansion.baseline, "bigram");
+    assert_eq!(expansion.runs.len(), 6);
+    assert!(expansion.runs.iter().all(|run| run.train.steps <= 600));
+}
+
+#[test]
+fn a_change_that_does_not_apply_to_a_kind_leaves_its_identity_alone() {
+    let identity = |overrides: &[&str], name: &str| {
+        let expansion = expand("experiments/ablation.yaml", overrides);
+        variant(&expansion, name).identity("data")
+    };
+    let deeper = ["model.n_layer=6", "model.n_head=8", "model.dropout=0.1"];
+    assert_eq!(identity(&[], "bigram"), identity(&deeper, "bigram"));
+    assert_ne!(identity(&[], "gpt"), identity(&deeper, "gpt"));
+}
+
+#[test]
+fn runs_of_a_plan_have_identities_of_their_own() {
+    let expansion = expand("experiments/ablation.yaml", &[]);
+    let names: HashSet<_> = expansion
+        .runs
+        .iter()
+        .map(|run| run.run_name("data"))
+        .collect();
+    assert_eq!(names.len(), expansion.runs.len());
+}
