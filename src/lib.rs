@@ -5,6 +5,8 @@
 //! YAML, typed), a [`record::SweepPlan`] (every run resolved) and the records that runs leave
 //! behind, which are all that reports may read.
 
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod data;
 pub mod model;
@@ -12,6 +14,7 @@ pub mod ops;
 pub mod random;
 pub mod record;
 pub mod report;
+pub mod runner;
 pub mod spec;
 pub mod stats;
 pub mod train;

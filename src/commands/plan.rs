@@ -1,0 +1,116 @@
+use super::target::{self, Cache};
+use super::{Error, Exit, print, sweep};
+use crate::cli;
+use crate::record::SweepPlan;
+use crate::report::units;
+use crate::runner::{Jobs, Machine, Standing, Store, build_plan, makespan, order, slots};
+use crate::train::{self, Device, Estimate};
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+pub(super) fn run(arguments: &cli::Plan) -> Result<Exit, Error> {
+    let document = target::load("plan", &arguments.target)?;
+    let expansion = document.expand()?;
+    let device = arguments.device.resolve()?;
+    let store = Store::look(target::folder(&document, &arguments.target));
+    let cache = Cache::for_a_look(&store)?;
+    let command = target::command(&arguments.target, arguments.device);
+    let plan = build_plan(&document, expansion, cache.path(), command, device)?;
+    let selected = target::select(&plan, &arguments.target)?;
+    let rows = selected
+        .into_iter()
+        .map(|run| {
+            let planned = &plan.runs[run];
+            Ok(Row {
+                run,
+                estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
+                standing: store.standing(planned)?,
+            })
+        })
+        .collect::<Result<Vec<Row>, Error>>()?;
+    let total = total(&plan, &rows, arguments.jobs, device);
+    print(&format!("{}\n\n{total}\n", table(&plan, &rows)))?;
+    Ok(Exit::Well)
+}
+
+/// One line of the table.
+struct Row {
+    run: usize,
+    estimate: Estimate,
+    standing: Standing,
+}
+
+impl Row {
+    fn is_open(&self) -> bool {
+        matches!(self.standing, Standing::NotStarted | Standing::Stopped)
+    }
+}
+
+fn table(plan: &SweepPlan, rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "run",
+        "parameters",
+        "FLOPs/token",
+        "tokens",
+        "time, about",
+        "memory, about",
+        "state",
+    ]);
+    for row in rows {
+        let run = &plan.runs[row.run];
+        let train = &run.spec.train;
+        let tokens = train.steps as f64 * (train.batch_size * run.spec.model.block_size) as f64;
+        table.add_row(vec![
+            Cell::new(&run.name),
+            right(units::count(run.params as f64)),
+            right(units::count(run.flops_per_token)),
+            right(units::count(tokens)),
+            right(units::duration(row.estimate.seconds)),
+            right(units::memory(row.estimate.memory_mb)),
+            Cell::new(row.standing),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// How many runs are in which state, and how long the open ones take together.
+fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
+    let standings = [
+        Standing::Done,
+        Standing::Stopped,
+        Standing::NotStarted,
+        Standing::Failed,
+        Standing::Diverged,
+    ];
+    let counts = standings.iter().filter_map(|&standing| {
+        let n = rows.iter().filter(|row| row.standing == standing).count();
+        (n > 0).then(|| format!("{n} {standing}"))
+    });
+    let runs = units::plural(rows.len(), "run");
+    let mut words = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
+    let open: Vec<&Row> = rows.iter().filter(|row| row.is_open()).collect();
+    if !open.is_empty() {
+        let queue = order(
+            plan,
+            open.iter().map(|row| (row.run, row.standing)).collect(),
+        );
+        let machine = Machine::of_this_process();
+        let slots = slots(jobs, device, &sweep::loads(plan, &queue), machine);
+        let seconds = |run: &usize| {
+            let planned = &plan.runs[*run];
+            train::estimate(&planned.spec, &plan.corpora[planned.corpus]).seconds
+        };
+        let seconds: Vec<f64> = queue.iter().map(seconds).collect();
+        words += &format!(
+            "; about {} with {} at a time",
+            units::duration(makespan(&[], &seconds, slots.jobs)),
+            units::plural(slots.jobs, "run")
+        );
+    }
+    words
+}

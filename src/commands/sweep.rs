@@ -1,0 +1,162 @@
+use super::{Error, Exit, print, results, target};
+use crate::cli;
+use crate::record::SweepPlan;
+use crate::report::{self, units};
+use crate::runner::{
+    self, Ended, Load, Machine, Slots, Standing, Store, build_plan, ending, execute, order, slots,
+};
+use crate::train;
+use std::io::{self, Write};
+
+/// Most runs that are listed one by one at the end.
+const LISTED: usize = 10;
+
+pub(super) fn run(arguments: &cli::Sweep) -> Result<Exit, Error> {
+    let document = target::load("sweep", &arguments.target)?;
+    let expansion = document.expand()?;
+    let device = arguments.device.resolve()?;
+    let mut store = Store::open(target::folder(&document, &arguments.target))?;
+    let command = target::command(&arguments.target, arguments.device);
+    let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
+    let selected = target::select(&plan, &arguments.target)?;
+    forget(&store, &plan, &selected, arguments)?;
+    let queue = queue(&store, &plan, &selected)?;
+    store.write_plan(&mut plan, queue.is_empty())?;
+    let slots = slots(
+        arguments.jobs,
+        device,
+        &loads(&plan, &queue),
+        Machine::of_this_process(),
+    );
+    announce(&plan, selected.len(), queue.len(), slots, device);
+    let ended = if queue.is_empty() {
+        Ended::Complete
+    } else {
+        execute(&plan, &store, queue, slots, device)?
+    };
+    let summary = report::write(store.root()).map_err(Error::ReportAfterSweep)?;
+    print(&results::render(&summary))?;
+    let standings = standings(&store, &plan, &selected)?;
+    let exit = exit(ended, &standings);
+    advise(exit, &store, &plan, &standings);
+    Ok(exit)
+}
+
+/// Removes the records that `--fresh` and `--retry` do without.
+fn forget(
+    store: &Store,
+    plan: &SweepPlan,
+    selected: &[usize],
+    arguments: &cli::Sweep,
+) -> Result<(), Error> {
+    for &run in selected {
+        let run = &plan.runs[run];
+        // With --fresh even a record that cannot be read goes.
+        let forgotten = arguments.fresh
+            || arguments.retry
+                && matches!(store.standing(run)?, Standing::Failed | Standing::Diverged);
+        if forgotten {
+            store.remove(run)?;
+        }
+    }
+    Ok(())
+}
+
+/// The runs to train, in the order to train them.
+fn queue(store: &Store, plan: &SweepPlan, selected: &[usize]) -> Result<Vec<usize>, Error> {
+    let mut todo = standings(store, plan, selected)?;
+    todo.retain(|(_, standing)| matches!(standing, Standing::NotStarted | Standing::Stopped));
+    Ok(order(plan, todo))
+}
+
+fn standings(
+    store: &Store,
+    plan: &SweepPlan,
+    selected: &[usize],
+) -> Result<Vec<(usize, Standing)>, runner::Error> {
+    let standing = |&run: &usize| Ok((run, store.standing(&plan.runs[run])?));
+    selected.iter().map(standing).collect()
+}
+
+/// What each of `runs` asks of the machine.
+pub(super) fn loads(plan: &SweepPlan, runs: &[usize]) -> Vec<Load> {
+    let load = |&run: &usize| {
+        let run = &plan.runs[run];
+        let tokens = run.spec.train.batch_size * run.spec.model.block_size;
+        Load {
+            flops_per_step: run.flops_per_token * tokens as f64,
+            memory_mb: train::estimate(&run.spec, &plan.corpora[run.corpus]).memory_mb,
+        }
+    };
+    runs.iter().map(load).collect()
+}
+
+fn announce(plan: &SweepPlan, selected: usize, todo: usize, slots: Slots, device: train::Device) {
+    let name = &plan.experiment.name;
+    let runs = units::plural(selected, "run");
+    let words = if todo == 0 {
+        format!("{name}: {runs}, none to train")
+    } else {
+        let device = match device {
+            train::Device::Cpu => "on the CPU".to_owned(),
+            train::Device::Cuda(ordinal) => format!("on GPU {ordinal}"),
+        };
+        let threads = units::plural(slots.threads, "thread");
+        format!(
+            "{name}: {runs}, {todo} to train {device}, {} at a time, {threads} each",
+            slots.jobs
+        )
+    };
+    say(&words);
+}
+
+/// A line for people, on standard error. One that cannot be written is no reason to stop.
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
+}
+
+fn exit(ended: Ended, standings: &[(usize, Standing)]) -> Exit {
+    let well = |(_, standing): &(usize, Standing)| *standing == Standing::Done;
+    match ended {
+        Ended::Interrupted => Exit::Interrupted,
+        Ended::Complete if standings.iter().all(well) => Exit::Well,
+        Ended::Complete => Exit::Failed,
+    }
+}
+
+/// What is left to do, and how to do it.
+fn advise(exit: Exit, store: &Store, plan: &SweepPlan, standings: &[(usize, Standing)]) {
+    match exit {
+        Exit::Interrupted => say("interrupted; the same command goes on from here"),
+        Exit::Failed => {
+            let open = |(_, standing): &&(usize, Standing)| *standing != Standing::Done;
+            let open: Vec<usize> = standings.iter().filter(open).map(|(run, _)| *run).collect();
+            say(&format!("{} not done:", units::plural(open.len(), "run")));
+            for &run in open.iter().take(LISTED) {
+                // A record that cannot be read was an error before this.
+                let status = store.run_dir(&plan.runs[run]).status().ok().flatten();
+                say(&format!("  {}", ending(&plan.runs[run], status.as_ref())));
+            }
+            if open.len() > LISTED {
+                say(&format!("  and {} more", open.len() - LISTED));
+            }
+            say("the same command with --retry trains those again that failed or diverged");
+        }
+        Exit::Well | Exit::Usage => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_not_done_decides_the_exit_code() {
+        let done = (0, Standing::Done);
+        assert_eq!(exit(Ended::Complete, &[done]), Exit::Well);
+        for standing in [Standing::Failed, Standing::Diverged, Standing::Stopped] {
+            assert_eq!(exit(Ended::Complete, &[done, (1, standing)]), Exit::Failed);
+        }
+        assert_eq!(exit(Ended::Interrupted, &[done]), Exit::Interrupted);
+    }
+}

@@ -1,0 +1,47 @@
+use super::lock::Holder;
+use crate::config::Diagnostics;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a sweep could not be planned or carried out. What happens to a single run is not an error
+/// but its record.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file, or the data it names.
+    #[error("{0}")]
+    Config(Diagnostics),
+    #[error("{} is in use by {holder}\nwait until it ends, stop it, or use another folder with --results", folder.display())]
+    Held { folder: PathBuf, holder: Holder },
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot read the record in {}: {source}\nremove that folder, or train the run again with --fresh", folder.display())]
+    Record { folder: PathBuf, source: io::Error },
+    #[error("no run matches --only '{glob}'\nthe variants are {}", variants.join(", "))]
+    NothingMatches { glob: String, variants: Vec<String> },
+    #[error(
+        "this build of runner has no GPU support\nbuild it with `cargo build --release --features cuda` (which needs CUDA's nvcc), or train with --device cpu"
+    )]
+    NoCuda,
+    #[error(
+        "GPU {ordinal} does not answer: {reason}\ntrain with --device cpu, or with another --device cuda:N"
+    )]
+    NoGpu { ordinal: usize, reason: String },
+    #[error("cannot listen for Ctrl-C: {0}")]
+    Signals(ctrlc::Error),
+    #[error("cannot find the program file of runner: {0}")]
+    Program(io::Error),
+}
+
+impl Error {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

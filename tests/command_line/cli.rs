@@ -1,0 +1,170 @@
+//! What a user sees: help, and what is said about a command that cannot be carried out.
+
+use crate::support::{Lab, TINY};
+use std::fs;
+
+#[track_caller]
+fn screen(arguments: &str) -> String {
+    Lab::new(TINY).run(arguments).screen()
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!(screen("--help"));
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let lab = Lab::new(TINY);
+    let help = |arguments| lab.run(arguments).exits(0).stdout;
+    assert_eq!(help("help"), help("--help"));
+    assert_eq!(help("help sweep"), help("sweep --help"));
+}
+
+#[test]
+fn help_of_sweep() {
+    insta::assert_snapshot!(screen("sweep --help"));
+}
+
+#[test]
+fn help_of_plan() {
+    insta::assert_snapshot!(screen("plan --help"));
+}
+
+#[test]
+fn help_of_report() {
+    insta::assert_snapshot!(screen("report --help"));
+}
+
+#[test]
+fn a_sweep_without_a_file_says_what_to_type() {
+    insta::assert_snapshot!(screen("sweep"));
+}
+
+#[test]
+fn arguments_that_mean_nothing() {
+    let tries = [
+        "sweep tiny.yaml other.yaml",
+        "sweep train.steps=3 tiny.yaml",
+        "sweep nothere.yaml",
+        "sweep tiny.yaml --jobs 0",
+        "sweep tiny.yaml --device gpu",
+        "sweep tiny.yaml --only [",
+        "swep tiny.yaml",
+        "report nowhere",
+        "report tiny.yaml",
+        "report .",
+        "worker",
+    ];
+    let screens: Vec<String> = tries.iter().map(|arguments| screen(arguments)).collect();
+    insta::assert_snapshot!(screens.join("\n\n"));
+}
+
+#[test]
+fn a_file_at_fault_leaves_nothing_behind() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep missing.yaml").exits(2).says("missing.yaml");
+    lab.run("sweep tiny.yaml model.n_had=3")
+        .exits(2)
+        .says("n_head");
+    lab.run("sweep tiny.yaml model.n_head=3")
+        .exits(2)
+        .says("n_head");
+    // What only the data can tell, with the text read and encoded before it is found.
+    lab.run("sweep tiny.yaml data.source=nowhere.txt").exits(2);
+    lab.run("sweep tiny.yaml report.template=none.j2").exits(2);
+    lab.run("sweep tiny.yaml model.block_size=100000").exits(2);
+    lab.run("sweep tiny.yaml sample.prompt=é").exits(2);
+    lab.run("sweep tiny.yaml --only nothing").exits(2);
+    assert!(lab.is_untouched());
+}
+
+#[test]
+fn a_file_at_fault_leaves_results_as_they_were() {
+    let lab = Lab::new(TINY);
+    let report = lab.path("results/tiny/report.md");
+    fs::create_dir_all(report.parent().unwrap()).unwrap();
+    fs::write(&report, "as committed").unwrap();
+    lab.run("sweep tiny.yaml model.block_size=100000").exits(2);
+    let left = fs::read_dir(report.parent().unwrap()).unwrap();
+    assert_eq!(left.count(), 1, "the report alone");
+}
+
+#[test]
+fn data_at_fault_is_shown_in_the_file() {
+    let lab = Lab::new(TINY);
+    let long = TINY.replace("block_size: 16", "block_size: 100000");
+    fs::write(lab.path("long.yaml"), long).unwrap();
+    lab.run("sweep tiny.yaml data.source=nowhere.txt")
+        .exits(2)
+        .says("nowhere.txt");
+    lab.run("sweep tiny.yaml data.source=shakespeare")
+        .exits(2)
+        .says("there is no file shakespeare")
+        .says("did you mean `tiny-shakespeare`? a source is `builtin:plays`, `tiny-shakespeare`");
+    lab.run("sweep tiny.yaml tokenizer.kind=bpe tokenizer.vocab_size=900000")
+        .exits(2)
+        .says("command line:1:")
+        .says("tokenizer.vocab_size=900000")
+        .says("set tokenizer.vocab_size to at most");
+    lab.run("sweep long.yaml")
+        .exits(2)
+        .says("long.yaml:4:56")
+        .says("block_size 100000 needs at least 100001");
+    lab.run("sweep tiny.yaml report.template=none.j2")
+        .exits(2)
+        .says("cannot read the template none.j2");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_gpu_is_not_promised_by_a_build_without() {
+    let lab = Lab::new(TINY);
+    insta::assert_snapshot!(lab.run("sweep tiny.yaml --device cuda").screen());
+    assert!(lab.is_untouched());
+}
+
+#[test]
+fn a_selection_of_nothing_names_the_variants() {
+    Lab::new(TINY)
+        .run("sweep tiny.yaml --only swiglu*")
+        .exits(2)
+        .says("no run matches --only 'swiglu*'\nthe variants are bigram, gpt");
+}
+
+#[test]
+fn a_plan_shows_every_run_and_leaves_nothing_behind() {
+    let lab = Lab::new(TINY);
+    let plan = lab.run("plan tiny.yaml").exits(0);
+    let dry_run = lab.run("sweep tiny.yaml --dry-run").exits(0);
+    assert_eq!(plan.stdout, dry_run.stdout);
+    assert!(lab.is_untouched());
+    insta::with_settings!({filters => vec![
+        // Said where the machine is slow.
+        ("reading builtin:plays\n", ""),
+        (r"-[0-9a-f]{8}\b", "-[HASH]"),
+        (r"[0-9.]+ s\b", "[TIME]"),
+        (r"[0-9.]+ MiB", "[MEMORY]"),
+        (r"with \d+ runs? at", "with [N] at"),
+        (" {2,}", "  "),
+    ]}, { insta::assert_snapshot!(plan.screen()) });
+}
+
+#[test]
+fn a_plan_says_what_is_done() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml --only bigram").exits(0);
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("4 runs: 2 done, 2 not started; about ");
+    lab.run("plan tiny.yaml --only gpt-s2-*")
+        .exits(0)
+        .shows("1 run: 1 not started; about ");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let schema = Lab::new(TINY).run("schema").exits(0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert!(schema["properties"]["sweep"].is_object());
+}

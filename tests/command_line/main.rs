@@ -1,0 +1,6 @@
+//! The command line from outside, as a user meets it.
+
+mod cli;
+mod kill;
+mod support;
+mod sweep;
