@@ -1,0 +1,115 @@
+"""Runs `runner` and PyTorch in turn on the same training steps and prints a markdown table of both.
+
+Needs nothing but PyTorch for bench.py. Leave the machine alone meanwhile: two programs that share
+its cores measure each other.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SIZES = ("names", "baby", "ten")
+IMPLEMENTATIONS = ("PyTorch eager", "PyTorch compile", "runner")
+PYTORCH = IMPLEMENTATIONS[:2]
+
+
+def build() -> Path:
+    """Builds the bench of a training step and returns its path."""
+    command = ["cargo", "bench", "--bench", "step", "--no-run", "--message-format=json"]
+    built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == "step":
+            return Path(message["executable"])
+    sys.exit("cargo built no bench named step")
+
+
+def command(implementation: str, size: str, arguments: argparse.Namespace) -> list[str]:
+    threads, seconds = str(arguments.threads), str(arguments.seconds)
+    if implementation == "runner":
+        return [str(arguments.runner_bench), size, threads, seconds]
+    bench = [sys.executable, str(HERE / "bench.py"), size, "--threads", threads, "--seconds", seconds]
+    return [*bench, "--compile"] if implementation == "PyTorch compile" else bench
+
+
+def measure(words: list[str]) -> dict:
+    """The JSON line that a bench prints, with its peak memory where it does not say it."""
+    # As a sweep sets it for the processes that train.
+    environment = {**os.environ, "MIMALLOC_PURGE_DELAY": "-1"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(words)} ended with {process.returncode}")
+    result = json.loads(output.splitlines()[-1])
+    unit = 1 if sys.platform == "darwin" else 1024
+    result.setdefault("peak_memory_mb", usage.ru_maxrss * unit / 2**20)
+    return result
+
+
+def row(size: str, rounds: list[dict[str, dict]]) -> str:
+    """One line of the table, from what each implementation printed in each round."""
+
+    def of(implementation: str, key: str) -> float:
+        return median(results[implementation][key] for results in rounds)
+
+    def ratio(results: dict[str, dict]) -> float:
+        best = max(results[name]["tokens_per_second"] for name in PYTORCH)
+        return results["runner"]["tokens_per_second"] / best
+
+    speeds = [f"{of(name, 'tokens_per_second'):,.0f}" for name in IMPLEMENTATIONS]
+    ratios = [ratio(results) for results in rounds]
+    times = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    memory = {name: of(name, "peak_memory_mb") for name in IMPLEMENTATIONS}
+    least = min(memory[name] for name in PYTORCH)
+    megabytes = [f"{memory[name]:,.0f}" for name in IMPLEMENTATIONS]
+    cells = [size, *speeds, times, *megabytes, f"{memory['runner'] / least:.2f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def header(rounds: int) -> str:
+    speeds = [f"{name}, tokens/s" for name in IMPLEMENTATIONS]
+    memory = [f"{name}, MiB" for name in IMPLEMENTATIONS]
+    cells = ["Size", *speeds, "runner / best PyTorch", *memory, "runner / least PyTorch"]
+    caption = (
+        f"Medians over the rounds ({rounds}). The ratio of speeds is taken within each round, to the faster of "
+        "eager and compile;\nin brackets are the lowest and the highest round. Memory is the peak of "
+        "the whole process."
+    )
+    return f"{caption}\n\n| {' | '.join(cells)} |\n|:--|{'--:|' * (len(cells) - 1)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES, metavar="SIZE")
+    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--seconds", type=int, default=5, help="of each run; default: %(default)s")
+    parser.add_argument("--runner-bench", type=Path, metavar="PATH", help="default: built with cargo")
+    arguments = parser.parse_args()
+    if arguments.runner_bench is None:
+        arguments.runner_bench = build()
+
+    lines = []
+    for size in arguments.sizes:
+        rounds = []
+        for number in range(1, arguments.rounds + 1):
+            results = {}
+            for name in IMPLEMENTATIONS:
+                results[name] = measure(command(name, size, arguments))
+                speed = results[name]["tokens_per_second"]
+                print(f"{size}, round {number}: {name} {speed:,} tokens/s", file=sys.stderr)
+            rounds.append(results)
+        lines.append(row(size, rounds))
+    print(header(arguments.rounds), *lines, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
