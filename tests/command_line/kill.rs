@@ -12,20 +12,25 @@ fn killed_at_random_moments_it_ends_with_the_same_results() {
     let calm = Lab::new(TINY);
     let start = Instant::now();
     calm.run(SWEEP).exits(0);
-    let whole = start.elapsed();
+    let longest = start.elapsed().as_millis() as u64 / 4;
 
     let lab = Lab::new(TINY);
     let mut moments = Stream::new(1, "moments").at(0);
-    let mut killed = 0;
-    for _ in 0..10 {
-        let mut sweep = lab.start(SWEEP);
-        let longest = whole.as_millis() as u64 / 2;
+    let (mut killed, mut fresh) = (0, false);
+    for _ in 0..100 {
+        // A sweep that came to its end before its moment is begun again.
+        let again = if fresh { " --fresh" } else { "" };
+        let mut sweep = lab.start(&format!("{SWEEP}{again}"));
         std::thread::sleep(Duration::from_millis(below(&mut moments, longest.max(1))));
-        killed += u32::from(sweep.is_running());
+        fresh = !sweep.is_running();
         sweep.signal_all("KILL");
         sweep.wait();
+        killed += u32::from(!fresh);
+        if killed == 8 {
+            break;
+        }
     }
-    assert!(killed > 2, "only {killed} kills met a sweep that was on");
+    assert_eq!(killed, 8, "kills that met a sweep that was on");
     lab.run(SWEEP).exits(0);
     assert_eq!(lab.results(), calm.results());
 }
