@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod data;
+mod hash;
 pub mod model;
 pub mod ops;
 pub mod random;

@@ -2,7 +2,7 @@
 
 use super::source::Sources;
 use super::tree::{Node, Value};
-use sha2::{Digest, Sha256};
+use crate::hash::sha256;
 use std::collections::HashSet;
 
 /// Longest name, as for variants that are named in the file.
@@ -59,12 +59,7 @@ fn shortened(name: String) -> String {
     if name.len() <= LONGEST {
         return name;
     }
-    let hash = Sha256::digest(&name);
-    let hash: String = hash
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = &sha256(name.as_bytes())[..8];
     // All characters are ASCII, so that any cut is between two.
     format!("{}-{hash}", &name[..LONGEST - 1 - hash.len()])
 }

@@ -3,7 +3,8 @@
 use super::source::{self, Located};
 use super::store::{self, Building, Check};
 use super::tokens::Width;
-use super::{DataError, Tokenizer, Tokens, bigram, hash, plays};
+use super::{DataError, Tokenizer, Tokens, bigram, plays};
+use crate::hash;
 use crate::record::CorpusInfo;
 use crate::spec;
 use std::fs::File;

@@ -1,6 +1,7 @@
 //! Files from the network, each downloaded once, checked, and kept by its checksum.
 
-use super::{DataError, hash};
+use super::DataError;
+use crate::hash;
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;

@@ -8,7 +8,6 @@ mod bigram;
 mod corpus;
 pub mod download;
 mod error;
-mod hash;
 pub mod plays;
 mod source;
 mod store;

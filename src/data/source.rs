@@ -1,7 +1,8 @@
 //! From a source to its text.
 
 use super::download::{cache_folder, download};
-use super::{DataError, hash, plays};
+use super::{DataError, plays};
+use crate::hash;
 use crate::spec::{Data, Source};
 use std::fs;
 use std::io::Read;

@@ -1,6 +1,7 @@
 //! The folder of an encoded corpus: complete or absent, and checked against what it says of itself.
 
-use super::{DataError, hash};
+use super::DataError;
+use crate::hash;
 use crate::record::{CorpusInfo, write_json_atomic};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

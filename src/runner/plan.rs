@@ -2,12 +2,12 @@ use super::patience::with_patience;
 use super::{Error, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
 use crate::data::{self, DataError};
+use crate::hash::hex;
 use crate::model;
 use crate::record::{CorpusInfo, PlannedRun, SweepPlan};
 use crate::spec::{Data, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::train::Device;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -148,11 +148,7 @@ fn config_hash(runs: &[PlannedRun]) -> String {
     for run in runs {
         hash.update(&run.identity);
     }
-    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&hash.finalize())
 }
 
 /// What is wrong with the data, at the value that could be another.

@@ -1,4 +1,5 @@
 use super::{Data, Model, Optimizer, Sample, Tokenizer, Train};
+use crate::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -39,7 +40,7 @@ impl RunSpec {
         hash.update(FORMAT_VERSION.to_le_bytes());
         hash.update(data_sha256);
         hash.update(json);
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// Name of the run and of its folder: `<variant>-s<seed>-<first 8 of the identity>`.

@@ -16,16 +16,13 @@ pub(super) fn evaluate<B: Parallel>(
     block: usize,
 ) -> Result<f64, Fault<B::Device>> {
     let n = corpus.val.len();
-    let whole = n / block * block;
-    let step = (ROWS / block).max(1) * block;
-    let mut pieces: Vec<Range<usize>> = (0..whole)
-        .step_by(step)
-        .map(|start| start..(start + step).min(whole))
-        .collect();
-    if whole < n {
-        pieces.push(whole..n); // a last window, shorter than the others
-    }
-    let losses = B::losses(model, corpus, block, pieces)?;
+    let windows: Vec<Range<usize>> = corpus.eval_windows(block).collect();
+    // Windows of one length go together; the last one may be shorter than the others.
+    let pieces = windows
+        .chunk_by(|a, b| a.len() == b.len())
+        .flat_map(|alike| alike.chunks((ROWS / block).max(1)))
+        .map(|windows| windows[0].start..windows[windows.len() - 1].end);
+    let losses = B::losses(model, corpus, block, pieces.collect())?;
     Ok(losses.iter().sum::<f64>() / n as f64)
 }
 

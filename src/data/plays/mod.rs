@@ -92,7 +92,7 @@ mod tests {
         let text = generate(1, 100_000).text;
         insta::assert_snapshot!(&text[..2000]);
         assert_eq!(
-            crate::data::hash::sha256(text.as_bytes()),
+            crate::hash::sha256(text.as_bytes()),
             "7d2462e96fc07309f78f3a4a9af9eaaeb3e72027cc26357884a415c5f15813f9"
         );
     }
