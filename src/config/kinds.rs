@@ -10,7 +10,14 @@ use super::tree::{Entry, Layer, Node, Value};
 pub(super) struct Rule {
     pub(super) section: &'static str,
     pub(super) keys: &'static [&'static str],
-    pub(super) kind: &'static str,
+    pub(super) kinds: &'static [&'static str],
+}
+
+impl Rule {
+    /// The kinds in words, for what stands in backticks: ``a` or `b``.
+    pub(super) fn kinds_in_words(&self) -> String {
+        self.kinds.join("` or `")
+    }
 }
 
 /// All keys that depend on a kind.
@@ -18,7 +25,7 @@ pub(super) const RULES: [Rule; 5] = [
     Rule {
         section: "tokenizer",
         keys: &["vocab_size"],
-        kind: "bpe",
+        kinds: &["bpe"],
     },
     Rule {
         section: "model",
@@ -33,22 +40,22 @@ pub(super) const RULES: [Rule; 5] = [
             "bias",
             "dropout",
         ],
-        kind: "gpt",
+        kinds: &["gpt"],
     },
     Rule {
         section: "optimizer",
         keys: &["betas", "eps"],
-        kind: "adamw",
+        kinds: &["adamw"],
     },
     Rule {
         section: "optimizer",
         keys: &["momentum"],
-        kind: "sgd",
+        kinds: &["sgd"],
     },
     Rule {
         section: "optimizer.schedule",
         keys: &["min_lr"],
-        kind: "cosine",
+        kinds: &["cosine"],
     },
 ];
 
@@ -74,7 +81,7 @@ pub(super) fn verdicts(variant: &Node) -> Vec<(Place, Verdict)> {
             if !rule.keys.contains(&entry.key.as_str()) {
                 continue;
             }
-            let verdict = if kind == rule.kind {
+            let verdict = if rule.kinds.contains(&kind) {
                 Verdict::Used
             } else if entry.layer < kind_layer {
                 Verdict::Inherited
@@ -83,7 +90,7 @@ pub(super) fn verdicts(variant: &Node) -> Vec<(Place, Verdict)> {
                     key: entry.key.clone(),
                     kind_path: format!("{}.kind", rule.section),
                     kind: kind.to_owned(),
-                    applies_to: rule.kind.to_owned(),
+                    applies_to: rule.kinds_in_words(),
                 })
             };
             verdicts.push((entry.key_place, verdict));
@@ -105,7 +112,7 @@ fn without(node: &Node, path: &str) -> Node {
     let rules = RULES.iter().filter(|rule| rule.section == path);
     let (kind, _) = kind_of(node, path);
     let dropped: Vec<_> = rules
-        .filter(|rule| rule.kind != kind)
+        .filter(|rule| !rule.kinds.contains(&kind))
         .flat_map(|rule| rule.keys)
         .collect();
     let kept = entries
@@ -149,11 +156,9 @@ mod tests {
         for rule in &RULES {
             let kind = schema::at(&format!("{}.kind", rule.section)).unwrap();
             let kinds = schema::choices(kind).unwrap();
-            assert!(
-                kinds.iter().any(|(kind, _)| *kind == rule.kind),
-                "{}",
-                rule.kind
-            );
+            for name in rule.kinds {
+                assert!(kinds.iter().any(|(kind, _)| kind == name), "{name}");
+            }
             for key in rule.keys {
                 let path = format!("{}.{key}", rule.section);
                 assert!(schema::at(&path).is_some(), "{path}");

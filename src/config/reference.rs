@@ -140,7 +140,7 @@ fn applies_to(section: &str, key: &str) -> String {
     let mut rules = RULES.iter();
     let rule = rules.find(|rule| rule.section == section && rule.keys.contains(&key));
     rule.map_or_else(String::new, |rule| {
-        format!(" Only with `kind: {}`.", rule.kind)
+        format!(" Only with `kind: {}`.", rule.kinds_in_words())
     })
 }
 
@@ -155,7 +155,7 @@ fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
         let rule = RULES
             .iter()
             .find(|r| r.section == path && r.keys.contains(&key));
-        let idle = rule.is_some_and(|rule| Some(rule.kind) != kind);
+        let idle = rule.is_some_and(|rule| kind.is_none_or(|kind| !rule.kinds.contains(&kind)));
         for line in wrapped(description(field), 96 - indent.len()) {
             let _ = writeln!(yaml, "{indent}# {line}");
         }
