@@ -1,31 +1,27 @@
-//! Which keys apply to which kinds. A key inherited by a variant of another kind is left out of its
-//! runs; one written where it can have no effect is an error.
+//! Which keys apply to which choices. A key inherited by a variant that chose otherwise is left out
+//! of its runs; one written where it can have no effect is an error.
 
 use super::problem::Problem;
 use super::schema;
 use super::source::Place;
 use super::tree::{Entry, Layer, Node, Value};
 
-/// Keys of a section that apply to some of its kinds alone.
+/// Keys of a section that apply with some values of a choice alone.
 pub(super) struct Rule {
     pub(super) section: &'static str,
     pub(super) keys: &'static [&'static str],
-    pub(super) kinds: &'static [&'static str],
+    /// Path of the choice.
+    pub(super) choice: &'static str,
+    pub(super) values: &'static [&'static str],
 }
 
-impl Rule {
-    /// The kinds in words, for what stands in backticks: ``a` or `b``.
-    pub(super) fn kinds_in_words(&self) -> String {
-        self.kinds.join("` or `")
-    }
-}
-
-/// All keys that depend on a kind.
+/// All keys that depend on a choice.
 pub(super) const RULES: [Rule; 5] = [
     Rule {
         section: "tokenizer",
         keys: &["vocab_size"],
-        kinds: &["bpe"],
+        choice: "tokenizer.kind",
+        values: &["bpe"],
     },
     Rule {
         section: "model",
@@ -40,94 +36,106 @@ pub(super) const RULES: [Rule; 5] = [
             "bias",
             "dropout",
         ],
-        kinds: &["gpt"],
+        choice: "model.kind",
+        values: &["gpt"],
     },
     Rule {
         section: "optimizer",
         keys: &["betas", "eps"],
-        kinds: &["adamw"],
+        choice: "optimizer.kind",
+        values: &["adamw"],
     },
     Rule {
         section: "optimizer",
         keys: &["momentum"],
-        kinds: &["sgd"],
+        choice: "optimizer.kind",
+        values: &["sgd"],
     },
     Rule {
         section: "optimizer.schedule",
         keys: &["min_lr"],
-        kinds: &["cosine"],
+        choice: "optimizer.schedule.kind",
+        values: &["cosine"],
     },
 ];
 
-/// What a variant makes of a key that depends on a kind.
+impl Rule {
+    /// The rules that a key has to meet, all of them.
+    pub(super) fn of(section: &str, key: &str) -> impl Iterator<Item = &'static Self> {
+        let concerns = move |rule: &&Self| rule.section == section && rule.keys.contains(&key);
+        RULES.iter().filter(concerns)
+    }
+
+    /// Whether its keys apply to a document that says nothing.
+    pub(super) fn holds_by_default(&self) -> bool {
+        self.values.contains(&default(self.choice))
+    }
+
+    /// Whether its keys apply to a document.
+    fn holds(&self, document: &Node) -> bool {
+        self.values.contains(&chosen(document, self.choice).0)
+    }
+}
+
+/// What a variant makes of a key that depends on a choice.
 pub(super) enum Verdict {
     /// It applies.
     Used,
-    /// It does not apply, since the kind was changed over it.
+    /// It does not apply, since the choice was changed over it.
     Inherited,
-    /// It does not apply, and was written over the kind that it does not apply to.
+    /// It does not apply, and was written over the choice that it does not apply to.
     Wasted(Problem),
 }
 
-/// A verdict on each key of a variant that depends on a kind, with the key's place.
+/// A verdict on each key of a variant that depends on a choice, with the key's place.
 pub(super) fn verdicts(variant: &Node) -> Vec<(Place, Verdict)> {
     let mut verdicts = Vec::new();
-    for rule in &RULES {
-        let Some(section) = variant.at(rule.section) else {
-            continue;
-        };
-        let (kind, kind_layer) = kind_of(&section.value, rule.section);
-        for entry in section.value.entries() {
-            if !rule.keys.contains(&entry.key.as_str()) {
-                continue;
-            }
-            let verdict = if rule.kinds.contains(&kind) {
-                Verdict::Used
-            } else if entry.layer < kind_layer {
-                Verdict::Inherited
-            } else {
-                Verdict::Wasted(Problem::NoEffect {
-                    key: entry.key.clone(),
-                    kind_path: format!("{}.kind", rule.section),
-                    kind: kind.to_owned(),
-                    applies_to: rule.kinds_in_words(),
-                })
-            };
-            verdicts.push((entry.key_place, verdict));
-        }
-    }
+    collect(variant, variant, "", &mut verdicts);
     verdicts
 }
 
-/// The variant without the keys that do not apply to its kinds, so that they take their defaults
-/// and make no difference between runs.
-pub(super) fn applicable(variant: &Node) -> Node {
-    without(variant, "")
+fn collect(variant: &Node, section: &Node, path: &str, verdicts: &mut Vec<(Place, Verdict)>) {
+    for entry in section.entries() {
+        let mut rules = Rule::of(path, &entry.key).peekable();
+        if rules.peek().is_some() {
+            let broken = rules.find(|rule| !rule.holds(variant));
+            let verdict = broken.map_or(Verdict::Used, |rule| rule.verdict(variant, entry));
+            verdicts.push((entry.key_place, verdict));
+        }
+        collect(variant, &entry.value, &join(path, &entry.key), verdicts);
+    }
 }
 
-fn without(node: &Node, path: &str) -> Node {
+impl Rule {
+    /// On a key that does not apply.
+    fn verdict(&self, variant: &Node, entry: &Entry) -> Verdict {
+        let (value, layer) = chosen(variant, self.choice);
+        if entry.layer < layer {
+            return Verdict::Inherited;
+        }
+        Verdict::Wasted(Problem::NoEffect {
+            key: entry.key.clone(),
+            choice: self.choice.to_owned(),
+            value: value.to_owned(),
+            applies_to: self.values,
+        })
+    }
+}
+
+/// The variant without the keys that do not apply to its choices, so that they take their defaults
+/// and make no difference between runs.
+pub(super) fn applicable(variant: &Node) -> Node {
+    without(variant, variant, "")
+}
+
+fn without(variant: &Node, node: &Node, path: &str) -> Node {
     let Value::Map(entries) = &node.value else {
         return node.clone();
     };
-    let rules = RULES.iter().filter(|rule| rule.section == path);
-    let (kind, _) = kind_of(node, path);
-    let dropped: Vec<_> = rules
-        .filter(|rule| !rule.kinds.contains(&kind))
-        .flat_map(|rule| rule.keys)
-        .collect();
-    let kept = entries
-        .iter()
-        .filter(|entry| !dropped.contains(&&entry.key.as_str()));
-    let kept = kept.map(|entry| {
-        let inner = if path.is_empty() {
-            entry.key.clone()
-        } else {
-            format!("{path}.{}", entry.key)
-        };
-        Entry {
-            value: without(&entry.value, &inner),
-            ..entry.clone()
-        }
+    let applies = |entry: &&Entry| Rule::of(path, &entry.key).all(|rule| rule.holds(variant));
+    let kept = entries.iter().filter(applies).map(|entry| Entry {
+        value: without(variant, &entry.value, &join(path, &entry.key)),
+        ..entry.clone()
     });
     Node {
         place: node.place,
@@ -135,16 +143,28 @@ fn without(node: &Node, path: &str) -> Node {
     }
 }
 
-/// The kind that a section has, and the layer that chose it.
-fn kind_of<'a>(section: &'a Node, path: &str) -> (&'a str, Layer) {
-    if let Some(entry) = section.entry("kind")
-        && let Some(kind) = entry.value.as_str()
-    {
-        return (kind, entry.layer);
+fn join(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        _ => format!("{path}.{key}"),
     }
-    let default = schema::default_of(&format!("{path}.kind"));
-    let default = default.and_then(serde_json::Value::as_str);
-    (default.unwrap_or_default(), Layer::Default)
+}
+
+/// The value of a choice, and the layer that chose it.
+fn chosen<'a>(document: &'a Node, choice: &str) -> (&'a str, Layer) {
+    if let Some(entry) = document.at(choice)
+        && let Some(value) = entry.value.as_str()
+    {
+        return (value, entry.layer);
+    }
+    (default(choice), Layer::Default)
+}
+
+fn default(choice: &str) -> &'static str {
+    let default = schema::default_of(choice);
+    default
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -152,12 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_name_keys_and_kinds_that_exist() {
+    fn rules_name_keys_and_values_that_exist() {
         for rule in &RULES {
-            let kind = schema::at(&format!("{}.kind", rule.section)).unwrap();
-            let kinds = schema::choices(kind).unwrap();
-            for name in rule.kinds {
-                assert!(kinds.iter().any(|(kind, _)| kind == name), "{name}");
+            let choice = schema::at(rule.choice).unwrap();
+            let choices = schema::choices(choice).unwrap();
+            for value in rule.values {
+                assert!(choices.iter().any(|(name, _)| name == value), "{value}");
             }
             for key in rule.keys {
                 let path = format!("{}.{key}", rule.section);

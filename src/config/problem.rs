@@ -130,12 +130,13 @@ pub(super) enum Problem {
         overridden: bool,
     },
     // Fields against each other.
-    #[error("`{key}` has no effect with `{kind_path}: {kind}`")]
+    #[error("`{key}` has no effect with `{choice}: {value}`")]
     NoEffect {
         key: String,
-        kind_path: String,
-        kind: String,
-        applies_to: String,
+        choice: String,
+        value: String,
+        /// The values of the choice with which it has one.
+        applies_to: &'static [&'static str],
     },
     #[error("`n_embd` ({n_embd}) is not divisible by `n_head` ({n_head})")]
     Heads { n_embd: usize, n_head: usize },
@@ -312,10 +313,11 @@ impl Problem {
     fn relation_help(&self) -> Option<String> {
         Some(match self {
             Self::NoEffect {
-                kind_path,
-                applies_to,
-                ..
-            } => format!("it applies to `{kind_path}: {applies_to}`; remove it"),
+                choice, applies_to, ..
+            } => {
+                let values = applies_to.join("` or `");
+                format!("it applies to `{choice}: {values}`; remove it")
+            }
             Self::Heads { n_embd, .. } => {
                 let divisors = (1..=*n_embd.min(&64)).filter(|n| n_embd % n == 0);
                 let divisors: Vec<_> = divisors.map(|n| n.to_string()).collect();

@@ -1,7 +1,7 @@
 //! The reference of experiment files, written from the schema so that it cannot drift from the
 //! types.
 
-use super::kinds::RULES;
+use super::kinds::Rule;
 use super::schema;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
@@ -135,27 +135,25 @@ fn default_words(field: &'static Json) -> String {
     }
 }
 
-/// Which kind a key needs, for one that needs one.
+/// Which choices a key needs, for one that needs some.
 fn applies_to(section: &str, key: &str) -> String {
-    let mut rules = RULES.iter();
-    let rule = rules.find(|rule| rule.section == section && rule.keys.contains(&key));
-    rule.map_or_else(String::new, |rule| {
-        format!(" Only with `kind: {}`.", rule.kinds_in_words())
-    })
+    let words = Rule::of(section, key).map(|rule| {
+        // A choice of the same section needs no path.
+        let within = rule.choice.strip_prefix(section);
+        let choice = within.and_then(|choice| choice.strip_prefix('.'));
+        let values = rule.values.join("` or `");
+        format!(" Only with `{}: {values}`.", choice.unwrap_or(rule.choice))
+    });
+    words.collect()
 }
 
 fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
     let indent = "  ".repeat(depth);
-    let parent = schema::fields(at).find_map(|(key, field)| (key == "kind").then_some(field));
-    let kind = parent.and_then(|kind| kind["default"].as_str());
     for (key, field) in schema::fields(at) {
         let Some(default) = field.get("default") else {
             continue;
         };
-        let rule = RULES
-            .iter()
-            .find(|r| r.section == path && r.keys.contains(&key));
-        let idle = rule.is_some_and(|rule| kind.is_none_or(|kind| !rule.kinds.contains(&kind)));
+        let idle = Rule::of(path, key).any(|rule| !rule.holds_by_default());
         for line in wrapped(description(field), 96 - indent.len()) {
             let _ = writeln!(yaml, "{indent}# {line}");
         }
@@ -163,7 +161,7 @@ fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
             let _ = writeln!(yaml, "{indent}{key}:");
             defaults(yaml, &join(path, key), field, depth + 1);
         } else if idle {
-            // Written out it would be an error: it has no effect with the default kind.
+            // Written out it would be an error: it has no effect with the default choice.
             let _ = writeln!(yaml, "{indent}# {key}: {default}");
         } else {
             let _ = writeln!(yaml, "{indent}{key}: {default}");
@@ -190,6 +188,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::config::from_text;
+    use crate::config::kinds::RULES;
     use crate::spec::Sweep;
 
     #[test]

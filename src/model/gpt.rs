@@ -65,9 +65,8 @@ impl<B: Backend> Gpt<B> {
         let mlp_in = if config.mlp.gated() { 2 * h } else { h };
         let residual_std = 0.02 / (2.0 * config.n_layer as f64).sqrt();
         let mut init = Initializer::new(device, stream);
-        // A tied table multiplies activations too, and is decayed as the matrix it is.
         let role = if config.tie_weights {
-            Role::Matrix
+            Role::Head
         } else {
             Role::Embedding
         };
@@ -95,7 +94,7 @@ impl<B: Backend> Gpt<B> {
         let norm = Norm::new(&mut init, "ln_f", config)?;
         let head = match config.tie_weights {
             true => None,
-            false => Some(init.normal("lm_head.weight", Role::Matrix, (vocab_size, c), 0.02)?),
+            false => Some(init.normal("lm_head.weight", Role::Head, (vocab_size, c), 0.02)?),
         };
         Ok(Self {
             config: config.clone(),

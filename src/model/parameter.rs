@@ -5,12 +5,16 @@ use dfdx::prelude::*;
 /// What a parameter is for. Optimizers treat roles differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Multiplies activations, the output head included, tied or not.
+    /// Multiplies activations inside the model.
     Matrix,
-    /// A table that rows are read from.
+    /// A table that rows are read from, and no more.
     Embedding,
+    /// Multiplies activations at the model's end: the output head, and the token embedding where it
+    /// is tied to it.
+    Head,
     /// The gain of a norm.
     Norm,
+    /// Added to activations, by a linear layer or a norm.
     Bias,
 }
 

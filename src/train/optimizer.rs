@@ -95,7 +95,7 @@ impl<B: Backend> Update<'_, B> {
         let config = self.config;
         let (lr, gradient_scale) = (self.lr, self.gradient_scale);
         let weight_decay = match self.parameter.role {
-            Role::Matrix => config.weight_decay as f32,
+            Role::Matrix | Role::Head => config.weight_decay as f32,
             Role::Embedding | Role::Norm | Role::Bias => 0.0,
         };
         let value = &mut self.parameter.value;
