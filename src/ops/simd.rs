@@ -20,6 +20,34 @@ pub(super) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
     ARCH.dispatch(kernel)
 }
 
+/// A kernel that keeps a tile of a product in registers, and so needs to know how many there are.
+pub(super) trait Kernel {
+    type Output;
+
+    /// Runs it; `WIDE` with 32 vector registers of [`LANES`], else with 16 of half of that.
+    ///
+    /// To be `#[inline(always)]`, with everything called in it.
+    fn run<const WIDE: bool>(self) -> Self::Output;
+}
+
+/// Runs a kernel compiled for the best vector instructions that the processor has.
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    struct Dispatched<K>(K);
+    impl<K: Kernel> pulp::WithSimd for Dispatched<K> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) -> K::Output {
+            if S::REGISTER_COUNT >= 32 && S::F32_LANES == LANES {
+                self.0.run::<true>()
+            } else {
+                self.0.run::<false>()
+            }
+        }
+    }
+    ARCH.dispatch(Dispatched(kernel))
+}
+
 /// `e^x` within 2 ulp, infinities and NaN as they should be. A result too small for a normal number
 /// is 0: a denormal one would cost a hundred cycles, here and in every product it meets.
 ///

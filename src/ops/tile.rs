@@ -1,9 +1,18 @@
 //! Products of the small matrices of one attention head, where the set-up of a general matrix
 //! product would cost more than the product.
 //!
-//! `dst += a b`, a tile of 4 rows and up to 32 columns in registers at a time. To be called inside
-//! [`super::simd::vectorized`], where a fused multiply-add is one instruction. Sums over k run in
-//! order, so the bits do not depend on the tile.
+//! A tile of 8 rows and up to 32 columns (4 and 16 where there are 16 vector registers) is in
+//! registers at a time. To be called inside [`super::simd::Kernel::run`], where a fused multiply-add
+//! is one instruction. Sums over k run in order, so the bits do not depend on the tile.
+
+use super::matmul::Into;
+use std::ops::Range;
+
+/// Rows of a tile, of which the number of a row's first may be taken for all of them: divides the
+/// number of lanes.
+pub(super) const fn tile_rows(wide: bool) -> usize {
+    if wide { 8 } else { 4 }
+}
 
 /// A matrix to be read element by element: (i, k) is at `i * row_stride + k * col_stride`.
 #[derive(Clone, Copy)]
@@ -32,171 +41,199 @@ impl<'a> Left<'a> {
             col_stride,
         }
     }
-
-    #[inline(always)]
-    fn at(&self, i: usize, k: usize) -> f32 {
-        self.data[i * self.row_stride + k * self.col_stride]
-    }
 }
 
-/// Which k take part in row i of a product: causal attention's zeros are skipped.
-#[derive(Clone, Copy)]
-pub(super) enum Sum {
-    /// All of `0..k`.
-    All(usize),
-    /// `0..=first + i`: row i is a query that sees the keys up to its own.
-    Upto { first: usize },
-    /// `i - first..k`, or from 0: row i is a key, seen by the queries from its own on, which are
-    /// numbered from `first`.
-    From { first: usize, k: usize },
-}
-
-impl Sum {
-    /// The k that take part in any of the rows `i..i + rows`.
-    #[inline(always)]
-    fn range(self, i: usize, rows: usize) -> (usize, usize) {
-        match self {
-            Self::All(k) => (0, k),
-            Self::Upto { first } => (0, first + i + rows),
-            Self::From { first, k } => (i.saturating_sub(first), k),
-        }
-    }
-}
-
-/// `dst += a b` for `m` rows and `n` columns; rows of `dst` and `b` are `dst_stride` and `b_stride`
-/// apart. Elements of `a` that [`Sum`] leaves out are zero or are not read.
+/// `dst = a b` or `dst += a b` for `m` rows, a tile at a time. Of the tile whose first row is `i` the
+/// columns `part(i).0` are made, from the k `part(i).1`; rows of `dst` and `b` are `dst_stride` and
+/// `b_stride` apart.
 #[inline(always)]
-pub(super) fn add_product(
-    dst: (&mut [f32], usize),
+pub(super) fn product<const WIDE: bool>(
+    (dst, dst_stride): (&mut [f32], usize),
+    into: Into,
     a: Left,
-    b: (&[f32], usize),
-    (m, n): (usize, usize),
-    sum: Sum,
-) {
-    let (dst, dst_stride) = dst;
-    let mut i = 0;
-    while i < m {
-        let rows = (m - i).min(4);
-        let ks = sum.range(i, rows);
-        let mut j = 0;
-        while j < n {
-            let dst = &mut dst[i * dst_stride + j..];
-            let b = (&b.0[j..], b.1);
-            let left = n - j;
-            j += match (rows, left) {
-                (4, 32..) => tile::<4, 32>(dst, dst_stride, a, i, b, ks),
-                (4, 16..) => tile::<4, 16>(dst, dst_stride, a, i, b, ks),
-                (4, 8..) => tile::<4, 8>(dst, dst_stride, a, i, b, ks),
-                (4, _) => tile::<4, 1>(dst, dst_stride, a, i, b, ks),
-                (_, 16..) => ragged::<16>(rows, dst, dst_stride, a, i, b, ks),
-                (_, 8..) => ragged::<8>(rows, dst, dst_stride, a, i, b, ks),
-                (_, _) => ragged::<1>(rows, dst, dst_stride, a, i, b, ks),
-            };
-        }
-        i += rows;
-    }
-}
-
-/// `M` rows and `N` columns; returns `N`.
-#[inline(always)]
-fn tile<const M: usize, const N: usize>(
-    dst: &mut [f32],
-    dst_stride: usize,
-    a: Left,
-    i: usize,
     (b, b_stride): (&[f32], usize),
-    (from, to): (usize, usize),
-) -> usize {
-    let mut sums = [[0.0f32; N]; M];
-    for k in from..to {
-        let b = &b[k * b_stride..][..N];
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let a = a.at(i + row, k);
-            for (sum, &b) in sums.iter_mut().zip(b) {
-                *sum = a.mul_add(b, *sum);
+    m: usize,
+    part: impl Fn(usize) -> (Range<usize>, Range<usize>),
+) {
+    let step = tile_rows(WIDE);
+    for i in (0..m).step_by(step) {
+        let rows = step.min(m - i);
+        let (columns, ks) = part(i);
+        let (Some(last_k), Some(last_column)) = (ks.clone().last(), columns.clone().last()) else {
+            continue;
+        };
+        let last_row = i + rows - 1;
+        assert!(last_row * a.row_stride + last_k * a.col_stride < a.data.len());
+        assert!(last_k * b_stride + last_column < b.len());
+        assert!(last_row * dst_stride + last_column < dst.len());
+        // SAFETY: the last elements of the parts that are read and written lie inside the slices,
+        // as just checked.
+        unsafe {
+            let strip = Strip {
+                dst: dst.as_mut_ptr().add(i * dst_stride),
+                dst_stride,
+                into,
+                a: a.data
+                    .as_ptr()
+                    .add(i * a.row_stride + ks.start * a.col_stride),
+                a_row_stride: a.row_stride,
+                a_col_stride: a.col_stride,
+                b: b.as_ptr().add(ks.start * b_stride),
+                b_stride,
+                k: ks.len(),
+            };
+            match (WIDE, rows == step) {
+                (true, true) => strip.columns::<8, 32>(columns),
+                (false, true) => strip.columns::<4, 16>(columns),
+                (true, false) => strip.each_row::<32>(rows, columns),
+                (false, false) => strip.each_row::<16>(rows, columns),
             }
         }
     }
-    for (row, sums) in sums.iter().enumerate() {
-        let dst = &mut dst[row * dst_stride..][..N];
-        dst.iter_mut().zip(sums).for_each(|(dst, sum)| *dst += sum);
-    }
-    N
 }
 
-/// The last rows, one at a time.
-#[inline(always)]
-fn ragged<const N: usize>(
-    rows: usize,
-    dst: &mut [f32],
+/// Some rows of a product.
+#[derive(Clone, Copy)]
+struct Strip {
+    dst: *mut f32,
     dst_stride: usize,
-    a: Left,
-    i: usize,
-    b: (&[f32], usize),
-    ks: (usize, usize),
-) -> usize {
-    for row in 0..rows {
-        tile::<1, N>(&mut dst[row * dst_stride..], dst_stride, a, i + row, b, ks);
-    }
-    N
+    into: Into,
+    a: *const f32,
+    a_row_stride: usize,
+    a_col_stride: usize,
+    b: *const f32,
+    b_stride: usize,
+    k: usize,
 }
 
-/// Columns of rows `stride` apart, as rows: (rows, cols) to (cols, rows).
-#[inline(always)]
-pub(super) fn transpose(dst: &mut [f32], src: &[f32], stride: usize, rows: usize, cols: usize) {
-    for (j, dst) in dst.chunks_exact_mut(rows).take(cols).enumerate() {
-        for (dst, src) in dst.iter_mut().zip(src[j..].iter().step_by(stride)) {
-            *dst = *src;
+impl Strip {
+    /// The last rows, one at a time.
+    ///
+    /// # Safety
+    /// As [`Self::tile`], of `rows` rows and these columns.
+    #[inline(always)]
+    unsafe fn each_row<const N: usize>(self, rows: usize, columns: Range<usize>) {
+        for row in 0..rows {
+            // SAFETY: within the rows that the caller answers for.
+            unsafe {
+                let dst = self.dst.add(row * self.dst_stride);
+                let a = self.a.add(row * self.a_row_stride);
+                Self { dst, a, ..self }.columns::<1, N>(columns.clone());
+            }
         }
+    }
+
+    /// `M` rows of these columns, `N` at a time as far as they go.
+    ///
+    /// # Safety
+    /// As [`Self::tile`], of `M` rows and these columns.
+    #[inline(always)]
+    unsafe fn columns<const M: usize, const N: usize>(self, columns: Range<usize>) {
+        let mut j = columns.start;
+        while j < columns.end {
+            let left = columns.end - j;
+            // SAFETY: no more columns than are left.
+            unsafe {
+                j += match left {
+                    _ if left >= N => self.tile::<M, N>(j),
+                    16.. => self.tile::<M, 16>(j),
+                    8.. => self.tile::<M, 8>(j),
+                    4.. => self.tile::<M, 4>(j),
+                    _ => self.tile::<M, 1>(j),
+                };
+            }
+        }
+    }
+
+    /// `M` rows and the `N` columns from `j` on; returns `N`.
+    ///
+    /// # Safety
+    /// The elements (i, k) of a, (k, j) of b and (i, j) of dst lie inside their slices, for i in
+    /// `0..M`, k in `0..self.k` and j in `j..j + N`.
+    #[inline(always)]
+    unsafe fn tile<const M: usize, const N: usize>(self, j: usize) -> usize {
+        let mut sums = [[0.0f32; N]; M];
+        // SAFETY: by the contract.
+        unsafe {
+            let (mut a, mut b) = (self.a, self.b.add(j));
+            for _ in 0..self.k {
+                let row: [f32; N] = b.cast::<[f32; N]>().read();
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let a = *a.add(i * self.a_row_stride);
+                    for (sum, &b) in sums.iter_mut().zip(&row) {
+                        *sum = a.mul_add(b, *sum);
+                    }
+                }
+                a = a.wrapping_add(self.a_col_stride);
+                b = b.wrapping_add(self.b_stride);
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                let dst = &mut *self.dst.add(i * self.dst_stride + j).cast::<[f32; N]>();
+                match self.into {
+                    Into::Overwrite => *dst = *sums,
+                    Into::Add => dst.iter_mut().zip(sums).for_each(|(dst, sum)| *dst += sum),
+                }
+            }
+        }
+        N
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::simd::vectorized;
+    use crate::ops::simd::{Kernel, run};
     use proptest::prelude::*;
+
+    struct Product<'a> {
+        dst: &'a mut [f32],
+        into: Into,
+        a: Left<'a>,
+        b: &'a [f32],
+        m: usize,
+        columns: Range<usize>,
+        ks: Range<usize>,
+        stride: usize,
+    }
+
+    impl Kernel for Product<'_> {
+        type Output = ();
+        fn run<const WIDE: bool>(self) {
+            let part = |_| (self.columns.clone(), self.ks.clone());
+            let (dst, b) = ((self.dst, self.stride), (self.b, self.stride));
+            product::<WIDE>(dst, self.into, self.a, b, self.m, part);
+        }
+    }
 
     proptest! {
         #[test]
         fn agrees_with_the_definition(
-            m in 1usize..40, n in 1usize..70, k in 1usize..40, transposed: bool, first in 0usize..20, which in 0..3
+            m in 1usize..40, n in 1usize..70, k in 1usize..40, skipped in 0usize..40,
+            transposed: bool, add: bool, wide: bool
         ) {
             let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0;
-            let sum = match which {
-                0 => Sum::All(k),
-                1 => Sum::Upto { first },
-                _ => Sum::From { first, k },
-            };
-            let k = if which == 1 { first + m } else { k };
-            let (a_rows, a_cols) = if transposed { (k, m) } else { (m, k) };
-            // Zeros where the sum leaves out: `a` is a triangle then.
-            let index = |i: usize, l: usize| if transposed { l * a_cols + i } else { i * a_cols + l };
-            let mut a = vec![0.0; a_rows * a_cols];
-            for i in 0..m {
-                for l in 0..k {
-                    let out = match sum { Sum::All(_) => false, Sum::Upto { first } => l > first + i, Sum::From { first, .. } => l + first < i };
-                    if !out { a[index(i, l)] = value(index(i, l)); }
-                }
-            }
+            let (columns, ks) = (skipped.min(n - 1)..n, skipped.min(k - 1)..k);
+            let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..k * (n + 2)).map(value).collect();
-            let mut dst = vec![0.25; m * (n + 1)];
-            let left = if transposed { Left::transposed(&a, a_cols) } else { Left::rows(&a, a_cols) };
-            vectorized(#[inline(always)] || add_product((&mut dst, n + 1), left, (&b, n + 2), (m, n), sum));
+            let mut dst = vec![0.25; m * (n + 2)];
+            let left = if transposed { Left::transposed(&a, m) } else { Left::rows(&a, k) };
+            let kernel = Product {
+                dst: &mut dst, into: if add { Into::Add } else { Into::Overwrite }, a: left, b: &b,
+                m, columns: columns.clone(), ks: ks.clone(), stride: n + 2,
+            };
+            if wide { run(kernel) } else { kernel.run::<false>() }
+            let at = |i: usize, l: usize| f64::from(a[if transposed { l * m + i } else { i * k + l }]);
             for i in 0..m {
-                for j in 0..=n {
-                    let product: f64 = (0..k).map(|l| f64::from(a[index(i, l)]) * f64::from(b[l * (n + 2) + j])).sum();
-                    let want = 0.25 + if j < n { product } else { 0.0 };
-                    prop_assert!((f64::from(dst[i * (n + 1) + j]) - want).abs() < 1e-4);
+                for j in 0..n + 2 {
+                    let product: f64 = ks.clone().map(|l| at(i, l) * f64::from(b[l * (n + 2) + j])).sum();
+                    let want = match (columns.contains(&j), add) {
+                        (false, _) => 0.25,
+                        (true, false) => product,
+                        (true, true) => 0.25 + product,
+                    };
+                    prop_assert!((f64::from(dst[i * (n + 2) + j]) - want).abs() < 1e-4);
                 }
             }
         }
-    }
-
-    #[test]
-    fn transposes() {
-        let mut dst = [0.0; 6];
-        transpose(&mut dst, &[1.0, 2.0, 3.0, 9.0, 4.0, 5.0, 6.0], 4, 2, 3);
-        assert_eq!(dst, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     }
 }

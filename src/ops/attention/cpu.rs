@@ -1,22 +1,24 @@
-//! One (sequence, head) at a time, one block of queries at a time against the keys up to its end:
-//! scores of a block of [`BLOCK`] x T are all that is ever there of the T x T matrix. The way back
-//! makes them again from the log of the softmax's sum, kept for each query (Dao et al. 2022,
-//! section 3.1).
+//! One (sequence, head) at a time, one block of queries at a time against the keys up to its end.
+//! The scores of a block are transposed, a row a key and a lane a query, so that the softmax works
+//! on whole vectors with nothing to add up across lanes; T x [`QUERIES`] of them are all that is
+//! ever there of the T x T matrix. The way back makes them again from the log of the softmax's sum,
+//! kept for each query (Dao et al. 2022, section 3.1).
 
 use super::Heads;
-use crate::ops::simd::{LANES, exp, max, sum, sum_of2, vectorized};
+use crate::ops::matmul::Into;
+use crate::ops::simd::{Kernel, LANES, exp, run};
 use crate::ops::storage::{filled, matrix, slice};
-use crate::ops::tile::{Left, Sum, add_product, transpose};
+use crate::ops::tile::{Left, product, tile_rows};
 use crate::ops::{Dropout, Matrix};
 use dfdx::prelude::*;
 use std::mem::take;
 use std::ops::Range;
 
-/// Queries in a block. Scores of 64 x 256 are 64 KiB, which stays in the second-level cache.
-const BLOCK: usize = 64;
+/// Queries in a block. Scores of 256 x 64 are 64 KiB, which stays in the second-level cache.
+const QUERIES: usize = 64;
 
-/// Queries whose scores are made together, so that no more than a corner of the masked half is made.
-const STRIP: usize = 16;
+/// What is done to a query in each lane.
+type Lanes = [f32; LANES];
 
 /// Shapes, and what the scores are multiplied by.
 #[derive(Clone, Copy)]
@@ -46,21 +48,229 @@ impl Layout {
         sequence * self.heads.block * width + head * self.hs
     }
 
-    /// Calls `f` for each (sequence, head) and its number.
-    fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
-        for sequence in 0..self.n / self.heads.block {
-            for head in 0..self.heads.count {
-                f(sequence, head, sequence * self.heads.count + head);
+    /// Each sequence, head, and number of the two.
+    fn each(self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let count = self.heads.count;
+        (0..self.n / self.heads.block * count)
+            .map(move |number| (number / count, number % count, number))
+    }
+
+    /// Elements of the scores of a block.
+    fn size(&self) -> usize {
+        self.heads.block * QUERIES.min(self.heads.block.next_multiple_of(LANES))
+    }
+}
+
+/// A block of queries, of T.
+struct Block {
+    queries: Range<usize>,
+    /// A row of the transposed scores: the queries, rounded up to whole vectors.
+    width: usize,
+}
+
+impl Block {
+    #[inline(always)]
+    fn all(t: usize) -> impl Iterator<Item = Self> {
+        (0..t).step_by(QUERIES).map(move |first| {
+            let queries = first..(first + QUERIES).min(t);
+            let width = queries.len().next_multiple_of(LANES);
+            Self { queries, width }
+        })
+    }
+
+    /// Keys that a query of the block sees.
+    #[inline(always)]
+    fn seen(&self) -> usize {
+        self.queries.end
+    }
+
+    /// The first query of the block that sees a key.
+    #[inline(always)]
+    fn seeing(&self, key: usize) -> usize {
+        key.saturating_sub(self.queries.start)
+    }
+
+    /// Rows of the queries as columns, times `scale`: (T, hs) of rows `stride` apart to
+    /// (hs, width), with zeros where there is no query.
+    #[inline(always)]
+    fn transpose(&self, dst: &mut [f32], rows: &[f32], stride: usize, scale: f32) {
+        for (d, dst) in dst.chunks_exact_mut(self.width).enumerate() {
+            let (queries, none) = dst.split_at_mut(self.queries.len());
+            let column = rows[self.queries.start * stride + d..]
+                .iter()
+                .step_by(stride);
+            queries
+                .iter_mut()
+                .zip(column)
+                .for_each(|(dst, x)| *dst = x * scale);
+            none.fill(0.0);
+        }
+    }
+
+    /// `keys queries`: (seen, hs) of rows `stride` apart, and (hs, width), to (seen, width). Where a
+    /// key is not seen by any query of a vector, nothing is written.
+    #[inline(always)]
+    fn scores<const WIDE: bool>(
+        &self,
+        scores: &mut [f32],
+        (keys, stride): (&[f32], usize),
+        queries: &[f32],
+    ) {
+        let width = self.width;
+        let hs = queries.len() / width;
+        let (dst, keys) = ((scores, width), Left::rows(keys, stride));
+        product::<WIDE>(
+            dst,
+            Into::Overwrite,
+            keys,
+            (queries, width),
+            self.seen(),
+            |key| (self.seeing(key) / LANES * LANES..width, 0..hs),
+        );
+    }
+
+    /// Adds the products of scores and rows of keys to rows of queries:
+    /// (seen, width)ᵀ (seen, hs) to (T, hs).
+    #[inline(always)]
+    fn to_queries<const WIDE: bool>(
+        &self,
+        (dst, dst_stride): (&mut [f32], usize),
+        into: Into,
+        scores: &[f32],
+        (rows, stride): (&[f32], usize),
+        hs: usize,
+    ) {
+        let dst = (&mut dst[self.queries.start * dst_stride..], dst_stride);
+        let left = Left::transposed(scores, self.width);
+        let (first, seen) = (self.queries.start, self.seen());
+        product::<WIDE>(dst, into, left, (rows, stride), self.queries.len(), |i| {
+            (0..hs, 0..(first + i + tile_rows(WIDE)).min(seen))
+        });
+    }
+
+    /// Adds the products of scores and rows of queries to rows of keys:
+    /// (seen, width) (T, hs) to (seen, hs).
+    #[inline(always)]
+    fn to_keys<const WIDE: bool>(
+        &self,
+        dst: (&mut [f32], usize),
+        scores: &[f32],
+        (rows, stride): (&[f32], usize),
+        hs: usize,
+    ) {
+        let rows = (&rows[self.queries.start * stride..], stride);
+        let left = Left::rows(scores, self.width);
+        product::<WIDE>(dst, Into::Add, left, rows, self.seen(), |key| {
+            (0..hs, self.seeing(key)..self.queries.len())
+        });
+    }
+
+    /// The vectors of queries: the first, and the keys that at least one of them sees.
+    #[inline(always)]
+    fn vectors(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (first, seen) = (self.queries.start, self.seen());
+        (0..self.width)
+            .step_by(LANES)
+            .map(move |i| (i, (first + i + LANES).min(seen)))
+    }
+
+    /// The scores of a key, for the vector of queries from `i` on.
+    #[inline(always)]
+    fn at<'a>(&self, scores: &'a mut [f32], key: usize, i: usize) -> &'a mut Lanes {
+        let start = key * self.width + i;
+        match scores[start..start + LANES].first_chunk_mut() {
+            Some(lanes) => lanes,
+            None => unreachable!("a slice of as many elements as there are lanes"),
+        }
+    }
+
+    /// Puts negative infinity where a query does not see a key.
+    #[inline(always)]
+    fn mask(&self, scores: &mut [f32]) {
+        for (i, keys) in self.vectors() {
+            for key in self.queries.start + i..keys {
+                let blind = self.seeing(key) - i;
+                self.at(scores, key, i)[..blind].fill(f32::NEG_INFINITY);
             }
         }
     }
 
-    /// Blocks of queries.
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let t = self.heads.block;
-        (0..t)
-            .step_by(BLOCK)
-            .map(move |start| start..(start + BLOCK).min(t))
+    /// Softmax over the keys but for the division: the scores become their exponentials, less the
+    /// largest. Returns nothing, but `sums` and `log_sums` for each query.
+    #[inline(always)]
+    fn softmax(&self, scores: &mut [f32], sums: &mut [f32; QUERIES], log_sums: &mut [f32]) {
+        self.mask(scores);
+        for (i, keys) in self.vectors() {
+            let mut largest = [f32::NEG_INFINITY; LANES];
+            for key in 0..keys {
+                let scores = self.at(scores, key, i);
+                for (largest, &s) in largest.iter_mut().zip(&*scores) {
+                    *largest = if s > *largest { s } else { *largest };
+                }
+            }
+            let mut sum = [0.0; LANES];
+            for key in 0..keys {
+                let scores = self.at(scores, key, i);
+                for lane in 0..LANES {
+                    scores[lane] = exp(scores[lane] - largest[lane]);
+                    sum[lane] += scores[lane];
+                }
+            }
+            sums[i..i + LANES].copy_from_slice(&sum);
+            let each = log_sums[i..].iter_mut();
+            for ((log_sum, largest), sum) in each.zip(largest).zip(sum) {
+                *log_sum = largest + sum.ln();
+            }
+        }
+    }
+
+    /// The softmax of [`Self::softmax`] again, from the sums it left, divided.
+    #[inline(always)]
+    fn softmax_again(&self, scores: &mut [f32], log_sums: &[f32]) {
+        self.mask(scores);
+        for (i, keys) in self.vectors() {
+            let mut log_sum = [0.0; LANES];
+            let each = &log_sums[i..(i + LANES).min(log_sums.len())];
+            log_sum[..each.len()].copy_from_slice(each);
+            for key in 0..keys {
+                let scores = self.at(scores, key, i);
+                for lane in 0..LANES {
+                    scores[lane] = exp(scores[lane] - log_sum[lane]);
+                }
+            }
+        }
+    }
+
+    /// Turns the gradient of the probabilities into that of the scores before they were scaled, in
+    /// place: `p ∘ (gp - sum over keys of p ∘ gp) scale`.
+    #[inline(always)]
+    fn softmax_backward(&self, p: &mut [f32], gp: &mut [f32], scale: f32) {
+        for (i, keys) in self.vectors() {
+            let mut inner = [0.0f32; LANES];
+            for key in 0..keys {
+                let (p, gp) = (self.at(p, key, i), self.at(gp, key, i));
+                for lane in 0..LANES {
+                    inner[lane] = p[lane].mul_add(gp[lane], inner[lane]);
+                }
+            }
+            for key in 0..keys {
+                let (p, gp) = (self.at(p, key, i), self.at(gp, key, i));
+                for lane in 0..LANES {
+                    gp[lane] = p[lane] * (gp[lane] - inner[lane]) * scale;
+                }
+            }
+        }
+    }
+
+    /// Drops scores; query `i` of key `k` has number `(first + i) * t + k`, `first` being the
+    /// number of the block's first query.
+    #[inline(always)]
+    fn drop_scores(&self, dropout: Dropout, scores: &mut [f32], first: usize, t: usize) {
+        for (i, keys) in self.vectors() {
+            for key in 0..keys {
+                dropout.apply_strided((first + i) * t + key, t, self.at(scores, key, i));
+            }
+        }
     }
 }
 
@@ -73,233 +283,132 @@ pub(in crate::ops) fn attention<T: Tape<f32, Cpu>>(
     let (qkv, mut tape) = qkv.split_tape();
     let layout = Layout::new(*qkv.shape(), heads);
     let mut log_sums = vec![0.0; layout.n * heads.count];
-    // SAFETY: `forward` overwrites the columns of every head in every row.
+    // SAFETY: `Forward` overwrites the columns of every head in every row.
     let y = unsafe {
         filled(layout.n * layout.c, |y| {
-            forward(layout, slice(&qkv), dropout, y, &mut log_sums);
+            run(Forward {
+                layout,
+                qkv: slice(&qkv),
+                dropout,
+                y,
+                log_sums: &mut log_sums,
+            });
         })
     };
     let y = matrix((layout.n, layout.c), y);
-    let y_kept = y.clone();
+    let y_ghost = y.ghost();
     tape.add_backward_op(move |gradients| {
-        let gy = take(&mut **gradients.get_or_alloc_mut(&y_kept)?);
-        let g_qkv = gradients.get_or_alloc_mut(&qkv)?;
-        backward(
+        let gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
+        run(Backward {
             layout,
-            slice(&qkv),
-            slice(&y_kept),
-            &log_sums,
+            qkv: slice(&qkv),
+            log_sums: &log_sums,
             dropout,
-            &gy,
-            g_qkv,
-        );
+            gy: &gy,
+            g_qkv: gradients.get_or_alloc_mut(&qkv)?,
+        });
         Ok(())
     });
     Ok(y.put_tape(tape))
 }
 
-fn forward(
+struct Forward<'a> {
     layout: Layout,
-    qkv: &[f32],
+    /// (N, 3C)
+    qkv: &'a [f32],
     dropout: Option<Dropout>,
-    y: &mut [f32],
-    log_sums: &mut [f32],
-) {
-    let Layout { c, hs, heads, .. } = layout;
-    let t = heads.block;
-    let mut scores = vec![0.0; BLOCK.min(t) * t];
-    let mut k_t = vec![0.0; hs * t];
-    layout.each(|sequence, head, number| {
-        let qkv = &qkv[layout.start(sequence, head, 3 * c)..];
-        let y = &mut y[layout.start(sequence, head, c)..];
-        vectorized(
-            #[inline(always)]
-            || {
-                transpose(&mut k_t, &qkv[c..], 3 * c, t, hs);
-                for rows in layout.blocks() {
-                    let (m, seen) = (rows.len(), rows.end);
-                    let p = &mut scores[..m * seen];
-                    let q = (&qkv[rows.start * 3 * c..], 3 * c);
-                    triangle(p, q, (&k_t, t), hs, rows.start, m);
-                    let log_sums = &mut log_sums[number * t..][rows.clone()];
-                    softmax(p, seen, rows.start, layout.scale, log_sums);
-                    if let Some(dropout) = dropout {
-                        drop_scores(dropout, number * t + rows.start, t, p, seen);
+    /// (N, C)
+    y: &'a mut [f32],
+    /// (B, nh, T)
+    log_sums: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) {
+        let layout = self.layout;
+        let Layout { c, hs, scale, .. } = layout;
+        let t = layout.heads.block;
+        let mut scores = vec![0.0; layout.size()];
+        let mut q_t = vec![0.0; hs * QUERIES];
+        let mut sums = [0.0; QUERIES];
+        for (sequence, head, number) in layout.each() {
+            let qkv = &self.qkv[layout.start(sequence, head, 3 * c)..];
+            let y = &mut self.y[layout.start(sequence, head, c)..];
+            for block in Block::all(t) {
+                let log_sums = &mut self.log_sums[number * t..][block.queries.clone()];
+                let q_t = &mut q_t[..hs * block.width];
+                block.transpose(q_t, qkv, 3 * c, scale);
+                block.scores::<WIDE>(&mut scores, (&qkv[c..], 3 * c), q_t);
+                block.softmax(&mut scores, &mut sums, log_sums);
+                if let Some(dropout) = self.dropout {
+                    let first = number * t + block.queries.start;
+                    block.drop_scores(dropout, &mut scores, first, t);
+                }
+                let v = (&qkv[2 * c..], 3 * c);
+                block.to_queries::<WIDE>((y, c), Into::Overwrite, &scores, v, hs);
+                for (query, sum) in block.queries.zip(sums) {
+                    let inverse = 1.0 / sum;
+                    y[query * c..][..hs].iter_mut().for_each(|y| *y *= inverse);
+                }
+            }
+        }
+    }
+}
+
+struct Backward<'a> {
+    layout: Layout,
+    qkv: &'a [f32],
+    log_sums: &'a [f32],
+    dropout: Option<Dropout>,
+    gy: &'a [f32],
+    g_qkv: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    /// With P the probabilities, D the dropout's factors and gP = gy Vᵀ ∘ D:
+    /// gV = (P ∘ D)ᵀ gy; gS = P ∘ (gP - rowsum(P ∘ gP)) scale; gQ = gS K; gK = gSᵀ Q.
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) {
+        let layout = self.layout;
+        let Layout { c, hs, scale, .. } = layout;
+        let t = layout.heads.block;
+        let (mut p, mut gp) = (vec![0.0; layout.size()], vec![0.0; layout.size()]);
+        let mut kept = vec![0.0; if self.dropout.is_some() { p.len() } else { 0 }];
+        let (mut q_t, mut gy_t) = (vec![0.0; hs * QUERIES], vec![0.0; hs * QUERIES]);
+        for (sequence, head, number) in layout.each() {
+            let start = layout.start(sequence, head, 3 * c);
+            let (qkv, g_qkv) = (&self.qkv[start..], &mut self.g_qkv[start..]);
+            let gy = &self.gy[layout.start(sequence, head, c)..];
+            let (k, v) = ((&qkv[c..], 3 * c), (&qkv[2 * c..], 3 * c));
+            for block in Block::all(t) {
+                let log_sums = &self.log_sums[number * t..][block.queries.clone()];
+                let (q_t, gy_t) = (&mut q_t[..hs * block.width], &mut gy_t[..hs * block.width]);
+                block.transpose(q_t, qkv, 3 * c, scale);
+                block.transpose(gy_t, gy, c, 1.0);
+                block.scores::<WIDE>(&mut p, k, q_t);
+                block.softmax_again(&mut p, log_sums);
+                block.scores::<WIDE>(&mut gp, v, gy_t);
+                let p_dropped: &[f32] = match self.dropout {
+                    Some(dropout) => {
+                        let first = number * t + block.queries.start;
+                        kept.copy_from_slice(&p);
+                        block.drop_scores(dropout, &mut kept, first, t);
+                        block.drop_scores(dropout, &mut gp, first, t);
+                        &kept
                     }
-                    let y = &mut y[rows.start * c..];
-                    (0..m).for_each(|i| y[i * c..][..hs].fill(0.0));
-                    let seen_only = Sum::Upto { first: rows.start };
-                    let v = (&qkv[2 * c..], 3 * c);
-                    add_product((y, c), Left::rows(p, seen), v, (m, hs), seen_only);
-                }
-            },
-        );
-    });
-}
-
-/// `a b` of m rows of `a` and T columns of `b` (hs, T), as far as a causal mask lets it be seen:
-/// m rows of `first + m`, of which row i is right up to column `first + i` and a little beyond.
-#[inline(always)]
-fn triangle(
-    dst: &mut [f32],
-    (a, a_stride): (&[f32], usize),
-    (b, t): (&[f32], usize),
-    hs: usize,
-    first: usize,
-    m: usize,
-) {
-    let seen = first + m;
-    dst.fill(0.0);
-    for start in (0..m).step_by(STRIP) {
-        let rows = STRIP.min(m - start);
-        let dst = (&mut dst[start * seen..], seen);
-        let a = Left::rows(&a[start * a_stride..], a_stride);
-        add_product(dst, a, (b, t), (rows, first + start + rows), Sum::All(hs));
-    }
-}
-
-/// Softmax of each row of scores over the keys up to its own, in place; zeros after. Row `i` is of
-/// query `first + i`.
-#[inline(always)]
-fn softmax(scores: &mut [f32], seen: usize, first: usize, scale: f32, log_sums: &mut [f32]) {
-    for ((i, row), log_sum) in scores.chunks_exact_mut(seen).enumerate().zip(log_sums) {
-        let row = masked(row, first + i + 1);
-        let largest = max(row) * scale;
-        for s in row.iter_mut() {
-            *s = exp(*s * scale - largest);
+                    None => &p,
+                };
+                let g_v = (&mut g_qkv[2 * c..], 3 * c);
+                block.to_keys::<WIDE>(g_v, p_dropped, (gy, c), hs);
+                block.softmax_backward(&mut p, &mut gp, scale);
+                block.to_queries::<WIDE>((g_qkv, 3 * c), Into::Add, &gp, k, hs);
+                block.to_keys::<WIDE>((&mut g_qkv[c..], 3 * c), &gp, (qkv, 3 * c), hs);
+            }
         }
-        let total = sum(row);
-        let inverse = 1.0 / total;
-        row.iter_mut().for_each(|p| *p *= inverse);
-        *log_sum = largest + total.ln();
-    }
-}
-
-/// A row of scores with those after the `own` first at negative infinity, as far as whole vectors of
-/// the others reach, and zero after. The exponential of either is zero, and a row that is worked
-/// through in whole vectors has no slow end.
-#[inline(always)]
-fn masked(row: &mut [f32], own: usize) -> &mut [f32] {
-    let reach = whole_vectors(own, row.len());
-    row[own..reach].fill(f32::NEG_INFINITY);
-    row[reach..].fill(0.0);
-    &mut row[..reach]
-}
-
-/// The `own` first of `seen` columns, rounded up to whole vectors.
-#[inline(always)]
-fn whole_vectors(own: usize, seen: usize) -> usize {
-    own.next_multiple_of(LANES).min(seen)
-}
-
-/// The softmax of [`softmax`] again, from the sums it left.
-#[inline(always)]
-fn softmax_again(scores: &mut [f32], seen: usize, first: usize, scale: f32, log_sums: &[f32]) {
-    for ((i, row), &log_sum) in scores.chunks_exact_mut(seen).enumerate().zip(log_sums) {
-        for s in masked(row, first + i + 1) {
-            *s = exp(*s * scale - log_sum);
-        }
-    }
-}
-
-/// Drops probabilities of queries numbered from `first` on, in rows of `t` of which `seen` are there.
-fn drop_scores(dropout: Dropout, first: usize, t: usize, p: &mut [f32], seen: usize) {
-    for (i, row) in p.chunks_exact_mut(seen).enumerate() {
-        dropout.apply((first + i) * t, row);
-    }
-}
-
-/// With P the probabilities, D the dropout's factors and gP = gy Vᵀ ∘ D:
-/// gV = (P ∘ D)ᵀ gy; gS = P ∘ (gP - rowsum(gy ∘ y)) scale; gQ = gS K; gK = gSᵀ Q.
-fn backward(
-    layout: Layout,
-    qkv: &[f32],
-    y: &[f32],
-    log_sums: &[f32],
-    dropout: Option<Dropout>,
-    gy: &[f32],
-    g_qkv: &mut [f32],
-) {
-    let Layout {
-        c,
-        hs,
-        heads,
-        scale,
-        ..
-    } = layout;
-    let t = heads.block;
-    let size = BLOCK.min(t) * t;
-    let (mut scores, mut g_scores, mut kept) = (vec![0.0; size], vec![0.0; size], Vec::new());
-    let (mut k_t, mut v_t) = (vec![0.0; hs * t], vec![0.0; hs * t]);
-    layout.each(|sequence, head, number| {
-        let start = layout.start(sequence, head, 3 * c);
-        let (qkv, g_qkv) = (&qkv[start..], &mut g_qkv[start..]);
-        let start = layout.start(sequence, head, c);
-        let (y, gy) = (&y[start..], &gy[start..]);
-        vectorized(
-            #[inline(always)]
-            || {
-                transpose(&mut k_t, &qkv[c..], 3 * c, t, hs);
-                transpose(&mut v_t, &qkv[2 * c..], 3 * c, t, hs);
-                for rows in layout.blocks() {
-                    let (m, seen, first) = (rows.len(), rows.end, rows.start);
-                    let (p, gp) = (&mut scores[..m * seen], &mut g_scores[..m * seen]);
-                    let q = (&qkv[first * 3 * c..], 3 * c);
-                    let gy = (&gy[first * c..], c);
-
-                    triangle(p, q, (&k_t, t), hs, first, m);
-                    softmax_again(p, seen, first, scale, &log_sums[number * t..][rows.clone()]);
-                    triangle(gp, gy, (&v_t, t), hs, first, m);
-                    let p_dropped: &[f32] = match dropout {
-                        Some(dropout) => {
-                            kept.clear();
-                            kept.extend_from_slice(p);
-                            drop_scores(dropout, number * t + first, t, &mut kept, seen);
-                            drop_scores(dropout, number * t + first, t, gp, seen);
-                            &kept
-                        }
-                        None => p,
-                    };
-                    let seeing = Sum::From { first, k: m };
-                    let p_t = Left::transposed(p_dropped, seen);
-                    add_product((&mut g_qkv[2 * c..], 3 * c), p_t, gy, (seen, hs), seeing);
-                    softmax_backward(p, gp, seen, first, scale, &y[first * c..], gy.0, c, hs);
-                    let g_q = (&mut g_qkv[first * 3 * c..], 3 * c);
-                    let k = (&qkv[c..], 3 * c);
-                    add_product(g_q, Left::rows(gp, seen), k, (m, hs), Sum::Upto { first });
-                    let g_k = (&mut g_qkv[c..], 3 * c);
-                    add_product(g_k, Left::transposed(gp, seen), q, (seen, hs), seeing);
-                }
-            },
-        );
-    });
-}
-
-/// Turns the gradient of the probabilities into that of the unscaled scores, in place.
-#[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "five slices with their strides, in one hot loop"
-)]
-fn softmax_backward(
-    p: &[f32],
-    gp: &mut [f32],
-    seen: usize,
-    first: usize,
-    scale: f32,
-    y: &[f32],
-    gy: &[f32],
-    c: usize,
-    hs: usize,
-) {
-    let rows = p.chunks_exact(seen).zip(gp.chunks_exact_mut(seen));
-    for (i, (p, gp)) in rows.enumerate() {
-        let inner = sum_of2(&y[i * c..][..hs], &gy[i * c..][..hs], |y, g| y * g);
-        // Where p is zero, so is the gradient.
-        let (gp, later) = gp.split_at_mut(whole_vectors(first + i + 1, seen));
-        for (g, &p) in gp.iter_mut().zip(p) {
-            *g = p * (*g - inner) * scale;
-        }
-        later.fill(0.0);
     }
 }

@@ -6,6 +6,20 @@ use dfdx::prelude::*;
 use std::mem::take;
 
 impl Dropout {
+    /// Drops elements in place, `stride` apart in number from `first` on.
+    #[inline(always)]
+    pub(in crate::ops) fn apply_strided<const N: usize>(
+        self,
+        first: usize,
+        stride: usize,
+        x: &mut [f32; N],
+    ) {
+        let (first, stride) = (first as u32, stride as u32);
+        for (i, x) in x.iter_mut().enumerate() {
+            *x *= self.factor(first.wrapping_add(stride.wrapping_mul(i as u32)));
+        }
+    }
+
     /// Drops elements in place, the first of which has index `first`.
     pub(in crate::ops) fn apply(self, first: usize, x: &mut [f32]) {
         let first = first as u32;
