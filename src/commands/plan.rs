@@ -59,8 +59,7 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
     ]);
     for row in rows {
         let run = &plan.runs[row.run];
-        let train = &run.spec.train;
-        let tokens = train.steps as f64 * (train.batch_size * run.spec.model.block_size) as f64;
+        let tokens = run.spec.train.steps as f64 * run.spec.tokens_per_step() as f64;
         table.add_row(vec![
             Cell::new(&run.name),
             right(units::count(run.params as f64)),

@@ -82,9 +82,8 @@ fn standings(
 pub(super) fn loads(plan: &SweepPlan, runs: &[usize]) -> Vec<Load> {
     let load = |&run: &usize| {
         let run = &plan.runs[run];
-        let tokens = run.spec.train.batch_size * run.spec.model.block_size;
         Load {
-            flops_per_step: run.flops_per_token * tokens as f64,
+            flops_per_step: run.flops_per_token * run.spec.tokens_per_step() as f64,
             memory_mb: train::estimate(&run.spec, &plan.corpora[run.corpus]).memory_mb,
         }
     };

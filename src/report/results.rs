@@ -183,7 +183,6 @@ impl Run {
     }
 
     pub(super) fn tokens_per_step(&self) -> u64 {
-        let spec = &self.planned.spec;
-        (spec.train.batch_size as u64).saturating_mul(spec.model.block_size as u64)
+        self.planned.spec.tokens_per_step()
     }
 }

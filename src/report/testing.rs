@@ -235,7 +235,7 @@ impl RunBuilder<'_> {
         let steps = self.metrics.last().map_or(0, Metric::step);
         let outcome = Outcome {
             steps,
-            tokens: steps * (self.spec.train.batch_size * self.spec.model.block_size) as u64,
+            tokens: steps * self.spec.tokens_per_step(),
             params: self.params,
             params_non_embedding: self.params.saturating_sub(16_512),
             flops_per_token: 6.0 * self.params as f64,

@@ -24,6 +24,11 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
+    /// Training tokens of one optimizer step.
+    pub fn tokens_per_step(&self) -> u64 {
+        (self.train.sequences_per_step() as u64).saturating_mul(self.model.block_size as u64)
+    }
+
     /// SHA-256, in hex, of what changes the result of the run: the configuration, the bytes of the
     /// data and the format version. The variant's name, where the data lies and how often the run
     /// is saved are not among it.

@@ -8,9 +8,14 @@ pub struct Train {
     /// Number of optimizer steps.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub steps: u64,
-    /// Sequences of `block_size` tokens in a step.
+    /// Sequences of `block_size` tokens that are computed together. A step has `accumulate` times as
+    /// many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
+    /// Micro-batches of `batch_size` sequences whose gradients are added up before a step. The step
+    /// is that of one batch of as many sequences, up to rounding, in the memory of a micro-batch.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub accumulate: usize,
     /// Steps between evaluations on the whole validation split. The first is before step 1 and the
     /// last after the last step, whatever this says.
     #[schemars(range(min = 1))]
@@ -26,8 +31,16 @@ impl Default for Train {
         Self {
             steps: 500,
             batch_size: 12,
+            accumulate: 1,
             eval_every: 100,
             checkpoint_every: 100,
         }
+    }
+}
+
+impl Train {
+    /// Sequences of an optimizer step, over all its micro-batches.
+    pub fn sequences_per_step(&self) -> usize {
+        self.batch_size.saturating_mul(self.accumulate)
     }
 }

@@ -25,7 +25,7 @@ const BASE_MEMORY_MB: f64 = 30.0;
 pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let size = model::size(&spec.model, corpus.vocab_size);
     let train = &spec.train;
-    let trained = train.steps * (train.batch_size * spec.model.block_size) as u64;
+    let trained = train.steps.saturating_mul(spec.tokens_per_step());
     let evaluations = train.steps.div_ceil(train.eval_every) + 1;
     // An evaluation is forward alone, a third of the work.
     let tokens = trained as f64 + (evaluations * corpus.val_tokens) as f64 / 3.0;

@@ -235,8 +235,7 @@ impl<'a, B: Parallel> Session<'a, B> {
     }
 
     fn tokens(&self) -> u64 {
-        let spec = self.job.spec;
-        self.trainer.step * (spec.train.batch_size * spec.model.block_size) as u64
+        self.trainer.step * self.job.spec.tokens_per_step()
     }
 
     fn elapsed(&self) -> Elapsed {

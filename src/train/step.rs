@@ -46,7 +46,11 @@ impl<B: Parallel> Trainer<B> {
             optimizer: Optimizer::new(&spec.optimizer, &model)?,
             model,
             step: 0,
-            batches: Batches::new(spec.seed, spec.model.block_size, spec.train.batch_size),
+            batches: Batches::new(
+                spec.seed,
+                spec.model.block_size,
+                spec.train.sequences_per_step(),
+            ),
             dropout: Stream::new(spec.seed, "dropout"),
             spec: spec.clone(),
         })
@@ -59,9 +63,7 @@ impl<B: Parallel> Trainer<B> {
     /// If the device fails.
     pub fn step(&mut self, tokens: &Tokens) -> Result<StepMetric, Fault<B::Device>> {
         let batch = self.batches.batch(tokens, self.step);
-        let shards = self.shards(&batch)?;
-        let loss = shards.iter().map(|shard| shard.loss).sum::<f64>();
-        let sums = sum::<B>(shards)?;
+        let (loss, sums) = self.gradients(&batch)?;
         let grad_norm = sums.iter().map(|sum| sum.squared_norm).sum::<f64>().sqrt();
         let gradients = sums.into_iter().map(|sum| sum.gradient).collect();
         let lr = learning_rate(&self.spec.optimizer, self.step, self.spec.train.steps);
@@ -78,14 +80,36 @@ impl<B: Parallel> Trainer<B> {
         })
     }
 
-    /// Each shard of a batch, forward and back.
-    fn shards(&self, batch: &Batch) -> Result<Vec<Shard<B>>, Fault<B::Device>> {
+    /// Loss and gradients of a batch, one micro-batch after another, so that the activations of one
+    /// alone are there at a time.
+    fn gradients(
+        &self,
+        batch: &Batch,
+    ) -> Result<(f64, Vec<GradientSum<B::Device>>), Fault<B::Device>> {
+        let rows = self.spec.train.batch_size * self.spec.model.block_size;
+        let mut loss = 0.0;
+        let mut sums = Vec::new();
+        for first in (0..batch.inputs.len()).step_by(rows) {
+            let micro_batch = first..(first + rows).min(batch.inputs.len());
+            let shards = self.shards(batch, micro_batch)?;
+            loss += shards.iter().map(|shard| shard.loss).sum::<f64>();
+            sums = add::<B>(sums, shards)?;
+        }
+        Ok((loss, sums))
+    }
+
+    /// Each shard of a micro-batch, forward and back.
+    fn shards(
+        &self,
+        batch: &Batch,
+        micro_batch: Range<usize>,
+    ) -> Result<Vec<Shard<B>>, Fault<B::Device>> {
         let block = self.spec.model.block_size;
-        let sequences = batch.inputs.len() / block;
-        let worth = (batch.inputs.len() / ROWS_PER_SHARD).clamp(1, MAX_SHARDS);
+        let sequences = micro_batch.len() / block;
+        let worth = (micro_batch.len() / ROWS_PER_SHARD).clamp(1, MAX_SHARDS);
         // A power of two, so that two or four threads have as much to do each.
         let shards = (1 << worth.ilog2()).min(sequences);
-        let first = |shard: usize| block * (shard * sequences / shards);
+        let first = |shard: usize| micro_batch.start + block * (shard * sequences / shards);
         let rows = (0..shards)
             .map(|shard| first(shard)..first(shard + 1))
             .collect();
@@ -132,11 +156,13 @@ pub struct Shard<B: Backend> {
     gradients: Vec<Matrix<B::Device>>,
 }
 
-/// The gradients of the whole batch, added up parameter by parameter.
-fn sum<B: Parallel>(
+/// Adds the gradients of some shards to those of the shards before, parameter by parameter.
+fn add<B: Parallel>(
+    before: Vec<GradientSum<B::Device>>,
     shards: Vec<Shard<B>>,
 ) -> Result<Vec<GradientSum<B::Device>>, Fault<B::Device>> {
     let mut by_parameter: Vec<Vec<_>> = Vec::new();
+    by_parameter.extend(before.into_iter().map(|sum| vec![sum.gradient]));
     for shard in shards {
         by_parameter.resize_with(shard.gradients.len(), Vec::new);
         let pairs = by_parameter.iter_mut().zip(shard.gradients);

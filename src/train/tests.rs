@@ -75,6 +75,7 @@ fn spec() -> RunSpec {
         train: Train {
             steps: 40,
             batch_size: 32, // 1024 rows: four shards
+            accumulate: 1,
             eval_every: 15,
             checkpoint_every: 7,
         },
@@ -126,6 +127,30 @@ fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
             (a.val_loss, a.train_loss, a.tokens),
             (b.val_loss, b.train_loss, b.tokens)
         );
+    }
+}
+
+#[test]
+fn micro_batches_add_up_to_the_batch() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    let losses = |name: &str, spec: &RunSpec| -> Vec<f64> {
+        let dir = lab.dir(name, spec);
+        let outcome = lab.run(&dir, spec, 2, u64::MAX).outcome.unwrap();
+        assert_eq!(outcome.tokens, 40 * 32 * 32);
+        let metrics = dir.metrics().unwrap();
+        let losses = metrics.iter().filter_map(|metric| match metric {
+            Metric::Step(step) => Some(step.loss),
+            Metric::Eval(_) => None,
+        });
+        losses.collect()
+    };
+    let whole = losses("whole", &spec);
+    for (batch_size, accumulate) in [(8, 4), (1, 32)] {
+        (spec.train.batch_size, spec.train.accumulate) = (batch_size, accumulate);
+        let parts = losses(&format!("parts-{accumulate}"), &spec);
+        for (step, (a, b)) in whole.iter().zip(&parts).enumerate() {
+            assert!((a - b).abs() < 1e-4 * a, "step {step}: {a} and {b}");
+        }
     }
 }
 
