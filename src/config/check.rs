@@ -4,7 +4,10 @@ use super::diagnostic::Diagnostic;
 use super::problem::Problem;
 use super::source::Place;
 use super::tree::Node;
-use crate::spec::{ModelKind, RunSpec, ScheduleKind, Source};
+use crate::spec::{ModelKind, RunSpec, ScheduleKind, Source, TokenizerKind};
+
+/// Tokens of a byte-level vocabulary before any is merged.
+const BYTES: usize = 256;
 
 /// Everything wrong with a run whose every field is right by itself.
 pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
@@ -19,6 +22,15 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
             n_head: model.n_head,
         };
         report(["model.n_head", "model.n_embd"], problem);
+    }
+    let tokenizer = &spec.tokenizer;
+    if tokenizer.kind == TokenizerKind::Bpe && tokenizer.vocab_size <= BYTES {
+        let vocab_size = tokenizer.vocab_size;
+        let problem = Problem::BpeVocabSize { vocab_size };
+        report(["tokenizer.vocab_size", "tokenizer.kind"], problem);
+    }
+    if tokenizer.kind == TokenizerKind::File && tokenizer.path.is_none() {
+        report(["tokenizer.kind", "tokenizer"], Problem::NoTokenizerPath);
     }
     let optimizer = &spec.optimizer;
     let schedule = &optimizer.schedule;

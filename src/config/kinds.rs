@@ -16,12 +16,24 @@ pub(super) struct Rule {
 }
 
 /// All keys that depend on a choice.
-pub(super) const RULES: [Rule; 5] = [
+pub(super) const RULES: [Rule; 7] = [
     Rule {
         section: "tokenizer",
         keys: &["vocab_size"],
         choice: "tokenizer.kind",
-        values: &["bpe"],
+        values: &["bpe", "wordpiece", "unigram"],
+    },
+    Rule {
+        section: "tokenizer",
+        keys: &["encoding"],
+        choice: "tokenizer.kind",
+        values: &["tiktoken"],
+    },
+    Rule {
+        section: "tokenizer",
+        keys: &["path"],
+        choice: "tokenizer.kind",
+        values: &["file"],
     },
     Rule {
         section: "model",

@@ -140,6 +140,10 @@ pub(super) enum Problem {
     },
     #[error("`n_embd` ({n_embd}) is not divisible by `n_head` ({n_head})")]
     Heads { n_embd: usize, n_head: usize },
+    #[error("a bpe vocabulary of {vocab_size} tokens has no room for more than single bytes")]
+    BpeVocabSize { vocab_size: usize },
+    #[error("`kind: file` needs the `path` of a tokenizer")]
+    NoTokenizerPath,
     #[error("`min_lr` ({min_lr}) is above `lr` ({lr})")]
     MinLr { min_lr: f64, lr: f64 },
     #[error("`warmup_steps` ({warmup_steps}) is more than `train.steps` ({steps})")]
@@ -323,6 +327,10 @@ impl Problem {
                 let divisors: Vec<_> = divisors.map(|n| n.to_string()).collect();
                 format!("`n_head` can be {}", divisors.join(", "))
             }
+            Self::BpeVocabSize { .. } => {
+                "set `tokenizer.vocab_size` to 257 or more, or take `kind: byte`".to_owned()
+            }
+            Self::NoTokenizerPath => "add `path: tokenizer.json` beside it".to_owned(),
             Self::MinLr { lr, .. } => {
                 format!("a cosine falls from `lr` to `min_lr`; take {lr} or less")
             }

@@ -2,11 +2,12 @@
 
 use super::source::{self, Located};
 use super::store::{self, Building, Check};
+use super::tokenizer::TokenizerFile;
 use super::tokens::Width;
 use super::{DataError, Tokenizer, Tokens, bigram, plays};
 use crate::hash;
 use crate::record::CorpusInfo;
-use crate::spec;
+use crate::spec::{self, TokenizerKind};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
@@ -33,13 +34,14 @@ pub fn prepare(
     cache_root: &Path,
 ) -> Result<CorpusInfo, DataError> {
     let located = source::locate(data)?;
-    let key = key(&located, data, tokenizer);
+    let file = TokenizerFile::of(tokenizer)?;
+    let key = key(&located, data, tokenizer, file.as_ref());
     let dir = cache_root.join(&key);
     let name = data.source.to_string();
     let mut info = match store::check(&dir, Check::Bytes) {
         Ok(info) => info,
         // Absent, damaged or of another format: all end in a folder that is none of these.
-        Err(_) => build(located, data, tokenizer, cache_root, &key)?,
+        Err(_) => build(located, data, tokenizer, file, cache_root, &key)?,
     };
     source::within_limit(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
     // The corpus may have been built from the same text under another name.
@@ -107,12 +109,24 @@ impl Corpus {
 }
 
 /// Hash of whatever makes a corpus another one.
-fn key(located: &Located, data: &spec::Data, tokenizer: &spec::Tokenizer) -> String {
-    // The size of a vocabulary is a choice for BPE alone.
-    let tokenizer = match tokenizer.kind {
-        spec::TokenizerKind::Char => "char".to_owned(),
-        spec::TokenizerKind::Byte => "byte".to_owned(),
-        spec::TokenizerKind::Bpe => format!("bpe {}", tokenizer.vocab_size),
+fn key(
+    located: &Located,
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    file: Option<&TokenizerFile>,
+) -> String {
+    let kind = tokenizer.kind;
+    // What a kind does not depend on makes no other corpus.
+    let tokenizer = match kind {
+        TokenizerKind::Char | TokenizerKind::Byte => kind.to_string(),
+        TokenizerKind::Bpe | TokenizerKind::Wordpiece | TokenizerKind::Unigram => {
+            format!("{kind} {}", tokenizer.vocab_size)
+        }
+        TokenizerKind::Tiktoken => format!("{kind} {:?}", tokenizer.encoding),
+        TokenizerKind::File => {
+            let sha256 = file.map_or("", |file| &file.sha256);
+            format!("{kind} {sha256}")
+        }
     };
     let all = format!(
         "{}\n{}\n{:?}\n{tokenizer}",
@@ -127,13 +141,17 @@ fn build(
     located: Located,
     data: &spec::Data,
     tokenizer: &spec::Tokenizer,
+    file: Option<TokenizerFile>,
     cache_root: &Path,
     key: &str,
 ) -> Result<CorpusInfo, DataError> {
     let is_plays = matches!(located, Located::Plays { .. });
     let text = located.text(data.max_bytes)?;
     let (train, val) = split(&text, data)?;
-    let tokenizer = Tokenizer::train(tokenizer, train, val)?;
+    let tokenizer = match &file {
+        Some(file) => file.read()?,
+        None => Tokenizer::train(tokenizer, train, val)?,
+    };
 
     let building = Building::begin(cache_root)?;
     let width = Width::of(tokenizer.vocab_size());
@@ -149,12 +167,14 @@ fn build(
         key: key.to_owned(),
         source: data.source.to_string(),
         data_sha256: hash::sha256(text.as_bytes()),
+        tokenizer_file_sha256: file.map(|file| file.sha256),
         vocab_size: tokenizer.vocab_size(),
         train_bytes: train.len() as u64,
         val_bytes: val.len() as u64,
         train_tokens: train_tokens.len() as u64,
         val_tokens: val_tokens.len() as u64,
         val_unknown_tokens,
+        lossless: decodes_to(&tokenizer, &val_tokens, val),
         floor_bits_per_byte: is_plays.then(|| {
             plays::floor_bits_per_byte(&text, train.len()..text.len())
                 .expect("whatever the generator writes can be read back: its tests do so")
@@ -196,6 +216,15 @@ fn encode(tokenizer: &Tokenizer, text: &str, path: &Path, width: Width) -> Resul
     })?;
     file.flush().map_err(DataError::write(path))?;
     Ok(unknown)
+}
+
+/// Whether tokens stand for exactly a text.
+fn decodes_to(tokenizer: &Tokenizer, tokens: &Tokens, text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    (0..tokens.len()).all(|i| {
+        let piece = tokenizer.piece(tokens.get(i) as u32);
+        rest.strip_prefix(piece).map(|left| rest = left).is_some()
+    }) && rest.is_empty()
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use crate::spec::TokenizerKind;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -68,20 +69,41 @@ pub enum DataError {
         block_size + 1
     )]
     TooShortForBlock { tokens: u64, block_size: usize },
-    #[error("the character {character:?} is not in the vocabulary: the training split has none")]
-    UnknownCharacter { character: char },
+    #[error("{text:?} is not in the vocabulary: the training split has none")]
+    UnknownText { text: String },
     #[error(
-        "the training split has {bytes} bytes, and a bpe tokenizer is trained on at most {limit}"
+        "the training split has {bytes} bytes, and a tokenizer is trained on at most {limit}; take \
+         less text, or a tokenizer that is trained already"
     )]
-    TooLongForBpe { bytes: usize, limit: usize },
+    TooLongToTrainOn { bytes: usize, limit: usize },
     #[error(
-        "the training split has room for a bpe vocabulary of {possible} tokens, not of {asked}; \
+        "the text has a part of {bytes} bytes, and this tokenizer, whose words can be of any length, \
+         encodes at most {limit} at once"
+    )]
+    TooLongToEncodeWhole { bytes: usize, limit: usize },
+    #[error(
+        "the training split has room for a {kind} vocabulary of {possible} tokens, not of {asked}; \
          set tokenizer.vocab_size to at most {possible}"
     )]
-    VocabTooLarge { asked: usize, possible: usize },
+    VocabTooLarge {
+        kind: TokenizerKind,
+        asked: usize,
+        possible: usize,
+    },
+    #[error(
+        "the characters of the training split alone take a {kind} vocabulary of {needed} tokens, more \
+         than {asked}; set tokenizer.vocab_size to at least {needed}"
+    )]
+    VocabTooSmall {
+        kind: TokenizerKind,
+        asked: usize,
+        needed: usize,
+    },
     #[error("the tokenizer fails: {reason}")]
     Tokenizer { reason: String },
-    #[error("{} is not a tokenizer of this runner: {reason}", path.display())]
+    #[error("there is no file {}", path.display())]
+    MissingTokenizer { path: PathBuf },
+    #[error("{} is not a tokenizer that can be used: {reason}", path.display())]
     NotATokenizer { path: PathBuf, reason: String },
     #[error("the encoded corpus {} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },

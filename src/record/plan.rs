@@ -1,3 +1,4 @@
+use crate::hash;
 use crate::spec::{Experiment, RunSpec};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,9 @@ pub struct CorpusInfo {
     pub source: String,
     /// SHA-256 of the text, in hex.
     pub data_sha256: String,
+    /// SHA-256 of the file, in hex, where the tokenizer is one from a file.
+    #[serde(default)]
+    pub tokenizer_file_sha256: Option<String>,
     pub vocab_size: usize,
     pub train_bytes: u64,
     pub val_bytes: u64,
@@ -55,8 +59,12 @@ pub struct CorpusInfo {
     /// Tokens of the validation split, each of which is scored once (the first from the last
     /// training token).
     pub val_tokens: u64,
-    /// Tokens of the validation split that the tokenizer does not know.
+    /// Tokens of the validation split that stand in for what the tokenizer does not know.
     pub val_unknown_tokens: u64,
+    /// Whether the tokens of the validation split decode to its text. Where they do not, a model is
+    /// not scored on all of it.
+    #[serde(default = "yes")]
+    pub lossless: bool,
     /// Entropy of the source over the validation split, in bits per byte, where it is known: no
     /// model can do better on average.
     pub floor_bits_per_byte: Option<f64>,
@@ -65,7 +73,25 @@ pub struct CorpusInfo {
     pub bigram_count_loss: Option<f64>,
 }
 
+/// Tokenizers were without loss on known characters before there was a field to say it.
+fn yes() -> bool {
+    true
+}
+
 impl CorpusInfo {
+    /// SHA-256, in hex, of what is read from files and changes the result of a run.
+    pub fn content_sha256(&self) -> String {
+        match &self.tokenizer_file_sha256 {
+            None => self.data_sha256.clone(),
+            Some(tokenizer) => hash::sha256(format!("{}{tokenizer}", self.data_sha256).as_bytes()),
+        }
+    }
+
+    /// Bytes of the validation split for each of its tokens.
+    pub fn bytes_per_token(&self) -> f64 {
+        self.val_bytes as f64 / self.val_tokens as f64
+    }
+
     /// Turns a validation loss in nats a token into bits per byte of text.
     pub fn bits_per_byte(&self, nats_per_token: f64) -> f64 {
         nats_per_token * self.val_tokens as f64 / (self.val_bytes as f64 * std::f64::consts::LN_2)

@@ -101,12 +101,14 @@ pub(super) fn corpus() -> CorpusInfo {
         key: "plays-char".to_owned(),
         source: "builtin:plays".to_owned(),
         data_sha256: "a1".repeat(32),
+        tokenizer_file_sha256: None,
         vocab_size: 65,
         train_bytes: 900_000,
         val_bytes: 100_000,
         train_tokens: 900_000,
         val_tokens: 100_000,
         val_unknown_tokens: 0,
+        lossless: true,
         floor_bits_per_byte: Some(1.1021),
         bigram_count_loss: Some(2.41),
     }
@@ -213,7 +215,7 @@ impl RunBuilder<'_> {
     pub(super) fn interrupted(self) {
         let name = self
             .spec
-            .run_name(&self.folder.plan.borrow().corpora[self.corpus].data_sha256);
+            .run_name(&self.folder.plan.borrow().corpora[self.corpus].content_sha256());
         let dir = RunDir::new(self.folder.path().join("runs").join(name));
         std::fs::create_dir_all(dir.checkpoint()).unwrap();
         self.end(None);
@@ -226,8 +228,8 @@ impl RunBuilder<'_> {
     fn end(self, ending: Option<(State, &str)>) {
         let mut plan = self.folder.plan.borrow_mut();
         let corpus = &plan.corpora[self.corpus];
-        let identity = self.spec.identity(&corpus.data_sha256);
-        let name = self.spec.run_name(&corpus.data_sha256);
+        let identity = self.spec.identity(&corpus.content_sha256());
+        let name = self.spec.run_name(&corpus.content_sha256());
         let dir = RunDir::new(self.folder.path().join("runs").join(&name));
         dir.create(&self.spec).unwrap();
         let (mut writer, _) = dir.open_metrics(0).unwrap();

@@ -124,8 +124,14 @@ impl<'a> Corpora<'a> {
 /// What somebody who waits for a corpus is told.
 fn preparing(spec: &RunSpec) -> String {
     let source = &spec.data.source;
-    match spec.tokenizer.kind {
-        TokenizerKind::Bpe => format!("reading {source} and training a bpe tokenizer on it"),
+    let kind = spec.tokenizer.kind;
+    match kind {
+        TokenizerKind::Bpe | TokenizerKind::Wordpiece | TokenizerKind::Unigram => {
+            format!("reading {source} and training a {kind} tokenizer on it")
+        }
+        TokenizerKind::Tiktoken | TokenizerKind::File => {
+            format!("reading {source} and encoding it")
+        }
         TokenizerKind::Char | TokenizerKind::Byte => format!("reading {source}"),
     }
 }
@@ -133,8 +139,8 @@ fn preparing(spec: &RunSpec) -> String {
 fn planned(spec: RunSpec, corpus: usize, info: &CorpusInfo) -> PlannedRun {
     let size = model::size(&spec.model, info.vocab_size);
     PlannedRun {
-        name: spec.run_name(&info.data_sha256),
-        identity: spec.identity(&info.data_sha256),
+        name: spec.run_name(&info.content_sha256()),
+        identity: spec.identity(&info.content_sha256()),
         corpus,
         params: size.params,
         params_non_embedding: size.params_non_embedding,
@@ -155,7 +161,24 @@ fn config_hash(runs: &[PlannedRun]) -> String {
 fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostics {
     let (path, help) = match error {
         DataError::Missing { path } => ("data.source", Some(sources(&path.to_string_lossy()))),
-        DataError::VocabTooLarge { .. } => ("tokenizer.vocab_size", None),
+        DataError::VocabTooLarge { .. } | DataError::VocabTooSmall { .. } => {
+            ("tokenizer.vocab_size", None)
+        }
+        DataError::TooLongToTrainOn { .. } => ("tokenizer.kind", None),
+        DataError::MissingTokenizer { .. } => {
+            let help = "a path is relative to the folder the command is run in".to_owned();
+            ("tokenizer.path", Some(help))
+        }
+        DataError::NotATokenizer { .. } => {
+            let help =
+                "give a `tokenizer.json` as the library tokenizers writes it, or another kind";
+            ("tokenizer.path", Some(help.to_owned()))
+        }
+        DataError::TooLongToEncodeWhole { .. } | DataError::Tokenizer { .. }
+            if spec.tokenizer.kind == TokenizerKind::File =>
+        {
+            ("tokenizer.path", None)
+        }
         _ => ("data.source", None),
     };
     document.error_at(Some(&spec.variant), path, error.to_string(), help)

@@ -22,7 +22,7 @@ pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
 pub use run::RunSpec;
 pub use sample::Sample;
 pub use sweep::{Report, Sweep};
-pub use tokenizer::{Tokenizer, TokenizerKind};
+pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
 pub use train::Train;
 
 use schemars::JsonSchema;

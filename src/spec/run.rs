@@ -29,32 +29,33 @@ impl RunSpec {
         (self.train.sequences_per_step() as u64).saturating_mul(self.model.block_size as u64)
     }
 
-    /// SHA-256, in hex, of what changes the result of the run: the configuration, the bytes of the
-    /// data and the format version. The variant's name, where the data lies and how often the run
-    /// is saved are not among it.
-    pub fn identity(&self, data_sha256: &str) -> String {
+    /// SHA-256, in hex, of what changes the result of the run: the configuration, the content of the
+    /// files it names (of which `content_sha256` is a hash) and the format version. The variant's
+    /// name, where the files lie and how often the run is saved are not among it.
+    pub fn identity(&self, content_sha256: &str) -> String {
         let mut config = self.clone();
         config.variant.clear();
         config.data = Data {
             val_fraction: self.data.val_fraction,
             ..Data::default()
         };
+        config.tokenizer.path = None;
         config.train.checkpoint_every = 1;
         let json = serde_json::to_string(&config).expect("a spec has string keys only");
         let mut hash = Sha256::new();
         hash.update(FORMAT_VERSION.to_le_bytes());
-        hash.update(data_sha256);
+        hash.update(content_sha256);
         hash.update(json);
         hex(&hash.finalize())
     }
 
     /// Name of the run and of its folder: `<variant>-s<seed>-<first 8 of the identity>`.
-    pub fn run_name(&self, data_sha256: &str) -> String {
+    pub fn run_name(&self, content_sha256: &str) -> String {
         format!(
             "{}-s{}-{}",
             self.variant,
             self.seed,
-            &self.identity(data_sha256)[..8]
+            &self.identity(content_sha256)[..8]
         )
     }
 }

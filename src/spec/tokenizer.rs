@@ -1,17 +1,25 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// How the text becomes tokens. Tokenizers are trained on the training split only.
+/// How the text becomes tokens. What is trained is trained on the training split only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokenizer {
     /// The kind of tokenizer.
     pub kind: TokenizerKind,
-    /// Number of tokens of a trained tokenizer (`bpe`). `char` and `byte` need none: `char` has one
-    /// for each character of the training split, and one more for unknown characters where the
-    /// validation split has any; `byte` has 256.
-    #[schemars(range(min = 257, max = 1_000_000))]
+    /// Number of tokens of a trained tokenizer, those for single characters (`wordpiece`,
+    /// `unigram`) or bytes (`bpe`, so at least 257) among them. The other kinds have as many as they
+    /// have: `char` one for each character of the training split, and one more for unknown
+    /// characters where the validation split has any; `byte` 256.
+    #[schemars(range(min = 2, max = 1_000_000))]
     pub vocab_size: usize,
+    /// The published encoding.
+    pub encoding: Encoding,
+    /// A `tokenizer.json` as the library tokenizers writes it, relative to the folder the command
+    /// is run in. Normalizers and white space that it drops make it lossy, which the report says.
+    #[schemars(length(min = 1))]
+    pub path: Option<String>,
 }
 
 impl Default for Tokenizer {
@@ -19,6 +27,8 @@ impl Default for Tokenizer {
         Self {
             kind: TokenizerKind::Char,
             vocab_size: 512,
+            encoding: Encoding::Gpt2,
+            path: None,
         }
     }
 }
@@ -34,4 +44,51 @@ pub enum TokenizerKind {
     /// Byte-level byte-pair encoding with `vocab_size` tokens (Sennrich et al. 2016; GPT-2, section
     /// 2.2), without loss on any text.
     Bpe,
+    /// The longest known piece first, those within a word marked `##` (Schuster & Nakajima 2012;
+    /// Devlin et al. 2018). Unlike BERT's it keeps case and white space: it is without loss on text
+    /// whose characters the training split has, each in the same part of a word.
+    Wordpiece,
+    /// The likeliest pieces under a unigram model (Kudo 2018, section 3.2), a space written as `▁`
+    /// as in SentencePiece. Without loss on text whose characters the training split has, but for
+    /// the character `▁` itself, which becomes a space.
+    Unigram,
+    /// A published byte-level BPE, `encoding`, without loss on any text. Nothing is downloaded.
+    Tiktoken,
+    /// A trained tokenizer from the file `path`.
+    File,
+}
+
+impl fmt::Display for TokenizerKind {
+    /// As a file has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Char => "char",
+            Self::Byte => "byte",
+            Self::Bpe => "bpe",
+            Self::Wordpiece => "wordpiece",
+            Self::Unigram => "unigram",
+            Self::Tiktoken => "tiktoken",
+            Self::File => "file",
+        })
+    }
+}
+
+/// A published encoding, as the library tiktoken names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Encoding {
+    /// GPT-2's: 50,257 tokens, the last of them `<|endoftext|>`. Also called `r50k_base`.
+    #[serde(rename = "gpt2")]
+    Gpt2,
+    /// Another name of `gpt2`.
+    #[serde(rename = "r50k_base")]
+    R50kBase,
+    /// `gpt2` with tokens for runs of spaces: 50,281 tokens.
+    #[serde(rename = "p50k_base")]
+    P50kBase,
+    /// That of GPT-3.5 and GPT-4: 100,277 tokens.
+    #[serde(rename = "cl100k_base")]
+    Cl100kBase,
+    /// That of GPT-4o: 200,019 tokens.
+    #[serde(rename = "o200k_base")]
+    O200kBase,
 }

@@ -92,7 +92,7 @@ impl<'a, B: Parallel> Session<'a, B> {
         let info = &job.corpus.info;
         let mut trainer =
             Trainer::new(device, job.spec, info.vocab_size).map_err(TrainError::device)?;
-        let identity = job.spec.identity(&info.data_sha256);
+        let identity = job.spec.identity(&info.content_sha256());
         let before = load_checkpoint(&mut trainer, &identity, &job.dir.checkpoint())?;
         let (metrics, history) = job
             .dir

@@ -21,6 +21,7 @@ fn kind(kind: TokenizerKind) -> spec::Tokenizer {
     spec::Tokenizer {
         kind,
         vocab_size: 300,
+        ..spec::Tokenizer::default()
     }
 }
 
@@ -99,6 +100,7 @@ fn a_corpus_is_kept_and_told_apart_by_data_and_tokenizer() {
     let characters = spec::Tokenizer {
         kind: TokenizerKind::Char,
         vocab_size: 999,
+        ..spec::Tokenizer::default()
     };
     assert_eq!(
         prepare(&plays, &characters, root.path()).unwrap().key,

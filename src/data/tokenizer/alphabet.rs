@@ -16,15 +16,16 @@ pub(super) fn characters() -> [char; 256] {
     })
 }
 
-/// The bytes that each token stands for.
-pub(super) fn pieces(tokens: &[String]) -> Result<Vec<Vec<u8>>, String> {
+/// The bytes that each token stands for: as decoders have it, its own where it has other characters.
+pub(super) fn pieces(tokens: &[String]) -> Vec<Vec<u8>> {
     let bytes: HashMap<char, u8> = characters().into_iter().zip(0..=255).collect();
     let piece = |token: &String| {
-        let bytes = token
+        let spelt = token
             .chars()
             .map(|character| bytes.get(&character).copied());
-        let unreadable = || format!("its token {token:?} is not made of bytes");
-        bytes.collect::<Option<_>>().ok_or_else(unreadable)
+        spelt
+            .collect::<Option<_>>()
+            .unwrap_or_else(|| token.as_bytes().to_vec())
     };
     tokens.iter().map(piece).collect()
 }

@@ -2,9 +2,9 @@
 
 use super::super::DataError;
 use super::alphabet::characters;
-use tokenizers::Tokenizer as Pipeline;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer as Pipeline};
 
 pub(super) fn pipeline() -> Result<Pipeline, DataError> {
     let tokens = characters().into_iter().map(String::from);
@@ -14,4 +14,17 @@ pub(super) fn pipeline() -> Result<Pipeline, DataError> {
     pipeline.with_pre_tokenizer(Some(bytes));
     pipeline.with_decoder(Some(bytes));
     Ok(pipeline)
+}
+
+/// Whether a pipeline is the one of [`pipeline`], which need not be asked for tokens.
+pub(super) fn is_pipeline(pipeline: &Pipeline, pieces: &[Vec<u8>]) -> bool {
+    let bytes = pieces.len() == 256 && (0..=255).zip(pieces).all(|(byte, piece)| *piece == [byte]);
+    let plain =
+        pipeline.get_normalizer().is_none() && pipeline.get_added_tokens_decoder().is_empty();
+    match (pipeline.get_model(), pipeline.get_pre_tokenizer()) {
+        (ModelWrapper::BPE(_), Some(PreTokenizerWrapper::ByteLevel(words))) => {
+            bytes && plain && !words.add_prefix_space
+        }
+        _ => false,
+    }
 }

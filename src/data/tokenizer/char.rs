@@ -1,15 +1,14 @@
 //! One token a character, in the order of their code points.
 
 use super::super::DataError;
+use super::{UNKNOWN, failed, words};
 use std::collections::BTreeSet;
-use tokenizers::Tokenizer as Pipeline;
 use tokenizers::decoders::fuse::Fuse;
 use tokenizers::models::wordlevel::WordLevel;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::tokenizer::SplitDelimiterBehavior;
+use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer as Pipeline};
 
-/// Stands for a character that the training split does not have: Unicode's own character for that.
-const UNKNOWN: char = '\u{FFFD}';
+/// Each character is a word.
+const WORDS: &str = "(?s).";
 
 /// The characters of the training split; and, where the validation split has others, one token for
 /// all of those, after the rest. Where it has none there is no such token, because a model could
@@ -20,20 +19,14 @@ pub(super) fn pipeline(train: &str, val: &str) -> Result<Pipeline, DataError> {
     if !known.contains(&UNKNOWN) && val.chars().any(|character| !known.contains(&character)) {
         vocabulary.push(UNKNOWN);
     }
-    let failed = |error: tokenizers::Error| DataError::Tokenizer {
-        reason: error.to_string(),
-    };
     let tokens = vocabulary.into_iter().map(String::from);
     let model = WordLevel::builder()
         .vocab(tokens.zip(0..).collect())
         .unk_token(UNKNOWN.to_string())
         .build()
         .map_err(failed)?;
-    let each_character = SplitPattern::Regex("(?s).".to_owned());
-    let split =
-        Split::new(each_character, SplitDelimiterBehavior::Isolated, false).map_err(failed)?;
     let mut pipeline = Pipeline::new(model);
-    pipeline.with_pre_tokenizer(Some(split));
+    pipeline.with_pre_tokenizer(Some(words::matches_of(WORDS)?));
     pipeline.with_decoder(Some(Fuse::new()));
     Ok(pipeline)
 }
@@ -47,12 +40,29 @@ pub(super) struct CharTable {
 const NONE: u32 = u32::MAX;
 
 impl CharTable {
-    pub(super) fn new(tokens: &[String]) -> Result<Self, String> {
+    /// The table of a pipeline as [`pipeline`] makes them, which is one that takes each character by
+    /// itself and as it is, and knows no longer tokens.
+    pub(super) fn new(pipeline: &Pipeline, tokens: &[String]) -> Option<Self> {
+        let by_character = match pipeline.get_pre_tokenizer() {
+            Some(PreTokenizerWrapper::Split(split)) => {
+                words::matches_of(WORDS).is_ok_and(|each| *split == each)
+            }
+            _ => false,
+        };
+        let known = match pipeline.get_model() {
+            ModelWrapper::WordLevel(model) => model.unk_token == UNKNOWN.to_string(),
+            _ => false,
+        };
+        let plain =
+            pipeline.get_normalizer().is_none() && pipeline.get_added_tokens_decoder().is_empty();
+        if !(by_character && known && plain) {
+            return None;
+        }
         let mut ids = Vec::new();
         for (token, id) in tokens.iter().zip(0..) {
             let mut characters = token.chars();
             let (Some(character), None) = (characters.next(), characters.next()) else {
-                return Err(format!("its token {token:?} is not one character"));
+                return None;
             };
             let code = character as usize;
             if ids.len() <= code {
@@ -60,7 +70,7 @@ impl CharTable {
             }
             ids[code] = id;
         }
-        Ok(Self { ids })
+        Some(Self { ids })
     }
 
     pub(super) fn id(&self, character: char) -> Option<u32> {

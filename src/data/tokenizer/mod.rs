@@ -9,14 +9,24 @@ mod alphabet;
 mod bpe;
 mod byte;
 mod char;
+mod file;
+mod pieces;
+mod tiktoken;
+mod unigram;
+mod wordpiece;
+mod words;
+
+pub(super) use self::file::TokenizerFile;
 
 use self::char::CharTable;
 use super::DataError;
 use crate::record::write_atomic;
 use crate::spec::{self, TokenizerKind};
-use std::fs;
 use std::path::Path;
-use tokenizers::{ModelWrapper, Tokenizer as Pipeline};
+use tokenizers::{Model, ModelWrapper, Tokenizer as Pipeline};
+
+/// Stands for text that a trained vocabulary has no tokens for: Unicode's own character for that.
+const UNKNOWN: ::std::primitive::char = '\u{FFFD}';
 
 /// A trained tokenizer.
 #[derive(Debug, Clone)]
@@ -25,70 +35,69 @@ pub struct Tokenizer {
     encoder: Encoder,
     /// The bytes that each token stands for.
     pieces: Vec<Vec<u8>>,
+    /// The token that stands in for text that the others cannot spell, where there is one.
+    unknown: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
 enum Encoder {
     Char(CharTable),
     Byte,
-    Bpe,
+    /// Whatever the pipeline says.
+    Pipeline {
+        /// Whether [`words::cut`] may cut a text.
+        cut: bool,
+    },
 }
 
 impl Tokenizer {
-    /// Trains on the training split. The validation split tells one thing: whether a character
-    /// tokenizer needs a token for unknown characters.
+    /// Trains on the training split, or reads what was trained before. The validation split tells
+    /// one thing: whether a character tokenizer needs a token for unknown characters.
     pub(super) fn train(spec: &spec::Tokenizer, train: &str, val: &str) -> Result<Self, DataError> {
         let pipeline = match spec.kind {
             TokenizerKind::Char => char::pipeline(train, val),
             TokenizerKind::Byte => byte::pipeline(),
             TokenizerKind::Bpe => bpe::train(train, spec.vocab_size),
+            TokenizerKind::Wordpiece => wordpiece::train(train, spec.vocab_size),
+            TokenizerKind::Unigram => unigram::train(train, spec.vocab_size),
+            TokenizerKind::Tiktoken => tiktoken::pipeline(spec.encoding),
+            TokenizerKind::File => {
+                return TokenizerFile::of(spec)?.map_or_else(
+                    || Err(failed("a tokenizer file without a path")),
+                    |file| file.read(),
+                );
+            }
         }?;
         Self::from_pipeline(pipeline).map_err(|reason| DataError::Tokenizer { reason })
     }
 
     /// Reads a `tokenizer.json` that [`Self::save`] wrote.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        let json = fs::read(path).map_err(DataError::read(path))?;
-        Pipeline::from_bytes(json)
-            .map_err(|error| error.to_string())
-            .and_then(Self::from_pipeline)
-            .map_err(|reason| DataError::NotATokenizer {
-                path: path.to_owned(),
-                reason,
-            })
+        TokenizerFile::open(path)?.read_checked()
     }
 
     /// Writes a `tokenizer.json`, the same bytes for the same tokenizer.
     pub fn save(&self, path: &Path) -> Result<(), DataError> {
-        let mut json = self
-            .pipeline
-            .to_string(true)
-            .map_err(|error| DataError::Tokenizer {
-                reason: error.to_string(),
-            })?;
+        let mut json = self.pipeline.to_string(false).map_err(failed)?;
         json.push('\n');
         write_atomic(path, json.as_bytes()).map_err(DataError::write(path))
     }
 
     fn from_pipeline(pipeline: Pipeline) -> Result<Self, String> {
         let tokens = tokens_in_order(&pipeline)?;
-        let (encoder, pieces) = match pipeline.get_model() {
-            ModelWrapper::WordLevel(_) => {
-                let table = CharTable::new(&tokens)?;
-                let pieces = tokens.into_iter().map(String::into_bytes).collect();
-                (Encoder::Char(table), pieces)
-            }
-            ModelWrapper::BPE(_) => {
-                let pieces = alphabet::pieces(&tokens)?;
-                bpe::check_pipeline(&pipeline)?;
-                let bytes = pieces.len() == 256
-                    && (0..=255).zip(&pieces).all(|(byte, piece)| *piece == [byte]);
-                let encoder = if bytes { Encoder::Byte } else { Encoder::Bpe };
-                (encoder, pieces)
-            }
-            _ => return Err("its model is neither WordLevel nor BPE".to_owned()),
+        let pieces = pieces::of(&tokens, pipeline.get_decoder())?;
+        let encoder = if let Some(table) = CharTable::new(&pipeline, &tokens) {
+            Encoder::Char(table)
+        } else if byte::is_pipeline(&pipeline, &pieces) {
+            Encoder::Byte
+        } else {
+            let [gpt2, cl100k, o200k] = tiktoken::WORDS;
+            let patterns = [wordpiece::WORDS, unigram::WORDS, gpt2, cl100k, o200k];
+            let cut = words::may_be_cut(&pipeline, &patterns);
+            Encoder::Pipeline { cut }
         };
         Ok(Self {
+            unknown: unknown(pipeline.get_model()),
             pipeline,
             encoder,
             pieces,
@@ -99,29 +108,39 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The tokens of a text. An error names the first character that a character tokenizer does not
-    /// know; bytes and BPE know all.
+    /// The tokens of a text. An error names the first part of it that the tokenizer does not know.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
-        let mut tokens = Vec::new();
+        let unknown = |text: &str| DataError::UnknownText {
+            text: text.to_owned(),
+        };
         match &self.encoder {
             Encoder::Char(table) => {
-                for character in text.chars() {
-                    let id = table.id(character);
-                    tokens.push(id.ok_or(DataError::UnknownCharacter { character })?);
+                let id = |character| {
+                    table
+                        .id(character)
+                        .ok_or_else(|| unknown(&character.to_string()))
+                };
+                text.chars().map(id).collect()
+            }
+            Encoder::Byte => Ok(text.bytes().map(u32::from).collect()),
+            Encoder::Pipeline { .. } => {
+                let encoding = self.pipeline.encode(text, false).map_err(failed)?;
+                let ids = encoding.get_ids();
+                let first = ids.iter().position(|&id| Some(id) == self.unknown);
+                match first.map(|at| encoding.get_offsets()[at]) {
+                    // The character itself may be in the text.
+                    Some((from, to)) if text[from..to] != *UNKNOWN.to_string() => {
+                        Err(unknown(&text[from..to]))
+                    }
+                    _ => Ok(ids.to_vec()),
                 }
             }
-            Encoder::Byte => tokens.extend(text.bytes().map(u32::from)),
-            Encoder::Bpe => bpe::encode(&self.pipeline, text, &mut |ids| {
-                tokens.extend_from_slice(ids);
-                Ok(())
-            })?,
         }
-        Ok(tokens)
     }
 
     /// Hands the tokens of a split to `sink`, some at a time, so that the tokens of a large text are
-    /// never all in memory. Returns the number of unknown characters, for each of which the unknown
-    /// token stands in.
+    /// never all in memory. Returns the number of unknown tokens, which stand in for what the
+    /// vocabulary cannot spell.
     pub(super) fn encode_split(
         &self,
         text: &str,
@@ -139,7 +158,10 @@ impl Tokenizer {
                             unknown += 1;
                             id
                         }
-                        (None, None) => return Err(DataError::UnknownCharacter { character }),
+                        (None, None) => {
+                            let text = character.to_string();
+                            return Err(DataError::UnknownText { text });
+                        }
                     });
                     if tokens.len() == AT_A_TIME {
                         sink(&tokens)?;
@@ -154,7 +176,41 @@ impl Tokenizer {
                     sink(&tokens)?;
                 }
             }
-            Encoder::Bpe => bpe::encode(&self.pipeline, text, sink)?,
+            Encoder::Pipeline { cut } => {
+                unknown = self.encode_pieces(text, *cut, sink)?;
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// [`Self::encode_split`] by the pipeline: in pieces, some at a time and in parallel, or whole.
+    fn encode_pieces(
+        &self,
+        text: &str,
+        cut: bool,
+        sink: &mut dyn FnMut(&[u32]) -> Result<(), DataError>,
+    ) -> Result<u64, DataError> {
+        let mut unknown = 0;
+        let pieces: Box<dyn Iterator<Item = &str>> = match cut {
+            true => Box::new(words::cut(text)),
+            false if text.len() > MAX_BYTES_WHOLE => {
+                return Err(DataError::TooLongToEncodeWhole {
+                    bytes: text.len(),
+                    limit: MAX_BYTES_WHOLE,
+                });
+            }
+            false => Box::new(std::iter::once(text)),
+        };
+        for batch in words::batches(pieces) {
+            let encodings = self
+                .pipeline
+                .encode_batch_fast(batch, false)
+                .map_err(failed)?;
+            for encoding in encodings {
+                let ids = encoding.get_ids();
+                unknown += ids.iter().filter(|&&id| Some(id) == self.unknown).count() as u64;
+                sink(ids)?;
+            }
         }
         Ok(unknown)
     }
@@ -164,27 +220,87 @@ impl Tokenizer {
     pub fn decode(&self, tokens: &[u32]) -> String {
         let mut bytes = Vec::with_capacity(tokens.len());
         for &token in tokens {
-            match self.pieces.get(token as usize) {
-                Some(piece) => bytes.extend_from_slice(piece),
-                None => bytes.extend_from_slice("\u{FFFD}".as_bytes()),
-            }
+            bytes.extend_from_slice(self.piece(token));
         }
         String::from_utf8_lossy(&bytes).into_owned()
     }
+
+    /// The bytes that a token stands for, which need not be whole characters.
+    pub fn piece(&self, token: u32) -> &[u8] {
+        let piece = self.pieces.get(token as usize);
+        piece.map_or("\u{FFFD}".as_bytes(), Vec::as_slice)
+    }
 }
+
+/// A text is encoded whole where the words of the pipeline are not known to end anywhere, which
+/// takes some hundred bytes for each of the text.
+const MAX_BYTES_WHOLE: usize = 1 << 26;
 
 /// The vocabulary by number, which must have no gap.
 fn tokens_in_order(pipeline: &Pipeline) -> Result<Vec<String>, String> {
     let mut vocab: Vec<_> = pipeline.get_vocab(true).into_iter().collect();
     vocab.sort_unstable_by_key(|&(_, id)| id);
-    if vocab
+    if let Some(((token, id), expected)) = vocab
         .iter()
         .zip(0..)
-        .any(|(&(_, id), expected)| id != expected)
+        .find(|((_, id), expected)| id != expected)
     {
-        return Err("its tokens are not numbered without a gap".to_owned());
+        return Err(format!(
+            "its tokens must be numbered from 0 without a gap, and {expected} of its {} is missing \
+             before {id}, {token:?}",
+            vocab.len()
+        ));
     }
     Ok(vocab.into_iter().map(|(token, _)| token).collect())
+}
+
+/// The token of a model for what it does not know.
+fn unknown(model: &ModelWrapper) -> Option<u32> {
+    let name = match model {
+        ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+        ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+        ModelWrapper::BPE(model) => model.unk_token.clone(),
+        // Its field is private, but it is written.
+        ModelWrapper::Unigram(model) => {
+            let written = serde_json::to_value(model).ok()?;
+            return written["unk_id"]
+                .as_u64()
+                .and_then(|id| u32::try_from(id).ok());
+        }
+    };
+    model.token_to_id(&name?)
+}
+
+/// Refuses a vocabulary of another size than was asked for.
+fn check_size(kind: TokenizerKind, asked: usize, possible: usize) -> Result<(), DataError> {
+    check_alphabet(kind, asked, possible)?;
+    if possible < asked {
+        return Err(DataError::VocabTooLarge {
+            kind,
+            asked,
+            possible,
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a vocabulary that has no room for the characters.
+fn check_alphabet(kind: TokenizerKind, asked: usize, needed: usize) -> Result<(), DataError> {
+    if asked < needed {
+        return Err(DataError::VocabTooSmall {
+            kind,
+            asked,
+            needed,
+        });
+    }
+    Ok(())
+}
+
+/// For `map_err` on what the library says.
+fn failed(error: impl ToString) -> DataError {
+    DataError::Tokenizer {
+        reason: error.to_string(),
+    }
 }
 
 #[cfg(test)]

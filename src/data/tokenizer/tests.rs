@@ -1,9 +1,24 @@
 use super::*;
+use crate::spec::Encoding;
 use proptest::prelude::*;
+use std::fs;
 
 fn spec(kind: TokenizerKind, vocab_size: usize) -> spec::Tokenizer {
-    spec::Tokenizer { kind, vocab_size }
+    spec::Tokenizer {
+        kind,
+        vocab_size,
+        ..spec::Tokenizer::default()
+    }
 }
+
+/// The kinds that have no file or encoding.
+const TRAINED: [TokenizerKind; 5] = [
+    TokenizerKind::Char,
+    TokenizerKind::Byte,
+    TokenizerKind::Bpe,
+    TokenizerKind::Wordpiece,
+    TokenizerKind::Unigram,
+];
 
 fn sample_text() -> String {
     crate::data::plays::generate(5, 60_000).text
@@ -37,7 +52,7 @@ fn characters_are_numbered_in_their_order() {
     let error = tokenizer.encode("holé").unwrap_err().to_string();
     assert_eq!(
         error,
-        "the character 'é' is not in the vocabulary: the training split has none"
+        "\"é\" is not in the vocabulary: the training split has none"
     );
 }
 
@@ -110,7 +125,7 @@ fn training_again_gives_the_same_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
     for text in [sample_text(), draw(&["a", "b", "a", "b", "-", "\n"])] {
-        for kind in [TokenizerKind::Char, TokenizerKind::Byte, TokenizerKind::Bpe] {
+        for kind in TRAINED {
             let train = || {
                 let tokenizer = Tokenizer::train(&spec(kind, 600), &text, "").unwrap();
                 tokenizer.save(&path).unwrap();
@@ -126,7 +141,7 @@ fn training_again_gives_the_same_file() {
 fn a_saved_tokenizer_is_the_same_tokenizer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
-    for kind in [TokenizerKind::Char, TokenizerKind::Byte, TokenizerKind::Bpe] {
+    for kind in TRAINED {
         let tokenizer = trained(kind);
         tokenizer.save(&path).unwrap();
         let loaded = Tokenizer::load(&path).unwrap();
@@ -143,26 +158,181 @@ fn a_saved_tokenizer_is_the_same_tokenizer() {
     }
 }
 
-#[test]
-fn a_file_that_is_no_tokenizer_is_refused() {
+fn loaded(json: &str) -> Result<Tokenizer, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
-    let two_characters = r#"{"version": "1.0", "added_tokens": [], "model":
-        {"type": "WordLevel", "vocab": {"ab": 0}, "unk_token": "?"}}"#;
-    let gap = r#"{"version": "1.0", "added_tokens": [], "model":
-        {"type": "WordLevel", "vocab": {"a": 1}, "unk_token": "?"}}"#;
-    let word_piece = r###"{"version": "1.0", "added_tokens": [], "model": {"type": "WordPiece",
-        "vocab": {"a": 0}, "unk_token": "a", "continuing_subword_prefix": "##",
-        "max_input_chars_per_word": 100}}"###;
+    fs::write(&path, json).unwrap();
+    let place = dir.path().to_str().unwrap();
+    let read = TokenizerFile::open(&path).and_then(|file| file.read());
+    read.map_err(|error| error.to_string().replace(place, "DIR"))
+}
+
+#[test]
+fn a_file_that_is_no_tokenizer_is_refused() {
+    let model =
+        |model: &str| format!(r#"{{"version": "1.0", "added_tokens": [], "model": {model}}}"#);
+    let word_level = |vocab: &str| {
+        model(&format!(
+            r#"{{"type": "WordLevel", "vocab": {vocab}, "unk_token": "?"}}"#
+        ))
+    };
+    let merges = r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a", "b"]]}"#;
     for (json, expected) in [
-        ("{", "is not a tokenizer of this runner"),
-        (two_characters, "its token \"ab\" is not one character"),
-        (gap, "its tokens are not numbered without a gap"),
-        (word_piece, "its model is neither WordLevel nor BPE"),
+        (
+            "{",
+            "DIR/tokenizer.json is not a tokenizer that can be used: EOF while parsing an object at line 1 column 1",
+        ),
+        (
+            &word_level(r#"{"a": 0, "b": 2}"#),
+            "DIR/tokenizer.json is not a tokenizer that can be used: its tokens must be numbered from \
+             0 without a gap, and 1 of its 2 is missing before 2, \"b\"",
+        ),
+        (
+            &word_level("{}"),
+            "DIR/tokenizer.json is not a tokenizer that can be used: it has no tokens",
+        ),
+        (
+            &model(merges),
+            "DIR/tokenizer.json is not a tokenizer that can be used: its merge [\"a\",\"b\"] is of \"ab\", which is \
+             not in its vocabulary",
+        ),
     ] {
-        fs::write(&path, json).unwrap();
-        let error = Tokenizer::load(&path).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
+        assert_eq!(loaded(json).unwrap_err(), expected);
+    }
+    let none = Tokenizer::load(Path::new("none.json")).unwrap_err();
+    assert_eq!(none.to_string(), "there is no file none.json");
+}
+
+/// What other tools train: BERT's kind, which loses white space and case, and is cut nowhere.
+#[test]
+fn a_file_of_another_kind_is_read() {
+    let bert = loaded(
+        r###"{"version": "1.0", "added_tokens": [{"id": 0, "content": "[UNK]", "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+            "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0},
+            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"[UNK]": 0, "play": 1, "##ing": 2, "the": 3, ".": 4}}}"###,
+    )
+    .unwrap();
+    let tokens = bert.encode("Playing the play.").unwrap();
+    assert_eq!(tokens, [1, 2, 3, 1, 4]);
+    assert_eq!(bert.decode(&tokens), " playing the play.");
+    assert_eq!(split(&bert, "the x the"), (vec![3, 0, 3], 1));
+    assert_eq!(
+        bert.encode("the x").unwrap_err().to_string(),
+        "\"x\" is not in the vocabulary: the training split has none"
+    );
+}
+
+/// Llama's kind: bytes for what it does not know.
+#[test]
+fn bytes_of_a_file_are_joined_to_characters() {
+    let llama = loaded(
+        r#"{"version": "1.0", "added_tokens": [],
+            "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+            "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+            "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": [["▁", "a"]],
+                "vocab": {"<unk>": 0, "<0xC3>": 1, "<0xA9>": 2, "▁": 3, "a": 4, "▁a": 5}}}"#,
+    )
+    .unwrap();
+    let tokens = llama.encode("é a").unwrap();
+    assert_eq!(tokens, [3, 1, 2, 5]);
+    assert_eq!(llama.decode(&tokens), " é a");
+    assert_eq!(llama.decode(&tokens[2..]), "\u{FFFD} a");
+}
+
+#[test]
+fn published_encodings_give_the_tokens_of_tiktoken() {
+    type Theirs = fn() -> anyhow::Result<tiktoken_rs::CoreBPE>;
+    let all: [(Encoding, Theirs, usize); 4] = [
+        (Encoding::Gpt2, tiktoken_rs::r50k_base, 50_257),
+        (Encoding::P50kBase, tiktoken_rs::p50k_base, 50_281),
+        (Encoding::Cl100kBase, tiktoken_rs::cl100k_base, 100_277),
+        (Encoding::O200kBase, tiktoken_rs::o200k_base, 200_019),
+    ];
+    let code = "fn main() {\n    let x = 1_234_567;\r\n\t// I'LL we've <|endoftext|>!!!\n\n\n}\n  ";
+    let other = "naïve café 日本語のテキスト 🦀🦀 e\u{301}   \u{a0}x 's 'S\n / \n//\n";
+    let long = code.repeat(400) + &sample_text();
+    for (encoding, theirs, vocab_size) in all {
+        let spec = spec::Tokenizer {
+            encoding,
+            ..spec(TokenizerKind::Tiktoken, 0)
+        };
+        let tokenizer = Tokenizer::train(&spec, "", "").unwrap();
+        let theirs = theirs().unwrap();
+        assert_eq!(tokenizer.vocab_size(), vocab_size);
+        for text in [code, other, &long, &other.repeat(300)] {
+            let expected = theirs.encode_ordinary(text);
+            assert!(tokenizer.encode(text).unwrap() == expected, "{encoding:?}");
+            assert!(split(&tokenizer, text) == (expected, 0), "{encoding:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokenizer.json");
+        tokenizer.save(&path).unwrap();
+        let loaded = Tokenizer::load(&path).unwrap();
+        assert_eq!(loaded.encode(other).unwrap(), theirs.encode_ordinary(other));
+        let tokens: Vec<u32> = (0..vocab_size as u32).collect();
+        assert!(loaded.pieces == tokenizer.pieces && !loaded.decode(&tokens).is_empty());
+    }
+}
+
+#[test]
+fn pieces_within_words_are_marked_and_joined() {
+    let tokenizer = trained(TokenizerKind::Wordpiece);
+    let written = |text: &str| {
+        let tokens = tokenizer.encode(text).unwrap();
+        let names = tokens
+            .iter()
+            .map(|&id| tokenizer.pipeline.id_to_token(id).unwrap());
+        names.collect::<Vec<_>>().join("|")
+    };
+    assert_eq!(written("Enter Oswinder."), "Enter| Oswin|##d|##er|.");
+    assert_eq!(
+        tokenizer.decode(&tokenizer.encode("Enter Oswinder.").unwrap()),
+        "Enter Oswinder."
+    );
+}
+
+#[test]
+fn marks_in_the_text_are_not_taken_for_those_of_pieces() {
+    for (kind, size) in [(TokenizerKind::Wordpiece, 40), (TokenizerKind::Unigram, 20)] {
+        let text = "## a##b ### c #\n\n\n  # \u{FFFD}# ab\u{FFFD} [UNK] <unk>".repeat(20);
+        let tokenizer = Tokenizer::train(&spec(kind, size), &text, "").unwrap();
+        assert_eq!(tokenizer.vocab_size(), size);
+        let (tokens, _) = split(&tokenizer, &text);
+        assert_eq!(tokenizer.decode(&tokens), text, "{kind}");
+    }
+}
+
+#[test]
+fn vocabularies_that_are_too_small_are_refused() {
+    let error = |kind, size| {
+        let error = Tokenizer::train(&spec(kind, size), "abc cab bca abc cab", "").unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        error(TokenizerKind::Unigram, 5),
+        "the characters of the training split alone take a unigram vocabulary of 6 tokens, more \
+         than 5; set tokenizer.vocab_size to at least 6"
+    );
+    assert_eq!(
+        error(TokenizerKind::Wordpiece, 5),
+        "the characters of the training split alone take a wordpiece vocabulary of 8 tokens, more \
+         than 5; set tokenizer.vocab_size to at least 8"
+    );
+    for kind in [TokenizerKind::Unigram, TokenizerKind::Wordpiece] {
+        let error = error(kind, 500);
+        assert!(
+            error.contains(&format!("has room for a {kind} vocabulary of ")),
+            "{error}"
+        );
     }
 }
 
@@ -199,6 +369,34 @@ fn any_text_survives_bpe() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Of known characters, for kinds whose vocabulary has no others.
+#[test]
+fn known_text_survives_pieces() {
+    for kind in [TokenizerKind::Wordpiece, TokenizerKind::Unigram] {
+        let every: String = ('!'..='~').collect();
+        let every = every.clone() + " " + &every.chars().rev().collect::<String>() + " \n";
+        let text = sample_text() + &every.repeat(2) + &"é ▂\t".repeat(3);
+        let size = 800;
+        let tokenizer = Tokenizer::train(&spec(kind, size), &text, "").unwrap();
+        let words = prop::collection::vec("[a-zA-Z]{1,90}|[ \\n]{1,90}|[!-~é▂]{0,5}|Oswin", 0..40);
+        let config = ProptestConfig::with_cases(64);
+        proptest::test_runner::TestRunner::new(config)
+            .run(&words, |words| {
+                let text = words.concat();
+                let (tokens, unknown) = split(&tokenizer, &text);
+                prop_assert_eq!(&pipeline_encode(&tokenizer, &text), &tokens);
+                // A character may be known, but not where it is in its word.
+                if unknown == 0 {
+                    prop_assert_eq!(tokenizer.decode(&tokens), text.as_str());
+                } else {
+                    prop_assert!(kind == TokenizerKind::Wordpiece);
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
 }
 
 #[test]
