@@ -9,6 +9,9 @@ use crate::spec::{ModelKind, RunSpec, ScheduleKind, Source, TokenizerKind};
 /// Tokens of a byte-level vocabulary before any is merged.
 const BYTES: usize = 256;
 
+/// Widest hidden layer of an MLP, however it is written.
+const MOST_HIDDEN: usize = 1_000_000;
+
 /// Everything wrong with a run whose every field is right by itself.
 pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -22,6 +25,20 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
             n_head: model.n_head,
         };
         report(["model.n_head", "model.n_embd"], problem);
+    }
+    if model.kind == ModelKind::Gpt && !(1..=MOST_HIDDEN).contains(&model.mlp_width()) {
+        let problem = Problem::MlpWidth {
+            width: model.mlp_width(),
+            most: MOST_HIDDEN,
+        };
+        report(["model.mlp_hidden", "model.n_embd"], problem);
+    }
+    if spec.sequence_length() > model.block_size {
+        let problem = Problem::SequenceLength {
+            length: spec.sequence_length(),
+            block_size: model.block_size,
+        };
+        report(["train.sequence_length", "model.block_size"], problem);
     }
     let tokenizer = &spec.tokenizer;
     if tokenizer.kind == TokenizerKind::Bpe && tokenizer.vocab_size <= BYTES {

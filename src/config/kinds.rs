@@ -16,7 +16,7 @@ pub(super) struct Rule {
 }
 
 /// All keys that depend on a choice.
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: &[Rule] = &[
     Rule {
         section: "tokenizer",
         keys: &["vocab_size"],
@@ -45,11 +45,34 @@ pub(super) const RULES: [Rule; 7] = [
             "mlp",
             "mlp_hidden",
             "tie_weights",
+            "scale_embedding",
+            "logit_soft_cap",
             "bias",
+            "bias_in",
             "dropout",
+            "embedding_dropout",
+            "attention_dropout",
         ],
         choice: "model.kind",
         values: &["gpt"],
+    },
+    Rule {
+        section: "model.bias_in",
+        keys: &["norm"],
+        choice: "model.norm",
+        values: &["layernorm"],
+    },
+    Rule {
+        section: "model.init",
+        keys: &["kind", "std", "residual_scaling"],
+        choice: "model.kind",
+        values: &["gpt"],
+    },
+    Rule {
+        section: "model.init",
+        keys: &["std", "residual_scaling"],
+        choice: "model.init.kind",
+        values: &["normal"],
     },
     Rule {
         section: "optimizer",
@@ -185,7 +208,7 @@ mod tests {
 
     #[test]
     fn rules_name_keys_and_values_that_exist() {
-        for rule in &RULES {
+        for rule in RULES {
             let choice = schema::at(rule.choice).unwrap();
             let choices = schema::choices(choice).unwrap();
             for value in rule.values {

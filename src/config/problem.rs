@@ -144,6 +144,10 @@ pub(super) enum Problem {
     BpeVocabSize { vocab_size: usize },
     #[error("`kind: file` needs the `path` of a tokenizer")]
     NoTokenizerPath,
+    #[error("`mlp_hidden` comes to a width of {width}")]
+    MlpWidth { width: usize, most: usize },
+    #[error("`sequence_length` ({length}) is more than `block_size` ({block_size})")]
+    SequenceLength { length: usize, block_size: usize },
     #[error("`min_lr` ({min_lr}) is above `lr` ({lr})")]
     MinLr { min_lr: f64, lr: f64 },
     #[error("`warmup_steps` ({warmup_steps}) is more than `train.steps` ({steps})")]
@@ -331,6 +335,12 @@ impl Problem {
                 "set `tokenizer.vocab_size` to 257 or more, or take `kind: byte`".to_owned()
             }
             Self::NoTokenizerPath => "add `path: tokenizer.json` beside it".to_owned(),
+            Self::MlpWidth { most, .. } => {
+                format!("a multiple of `n_embd`, rounded down, is from 1 to {most}")
+            }
+            Self::SequenceLength { block_size, .. } => format!(
+                "set `train.sequence_length` to {block_size} or less, or raise `model.block_size`"
+            ),
             Self::MinLr { lr, .. } => {
                 format!("a cosine falls from `lr` to `min_lr`; take {lr} or less")
             }

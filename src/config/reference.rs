@@ -93,8 +93,9 @@ fn value_words(field: &'static Json) -> String {
         return "mapping".to_owned();
     }
     let field = schema::resolve(field);
-    if field["oneOf"].is_array() {
-        return "text or mapping".to_owned();
+    if let Some(alternatives) = field["oneOf"].as_array() {
+        let alternatives = alternatives.iter().map(value_words);
+        return alternatives.collect::<Vec<_>>().join(" or ");
     }
     let mut types: Vec<_> = match &field["type"] {
         Json::Array(types) => types.iter().filter_map(Json::as_str).collect(),
@@ -199,9 +200,9 @@ mod tests {
         assert_eq!(written.experiment(), parse("name: defaults").experiment());
         written.expand().unwrap_or_else(|e| panic!("{e}"));
         // Every field of a run is written, or is there as a comment.
-        for rule in &RULES {
+        for rule in RULES {
             for key in rule.keys {
-                assert!(default_yaml().contains(&format!("{key}: ")), "{key}");
+                assert!(default_yaml().contains(&format!("{key}:")), "{key}");
             }
         }
         assert!(

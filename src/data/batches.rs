@@ -32,7 +32,7 @@ impl Batches {
     /// fits, with its targets, all with the same probability.
     ///
     /// # Panics
-    /// If the split is too short for a window; [`super::check_block_size`] tells beforehand.
+    /// If the split is too short for a window; [`super::check_sequence_length`] tells beforehand.
     pub fn batch(&self, train: &Tokens, step: u64) -> Batch {
         let mut rng = self.stream.at(step);
         let starts = train.len().saturating_sub(self.block_size) as u64;

@@ -62,13 +62,13 @@ pub fn open(cache_root: &Path, key: &str) -> Result<Corpus, DataError> {
     })
 }
 
-/// Whether the training split has room for a window of `block_size` tokens and its targets. The
-/// validation split may be shorter than a window.
-pub fn check_block_size(info: &CorpusInfo, block_size: usize) -> Result<(), DataError> {
-    if info.train_tokens <= block_size as u64 {
-        return Err(DataError::TooShortForBlock {
+/// Whether the training split has room for a sequence of `length` tokens and its targets. The
+/// validation split may be shorter.
+pub fn check_sequence_length(info: &CorpusInfo, length: usize) -> Result<(), DataError> {
+    if info.train_tokens <= length as u64 {
+        return Err(DataError::TooShortForSequence {
             tokens: info.train_tokens,
-            block_size,
+            length,
         });
     }
     Ok(())

@@ -65,10 +65,10 @@ pub enum DataError {
     )]
     TooShortToSplit { bytes: usize, val_fraction: f64 },
     #[error(
-        "the training split has {tokens} tokens, and block_size {block_size} needs at least {}",
-        block_size + 1
+        "the training split has {tokens} tokens, and sequences of {length} need at least {}",
+        length + 1
     )]
-    TooShortForBlock { tokens: u64, block_size: usize },
+    TooShortForSequence { tokens: u64, length: usize },
     #[error("{text:?} is not in the vocabulary: the training split has none")]
     UnknownText { text: String },
     #[error(

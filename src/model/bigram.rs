@@ -1,6 +1,7 @@
 use super::parameter::{Initializer, Parameter, Role};
 use crate::ops::{Backend, Fault, Matrix, Scalar};
 use crate::random::Stream;
+use crate::spec;
 use dfdx::prelude::*;
 
 /// A table (V, V): row `t` is the logits of the token after `t`.
@@ -12,13 +13,14 @@ pub struct Bigram<B: Backend> {
 impl<B: Backend> Bigram<B> {
     pub(super) fn new(
         device: &B::Device,
+        config: &spec::Model,
         vocab_size: usize,
         stream: &Stream,
     ) -> Result<Self, Fault<B::Device>> {
         let shape = (vocab_size, vocab_size);
-        let mut init = Initializer::new(device, stream);
+        let mut init = Initializer::new(device, stream, &config.init);
         Ok(Self {
-            table: init.normal("table.weight", Role::Embedding, shape, 0.02)?,
+            table: init.table("table.weight", Role::Embedding, shape)?,
         })
     }
 
@@ -43,7 +45,7 @@ impl<B: Backend> Bigram<B> {
         &self,
         tokens: &[usize],
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
-        B::embed(&self.table.value, None, tokens, tokens.len())
+        B::embed(&self.table.value, 1.0, None, tokens, tokens.len())
     }
 
     pub(super) fn parameters(&self) -> Vec<&Parameter<B>> {

@@ -1,11 +1,11 @@
 //! A decoder-only transformer, in reading order: parts, model, initialisation, forward.
 //!
 //! Each block is `x + attention(norm(x))`, then `x + mlp(norm(x))` (Radford et al. 2019, section
-//! 2.3). An ablation choice is an enum, matched where it matters and nowhere else.
+//! 2.3). An ablation choice is matched where it matters and nowhere else.
 
 use super::StepNoise;
 use super::parameter::{Initializer, Parameter, Role};
-use crate::ops::{Backend, Dropout, Fault, Heads, Matrix, Scalar};
+use crate::ops::{Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Scalar};
 use crate::random::Stream;
 use crate::spec;
 use dfdx::prelude::*;
@@ -17,21 +17,21 @@ struct Linear<B: Backend> {
     bias: Option<Parameter<B>>,
 }
 
-/// LayerNorm or RMSNorm.
+/// LayerNorm or RMSNorm. A model without norms has none of these.
 #[derive(Debug, Clone)]
 struct Norm<B: Backend> {
-    kind: spec::Norm,
+    kind: Normalization,
     gain: Parameter<B>,
     bias: Option<Parameter<B>>,
 }
 
 #[derive(Debug, Clone)]
 struct Block<B: Backend> {
-    norm_1: Norm<B>,
+    norm_1: Option<Norm<B>>,
     /// Query, key and value as one product: (3C, C).
     qkv: Linear<B>,
     attention_out: Linear<B>,
-    norm_2: Norm<B>,
+    norm_2: Option<Norm<B>>,
     /// (H, C), or (2H, C) if gated: the gate first.
     mlp_in: Linear<B>,
     mlp_out: Linear<B>,
@@ -46,14 +46,14 @@ pub struct Gpt<B: Backend> {
     /// (block_size, C)
     positions: Parameter<B>,
     blocks: Vec<Block<B>>,
-    norm: Norm<B>,
+    norm: Option<Norm<B>>,
     /// (V, C); absent where the token embedding is also the head.
     head: Option<Parameter<B>>,
+    /// (1, V)
+    head_bias: Option<Parameter<B>>,
 }
 
 impl<B: Backend> Gpt<B> {
-    /// Weights as in GPT-2: N(0, 0.02), and N(0, 0.02/√(2L)) where a branch joins the residual
-    /// stream (Radford et al. 2019, section 2.3); gains 1, biases 0.
     pub(super) fn new(
         device: &B::Device,
         config: &spec::Model,
@@ -61,40 +61,27 @@ impl<B: Backend> Gpt<B> {
         stream: &Stream,
     ) -> Result<Self, Fault<B::Device>> {
         let c = config.n_embd;
-        let h = config.mlp_width();
-        let mlp_in = if config.mlp.gated() { 2 * h } else { h };
-        let residual_std = 0.02 / (2.0 * config.n_layer as f64).sqrt();
-        let mut init = Initializer::new(device, stream);
+        let biases = config.biases();
+        let mut init = Initializer::new(device, stream, &config.init);
         let role = if config.tie_weights {
             Role::Head
         } else {
             Role::Embedding
         };
-        let tokens = init.normal("wte.weight", role, (vocab_size, c), 0.02)?;
-        let positions = init.normal("wpe.weight", Role::Embedding, (config.block_size, c), 0.02)?;
-        let mut blocks = Vec::with_capacity(config.n_layer);
-        for i in 0..config.n_layer {
-            let name = |part: &str| format!("h.{i}.{part}");
-            let mut linear = |part: &str, shape: (usize, usize), std| {
-                Linear::new(&mut init, &name(part), shape, std, config.bias)
-            };
-            let qkv = linear("attn.c_attn", (3 * c, c), 0.02)?;
-            let attention_out = linear("attn.c_proj", (c, c), residual_std)?;
-            let mlp_in = linear("mlp.c_fc", (mlp_in, c), 0.02)?;
-            let mlp_out = linear("mlp.c_proj", (c, h), residual_std)?;
-            blocks.push(Block {
-                norm_1: Norm::new(&mut init, &name("ln_1"), config)?,
-                qkv,
-                attention_out,
-                norm_2: Norm::new(&mut init, &name("ln_2"), config)?,
-                mlp_in,
-                mlp_out,
-            });
-        }
+        let tokens = init.table("wte.weight", role, (vocab_size, c))?;
+        let positions = init.table("wpe.weight", Role::Embedding, (config.block_size, c))?;
+        let blocks = (0..config.n_layer)
+            .map(|i| Block::new(&mut init, i, config))
+            .collect::<Result<_, _>>()?;
         let norm = Norm::new(&mut init, "ln_f", config)?;
+        let shape = (vocab_size, c);
         let head = match config.tie_weights {
             true => None,
-            false => Some(init.normal("lm_head.weight", Role::Head, (vocab_size, c), 0.02)?),
+            false => Some(init.matrix("lm_head.weight", Role::Head, shape, None)?),
+        };
+        let head_bias = match biases.head {
+            true => Some(init.bias("lm_head.bias", shape)?),
+            false => None,
         };
         Ok(Self {
             config: config.clone(),
@@ -103,6 +90,7 @@ impl<B: Backend> Gpt<B> {
             blocks,
             norm,
             head,
+            head_bias,
         })
     }
 
@@ -116,7 +104,7 @@ impl<B: Backend> Gpt<B> {
         noise: Option<StepNoise>,
     ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
         let x = self.trunk(inputs, block, noise)?; // (N, C)
-        B::head_cross_entropy(x, self.head(), None, targets, scale)
+        B::head_cross_entropy(x, self.head(), targets, scale)
     }
 
     /// See [`super::Model::next_logits`].
@@ -132,7 +120,7 @@ impl<B: Backend> Gpt<B> {
             .value
             .device()
             .try_tensor_from_vec(last, (1, c))?;
-        B::linear(last, self.head(), None)
+        B::logits(last, self.head())
     }
 
     /// Token ids (N), in sequences of `block`, to the input of the head (N, C).
@@ -147,57 +135,92 @@ impl<B: Backend> Gpt<B> {
             count: self.config.n_head,
             block,
         };
-        let x = B::embed(
-            &self.tokens.value,
-            Some(&self.positions.value),
-            tokens,
-            block,
-        )?;
-        let mut x: Matrix<B::Device, T> = dropouts.drop::<B, T>(x)?;
+        let scale = match self.config.scale_embedding {
+            true => (self.config.n_embd as f32).sqrt(),
+            false => 1.0,
+        };
+        let positions = Some(&self.positions.value);
+        let x = B::embed(&self.tokens.value, scale, positions, tokens, block)?;
+        let mut x: Matrix<B::Device, T> = match dropouts.next(x.shape().1, dropouts.p.embedding) {
+            Some(dropout) => B::dropout(x, dropout)?,
+            None => x,
+        }; // (N, C)
         for part in &self.blocks {
             x = part.attend(x, heads, &mut dropouts)?;
             x = part.think(x, self.config.mlp, &mut dropouts)?;
         }
-        self.norm.forward(x)
+        normalized(self.norm.as_ref(), x)
     }
 
-    /// (V, C)
-    fn head(&self) -> &Matrix<B::Device> {
-        &self.head.as_ref().unwrap_or(&self.tokens).value
+    fn head(&self) -> Head<'_, B::Device> {
+        Head {
+            weight: &self.head.as_ref().unwrap_or(&self.tokens).value,
+            bias: self.head_bias.as_ref().map(|bias| &bias.value),
+            soft_cap: self.config.logit_soft_cap,
+        }
     }
 
     pub(super) fn parameters(&self) -> Vec<&Parameter<B>> {
         let mut all = vec![&self.tokens, &self.positions];
         for block in &self.blocks {
-            all.extend(block.norm_1.parameters());
+            all.extend(block.norm_1.iter().flat_map(Norm::parameters));
             all.extend(block.qkv.parameters());
             all.extend(block.attention_out.parameters());
-            all.extend(block.norm_2.parameters());
+            all.extend(block.norm_2.iter().flat_map(Norm::parameters));
             all.extend(block.mlp_in.parameters());
             all.extend(block.mlp_out.parameters());
         }
-        all.extend(self.norm.parameters());
+        all.extend(self.norm.iter().flat_map(Norm::parameters));
         all.extend(&self.head);
+        all.extend(&self.head_bias);
         all
     }
 
     pub(super) fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
         let mut all = vec![&mut self.tokens, &mut self.positions];
         for block in &mut self.blocks {
-            all.extend(block.norm_1.parameters_mut());
+            all.extend(block.norm_1.iter_mut().flat_map(Norm::parameters_mut));
             all.extend(block.qkv.parameters_mut());
             all.extend(block.attention_out.parameters_mut());
-            all.extend(block.norm_2.parameters_mut());
+            all.extend(block.norm_2.iter_mut().flat_map(Norm::parameters_mut));
             all.extend(block.mlp_in.parameters_mut());
             all.extend(block.mlp_out.parameters_mut());
         }
-        all.extend(self.norm.parameters_mut());
+        all.extend(self.norm.iter_mut().flat_map(Norm::parameters_mut));
         all.extend(&mut self.head);
+        all.extend(&mut self.head_bias);
         all
     }
 }
 
 impl<B: Backend> Block<B> {
+    fn new(
+        init: &mut Initializer<B>,
+        i: usize,
+        config: &spec::Model,
+    ) -> Result<Self, Fault<B::Device>> {
+        let (c, h) = (config.n_embd, config.mlp_width());
+        let mlp_in = if config.mlp.gated() { 2 * h } else { h };
+        let biases = config.biases();
+        let branches = Some(2 * config.n_layer);
+        let name = |part: &str| format!("h.{i}.{part}");
+        let mut linear = |part: &str, shape: (usize, usize), bias, branches| {
+            Linear::new(init, &name(part), shape, bias, branches)
+        };
+        let qkv = linear("attn.c_attn", (3 * c, c), biases.qkv, None)?;
+        let attention_out = linear("attn.c_proj", (c, c), biases.attention_out, branches)?;
+        let mlp_in = linear("mlp.c_fc", (mlp_in, c), biases.mlp, None)?;
+        let mlp_out = linear("mlp.c_proj", (c, h), biases.mlp, branches)?;
+        Ok(Self {
+            norm_1: Norm::new(init, &name("ln_1"), config)?,
+            qkv,
+            attention_out,
+            norm_2: Norm::new(init, &name("ln_2"), config)?,
+            mlp_in,
+            mlp_out,
+        })
+    }
+
     /// `x + attention(norm(x))`: (N, C) to (N, C)
     fn attend<T: Tape<f32, B::Device>>(
         &self,
@@ -206,7 +229,7 @@ impl<B: Backend> Block<B> {
         dropouts: &mut Dropouts,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let (residual, tape) = x.split_tape();
-        let y = self.norm_1.forward(residual.clone().put_tape(tape))?;
+        let y = normalized(self.norm_1.as_ref(), residual.clone().put_tape(tape))?;
         let qkv = B::linear(y, &self.qkv.weight.value, self.qkv.bias())?; // (N, 3C)
         let y = B::attention(qkv, heads, dropouts.scores(heads))?; // (N, C)
         self.attention_out.join(y, &residual, dropouts)
@@ -220,7 +243,7 @@ impl<B: Backend> Block<B> {
         dropouts: &mut Dropouts,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let (residual, tape) = x.split_tape();
-        let y = self.norm_2.forward(residual.clone().put_tape(tape))?;
+        let y = normalized(self.norm_2.as_ref(), residual.clone().put_tape(tape))?;
         let (weight, bias) = (&self.mlp_in.weight.value, self.mlp_in.bias());
         let y = B::linear_activation(y, weight, bias, mlp)?; // (N, H)
         self.mlp_out.join(y, &residual, dropouts)
@@ -232,12 +255,12 @@ impl<B: Backend> Linear<B> {
         init: &mut Initializer<B>,
         name: &str,
         shape: (usize, usize),
-        std: f64,
         bias: bool,
+        branches: Option<usize>,
     ) -> Result<Self, Fault<B::Device>> {
-        let weight = init.normal(format!("{name}.weight"), Role::Matrix, shape, std)?;
+        let weight = init.matrix(format!("{name}.weight"), Role::Matrix, shape, branches)?;
         let bias = match bias {
-            true => Some(init.constant(format!("{name}.bias"), Role::Bias, shape.0, 0.0)?),
+            true => Some(init.bias(format!("{name}.bias"), shape)?),
             false => None,
         };
         Ok(Self { weight, bias })
@@ -255,11 +278,13 @@ impl<B: Backend> Linear<B> {
         dropouts: &mut Dropouts,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let (weight, bias) = (&self.weight.value, self.bias());
-        if dropouts.none() {
-            return B::linear_residual(x, weight, bias, residual);
+        match dropouts.next(weight.shape().0, dropouts.p.residual) {
+            None => B::linear_residual(x, weight, bias, residual),
+            Some(dropout) => {
+                let y = B::dropout(B::linear(x, weight, bias)?, dropout)?;
+                y.try_add(residual.clone())
+            }
         }
-        let y = dropouts.drop::<B, T>(B::linear(x, weight, bias)?)?;
-        y.try_add(residual.clone())
     }
 
     fn parameters(&self) -> impl Iterator<Item = &Parameter<B>> {
@@ -276,23 +301,19 @@ impl<B: Backend> Norm<B> {
         init: &mut Initializer<B>,
         name: &str,
         config: &spec::Model,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Option<Self>, Fault<B::Device>> {
+        let kind = match config.norm {
+            spec::Norm::Layernorm => Normalization::Layer,
+            spec::Norm::Rmsnorm => Normalization::Rms,
+            spec::Norm::None => return Ok(None),
+        };
         let c = config.n_embd;
-        let kind = config.norm;
-        let bias = match config.bias && kind.has_bias() {
+        let bias = match config.biases().norm {
             true => Some(init.constant(format!("{name}.bias"), Role::Bias, c, 0.0)?),
             false => None,
         };
         let gain = init.constant(format!("{name}.weight"), Role::Norm, c, 1.0)?;
-        Ok(Self { kind, gain, bias })
-    }
-
-    fn forward<T: Tape<f32, B::Device>>(
-        &self,
-        x: Matrix<B::Device, T>,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
-        let bias = self.bias.as_ref().map(|bias| &bias.value);
-        B::norm(x, self.kind, &self.gain.value, bias)
+        Ok(Some(Self { kind, gain, bias }))
     }
 
     fn parameters(&self) -> impl Iterator<Item = &Parameter<B>> {
@@ -304,9 +325,22 @@ impl<B: Backend> Norm<B> {
     }
 }
 
+/// (N, C) to (N, C)
+fn normalized<B: Backend, T: Tape<f32, B::Device>>(
+    norm: Option<&Norm<B>>,
+    x: Matrix<B::Device, T>,
+) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+    match norm {
+        Some(Norm { kind, gain, bias }) => {
+            B::norm(x, *kind, &gain.value, bias.as_ref().map(|bias| &bias.value))
+        }
+        None => Ok(x),
+    }
+}
+
 /// The dropouts of one pass, each with a mask of its own.
 struct Dropouts<'a> {
-    p: f32,
+    p: spec::Dropouts,
     noise: Option<StepNoise<'a>>,
     block: usize,
     site: u32,
@@ -315,43 +349,24 @@ struct Dropouts<'a> {
 impl<'a> Dropouts<'a> {
     fn new(config: &spec::Model, noise: Option<StepNoise<'a>>, block: usize) -> Self {
         Self {
-            p: config.dropout,
-            noise: noise.filter(|_| config.dropout > 0.0),
+            p: config.dropouts(),
+            noise,
             block,
             site: 0,
         }
     }
 
-    fn none(&self) -> bool {
-        self.noise.is_none()
-    }
-
-    /// The next mask, for rows of `per_row` elements.
-    fn next(&mut self, per_row: usize) -> Option<Dropout> {
-        let noise = self.noise?;
+    /// The next mask, for rows of `per_row` elements. Its place is counted whether or not there is
+    /// one, so that a site's mask does not depend on the probabilities of others.
+    fn next(&mut self, per_row: usize, p: f32) -> Option<Dropout> {
         self.site += 1;
+        let noise = self.noise.filter(|_| p > 0.0)?;
         let offset = noise.first_row * per_row;
-        Some(Dropout::new(
-            self.p,
-            noise.stream,
-            noise.step,
-            self.site,
-            offset,
-        ))
+        Some(Dropout::new(p, noise.stream, noise.step, self.site, offset))
     }
 
     /// The mask of the attention weights: T for each head of each row.
     fn scores(&mut self, heads: Heads) -> Option<Dropout> {
-        self.next(heads.count * self.block)
-    }
-
-    fn drop<B: Backend, T: Tape<f32, B::Device>>(
-        &mut self,
-        x: Matrix<B::Device, T>,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
-        match self.next(x.shape().1) {
-            Some(dropout) => B::dropout(x, dropout),
-            None => Ok(x),
-        }
+        self.next(heads.count * self.block, self.p.attention)
     }
 }

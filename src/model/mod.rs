@@ -9,6 +9,8 @@ mod gpt;
 mod parameter;
 mod size;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use generate::generate;
@@ -49,7 +51,7 @@ impl<B: Backend> Model<B> {
     ) -> Result<Self, Fault<B::Device>> {
         let stream = Stream::new(seed, "init");
         Ok(match config.kind {
-            ModelKind::Bigram => Self::Bigram(Bigram::new(device, vocab_size, &stream)?),
+            ModelKind::Bigram => Self::Bigram(Bigram::new(device, config, vocab_size, &stream)?),
             ModelKind::Gpt => Self::Gpt(Box::new(Gpt::new(device, config, vocab_size, &stream)?)),
         })
     }

@@ -1,5 +1,6 @@
 use crate::ops::{Backend, Fault, Matrix};
 use crate::random::{Stream, unit};
+use crate::spec::{self, InitKind};
 use dfdx::prelude::*;
 
 /// What a parameter is for. Optimizers treat roles differently.
@@ -30,20 +31,79 @@ pub struct Parameter<B: Backend> {
 pub(super) struct Initializer<'a, B: Backend> {
     device: &'a B::Device,
     stream: &'a Stream,
+    config: &'a spec::Init,
     made: u64,
 }
 
 impl<'a, B: Backend> Initializer<'a, B> {
-    pub(super) fn new(device: &'a B::Device, stream: &'a Stream) -> Self {
+    pub(super) fn new(device: &'a B::Device, stream: &'a Stream, config: &'a spec::Init) -> Self {
         Self {
             device,
             stream,
+            config,
             made: 0,
         }
     }
 
+    /// A table whose rows are read.
+    pub(super) fn table(
+        &mut self,
+        name: impl Into<String>,
+        role: Role,
+        shape: (usize, usize),
+    ) -> Result<Parameter<B>, Fault<B::Device>> {
+        self.normal(name, role, shape, self.config.embedding_std)
+    }
+
+    /// A matrix (out, in). At the end of a branch, `branches` is how many of them join the residual
+    /// stream.
+    pub(super) fn matrix(
+        &mut self,
+        name: impl Into<String>,
+        role: Role,
+        shape: (usize, usize),
+        branches: Option<usize>,
+    ) -> Result<Parameter<B>, Fault<B::Device>> {
+        let (outputs, inputs) = (shape.0 as f64, shape.1 as f64);
+        match self.config.kind {
+            InitKind::Normal => {
+                let branches = branches.filter(|_| self.config.residual_scaling);
+                let std = self.config.std / (branches.unwrap_or(1) as f64).sqrt();
+                self.normal(name, role, shape, std)
+            }
+            InitKind::Xavier => self.uniform(name, role, shape, (6.0 / (inputs + outputs)).sqrt()),
+            InitKind::Uniform => self.uniform(name, role, shape, 1.0 / inputs.sqrt()),
+        }
+    }
+
+    /// The bias of a matrix (out, in).
+    pub(super) fn bias(
+        &mut self,
+        name: impl Into<String>,
+        (outputs, inputs): (usize, usize),
+    ) -> Result<Parameter<B>, Fault<B::Device>> {
+        match self.config.kind {
+            InitKind::Normal | InitKind::Xavier => self.constant(name, Role::Bias, outputs, 0.0),
+            InitKind::Uniform => {
+                let bound = 1.0 / (inputs as f64).sqrt();
+                self.uniform(name, Role::Bias, (1, outputs), bound)
+            }
+        }
+    }
+
+    /// The same value everywhere.
+    pub(super) fn constant(
+        &mut self,
+        name: impl Into<String>,
+        role: Role,
+        cols: usize,
+        value: f32,
+    ) -> Result<Parameter<B>, Fault<B::Device>> {
+        self.made(name, role, (1, cols), vec![value; cols])
+    }
+
     /// Normally distributed around 0 (Box & Muller 1958).
-    pub(super) fn normal(
+    fn normal(
         &mut self,
         name: impl Into<String>,
         role: Role,
@@ -62,15 +122,18 @@ impl<'a, B: Backend> Initializer<'a, B> {
         self.made(name, role, (rows, cols), values)
     }
 
-    /// The same value everywhere.
-    pub(super) fn constant(
+    /// Uniform in [-bound, bound).
+    fn uniform(
         &mut self,
         name: impl Into<String>,
         role: Role,
-        cols: usize,
-        value: f32,
+        (rows, cols): (usize, usize),
+        bound: f64,
     ) -> Result<Parameter<B>, Fault<B::Device>> {
-        self.made(name, role, (1, cols), vec![value; cols])
+        let mut rng = self.stream.at(self.made);
+        let value = |_| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32;
+        let values = (0..rows * cols).map(value).collect();
+        self.made(name, role, (rows, cols), values)
     }
 
     fn made(

@@ -1,4 +1,4 @@
-use crate::spec::{Model, ModelKind};
+use crate::spec::{Model, ModelKind, Norm};
 
 /// How large a model is and what a token costs it, without building it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,8 +11,8 @@ pub struct Size {
     pub flops_per_token: f64,
 }
 
-/// The size of a model.
-pub fn size(model: &Model, vocab_size: usize) -> Size {
+/// The size of a model, and its cost on sequences of `block` tokens.
+pub fn size(model: &Model, vocab_size: usize, block: usize) -> Size {
     let v = vocab_size as u64;
     match model.kind {
         ModelKind::Bigram => Size {
@@ -21,36 +21,36 @@ pub fn size(model: &Model, vocab_size: usize) -> Size {
             // A softmax and its gradient over a row, once each; there is no product.
             flops_per_token: 6.0 * v as f64,
         },
-        ModelKind::Gpt => gpt(model, v),
+        ModelKind::Gpt => gpt(model, v, block as u64),
     }
 }
 
-fn gpt(model: &Model, v: u64) -> Size {
+fn gpt(model: &Model, v: u64, block: u64) -> Size {
     let (l, c, h) = (
         model.n_layer as u64,
         model.n_embd as u64,
         model.mlp_width() as u64,
     );
-    let t = model.block_size as u64;
     let mlp_in = if model.mlp.gated() { 2 * h } else { h };
     let matrices = l * (3 * c * c + c * c + mlp_in * c + c * h);
-    let biases = if model.bias {
-        l * (3 * c + c + mlp_in + c)
-    } else {
-        0
+    let has = model.biases();
+    let if_biased = |has: bool, width: u64| if has { width } else { 0 };
+    let biases = l
+        * (if_biased(has.qkv, 3 * c)
+            + if_biased(has.attention_out, c)
+            + if_biased(has.mlp, mlp_in + c))
+        + if_biased(has.head, v);
+    let norms = match model.norm {
+        Norm::None => 0,
+        _ => (2 * l + 1) * (c + if_biased(has.norm, c)),
     };
-    let norm = if model.bias && model.norm.has_bias() {
-        2 * c
-    } else {
-        c
-    };
-    let norms = (2 * l + 1) * norm;
     let head = if model.tie_weights { 0 } else { v * c };
+    let embeddings = v * c + model.block_size as u64 * c;
     let params_non_embedding = matrices + biases + norms + head;
     // Scores and weighted sum, over (T + 1) / 2 tokens on average.
-    let attention = 2.0 * 2.0 * l as f64 * c as f64 * (t + 1) as f64 / 2.0;
+    let attention = 2.0 * 2.0 * l as f64 * c as f64 * (block + 1) as f64 / 2.0;
     Size {
-        params: params_non_embedding + v * c + t * c,
+        params: params_non_embedding + embeddings,
         params_non_embedding,
         flops_per_token: 3.0 * (2.0 * (matrices + v * c) as f64 + attention),
     }
@@ -60,42 +60,25 @@ fn gpt(model: &Model, v: u64) -> Size {
 mod tests {
     use super::*;
     use crate::model;
+    use crate::model::testing::configs;
     use crate::ops::Fused;
-    use crate::spec::{Mlp, Norm};
+    use crate::spec::{BiasIn, Mlp, MlpHidden};
     use dfdx::prelude::Cpu;
 
     #[test]
     fn counts_what_is_built() {
-        for norm in Norm::ALL {
-            for mlp in Mlp::ALL {
-                for bits in 0..8 {
-                    let config = Model {
-                        kind: if bits == 7 {
-                            ModelKind::Bigram
-                        } else {
-                            ModelKind::Gpt
-                        },
-                        n_layer: 2,
-                        n_head: 2,
-                        n_embd: 12,
-                        block_size: 7,
-                        norm,
-                        mlp,
-                        tie_weights: bits & 1 == 0,
-                        bias: bits & 2 == 0,
-                        ..Model::default()
-                    };
-                    let built =
-                        model::Model::<Fused>::new(&Cpu::default(), &config, 19, 1).unwrap();
-                    let count = |p: &&model::Parameter<Fused>| {
-                        (p.value.shape().0 * p.value.shape().1) as u64
-                    };
-                    use dfdx::prelude::HasShape;
-                    let params: u64 = built.parameters().iter().map(count).sum();
-                    assert_eq!(size(&config, 19).params, params, "{config:?}");
-                }
-            }
+        use dfdx::prelude::HasShape;
+        for config in configs() {
+            let built = model::Model::<Fused>::new(&Cpu::default(), &config, 19, 1).unwrap();
+            let count =
+                |p: &&model::Parameter<Fused>| (p.value.shape().0 * p.value.shape().1) as u64;
+            let built: u64 = built.parameters().iter().map(count).sum();
+            assert_eq!(params(&config, 19), built, "{config:?}");
         }
+    }
+
+    fn params(config: &Model, vocab_size: usize) -> u64 {
+        size(config, vocab_size, config.block_size).params
     }
 
     #[test]
@@ -108,6 +91,63 @@ mod tests {
             bias: true,
             ..Model::default()
         };
-        assert_eq!(size(&config, 50257).params, 124_439_808);
+        assert_eq!(params(&config, 50257), 124_439_808);
+    }
+
+    /// As published: query, key and value without biases, everything else with.
+    #[test]
+    fn a_character_gpt_of_six_layers_has_10_8_million_parameters() {
+        let config = Model {
+            n_layer: 6,
+            n_head: 6,
+            n_embd: 384,
+            block_size: 256,
+            mlp: Mlp::Relu,
+            tie_weights: false,
+            bias: true,
+            bias_in: BiasIn {
+                qkv: Some(false),
+                head: true,
+                ..BiasIn::default()
+            },
+            ..Model::default()
+        };
+        assert_eq!(params(&config, 65), 10_788_929);
+    }
+
+    #[test]
+    fn a_gated_gpt_without_biases_has_50_thousand_parameters() {
+        let config = Model {
+            n_layer: 4,
+            n_head: 4,
+            n_embd: 32,
+            block_size: 16,
+            norm: Norm::Rmsnorm,
+            mlp: Mlp::Swiglu,
+            mlp_hidden: MlpHidden::Multiple {
+                numerator: 8,
+                denominator: 3,
+            },
+            ..Model::default()
+        };
+        assert_eq!(params(&config, 27), 50_688);
+    }
+
+    #[test]
+    fn an_untied_gpt_over_a_large_vocabulary_has_30_6_million_parameters() {
+        let config = Model {
+            n_layer: 6,
+            n_head: 4,
+            n_embd: 256,
+            block_size: 256,
+            tie_weights: false,
+            bias: true,
+            bias_in: BiasIn {
+                head: true,
+                ..BiasIn::default()
+            },
+            ..Model::default()
+        };
+        assert_eq!(params(&config, 50_281), 30_598_761);
     }
 }

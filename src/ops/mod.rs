@@ -25,11 +25,13 @@ mod testing;
 mod tile;
 
 pub use attention::Heads;
+pub use cross_entropy::Head;
 pub use dropout::Dropout;
 pub use matmul::time_matmul;
+pub use norm::Normalization;
 pub use update::{AdamW, GradientSum, Sgd};
 
-use crate::spec::{Mlp, Norm};
+use crate::spec::Mlp;
 use dfdx::prelude::*;
 
 /// A matrix on a device, with or without a tape.
@@ -46,21 +48,23 @@ pub type Fault<D> = <D as HasErr>::Err;
 pub trait Backend: std::fmt::Debug + Clone + 'static {
     type Device: Device<f32>;
 
-    /// Rows of a table: `tokens` (N) and a table (V, C) give (N, C), plus row `n % block` of
-    /// `positions` (P, C) where given, `block` being the length of the sequences in `tokens`.
+    /// Rows of a table: `tokens` (N) and a table (V, C) give (N, C), times `scale`, plus row
+    /// `n % block` of `positions` (P, C) where given, `block` being the length of the sequences in
+    /// `tokens`.
     fn embed<T: Tape<f32, Self::Device>>(
         table: &Matrix<Self::Device>,
+        scale: f32,
         positions: Option<&Matrix<Self::Device>>,
         tokens: &[usize],
         block: usize,
     ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
-        embedding::reference(table, positions, tokens, block)
+        embedding::reference(table, scale, positions, tokens, block)
     }
 
     /// LayerNorm or RMSNorm of each row of (N, C) with gain (1, C) and, optionally, bias (1, C).
     fn norm<T: Tape<f32, Self::Device>>(
         x: Matrix<Self::Device, T>,
-        kind: Norm,
+        kind: Normalization,
         gain: &Matrix<Self::Device>,
         bias: Option<&Matrix<Self::Device>>,
     ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
@@ -124,16 +128,24 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
         cross_entropy::reference(logits, targets, scale)
     }
 
-    /// [`Self::linear`] followed by [`Self::cross_entropy`], without the logits ever being there
-    /// as a whole: x (N, C), weight (V, C), bias (1, V).
+    /// Logits (N, V) of the last activations (N, C).
+    fn logits<T: Tape<f32, Self::Device>>(
+        x: Matrix<Self::Device, T>,
+        head: Head<Self::Device>,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        let logits = Self::linear(x, head.weight, head.bias)?;
+        cross_entropy::soft_capped(logits, head.soft_cap)
+    }
+
+    /// [`Self::logits`] followed by [`Self::cross_entropy`], without the logits ever being there as
+    /// a whole.
     fn head_cross_entropy<T: Tape<f32, Self::Device>>(
         x: Matrix<Self::Device, T>,
-        weight: &Matrix<Self::Device>,
-        bias: Option<&Matrix<Self::Device>>,
+        head: Head<Self::Device>,
         targets: &[usize],
         scale: f32,
     ) -> Result<Scalar<Self::Device, T>, Fault<Self::Device>> {
-        cross_entropy::reference(linear::reference(x, weight, bias)?, targets, scale)
+        cross_entropy::reference(Self::logits(x, head)?, targets, scale)
     }
 
     /// Takes the gradient of a parameter out of what `backward` returned; zeros if it took no part.
@@ -182,16 +194,17 @@ impl Backend for Fused {
 
     fn embed<T: Tape<f32, Cpu>>(
         table: &Matrix<Cpu>,
+        scale: f32,
         positions: Option<&Matrix<Cpu>>,
         tokens: &[usize],
         block: usize,
     ) -> Result<Matrix<Cpu, T>, CpuError> {
-        embedding::cpu::embed(table, positions, tokens, block)
+        embedding::cpu::embed(table, scale, positions, tokens, block)
     }
 
     fn norm<T: Tape<f32, Cpu>>(
         x: Matrix<Cpu, T>,
-        kind: Norm,
+        kind: Normalization,
         gain: &Matrix<Cpu>,
         bias: Option<&Matrix<Cpu>>,
     ) -> Result<Matrix<Cpu, T>, CpuError> {
@@ -249,12 +262,11 @@ impl Backend for Fused {
 
     fn head_cross_entropy<T: Tape<f32, Cpu>>(
         x: Matrix<Cpu, T>,
-        weight: &Matrix<Cpu>,
-        bias: Option<&Matrix<Cpu>>,
+        head: Head<Cpu>,
         targets: &[usize],
         scale: f32,
     ) -> Result<Scalar<Cpu, T>, CpuError> {
-        cross_entropy::cpu::head_cross_entropy(x, weight, bias, targets, scale)
+        cross_entropy::cpu::head_cross_entropy(x, head, targets, scale)
     }
 
     fn take_gradient(

@@ -147,11 +147,11 @@ pub(super) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
         },
         1.1,
     ));
-    let block_size = |variant: &Variant| variant.spec().model.block_size;
+    let context = |variant: &Variant| variant.spec().sequence_length();
     if ranking
         .variants
         .iter()
-        .any(|v| block_size(v) != block_size(baseline))
+        .any(|v| context(v) != context(baseline))
     {
         cautions.push(
             "Context lengths differ, in evaluation too: part of a difference may be that a longer context is seen."

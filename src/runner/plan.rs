@@ -137,7 +137,7 @@ fn preparing(spec: &RunSpec) -> String {
 }
 
 fn planned(spec: RunSpec, corpus: usize, info: &CorpusInfo) -> PlannedRun {
-    let size = model::size(&spec.model, info.vocab_size);
+    let size = model::size(&spec.model, info.vocab_size, spec.sequence_length());
     PlannedRun {
         name: spec.run_name(&info.content_sha256()),
         identity: spec.identity(&info.content_sha256()),
@@ -197,10 +197,14 @@ fn sources(word: &str) -> String {
 }
 
 fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<Diagnostics> {
-    let error = data::check_block_size(info, spec.model.block_size).err()?;
-    let help = "use a smaller block_size, more text, or another val_fraction".to_owned();
+    let error = data::check_sequence_length(info, spec.sequence_length()).err()?;
+    let key = match spec.train.sequence_length {
+        Some(_) => "train.sequence_length",
+        None => "model.block_size",
+    };
+    let help = format!("use a smaller {key}, more text, or another val_fraction");
     let variant = Some(spec.variant.as_str());
-    Some(document.error_at(variant, "model.block_size", error.to_string(), Some(help)))
+    Some(document.error_at(variant, key, error.to_string(), Some(help)))
 }
 
 /// A prompt that cannot be encoded. Found now, and not after hours of training.

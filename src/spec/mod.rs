@@ -8,6 +8,7 @@
 //! One file an area; an option keeps its type, default, range and documentation in one place.
 
 mod data;
+mod mlp_hidden;
 mod model;
 mod optimizer;
 mod run;
@@ -17,7 +18,8 @@ mod tokenizer;
 mod train;
 
 pub use data::{Data, Source};
-pub use model::{Mlp, Model, ModelKind, Norm};
+pub use mlp_hidden::MlpHidden;
+pub use model::{BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
 pub use run::RunSpec;
 pub use sample::Sample;

@@ -1,7 +1,8 @@
+use super::MlpHidden;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The network. A `bigram` reads `kind` and `block_size` alone.
+/// The network. A `bigram` reads `kind`, `block_size` and `init.embedding_std` alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
@@ -16,26 +17,43 @@ pub struct Model {
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = 100_000))]
     pub n_embd: usize,
-    /// Longest context, in tokens, in training and in evaluation.
+    /// Longest context, in tokens, and the length of a table of learned positions. What a run
+    /// trains and is evaluated on is `train.sequence_length`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub block_size: usize,
     /// Normalisation, before attention, before the MLP and before the head.
     pub norm: Norm,
     /// The feed-forward half of a block.
     pub mlp: Mlp,
-    /// Width of the MLP's hidden layer. `null` means `4 * n_embd`, and for a gated MLP
-    /// `8/3 * n_embd` rounded to a multiple of 8, which gives it as many parameters (Shazeer 2020,
-    /// section 2).
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub mlp_hidden: Option<usize>,
+    /// Width of the MLP's hidden layer: a number; a multiple of `n_embd` such as `4x`, `2.5x` or
+    /// `8/3x`, rounded down; or `matched`, which is `4x`, and for a gated MLP `8/3x` rounded to a
+    /// multiple of 8, which gives it as many parameters (Shazeer 2020, section 2).
+    pub mlp_hidden: MlpHidden,
     /// Whether the token embedding is also the output matrix (Press & Wolf 2017).
     pub tie_weights: bool,
-    /// Whether linear layers and LayerNorm have a bias.
+    /// Whether token embeddings are multiplied by the root of `n_embd`, before positions are added
+    /// (Vaswani et al. 2017, section 3.4; Gemma Team 2024, section 2).
+    pub scale_embedding: bool,
+    /// Bound of the logits, which become `c * tanh(logits / c)` (Gemma 2, Gemma Team 2024, section
+    /// 2: 30). `null` means none.
+    #[schemars(range(min = 0.001, max = 1_000_000.0))]
+    pub logit_soft_cap: Option<f32>,
+    /// Whether linear layers and LayerNorm have a bias; the head has none.
     pub bias: bool,
+    /// Parts whose biases are not what `bias` says.
+    pub bias_in: BiasIn,
     /// Probability with which an activation is dropped, after the embedding, on the attention
     /// weights and on each residual branch (Srivastava et al. 2014).
     #[schemars(range(min = 0.0, max = 0.99))]
     pub dropout: f32,
+    /// Probability after the embedding; `null` means `dropout`.
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub embedding_dropout: Option<f32>,
+    /// Probability on the attention weights; `null` means `dropout`.
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub attention_dropout: Option<f32>,
+    /// The weights before the first step. Gains are 1.
+    pub init: Init,
 }
 
 impl Default for Model {
@@ -48,22 +66,127 @@ impl Default for Model {
             block_size: 64,
             norm: Norm::Layernorm,
             mlp: Mlp::Gelu,
-            mlp_hidden: None,
+            mlp_hidden: MlpHidden::Matched,
             tie_weights: true,
+            scale_embedding: false,
+            logit_soft_cap: None,
             bias: false,
+            bias_in: BiasIn::default(),
             dropout: 0.0,
+            embedding_dropout: None,
+            attention_dropout: None,
+            init: Init::default(),
         }
     }
 }
 
 impl Model {
-    /// Width of the MLP's hidden layer, with the default filled in.
+    /// Width of the MLP's hidden layer.
     pub fn mlp_width(&self) -> usize {
-        self.mlp_hidden.unwrap_or(match self.mlp {
-            mlp if mlp.gated() => ((8 * self.n_embd / 3 + 4) / 8 * 8).max(1),
-            _ => 4 * self.n_embd,
-        })
+        self.mlp_hidden.width(self.n_embd, self.mlp)
     }
+
+    /// Which parts have biases.
+    pub fn biases(&self) -> Biases {
+        let part = |own: Option<bool>| own.unwrap_or(self.bias);
+        Biases {
+            qkv: part(self.bias_in.qkv),
+            attention_out: part(self.bias_in.attention_out),
+            mlp: part(self.bias_in.mlp),
+            norm: part(self.bias_in.norm) && self.norm.has_bias(),
+            head: self.bias_in.head,
+        }
+    }
+
+    /// Probabilities of dropout.
+    pub fn dropouts(&self) -> Dropouts {
+        Dropouts {
+            embedding: self.embedding_dropout.unwrap_or(self.dropout),
+            attention: self.attention_dropout.unwrap_or(self.dropout),
+            residual: self.dropout,
+        }
+    }
+}
+
+/// The parts of a model that have biases, all said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Biases {
+    pub qkv: bool,
+    pub attention_out: bool,
+    pub mlp: bool,
+    pub norm: bool,
+    pub head: bool,
+}
+
+/// Probabilities of dropout, all said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropouts {
+    /// After the embedding.
+    pub embedding: f32,
+    /// On the attention weights.
+    pub attention: f32,
+    /// On each branch of a block, where it joins the residual stream.
+    pub residual: f32,
+}
+
+/// Biases by part: `true`, `false`, or `null` for what `bias` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BiasIn {
+    /// Of query, key and value.
+    pub qkv: Option<bool>,
+    /// Of the linear layer after attention.
+    pub attention_out: Option<bool>,
+    /// Of the MLP's linear layers.
+    pub mlp: Option<bool>,
+    /// Of LayerNorm.
+    pub norm: Option<bool>,
+    /// Of the output head, whether or not its matrix is tied. Not among what `bias` says.
+    pub head: bool,
+}
+
+/// The weights before the first step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Init {
+    /// How matrices are drawn, and an untied head with them.
+    pub kind: InitKind,
+    /// Standard deviation of matrices.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub std: f64,
+    /// Whether a matrix at the end of a branch, where it joins the residual stream, is drawn with
+    /// its deviation divided by the root of the number of branches, `2 * n_layer` (Radford et al.
+    /// 2019, section 2.3).
+    pub residual_scaling: bool,
+    /// Standard deviation of embeddings, which are normally distributed: tokens (also where they
+    /// are tied to the head), learned positions, and the table of a bigram.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub embedding_std: f64,
+}
+
+impl Default for Init {
+    fn default() -> Self {
+        Self {
+            kind: InitKind::Normal,
+            std: 0.02,
+            residual_scaling: true,
+            embedding_std: 0.02,
+        }
+    }
+}
+
+/// How a matrix is drawn, of as many columns as it has inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InitKind {
+    /// Normally distributed, with deviation `std`; biases 0 (Radford et al. 2018, section 4.1).
+    Normal,
+    /// Uniform up to √(6 / (inputs + outputs)) either way; biases 0 (Glorot & Bengio 2010,
+    /// equation 16).
+    Xavier,
+    /// Uniform up to 1/√inputs either way, and biases too: the default of PyTorch's and dfdx's
+    /// linear layers.
+    Uniform,
 }
 
 /// The kind of model.
@@ -85,6 +208,8 @@ pub enum Norm {
     Layernorm,
     /// Unit root mean square, learned gain (Zhang & Sennrich 2019).
     Rmsnorm,
+    /// No normalisation, and no gain.
+    None,
 }
 
 /// The feed-forward half of a block.
@@ -93,34 +218,53 @@ pub enum Norm {
 pub enum Mlp {
     /// GELU in its tanh form (Hendrycks & Gimpel 2016, section 2).
     Gelu,
+    /// GELU itself, x Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016, section 2).
+    GeluExact,
     /// max(0, x).
     Relu,
+    /// max(0, x)² (So et al. 2021, section 3.2).
+    ReluSquared,
+    /// x σ(x), also called swish (Hendrycks & Gimpel 2016, section 2; Ramachandran et al. 2017).
+    Silu,
     /// SiLU(x W) * (x V), a gated MLP (Shazeer 2020, section 2).
     Swiglu,
+    /// GELU(x W) * (x V), GELU in its tanh form (Shazeer 2020, section 2).
+    Geglu,
+    /// max(0, x W) * (x V) (Shazeer 2020, section 2).
+    Reglu,
 }
 
 impl Norm {
     /// Every norm there is: what the tests go through.
-    pub const ALL: [Self; 2] = [Self::Layernorm, Self::Rmsnorm];
+    pub const ALL: [Self; 3] = [Self::Layernorm, Self::Rmsnorm, Self::None];
 
     /// Whether it has a bias where the model has biases.
     pub fn has_bias(self) -> bool {
         match self {
             Self::Layernorm => true,
-            Self::Rmsnorm => false,
+            Self::Rmsnorm | Self::None => false,
         }
     }
 }
 
 impl Mlp {
     /// Every MLP there is, as [`Norm::ALL`].
-    pub const ALL: [Self; 3] = [Self::Gelu, Self::Relu, Self::Swiglu];
+    pub const ALL: [Self; 8] = [
+        Self::Gelu,
+        Self::GeluExact,
+        Self::Relu,
+        Self::ReluSquared,
+        Self::Silu,
+        Self::Swiglu,
+        Self::Geglu,
+        Self::Reglu,
+    ];
 
     /// Whether the hidden layer is the product of two halves, one of them the gate.
     pub fn gated(self) -> bool {
         match self {
-            Self::Swiglu => true,
-            Self::Gelu | Self::Relu => false,
+            Self::Swiglu | Self::Geglu | Self::Reglu => true,
+            Self::Gelu | Self::GeluExact | Self::Relu | Self::ReluSquared | Self::Silu => false,
         }
     }
 }

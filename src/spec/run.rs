@@ -24,9 +24,14 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
+    /// Tokens in a sequence, in training and in evaluation.
+    pub fn sequence_length(&self) -> usize {
+        self.train.sequence_length.unwrap_or(self.model.block_size)
+    }
+
     /// Training tokens of one optimizer step.
     pub fn tokens_per_step(&self) -> u64 {
-        (self.train.sequences_per_step() as u64).saturating_mul(self.model.block_size as u64)
+        (self.train.sequences_per_step() as u64).saturating_mul(self.sequence_length() as u64)
     }
 
     /// SHA-256, in hex, of what changes the result of the run: the configuration, the content of the

@@ -8,14 +8,17 @@ pub struct Train {
     /// Number of optimizer steps.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub steps: u64,
-    /// Sequences of `block_size` tokens that are computed together. A step has `accumulate` times as
-    /// many.
+    /// Sequences that are computed together. A step has `accumulate` times as many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
     /// Micro-batches of `batch_size` sequences whose gradients are added up before a step. The step
     /// is that of one batch of as many sequences, up to rounding, in the memory of a micro-batch.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub accumulate: usize,
+    /// Tokens in a sequence, in training, in evaluation and as the context of samples; at most
+    /// `model.block_size`, which `null` means.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub sequence_length: Option<usize>,
     /// Steps between evaluations on the whole validation split. The first is before step 1 and the
     /// last after the last step, whatever this says.
     #[schemars(range(min = 1))]
@@ -32,6 +35,7 @@ impl Default for Train {
             steps: 500,
             batch_size: 12,
             accumulate: 1,
+            sequence_length: None,
             eval_every: 100,
             checkpoint_every: 100,
         }

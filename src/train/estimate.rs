@@ -23,7 +23,7 @@ const BASE_MEMORY_MB: f64 = 30.0;
 /// Estimates a run, from its FLOPs and from the matrix-product rate of this machine, which is
 /// measured in some milliseconds the first time.
 pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
-    let size = model::size(&spec.model, corpus.vocab_size);
+    let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
     let train = &spec.train;
     let trained = train.steps.saturating_mul(spec.tokens_per_step());
     let evaluations = train.steps.div_ceil(train.eval_every) + 1;
@@ -36,19 +36,18 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
             &spec.model,
             size.params,
             corpus.vocab_size,
-            train.batch_size,
+            train.batch_size * spec.sequence_length(),
         ),
     }
 }
 
 /// Weights, two moments, gradients, and the activations kept for the way back.
-fn memory_mb(model: &Model, params: u64, vocab_size: usize, batch_size: usize) -> f64 {
-    let rows = (batch_size * model.block_size) as f64;
+fn memory_mb(model: &Model, params: u64, vocab_size: usize, rows: usize) -> f64 {
     let row = match model.kind {
         ModelKind::Bigram => 2 * vocab_size,
         ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
     };
-    let floats = params as f64 * 6.0 + rows * row as f64;
+    let floats = params as f64 * 6.0 + rows as f64 * row as f64;
     BASE_MEMORY_MB + floats * 4.0 / (1024.0 * 1024.0)
 }
 

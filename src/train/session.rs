@@ -139,7 +139,7 @@ impl<'a, B: Parallel> Session<'a, B> {
             return Ok(true);
         }
         self.report(Phase::Evaluating, None);
-        let block = self.job.spec.model.block_size;
+        let block = self.job.spec.sequence_length();
         let val_loss =
             evaluate(&self.trainer.model, self.job.corpus, block).map_err(TrainError::device)?;
         if !val_loss.is_finite() {
@@ -166,7 +166,7 @@ impl<'a, B: Parallel> Session<'a, B> {
         let mut samples = Vec::new();
         if spec.sample.tokens > 0 {
             self.report(Phase::Sampling, None);
-            let block = spec.model.block_size;
+            let block = spec.sequence_length();
             let model = &self.trainer.model;
             let drawn = generate(model, prompt, &spec.sample, block, spec.seed)
                 .map_err(TrainError::device)?;
@@ -189,7 +189,11 @@ impl<'a, B: Parallel> Session<'a, B> {
 
     fn ended(&self, state: State, reason: String) -> RunStatus {
         let spec = self.job.spec;
-        let size = model::size(&spec.model, self.job.corpus.info.vocab_size);
+        let size = model::size(
+            &spec.model,
+            self.job.corpus.info.vocab_size,
+            spec.sequence_length(),
+        );
         let elapsed = self.elapsed();
         let tokens = self.tokens();
         let last = self.last_evaluation();

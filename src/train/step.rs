@@ -48,7 +48,7 @@ impl<B: Parallel> Trainer<B> {
             step: 0,
             batches: Batches::new(
                 spec.seed,
-                spec.model.block_size,
+                spec.sequence_length(),
                 spec.train.sequences_per_step(),
             ),
             dropout: Stream::new(spec.seed, "dropout"),
@@ -86,7 +86,7 @@ impl<B: Parallel> Trainer<B> {
         &self,
         batch: &Batch,
     ) -> Result<(f64, Vec<GradientSum<B::Device>>), Fault<B::Device>> {
-        let rows = self.spec.train.batch_size * self.spec.model.block_size;
+        let rows = self.spec.train.batch_size * self.spec.sequence_length();
         let mut loss = 0.0;
         let mut sums = Vec::new();
         for first in (0..batch.inputs.len()).step_by(rows) {
@@ -104,7 +104,7 @@ impl<B: Parallel> Trainer<B> {
         batch: &Batch,
         micro_batch: Range<usize>,
     ) -> Result<Vec<Shard<B>>, Fault<B::Device>> {
-        let block = self.spec.model.block_size;
+        let block = self.spec.sequence_length();
         let sequences = micro_batch.len() / block;
         let worth = (micro_batch.len() / ROWS_PER_SHARD).clamp(1, MAX_SHARDS);
         // A power of two, so that two or four threads have as much to do each.
@@ -124,7 +124,7 @@ impl<B: Backend> Trainer<B> {
         batch: &Batch,
         rows: Range<usize>,
     ) -> Result<Shard<B>, Fault<B::Device>> {
-        let block = self.spec.model.block_size;
+        let block = self.spec.sequence_length();
         let scale = 1.0 / batch.inputs.len() as f32;
         let noise = StepNoise {
             stream: &self.dropout,

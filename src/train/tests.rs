@@ -76,6 +76,7 @@ fn spec() -> RunSpec {
             steps: 40,
             batch_size: 32, // 1024 rows: four shards
             accumulate: 1,
+            sequence_length: None,
             eval_every: 15,
             checkpoint_every: 7,
         },

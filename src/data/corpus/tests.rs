@@ -247,10 +247,10 @@ fn texts_that_are_too_short_or_too_long_are_refused() {
         root.path(),
     );
     let info = info.unwrap();
-    check_block_size(&info, 89).unwrap();
+    check_sequence_length(&info, 89).unwrap();
     assert_eq!(
-        check_block_size(&info, 90).unwrap_err().to_string(),
-        "the training split has 90 tokens, and block_size 90 needs at least 91"
+        check_sequence_length(&info, 90).unwrap_err().to_string(),
+        "the training split has 90 tokens, and sequences of 90 need at least 91"
     );
 }
 

@@ -1,5 +1,6 @@
+use super::Head;
 use crate::ops::matmul::{Into, View, matmul};
-use crate::ops::simd::{add_assign, exp, max, sum, sum_columns, vectorized};
+use crate::ops::simd::{add_assign, exp, max, sigmoid, sum, sum_columns, vectorized};
 use crate::ops::storage::slice;
 use crate::ops::{Matrix, Scalar};
 use dfdx::prelude::*;
@@ -34,30 +35,29 @@ pub(in crate::ops) fn cross_entropy<T: Tape<f32, Cpu>>(
 /// the logits are at hand, and only multiplied by that of the loss on the way back.
 pub(in crate::ops) fn head_cross_entropy<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
-    weight: &Matrix<Cpu>,
-    bias: Option<&Matrix<Cpu>>,
+    head: Head<Cpu>,
     targets: &[usize],
     scale: f32,
 ) -> Result<Scalar<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
-    let mut head = Head::new(&x, weight, bias, T::OWNS_TAPE);
+    let mut passed = Passed::new(&x, &head, T::OWNS_TAPE);
     let loss: f64 = (0..targets.len())
         .step_by(ROWS)
         .map(|first| {
-            head.rows(
+            passed.rows(
                 first,
                 &targets[first..targets.len().min(first + ROWS)],
                 scale,
             )
         })
         .sum();
-    let Head { gx, gw, gb, .. } = head;
+    let Passed { gx, gw, gb, .. } = passed;
     let loss = x.device().try_tensor(loss as f32)?;
     let (loss_ghost, x, weight, bias) = (
         loss.ghost(),
         x.ghost(),
-        weight.ghost(),
-        bias.map(Tensor::ghost),
+        head.weight.ghost(),
+        head.bias.map(Tensor::ghost),
     );
     tape.add_backward_op(move |gradients| {
         let outer = take(&mut **gradients.get_or_alloc_mut(&loss_ghost)?)[0];
@@ -71,28 +71,32 @@ pub(in crate::ops) fn head_cross_entropy<T: Tape<f32, Cpu>>(
     Ok(loss.put_tape(tape))
 }
 
-/// The head of a model, a few rows at a time.
-struct Head<'a> {
+/// What passed through the head of a model, a few rows at a time.
+struct Passed<'a> {
     x: &'a [f32],
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
     c: usize,
     v: usize,
+    soft_cap: Option<f32>,
     logits: Vec<f32>,
+    /// Slopes of the cap; empty without one.
+    slopes: Vec<f32>,
     /// Gradients of x, weight and bias; empty where none are wanted.
     gx: Vec<f32>,
     gw: Vec<f32>,
     gb: Vec<f32>,
 }
 
-impl<'a> Head<'a> {
-    fn new(
-        x: &'a Matrix<Cpu>,
-        weight: &'a Matrix<Cpu>,
-        bias: Option<&'a Matrix<Cpu>>,
-        gradients: bool,
-    ) -> Self {
+impl<'a> Passed<'a> {
+    fn new(x: &'a Matrix<Cpu>, head: &Head<'a, Cpu>, gradients: bool) -> Self {
+        let &Head {
+            weight,
+            bias,
+            soft_cap,
+        } = head;
         let ((n, c), v) = (*x.shape(), weight.shape().0);
+        let rows = ROWS.min(n) * v;
         let zeros = |len: usize| {
             if gradients {
                 vec![0.0; len]
@@ -106,7 +110,9 @@ impl<'a> Head<'a> {
             bias: bias.map(slice),
             c,
             v,
-            logits: vec![0.0; ROWS.min(n) * v],
+            soft_cap,
+            logits: vec![0.0; rows],
+            slopes: vec![0.0; if soft_cap.is_some() { rows } else { 0 }],
             gx: zeros(n * c),
             gw: zeros(v * c),
             gb: zeros(if bias.is_some() { v } else { 0 }),
@@ -125,8 +131,14 @@ impl<'a> Head<'a> {
                 .chunks_exact_mut(v)
                 .for_each(|row| add_assign(row, bias));
         }
+        if let Some(cap) = self.soft_cap {
+            bound(logits, &mut self.slopes, cap);
+        }
         let loss = softmax_cross_entropy(logits, targets, v, scale);
         if !self.gx.is_empty() {
+            if self.soft_cap.is_some() {
+                multiply(logits, &self.slopes);
+            }
             let g = View::new(logits, n, v);
             matmul(&mut self.gx[first * c..], c, Into::Overwrite, g, weight);
             matmul(&mut self.gw, c, Into::Add, g.t(), x);
@@ -136,6 +148,28 @@ impl<'a> Head<'a> {
         }
         f64::from(loss)
     }
+}
+
+/// `cap tanh(x / cap)` of each logit, and its slope.
+fn bound(logits: &mut [f32], slopes: &mut [f32], cap: f32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, slope) in logits.iter_mut().zip(slopes) {
+                let tanh = 2.0 * sigmoid(*x * (2.0 / cap)) - 1.0;
+                *x = cap * tanh;
+                *slope = 1.0 - tanh * tanh;
+            }
+        },
+    );
+}
+
+/// `x *= y`, element by element.
+fn multiply(x: &mut [f32], y: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || x.iter_mut().zip(y).for_each(|(x, y)| *x *= y),
+    );
 }
 
 /// `scale` times the summed cross-entropy of rows of `v` logits, which become its gradient.

@@ -5,6 +5,28 @@ pub(super) mod cpu;
 use super::{Fault, Matrix, Scalar};
 use dfdx::prelude::*;
 
+/// The end of a model.
+#[derive(Debug)]
+pub struct Head<'a, D: Device<f32>> {
+    /// (V, C)
+    pub weight: &'a Matrix<D>,
+    /// (1, V)
+    pub bias: Option<&'a Matrix<D>>,
+    /// `c` of `c tanh(logits / c)`, where logits have a bound.
+    pub soft_cap: Option<f32>,
+}
+
+/// `c tanh(logits / c)`, composed of dfdx's own operations.
+pub fn soft_capped<D: Device<f32>, T: Tape<f32, D>>(
+    logits: Matrix<D, T>,
+    cap: Option<f32>,
+) -> Result<Matrix<D, T>, Fault<D>> {
+    match cap {
+        Some(cap) => logits.try_mul(1.0 / cap)?.try_tanh()?.try_mul(cap),
+        None => Ok(logits),
+    }
+}
+
 /// Composed of dfdx's own operations: `-scale Σ log softmax(logits)[n, targets[n]]`.
 pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     logits: Matrix<D, T>,
@@ -25,9 +47,8 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::linear;
     use crate::ops::testing::{check_against_reference, check_gradient, matrices};
-    use crate::ops::{Backend, Fused};
+    use crate::ops::{Backend, Composed, Fused};
     use proptest::prelude::*;
 
     fn one_by_one<T: Tape<f32, Cpu>>(loss: Scalar<Cpu, T>) -> Result<Matrix<Cpu, T>, CpuError> {
@@ -44,25 +65,30 @@ mod tests {
             check_against_reference(&inputs,
                 |x| one_by_one(reference(x[3].retaped(), &targets, scale)?),
                 |x| one_by_one(Fused::cross_entropy(x[3].retaped(), &targets, scale)?))?;
-            for bias in [false, true] {
+            for (bias, soft_cap) in [(false, None), (true, None), (true, Some(2.0))] {
+                fn head(x: &[Matrix<Cpu>], bias: bool, soft_cap: Option<f32>) -> Head<'_, Cpu> {
+                    Head { weight: &x[1], bias: bias.then_some(&x[2]), soft_cap }
+                }
                 check_against_reference(&inputs,
-                    |x| one_by_one(reference(linear::reference(x[0].retaped(), &x[1], bias.then_some(&x[2]))?, &targets, scale)?),
-                    |x| one_by_one(Fused::head_cross_entropy(x[0].retaped(), &x[1], bias.then_some(&x[2]), &targets, scale)?))?;
+                    |x| one_by_one(Composed::head_cross_entropy(x[0].retaped(), head(x, bias, soft_cap), &targets, scale)?),
+                    |x| one_by_one(Fused::head_cross_entropy(x[0].retaped(), head(x, bias, soft_cap), &targets, scale)?))?;
             }
         }
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        check_gradient(&matrices(9, &[(4, 3), (6, 3), (1, 6)]), |x| {
-            one_by_one(Fused::head_cross_entropy(
-                x[0].retaped(),
-                &x[1],
-                Some(&x[2]),
-                &[5, 0, 2, 2],
-                0.25,
-            )?)
-        });
+        for soft_cap in [None, Some(1.0)] {
+            check_gradient(&matrices(9, &[(4, 3), (6, 3), (1, 6)]), |x| {
+                let head = Head {
+                    weight: &x[1],
+                    bias: Some(&x[2]),
+                    soft_cap,
+                };
+                let x = x[0].retaped();
+                one_by_one(Fused::head_cross_entropy(x, head, &[5, 0, 2, 2], 0.25)?)
+            });
+        }
     }
 
     #[test]

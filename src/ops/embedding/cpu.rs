@@ -7,6 +7,7 @@ use std::mem::take;
 /// See [`crate::ops::Backend::embed`].
 pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
     table: &Matrix<Cpu>,
+    scale: f32,
     positions: Option<&Matrix<Cpu>>,
     tokens: &[usize],
     block: usize,
@@ -18,6 +19,9 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
         filled(n * c, |y| {
             for (i, (y, &token)) in y.chunks_exact_mut(c).zip(tokens).enumerate() {
                 y.copy_from_slice(&rows[token * c..][..c]);
+                if scale != 1.0 {
+                    y.iter_mut().for_each(|y| *y *= scale);
+                }
                 if let Some(positions) = positions {
                     add_assign(y, &slice(positions)[i % block * c..][..c]);
                 }
@@ -29,16 +33,19 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
     let (table, positions, y_ghost) = (table.ghost(), positions.map(Tensor::ghost), y.ghost());
     let tokens = tokens.to_vec();
     tape.add_backward_op(move |gradients| {
-        let gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
-        let g_table = gradients.get_or_alloc_mut(&table)?;
-        for (gy, &token) in gy.chunks_exact(c).zip(&tokens) {
-            add_assign(&mut g_table[token * c..][..c], gy);
-        }
+        let mut gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
         if let Some(positions) = positions {
             let g_positions = gradients.get_or_alloc_mut(&positions)?;
             for (i, gy) in gy.chunks_exact(c).enumerate() {
                 add_assign(&mut g_positions[i % block * c..][..c], gy);
             }
+        }
+        if scale != 1.0 {
+            gy.iter_mut().for_each(|g| *g *= scale);
+        }
+        let g_table = gradients.get_or_alloc_mut(&table)?;
+        for (gy, &token) in gy.chunks_exact(c).zip(&tokens) {
+            add_assign(&mut g_table[token * c..][..c], gy);
         }
         Ok(())
     });

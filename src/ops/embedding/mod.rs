@@ -8,6 +8,7 @@ use dfdx::prelude::*;
 /// Composed of dfdx's own operations.
 pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     table: &Matrix<D>,
+    scale: f32,
     positions: Option<&Matrix<D>>,
     tokens: &[usize],
     block: usize,
@@ -18,7 +19,10 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
         let indices: Tensor<(usize,), usize, D> = device.try_tensor_from_vec(indices, (n,))?;
         table.retaped::<T>().try_gather(indices)
     };
-    let x: Matrix<D, T> = rows(tokens.to_vec(), table)?;
+    let mut x: Matrix<D, T> = rows(tokens.to_vec(), table)?;
+    if scale != 1.0 {
+        x = x.try_mul(scale)?;
+    }
     match positions {
         Some(positions) => x.try_add(rows((0..n).map(|i| i % block).collect(), positions)?),
         None => Ok(x),
@@ -35,24 +39,22 @@ mod tests {
     fn the_kernel_agrees_with_the_reference() {
         let tokens = [3, 0, 3, 3, 1, 2, 0, 4];
         let inputs = matrices(8, &[(5, 9), (6, 9)]);
-        check_against_reference(
-            &inputs,
-            |x| reference(&x[0], Some(&x[1]), &tokens, 4),
-            |x| Fused::embed(&x[0], Some(&x[1]), &tokens, 4),
-        )
-        .unwrap();
-        check_against_reference(
-            &inputs,
-            |x| reference(&x[0], None, &tokens, 4),
-            |x| Fused::embed(&x[0], None, &tokens, 4),
-        )
-        .unwrap();
+        for scale in [1.0, 3.0] {
+            for positions in [false, true] {
+                check_against_reference(
+                    &inputs,
+                    |x| reference(&x[0], scale, positions.then_some(&x[1]), &tokens, 4),
+                    |x| Fused::embed(&x[0], scale, positions.then_some(&x[1]), &tokens, 4),
+                )
+                .unwrap();
+            }
+        }
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
         check_gradient(&matrices(8, &[(5, 3), (4, 3)]), |x| {
-            Fused::embed(&x[0], Some(&x[1]), &[3, 0, 3, 3, 1, 2], 3)
+            Fused::embed(&x[0], 2.0, Some(&x[1]), &[3, 0, 3, 3, 1, 2], 3)
         });
     }
 }

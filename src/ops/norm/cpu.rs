@@ -1,8 +1,7 @@
-use super::EPSILON;
+use super::{EPSILON, Normalization};
 use crate::ops::Matrix;
 use crate::ops::simd::{sum, sum_of, sum_of2, vectorized};
 use crate::ops::storage::{filled, matrix, slice};
-use crate::spec::Norm;
 use dfdx::prelude::*;
 use std::mem::take;
 
@@ -15,14 +14,14 @@ struct RowStatistics {
 
 impl RowStatistics {
     #[inline(always)]
-    fn of(row: &[f32], kind: Norm) -> Self {
+    fn of(row: &[f32], kind: Normalization) -> Self {
         let n = row.len() as f32;
         let (mean, square) = match kind {
-            Norm::Layernorm => {
+            Normalization::Layer => {
                 let mean = sum(row) / n;
                 (mean, sum_of(row, |x| (x - mean) * (x - mean)) / n)
             }
-            Norm::Rmsnorm => (0.0, sum_of(row, |x| x * x) / n),
+            Normalization::Rms => (0.0, sum_of(row, |x| x * x) / n),
         };
         Self {
             mean,
@@ -34,7 +33,7 @@ impl RowStatistics {
 /// See [`crate::ops::Backend::norm`].
 pub(in crate::ops) fn norm<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
-    kind: Norm,
+    kind: Normalization,
     gain: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
@@ -85,7 +84,7 @@ pub(in crate::ops) fn norm<T: Tape<f32, Cpu>>(
 
 fn forward(
     x: &[f32],
-    kind: Norm,
+    kind: Normalization,
     gain: &[f32],
     bias: Option<&[f32]>,
     y: &mut [f32],
@@ -122,7 +121,7 @@ fn scale_row(y: &mut [f32], x: &[f32], row: RowStatistics, gain: &[f32]) {
 )]
 fn backward(
     x: &[f32],
-    kind: Norm,
+    kind: Normalization,
     gain: &[f32],
     statistics: &[RowStatistics],
     gy: &[f32],
@@ -150,8 +149,8 @@ fn backward(
                 add_products(g_gain, gy, normalized);
                 g_bias.iter_mut().zip(gy).for_each(|(b, g)| *b += g);
                 let mean_h = match kind {
-                    Norm::Layernorm => sum(h) / c as f32,
-                    Norm::Rmsnorm => 0.0,
+                    Normalization::Layer => sum(h) / c as f32,
+                    Normalization::Rms => 0.0,
                 };
                 let mean_hx = sum_of2(h, normalized, |h, x| h * x) / c as f32;
                 add_row_gradient(gx, h, normalized, mean_h, mean_hx, row.inverse);

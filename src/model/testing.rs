@@ -1,0 +1,72 @@
+//! Models to test what holds for every model.
+
+use crate::spec::{BiasIn, Init, InitKind, Mlp, Model, ModelKind, Norm};
+
+/// Tokens in a sequence.
+pub(super) const BLOCK: usize = 11;
+
+/// A small model of every choice there is, and of the combinations of those that meet somewhere.
+pub(super) fn configs() -> Vec<Model> {
+    let base = Model {
+        n_layer: 2,
+        n_head: 3,
+        n_embd: 24,
+        block_size: BLOCK,
+        ..Model::default()
+    };
+    let mut all = Vec::new();
+    for (i, norm) in Norm::ALL.into_iter().enumerate() {
+        for (j, mlp) in Mlp::ALL.into_iter().enumerate() {
+            let odd = (i + j) % 2 == 1;
+            all.push(Model {
+                norm,
+                mlp,
+                tie_weights: odd,
+                bias: !odd,
+                ..base.clone()
+            });
+        }
+    }
+    for bits in 0..8 {
+        all.push(Model {
+            tie_weights: bits & 1 == 0,
+            bias: bits & 2 == 0,
+            dropout: if bits & 4 == 0 { 0.0 } else { 0.2 },
+            ..base.clone()
+        });
+    }
+    let changes: &[&dyn Fn(&mut Model)] = &[
+        &|model| model.kind = ModelKind::Bigram,
+        &|model| model.scale_embedding = true,
+        &|model| model.logit_soft_cap = Some(0.1),
+        &|model| model.embedding_dropout = Some(0.2),
+        &|model| model.attention_dropout = Some(0.2),
+        &|model| (model.dropout, model.attention_dropout) = (0.2, Some(0.0)),
+        &|model| model.bias_in.qkv = Some(true),
+        &|model| model.bias_in.attention_out = Some(true),
+        &|model| model.bias_in.mlp = Some(true),
+        &|model| model.bias_in.norm = Some(true),
+        &|model| model.bias_in.head = true,
+        &|model| {
+            model.bias = true;
+            model.bias_in = BiasIn {
+                qkv: Some(false),
+                head: true,
+                ..BiasIn::default()
+            };
+            model.tie_weights = false;
+            model.init = Init {
+                kind: InitKind::Uniform,
+                embedding_std: 1.0,
+                ..Init::default()
+            };
+        },
+        &|model| model.init.kind = InitKind::Xavier,
+    ];
+    all.extend(changes.iter().map(|change| {
+        let mut model = base.clone();
+        change(&mut model);
+        model
+    }));
+    all
+}
