@@ -4,8 +4,8 @@ use clap::Parser;
 use runner::cli::Cli;
 use std::process::ExitCode;
 
-// Training allocates and frees the same large buffers at every step. With mimalloc, told by
-// MIMALLOC_PURGE_DELAY to keep them, that costs nothing; with the system's they go back and forth.
+// Training allocates and frees the same large buffers at every step. With mimalloc, told to keep
+// them, that costs nothing; with the system's they go back and forth.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
