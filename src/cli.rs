@@ -9,6 +9,7 @@ Exit codes:
   0    all well
   1    a run failed or diverged (the report says which and why), or a result could not be written
   2    the command line, the experiment file or its data is at fault; nothing was trained
+  3    a figure that the experiment expects was missed (the report says which)
   130  interrupted; the same command goes on from there
 
 Start with:
@@ -50,7 +51,7 @@ Examples:
   runner sweep experiments/ablation.yaml --only 'swiglu*' --jobs 4
 
 Exit codes: 0 all well, 1 a run failed or diverged, 2 the command line, the file or its data is at \
-fault, 130 interrupted.")]
+fault, 3 a figure that the experiment expects was missed, 130 interrupted.")]
 #[command(override_usage = "runner sweep FILE [PATH=VALUE]... [OPTIONS]")]
 pub struct Sweep {
     #[command(flatten)]

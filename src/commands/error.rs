@@ -13,6 +13,8 @@ pub enum Exit {
     Failed = 1,
     /// The command line, the experiment or its data is at fault.
     Usage = 2,
+    /// What the experiment expects was not met.
+    Missed = 3,
     Interrupted = 130,
 }
 

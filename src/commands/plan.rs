@@ -1,8 +1,8 @@
 use super::target::{self, Cache};
-use super::{Error, Exit, print, sweep};
+use super::{Error, Exit, print, results, sweep};
 use crate::cli;
 use crate::record::SweepPlan;
-use crate::report::units;
+use crate::report::{expected_of_plan, units};
 use crate::runner::{Jobs, Machine, Standing, Store, build_plan, makespan, order, slots};
 use crate::train::{self, Device, Estimate};
 
@@ -29,8 +29,13 @@ pub(super) fn run(arguments: &cli::Plan) -> Result<Exit, Error> {
         })
         .collect::<Result<Vec<Row>, Error>>()?;
     let total = total(&plan, &rows, arguments.jobs, device);
-    print(&format!("{}\n\n{total}\n", table(&plan, &rows)))?;
-    Ok(Exit::Well)
+    let mut text = format!("{}\n\n{total}\n", table(&plan, &rows));
+    let expected = expected_of_plan(&plan);
+    if !expected.is_empty() {
+        text += &format!("\n{}\n", results::expected(&expected));
+    }
+    print(&text)?;
+    Ok(results::exit(&expected))
 }
 
 /// One line of the table.

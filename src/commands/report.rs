@@ -5,5 +5,5 @@ use crate::report;
 pub(super) fn run(arguments: &cli::Report) -> Result<Exit, Error> {
     let summary = report::write(&arguments.results).map_err(Error::Report)?;
     print(&results::render(&summary))?;
-    Ok(Exit::Well)
+    Ok(results::exit(&summary.expected))
 }

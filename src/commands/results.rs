@@ -1,4 +1,5 @@
-use crate::report::{Row, Summary};
+use super::Exit;
+use crate::report::{Expected, Row, Summary, Verdict};
 use comfy_table::{CellAlignment, Table, presets};
 
 /// The answer, the ranking and the place of the report, for a terminal.
@@ -10,11 +11,45 @@ pub(super) fn render(summary: &Summary) -> String {
     if !summary.ranking.is_empty() {
         text += &format!("\n{}\n", table(&summary.ranking));
     }
+    if !summary.expected.is_empty() {
+        text += &format!("\n{}\n", expected(&summary.expected));
+    }
     for caution in &summary.cautions {
         text += &format!("\nnote: {caution}");
     }
     text += &format!("\nreport: {}\n", summary.markdown.display());
     text
+}
+
+/// How a command ends that has nothing else to say but whether the figures are met.
+pub(super) fn exit(expected: &[Expected]) -> Exit {
+    match expected.iter().any(|e| e.verdict == Verdict::Missed) {
+        true => Exit::Missed,
+        false => Exit::Well,
+    }
+}
+
+/// The figures that the experiment expects.
+pub(super) fn expected(figures: &[Expected]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["variant", "figure", "expected", "measured", ""]);
+    for figure in figures {
+        table.add_row([
+            &figure.variant,
+            &figure.what,
+            &figure.expected,
+            &figure.measured,
+            figure.verdict.name(),
+        ]);
+    }
+    for column in [2, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
 }
 
 /// The ranking, without the columns that have nothing in them.

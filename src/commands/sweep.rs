@@ -1,7 +1,7 @@
 use super::{Error, Exit, print, results, target};
 use crate::cli;
 use crate::record::SweepPlan;
-use crate::report::{self, units};
+use crate::report::{self, Expected, units};
 use crate::runner::{
     self, Ended, Load, Machine, Slots, Standing, Store, build_plan, ending, execute, order, slots,
 };
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &cli::Sweep) -> Result<Exit, Error> {
     let summary = report::write(store.root()).map_err(Error::ReportAfterSweep)?;
     print(&results::render(&summary))?;
     let standings = standings(&store, &plan, &selected)?;
-    let exit = exit(ended, &standings);
+    let exit = exit(ended, &standings, &summary.expected);
     advise(exit, &store, &plan, &standings);
     Ok(exit)
 }
@@ -114,11 +114,11 @@ fn say(words: &str) {
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-fn exit(ended: Ended, standings: &[(usize, Standing)]) -> Exit {
+fn exit(ended: Ended, standings: &[(usize, Standing)], expected: &[Expected]) -> Exit {
     let well = |(_, standing): &(usize, Standing)| *standing == Standing::Done;
     match ended {
         Ended::Interrupted => Exit::Interrupted,
-        Ended::Complete if standings.iter().all(well) => Exit::Well,
+        Ended::Complete if standings.iter().all(well) => results::exit(expected),
         Ended::Complete => Exit::Failed,
     }
 }
@@ -141,7 +141,7 @@ fn advise(exit: Exit, store: &Store, plan: &SweepPlan, standings: &[(usize, Stan
             }
             say("the same command with --retry trains those again that failed or diverged");
         }
-        Exit::Well | Exit::Usage => {}
+        Exit::Well | Exit::Usage | Exit::Missed => {}
     }
 }
 
@@ -152,10 +152,13 @@ mod tests {
     #[test]
     fn a_run_that_is_not_done_decides_the_exit_code() {
         let done = (0, Standing::Done);
-        assert_eq!(exit(Ended::Complete, &[done]), Exit::Well);
+        assert_eq!(exit(Ended::Complete, &[done], &[]), Exit::Well);
         for standing in [Standing::Failed, Standing::Diverged, Standing::Stopped] {
-            assert_eq!(exit(Ended::Complete, &[done, (1, standing)]), Exit::Failed);
+            assert_eq!(
+                exit(Ended::Complete, &[done, (1, standing)], &[]),
+                Exit::Failed
+            );
         }
-        assert_eq!(exit(Ended::Interrupted, &[done]), Exit::Interrupted);
+        assert_eq!(exit(Ended::Interrupted, &[done], &[]), Exit::Interrupted);
     }
 }

@@ -1,5 +1,6 @@
 use super::check::check;
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::expect;
 use super::kinds::{self, Verdict};
 use super::merge::merge;
 use super::overrides;
@@ -136,6 +137,12 @@ impl Document {
             .collect();
         found.extend(wasted(&variants));
         self.check_distinct(&variants, &specs, &mut found);
+        let baseline = sweep::baseline(&self.tree, &variants);
+        // A variant that could not be resolved would be taken for an unknown one.
+        if specs.len() == variants.len() {
+            let expected = &self.experiment.expect;
+            expect::check(&self.tree, expected, &specs, &baseline, &mut found);
+        }
         if !found.is_empty() {
             return Err(self.diagnostics(found));
         }
@@ -149,7 +156,7 @@ impl Document {
             seeded.collect::<Vec<_>>()
         };
         Ok(Expansion {
-            baseline: sweep::baseline(&self.tree, &variants),
+            baseline,
             runs: specs.iter().flat_map(with_seeds).collect(),
         })
     }

@@ -13,6 +13,7 @@
 mod check;
 mod diagnostic;
 mod document;
+mod expect;
 mod grid;
 mod kinds;
 mod merge;

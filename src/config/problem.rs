@@ -4,6 +4,7 @@
 use super::grid::MAX_RUNS;
 use super::parse::{MAX_DEPTH, MAX_VALUES};
 use super::source::MAX_FILE_BYTES;
+use crate::record::log_every;
 use thiserror::Error;
 
 /// A kind of mistake with what the words need.
@@ -154,6 +155,21 @@ pub(super) enum Problem {
     Warmup { warmup_steps: u64, steps: u64 },
     #[error("`plays_bytes` ({plays_bytes}) is more than `max_bytes` ({max_bytes})")]
     PlaysBytes { plays_bytes: u64, max_bytes: u64 },
+    // What is expected.
+    #[error("a figure is expected of `{name}`, which is no variant")]
+    ExpectUnknownVariant { name: String, hint: Hint },
+    #[error("a loss of the training split is expected, which the run does not measure")]
+    ExpectTrainLoss,
+    #[error("a figure that is known before training has no step")]
+    ExpectStepOfStatic,
+    #[error("nothing is evaluated at step {step}")]
+    ExpectNoEvaluation {
+        step: u64,
+        eval_every: u64,
+        steps: u64,
+    },
+    #[error("no batch is logged at step {step}")]
+    ExpectNoStep { step: u64, steps: u64 },
     /// Found by another part of the program, in its words.
     #[error("{message}")]
     Other {
@@ -225,6 +241,7 @@ impl Problem {
             .or_else(|| self.structure_help())
             .or_else(|| self.sweep_help())
             .or_else(|| self.relation_help())
+            .or_else(|| self.expect_help())
     }
 
     fn reading_help(&self) -> Option<String> {
@@ -349,6 +366,29 @@ impl Problem {
             }
             Self::PlaysBytes { .. } => "lower `plays_bytes` or raise `max_bytes`".to_owned(),
             Self::Other { help, .. } => return help.clone(),
+            _ => return None,
+        })
+    }
+
+    fn expect_help(&self) -> Option<String> {
+        Some(match self {
+            Self::ExpectUnknownVariant { hint, .. } => hint.help(),
+            Self::ExpectTrainLoss => {
+                "set `train.eval_train` to `true`, or expect a `batch_loss`".to_owned()
+            }
+            Self::ExpectStepOfStatic => "remove `step`".to_owned(),
+            Self::ExpectNoEvaluation {
+                eval_every, steps, ..
+            } => format!(
+                "evaluations are before training (0), at multiples of `train.eval_every` \
+                 ({eval_every}) and after the last step ({steps})"
+            ),
+            Self::ExpectNoStep { steps, .. } => match log_every(*steps) {
+                1 => format!("steps are counted from 1 to `train.steps` ({steps})"),
+                every => {
+                    format!("of {steps} steps the first, the last and every {every}th are logged")
+                }
+            },
             _ => return None,
         })
     }

@@ -64,6 +64,12 @@ fn section(text: &mut String, path: &str, at: &'static Json) {
             section(text, &path, field);
         }
     }
+    for (key, field) in schema::fields(at) {
+        // The combinations of a grid have the keys of a grid.
+        if let Some(items) = schema::items(field).filter(|_| path != "sweep") {
+            section(text, &format!("{}[]", join(path, key)), items);
+        }
+    }
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -112,6 +118,9 @@ fn value_words(field: &'static Json) -> String {
         }
     });
     let mut words = types.join(" or ");
+    if schema::items(field).is_some() {
+        return "list of mappings".to_owned();
+    }
     if field["type"] == "array" && field["items"]["type"].is_string() {
         let items = value_words(&field["items"]);
         let (name, range) = items.split_at(items.find([',', ' ']).unwrap_or(items.len()));

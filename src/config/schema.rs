@@ -66,6 +66,12 @@ fn as_section(schema: &'static Json) -> &'static Json {
     sections.next().unwrap_or(schema)
 }
 
+/// The schema of the items of a list of mappings with keys of their own.
+pub(super) fn items(list: &'static Json) -> Option<&'static Json> {
+    let items = resolve(list).get("items")?;
+    is_section(items).then_some(items)
+}
+
 /// Whether a schema is that of a mapping with keys of its own.
 pub(super) fn is_section(schema: &'static Json) -> bool {
     as_section(schema).get("properties").is_some()
@@ -194,6 +200,9 @@ mod tests {
                     assert!(!meaning.is_empty(), "{path}: {choice} has no documentation");
                 }
                 walk(&path, field);
+                if let Some(items) = items(field) {
+                    walk(&path, items);
+                }
             }
         }
         walk("", root());

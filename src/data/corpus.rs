@@ -22,6 +22,13 @@ pub struct Corpus {
     pub tokenizer: Tokenizer,
 }
 
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    Train,
+    Val,
+}
+
 /// Encodes a source into a folder of `cache_root`, where a good one is not there already: reads,
 /// writes or downloads the text, splits it by position, trains the tokenizer on the first part, and
 /// encodes both parts separately.
@@ -75,14 +82,21 @@ pub fn check_sequence_length(info: &CorpusInfo, length: usize) -> Result<(), Dat
 }
 
 impl Corpus {
-    /// The windows of an evaluation: ranges of the validation split of `block_size` tokens, the last
-    /// one maybe shorter, in which each token is a target once.
+    /// The windows of an evaluation: ranges of a split of `block_size` tokens, the last one maybe
+    /// shorter, in which each token that has one before it is a target once.
     ///
     /// # Panics
     /// If `block_size` is 0.
-    pub fn eval_windows(&self, block_size: usize) -> impl Iterator<Item = Range<usize>> {
-        let len = self.val.len();
-        (0..len)
+    pub fn eval_windows(
+        &self,
+        split: Split,
+        block_size: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let (first, len) = match split {
+            Split::Train => (1, self.train.len()),
+            Split::Val => (0, self.val.len()),
+        };
+        (first..len)
             .step_by(block_size)
             .map(move |start| start..(start + block_size).min(len))
     }
@@ -90,8 +104,12 @@ impl Corpus {
     /// Appends the tokens of a window to `targets`, and to `inputs` the token before each: for the
     /// first of the validation split that is the last of the training split, so that none goes
     /// unscored.
+    ///
+    /// # Panics
+    /// If the window begins with the first token of the training split, which has none before it.
     pub fn eval_window(
         &self,
+        split: Split,
         window: Range<usize>,
         inputs: &mut Vec<usize>,
         targets: &mut Vec<usize>,
@@ -99,12 +117,14 @@ impl Corpus {
         if window.is_empty() {
             return;
         }
-        inputs.push(match window.start {
-            0 => self.train.get(self.train.len() - 1),
-            start => self.val.get(start - 1),
-        });
-        self.val.copy_to(window.start..window.end - 1, inputs);
-        self.val.copy_to(window, targets);
+        let (tokens, before) = match (split, window.start) {
+            (Split::Val, 0) => (&self.val, self.train.get(self.train.len() - 1)),
+            (Split::Val, start) => (&self.val, self.val.get(start - 1)),
+            (Split::Train, start) => (&self.train, self.train.get(start - 1)),
+        };
+        inputs.push(before);
+        tokens.copy_to(window.start..window.end - 1, inputs);
+        tokens.copy_to(window, targets);
     }
 }
 

@@ -15,7 +15,7 @@ mod tokenizer;
 mod tokens;
 
 pub use batches::{Batch, Batches};
-pub use corpus::{Corpus, check_sequence_length, open, prepare};
+pub use corpus::{Corpus, Split, check_sequence_length, open, prepare};
 pub use error::DataError;
 pub use store::remove_leftovers;
 pub use tokenizer::Tokenizer;

@@ -1,5 +1,19 @@
 use serde::{Deserialize, Serialize};
 
+/// About this many steps of a run are written to its metrics, evenly spread; all of a shorter run.
+const LOGGED_STEPS: u64 = 2000;
+
+/// Steps between those that a run of `steps` writes to its metrics.
+pub fn log_every(steps: u64) -> u64 {
+    steps.div_ceil(LOGGED_STEPS).max(1)
+}
+
+/// Whether a run of `steps` writes the step of this number, from 1, to its metrics: the first and the
+/// last it always does.
+pub fn is_logged(step: u64, steps: u64) -> bool {
+    step == 1 || step == steps || step.is_multiple_of(log_every(steps))
+}
+
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -40,6 +54,9 @@ pub struct Evaluation {
     pub val_loss: f64,
     /// The same in bits per byte of the text, comparable across tokenizers.
     pub bits_per_byte: f64,
+    /// Mean cross-entropy of the whole training split, in nats a token, where the run measures it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_loss: Option<f64>,
     /// Training time so far, in seconds; evaluation and sampling left out. Not deterministic.
     pub seconds: f64,
 }

@@ -9,7 +9,7 @@ mod status;
 
 pub use files::{write_atomic, write_json_atomic};
 pub use folder::{MetricsWriter, RunDir};
-pub use metrics::{Evaluation, Metric, StepMetric};
+pub use metrics::{Evaluation, Metric, StepMetric, is_logged, log_every};
 pub use plan::{CorpusInfo, PlannedRun, SweepPlan};
 pub use samples::SampleText;
 pub(crate) use samples::longest_run;

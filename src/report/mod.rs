@@ -7,6 +7,7 @@ mod answer;
 mod columns;
 mod error;
 mod escape;
+mod expected;
 mod overlay;
 mod plots;
 mod ranking;
@@ -21,6 +22,7 @@ pub(crate) mod units;
 mod view;
 
 pub use error::ReportError;
+pub use expected::{Expected, Verdict, expected_of_plan};
 pub use view::Row;
 
 use crate::record::write_atomic;
@@ -42,6 +44,8 @@ pub struct Summary {
     pub cautions: Vec<String>,
     /// Best first.
     pub ranking: Vec<Row>,
+    /// What the experiment expects, in the order of the file.
+    pub expected: Vec<Expected>,
     pub counts: Counts,
     pub markdown: PathBuf,
     pub html: PathBuf,
@@ -88,6 +92,7 @@ pub fn write(results_dir: &Path) -> Result<Summary, ReportError> {
         answer: view.answer,
         cautions: view.cautions,
         ranking: view.ranking,
+        expected: view.expected,
     };
     Ok(summary)
 }

@@ -158,6 +158,13 @@ impl Variant<'_> {
         mean(&self.all_of(value))
     }
 
+    /// Mean loss of the whole training split at the end, over the runs that count and measured it.
+    pub(super) fn mean_train_split_loss(&self) -> Option<f64> {
+        let counted = self.runs.iter().filter(|run| run.result().is_some());
+        let losses: Vec<f64> = counted.filter_map(|run| run.train_split_loss()).collect();
+        mean(&losses)
+    }
+
     /// Standard deviation over the seeds that count.
     pub(super) fn spread_of(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
         sample_sd(&self.all_of(value))

@@ -175,6 +175,11 @@ impl Run {
         })
     }
 
+    /// Loss of the whole training split at the end, where it was measured.
+    pub(super) fn train_split_loss(&self) -> Option<f64> {
+        self.evaluations().last()?.train_loss
+    }
+
     pub(super) fn steps(&self) -> impl Iterator<Item = &StepMetric> {
         self.metrics.iter().filter_map(|metric| match metric {
             Metric::Step(step) => Some(step),

@@ -41,6 +41,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
         text("device", &begun, |run| {
             run.outcome().map_or(String::new(), |o| o.device.clone())
         }),
+        floats("train_split_loss", &begun, Run::train_split_loss),
     ];
     let mut table = DataFrame::new(begun.len(), columns)?;
     let mut csv = Vec::new();
@@ -68,7 +69,11 @@ fn measured(name: &str, runs: &[&Run], value: impl Fn(&Outcome) -> f64) -> Colum
 }
 
 fn number(name: &str, runs: &[&Run], value: impl Fn(&Outcome) -> Option<f64>) -> Column {
-    let value = |run: &&Run| run.outcome().and_then(&value).filter(|v| v.is_finite());
+    floats(name, runs, |run| run.outcome().and_then(&value))
+}
+
+fn floats(name: &str, runs: &[&Run], value: impl Fn(&Run) -> Option<f64>) -> Column {
+    let value = |run: &&Run| value(run).filter(|v| v.is_finite());
     Column::new(name.into(), runs.iter().map(value).collect::<Vec<_>>())
 }
 

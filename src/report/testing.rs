@@ -44,6 +44,7 @@ impl Folder {
             optimizer: Optimizer::default(),
             train: Train::default(),
             sample: Sample::default(),
+            expect: Vec::new(),
             report: Report::default(),
             sweep: None,
         };
@@ -160,6 +161,7 @@ impl RunBuilder<'_> {
                 step,
                 val_loss: bits_per_byte * std::f64::consts::LN_2,
                 bits_per_byte,
+                train_loss: None,
                 seconds: self.seconds * step as f64 / self.spec.train.steps as f64,
             }));
             self.bits_per_byte = bits_per_byte;

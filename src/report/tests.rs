@@ -1,7 +1,7 @@
 use super::testing::{Folder, ablation, corpus, variant};
 use super::{Counts, ReportError, write};
 use crate::record::CorpusInfo;
-use crate::spec::{ModelKind, TokenizerKind};
+use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
 
 #[test]
@@ -238,6 +238,56 @@ fn tokenizers_that_differ_are_ranked_by_bits_alone() {
     let report = folder.read("report.md");
     assert!(!report.contains("| Validation loss"));
     assert!(!folder.read("plots/loss.svg").contains("by counting"));
+}
+
+#[test]
+fn what_is_expected_is_held_against_what_was_measured() {
+    let folder = Folder::new("expected");
+    folder.run("gpt", 1).curve(1.52).done();
+    folder.run("gpt", 2).curve(1.54).done();
+    folder.run("late", 1).not_started();
+    let expect = |variant: Option<&str>, metric, step, value, tolerance| Expect {
+        variant: variant.map(str::to_owned),
+        metric,
+        step,
+        value,
+        tolerance,
+        tolerance_percent: 0.0,
+        source: "a paper | <b>table 1</b>".to_owned(),
+    };
+    folder.plan.borrow_mut().experiment.expect = vec![
+        expect(None, Measure::Params, None, 804_096.0, 0.0),
+        expect(None, Measure::Tokens, None, 1_100_000.0, 0.0),
+        expect(None, Measure::BitsPerByte, None, 1.53, 0.001),
+        expect(Some("gpt"), Measure::ValLoss, Some(0), 4.0, 0.1),
+        expect(None, Measure::BatchLoss, Some(500), 1.05, 0.1),
+        expect(None, Measure::TrainLoss, None, 1.0, 0.1),
+        expect(Some("late"), Measure::VocabSize, None, 65.0, 0.0),
+        expect(Some("late"), Measure::ValLoss, None, 1.0, 0.1),
+    ];
+    let summary = folder.write();
+    let verdicts: Vec<&str> = summary.expected.iter().map(|e| e.verdict.name()).collect();
+    assert_eq!(
+        verdicts,
+        [
+            "met", "missed", "met", "missed", "met", "open", "met", "open"
+        ]
+    );
+    assert!(
+        summary
+            .answer
+            .last()
+            .unwrap()
+            .starts_with("Of 8 figures expected, 4 met and 2 missed, 2 still open: tokens"),
+        "{:?}",
+        summary.answer
+    );
+    insta::assert_snapshot!(folder.read("report.md"));
+    assert!(
+        folder
+            .read("report.html")
+            .contains("<td class=\"missed\">missed</td>")
+    );
 }
 
 #[test]

@@ -19,6 +19,18 @@ pub(crate) fn count(value: f64) -> String {
     format!("{scaled:.digits$}{}", PREFIXES[prefix])
 }
 
+/// A count in full: `10,788,929`.
+pub(crate) fn whole(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let first = digits.len() % 3;
+    let groups = digits.char_indices().map(|(at, digit)| match at {
+        0 => digit.to_string(),
+        at if at % 3 == first => format!(",{digit}"),
+        _ => digit.to_string(),
+    });
+    groups.collect()
+}
+
 /// A count at the tick of an axis, without zeros that say nothing: `50 k`.
 pub(crate) fn tick(value: f64) -> String {
     let text = count(value);
@@ -117,6 +129,13 @@ mod tests {
         let expected = [
             "0", "7", "999", "1.00 k", "3.22 k", "65.5 k", "1.00 M", "10.8 M", "1.50 G",
         ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn counts_in_full() {
+        let shown = [0.0, 65.0, 999.0, 1000.0, 50_688.0, 10_788_929.0].map(whole);
+        let expected = ["0", "65", "999", "1,000", "50,688", "10,788,929"];
         assert_eq!(shown, expected);
     }
 

@@ -2,6 +2,7 @@
 
 use super::answer::{answer, cautions, compared};
 use super::columns::side_by_side;
+use super::expected::{self, Expected};
 use super::overlay::{Change, changes};
 use super::plots::Plot;
 use super::ranking::{Ranking, Variant};
@@ -27,9 +28,15 @@ pub(super) struct View<'a> {
     /// Number of comparisons that share the correction of the intervals.
     comparisons: usize,
     has_floor: bool,
+    /// Whether any run scored the whole training split.
+    has_train_loss: bool,
     /// Whether losses a token can be compared: all variants have the same tokens.
     same_tokens: bool,
     pub(super) ranking: Vec<Row>,
+    /// What the experiment expects, in the order of the file.
+    pub(super) expected: Vec<Expected>,
+    /// Whether any of them has a source.
+    has_sources: bool,
     variants: Vec<Description<'a>>,
     plots: &'a [Plot],
     bigram: Option<Bigram>,
@@ -53,6 +60,8 @@ pub struct Row {
     pub seeds: String,
     /// Mean validation loss and its standard deviation over the seeds, in nats a token.
     pub val_loss: String,
+    /// Mean loss of the whole training split, in nats a token, where it was measured.
+    pub train_loss: String,
     pub bits_per_byte: String,
     /// Bits per byte above the entropy floor.
     pub above_floor: String,
@@ -63,6 +72,8 @@ pub struct Row {
     pub verdict: String,
     pub params: String,
     pub tokens_per_second: String,
+    /// Peak resident memory of a run.
+    pub memory: String,
     /// Of a run, evaluation and sampling included.
     pub time: String,
 }
@@ -113,17 +124,27 @@ impl<'a> View<'a> {
     pub(super) fn new(results: &'a Results, ranking: &Ranking<'a>, plots: &'a [Plot]) -> Self {
         let experiment = &results.plan.experiment;
         let pair = pair(ranking);
+        let expected = expected::expected(results);
         Self {
             name: &experiment.name,
             question: experiment.description.trim(),
-            answer: answer(ranking),
+            answer: answer(ranking)
+                .into_iter()
+                .chain(expected::sentence(&expected))
+                .collect(),
             cautions: cautions(results, ranking),
             compared: ranking.variants.len() > 1,
             baseline: ranking.baseline,
             comparisons: compared(ranking),
             has_floor: ranking.floor().is_some(),
+            has_train_loss: ranking
+                .variants
+                .iter()
+                .any(|variant| variant.mean_train_split_loss().is_some()),
             same_tokens: ranking.same_tokens(),
             ranking: rows(ranking),
+            has_sources: expected.iter().any(|figure| !figure.source.is_empty()),
+            expected,
             variants: descriptions(ranking),
             plots,
             bigram: bigram(ranking),
@@ -174,6 +195,8 @@ fn row(index: usize, variant: &Variant, floor: Option<f64>) -> Row {
         interval: comparison.map_or(String::new(), interval),
         verdict: verdict(variant).to_owned(),
         params: units::count(variant.params() as f64),
+        train_loss: show(variant.mean_train_split_loss(), units::loss),
+        memory: show(variant.mean_of(|o| Some(o.peak_memory_mb)), units::memory),
         tokens_per_second: show(variant.mean_of(|o| Some(o.tokens_per_second)), units::rate),
         time: show(variant.mean_of(|o| Some(o.seconds)), units::duration),
     }

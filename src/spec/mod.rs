@@ -8,6 +8,7 @@
 //! One file an area; an option keeps its type, default, range and documentation in one place.
 
 mod data;
+mod expect;
 mod mlp_hidden;
 mod model;
 mod optimizer;
@@ -18,6 +19,7 @@ mod tokenizer;
 mod train;
 
 pub use data::{Data, Source};
+pub use expect::{Expect, Measure};
 pub use mlp_hidden::MlpHidden;
 pub use model::{BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm};
 pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
@@ -59,6 +61,9 @@ pub struct Experiment {
     /// The text drawn from each trained model for the report.
     #[serde(default)]
     pub sample: Sample,
+    /// Figures that are known beforehand, to be held against those that are measured.
+    #[serde(default)]
+    pub expect: Vec<Expect>,
     /// How the report is rendered.
     #[serde(default)]
     pub report: Report,

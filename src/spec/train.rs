@@ -23,6 +23,9 @@ pub struct Train {
     /// last after the last step, whatever this says.
     #[schemars(range(min = 1))]
     pub eval_every: u64,
+    /// Whether each evaluation scores the whole training split as well, in the same windows. It costs
+    /// as much more as that split is longer.
+    pub eval_train: bool,
     /// Steps between checkpoints, from which a run that was interrupted goes on. A checkpoint does
     /// not change what is computed.
     #[schemars(range(min = 1))]
@@ -37,6 +40,7 @@ impl Default for Train {
             accumulate: 1,
             sequence_length: None,
             eval_every: 100,
+            eval_train: false,
             checkpoint_every: 100,
         }
     }

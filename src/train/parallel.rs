@@ -7,7 +7,7 @@
 use super::evaluate;
 use super::optimizer::Update;
 use super::step::{Shard, Trainer};
-use crate::data::{Batch, Corpus};
+use crate::data::{Batch, Corpus, Split};
 use crate::model::Model;
 use crate::ops::{Backend, Composed, Fault, Fused, GradientSum, Matrix};
 use dfdx::prelude::*;
@@ -31,10 +31,11 @@ pub trait Parallel: Backend {
     /// Each parameter's update.
     fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<Self::Device>>;
 
-    /// The summed loss of each piece of the validation split.
+    /// The summed loss of each piece of a split.
     fn losses(
         model: &Model<Self>,
         corpus: &Corpus,
+        split: Split,
         block: usize,
         pieces: Vec<Range<usize>>,
     ) -> Result<Vec<f64>, Fault<Self::Device>>;
@@ -63,12 +64,13 @@ impl Parallel for Fused {
     fn losses(
         model: &Model<Self>,
         corpus: &Corpus,
+        split: Split,
         block: usize,
         pieces: Vec<Range<usize>>,
     ) -> Result<Vec<f64>, CpuError> {
         let pieces = pieces.into_par_iter().with_max_len(1);
         pieces
-            .map(|piece| evaluate::piece(model, corpus, block, piece))
+            .map(|piece| evaluate::piece(model, corpus, split, block, piece))
             .collect()
     }
 }
@@ -95,10 +97,11 @@ impl<D: Device<f32>> Parallel for Composed<D> {
     fn losses(
         model: &Model<Self>,
         corpus: &Corpus,
+        split: Split,
         block: usize,
         pieces: Vec<Range<usize>>,
     ) -> Result<Vec<f64>, Fault<D>> {
-        let piece = |piece| evaluate::piece(model, corpus, block, piece);
+        let piece = |piece| evaluate::piece(model, corpus, split, block, piece);
         pieces.into_iter().map(piece).collect()
     }
 }

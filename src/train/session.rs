@@ -1,16 +1,14 @@
 use super::checkpoint::{Elapsed, load_checkpoint, save_checkpoint, save_weights};
 use super::evaluate::evaluate;
 use super::{Job, Parallel, Phase, Progress, TrainError, Trainer};
+use crate::data::Split;
 use crate::model::{self, generate};
 use crate::ops::Backend;
 use crate::record::{
-    Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, StepMetric,
+    Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, StepMetric, is_logged,
 };
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// About this many steps of a run are written to its metrics, evenly spread; all of a shorter run.
-const LOGGED_STEPS: u64 = 2000;
 
 /// Trains a run in the order in which things happen.
 pub(super) fn run<B: Parallel>(
@@ -27,7 +25,7 @@ pub(super) fn run<B: Parallel>(
     while session.trainer.step < train.steps {
         let step = session.trainer.step;
         if step.is_multiple_of(train.eval_every) && !session.evaluate()? {
-            return Ok(session.diverged("the validation loss"));
+            return Ok(session.diverged("the loss of an evaluation"));
         }
         if job.stop.load(Ordering::Relaxed) {
             session.checkpoint()?;
@@ -45,7 +43,7 @@ pub(super) fn run<B: Parallel>(
         }
     }
     if !session.evaluate()? {
-        return Ok(session.diverged("the validation loss"));
+        return Ok(session.diverged("the loss of an evaluation"));
     }
     session.sample(&prompt)?;
     save_weights(&session.trainer, &job.dir.weights())?;
@@ -121,17 +119,16 @@ impl<'a, B: Parallel> Session<'a, B> {
             .map_err(TrainError::device)?;
         self.training_seconds += started.elapsed().as_secs_f64();
         let steps = self.job.spec.train.steps;
-        let every = steps.div_ceil(LOGGED_STEPS);
         let finite = metric.loss.is_finite() && metric.grad_norm.is_finite();
-        if finite && (metric.step.is_multiple_of(every) || metric.step == steps) {
+        if finite && is_logged(metric.step, steps) {
             self.log(Metric::Step(metric.clone()))?;
         }
         self.report(Phase::Training, Some(metric.loss));
         Ok(metric)
     }
 
-    /// Scores the validation split, unless the metrics hold the score of this step already. Says
-    /// whether the loss is finite.
+    /// Scores the validation split, and the training split where the run asks for it, unless the
+    /// metrics hold the score of this step already. Says whether the losses are finite.
     fn evaluate(&mut self) -> Result<bool, TrainError> {
         let step = self.trainer.step;
         let known = |metric: &Metric| matches!(metric, Metric::Eval(eval) if eval.step == step);
@@ -140,15 +137,20 @@ impl<'a, B: Parallel> Session<'a, B> {
         }
         self.report(Phase::Evaluating, None);
         let block = self.job.spec.sequence_length();
-        let val_loss =
-            evaluate(&self.trainer.model, self.job.corpus, block).map_err(TrainError::device)?;
-        if !val_loss.is_finite() {
+        let loss = |split| {
+            evaluate(&self.trainer.model, self.job.corpus, split, block).map_err(TrainError::device)
+        };
+        let val_loss = loss(Split::Val)?;
+        let wanted = self.job.spec.train.eval_train;
+        let train_loss = wanted.then(|| loss(Split::Train)).transpose()?;
+        if !val_loss.is_finite() || train_loss.is_some_and(|loss| !loss.is_finite()) {
             return Ok(false);
         }
         self.log(Metric::Eval(Evaluation {
             step,
             val_loss,
             bits_per_byte: self.job.corpus.info.bits_per_byte(val_loss),
+            train_loss,
             seconds: self.elapsed().training_seconds,
         }))?;
         Ok(true)

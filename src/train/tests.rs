@@ -78,6 +78,7 @@ fn spec() -> RunSpec {
             accumulate: 1,
             sequence_length: None,
             eval_every: 15,
+            eval_train: true,
             checkpoint_every: 7,
         },
         sample: Sample {

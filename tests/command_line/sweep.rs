@@ -168,3 +168,31 @@ fn a_record_that_cannot_be_read_is_named_with_a_way_out() {
     lab.run("sweep tiny.yaml --only bigram-s1-* --fresh")
         .exits(0);
 }
+
+#[test]
+fn a_figure_that_is_missed_has_an_exit_code_of_its_own() {
+    let expect = "expect:
+  - {metric: params, value: 3721}
+  - {variant: gpt, metric: val_loss, step: 15, value: 1.0, tolerance: 0.01}
+  - {metric: train_loss, value: 3, tolerance_percent: 50}
+";
+    let text =
+        format!("{TINY}{expect}").replace("eval_every: 15", "eval_every: 15, eval_train: true");
+    let lab = Lab::new(&text);
+    lab.run("plan tiny.yaml").exits(0).shows("parameters");
+    lab.run("sweep tiny.yaml")
+        .exits(3)
+        .shows("Of 3 figures expected, 2 met and 1 missed")
+        .shows("validation loss at step 15");
+    lab.run("report results/tiny").exits(3);
+    assert!(
+        lab.column("train_split_loss")
+            .values()
+            .all(|loss| !loss.is_empty())
+    );
+    let text = text.replace("value: 3721", "value: 3722");
+    Lab::new(&text)
+        .run("plan tiny.yaml train.steps=10")
+        .exits(3)
+        .shows("missed");
+}

@@ -191,15 +191,36 @@ fn every_validation_token_is_scored_once() {
     let data = file(root.path(), &"abcdefghij".repeat(10));
     let info = prepare(&data, &kind(TokenizerKind::Byte), root.path()).unwrap();
     let corpus = open(root.path(), &info.key).unwrap();
-    let windows: Vec<_> = corpus.eval_windows(4).collect();
+    let windows: Vec<_> = corpus.eval_windows(Split::Val, 4).collect();
     assert_eq!(windows, [0..4, 4..8, 8..10]);
     let (mut inputs, mut targets) = (Vec::new(), Vec::new());
     for window in windows {
-        corpus.eval_window(window, &mut inputs, &mut targets);
+        corpus.eval_window(Split::Val, window, &mut inputs, &mut targets);
     }
     let expected = |text: &str| text.bytes().map(usize::from).collect::<Vec<_>>();
     assert_eq!(targets, expected("abcdefghij"));
     assert_eq!(inputs, expected("jabcdefghi"));
+}
+
+#[test]
+fn every_training_token_but_the_first_is_scored_once() {
+    let root = tempfile::tempdir().unwrap();
+    let data = file(root.path(), &"abcdefghij".repeat(2));
+    let data = Data {
+        val_fraction: 0.5,
+        ..data
+    };
+    let info = prepare(&data, &kind(TokenizerKind::Byte), root.path()).unwrap();
+    let corpus = open(root.path(), &info.key).unwrap();
+    let windows: Vec<_> = corpus.eval_windows(Split::Train, 4).collect();
+    assert_eq!(windows, [1..5, 5..9, 9..10]);
+    let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+    for window in windows {
+        corpus.eval_window(Split::Train, window, &mut inputs, &mut targets);
+    }
+    let expected = |text: &str| text.bytes().map(usize::from).collect::<Vec<_>>();
+    assert_eq!(targets, expected("bcdefghij"));
+    assert_eq!(inputs, expected("abcdefghi"));
 }
 
 #[test]
