@@ -1,9 +1,10 @@
 use super::target::{self, Cache};
 use super::{Error, Exit, print, results, sweep};
 use crate::cli;
-use crate::record::SweepPlan;
+use crate::record::{PlannedRun, SweepPlan};
 use crate::report::{expected_of_plan, units};
 use crate::runner::{Jobs, Machine, Standing, Store, build_plan, makespan, order, slots};
+use crate::spec::ModelKind;
 use crate::train::{self, Device, Estimate};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -67,7 +68,7 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
         let tokens = run.spec.train.steps as f64 * run.spec.tokens_per_step() as f64;
         table.add_row(vec![
             Cell::new(&run.name),
-            right(units::count(run.params as f64)),
+            right(parameters(run)),
             right(units::count(run.flops_per_token)),
             right(units::count(tokens)),
             right(units::duration(row.estimate.seconds)),
@@ -76,6 +77,14 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+/// How many there are is known beforehand but for what is counted.
+fn parameters(run: &PlannedRun) -> String {
+    match run.spec.model.kind {
+        ModelKind::Ngram => "to be counted".to_owned(),
+        _ => units::count(run.params as f64),
+    }
 }
 
 fn right(text: String) -> Cell {

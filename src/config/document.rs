@@ -10,7 +10,7 @@ use super::source::{self, FILE, Place, Sources};
 use super::sweep::{self, Variant};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
-use crate::spec::{Data, Experiment, RunSpec, Source};
+use crate::spec::{Data, Experiment, ModelKind, RunSpec, Source};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -217,6 +217,9 @@ impl Document {
             spec.data.plays_bytes = unused.plays_bytes;
             spec.data.plays_seed = unused.plays_seed;
         }
+        if spec.model.kind == ModelKind::Ngram {
+            spec.train.steps = 0;
+        }
         found.extend(check(&spec, &variant.tree));
         Some(spec)
     }
@@ -278,7 +281,7 @@ fn wasted(variants: &[Variant]) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Model, ModelKind};
+    use crate::spec::Model;
 
     fn document(text: &str, overrides: &[&str]) -> Document {
         let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();

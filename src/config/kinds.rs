@@ -18,6 +18,24 @@ pub(super) struct Rule {
 /// All keys that depend on a choice.
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        section: "",
+        keys: &["optimizer", "train"],
+        choice: "model.kind",
+        values: &["gpt", "bigram"],
+    },
+    Rule {
+        section: "model",
+        keys: &["block_size", "init"],
+        choice: "model.kind",
+        values: &["gpt", "bigram"],
+    },
+    Rule {
+        section: "model",
+        keys: &["order"],
+        choice: "model.kind",
+        values: &["ngram"],
+    },
+    Rule {
         section: "tokenizer",
         keys: &["vocab_size"],
         choice: "tokenizer.kind",
@@ -215,7 +233,7 @@ mod tests {
                 assert!(choices.iter().any(|(name, _)| name == value), "{value}");
             }
             for key in rule.keys {
-                let path = format!("{}.{key}", rule.section);
+                let path = join(rule.section, key);
                 assert!(schema::at(&path).is_some(), "{path}");
             }
         }

@@ -6,6 +6,7 @@
 mod bigram;
 mod generate;
 mod gpt;
+mod ngram;
 mod parameter;
 mod size;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod testing;
 mod tests;
 
 pub use generate::generate;
+pub use ngram::Ngram;
 pub use parameter::{Parameter, Role};
 pub use size::{Size, size};
 
@@ -43,6 +45,9 @@ pub struct StepNoise<'a> {
 
 impl<B: Backend> Model<B> {
     /// A model with fresh weights, drawn from the stream `init` of the seed.
+    ///
+    /// # Panics
+    /// If the kind is `ngram`, which has no weights: see [`Ngram`].
     pub fn new(
         device: &B::Device,
         config: &spec::Model,
@@ -52,6 +57,7 @@ impl<B: Backend> Model<B> {
         let stream = Stream::new(seed, "init");
         Ok(match config.kind {
             ModelKind::Bigram => Self::Bigram(Bigram::new(device, config, vocab_size, &stream)?),
+            ModelKind::Ngram => unreachable!("an n-gram model is counted, not trained"),
             ModelKind::Gpt => Self::Gpt(Box::new(Gpt::new(device, config, vocab_size, &stream)?)),
         })
     }

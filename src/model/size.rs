@@ -21,6 +21,12 @@ pub fn size(model: &Model, vocab_size: usize, block: usize) -> Size {
             // A softmax and its gradient over a row, once each; there is no product.
             flops_per_token: 6.0 * v as f64,
         },
+        // What it keeps is known when the text is counted.
+        ModelKind::Ngram => Size {
+            params: 0,
+            params_non_embedding: 0,
+            flops_per_token: 0.0,
+        },
         ModelKind::Gpt => gpt(model, v, block as u64),
     }
 }

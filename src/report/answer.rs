@@ -12,6 +12,7 @@ pub(super) fn answer(ranking: &Ranking) -> Vec<String> {
     };
     let mut sentences = vec![best_variant(ranking, best)];
     sentences.extend(others(ranking, best));
+    sentences.extend(against_counting(ranking));
     if let (Some(floor), Some(value)) = (ranking.floor(), best.mean_bits_per_byte()) {
         sentences.push(format!(
             "The entropy of the text, below which no model can go on average, is {} bits per byte: {} is {} above it.",
@@ -122,19 +123,53 @@ fn others(ranking: &Ranking, best: &Variant) -> Option<String> {
     Some(sentence)
 }
 
+/// What training is worth: which models do no better than counts of n-grams.
+fn against_counting(ranking: &Ranking) -> Option<String> {
+    let counted = ranking.ranked().find(|variant| !variant.is_trained())?;
+    let (trained, bits) = (
+        ranking.ranked().filter(|variant| variant.is_trained()),
+        counted.mean_bits_per_byte()?,
+    );
+    let (better, others): (Vec<_>, Vec<_>) =
+        trained.partition(|variant| variant.mean_bits_per_byte().is_some_and(|own| own < bits));
+    let names = |variants: &[&Variant]| {
+        let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
+        list(&names)
+    };
+    let reference = format!(
+        "{} reaches {} bits per byte by counting alone",
+        counted.name,
+        loss(bits)
+    );
+    Some(match (better.is_empty(), others.is_empty()) {
+        (_, true) if better.is_empty() => return None,
+        (_, true) => format!("{reference}, and every trained variant does better."),
+        (true, false) => format!("{reference}, and no trained variant does better."),
+        (false, false) => format!(
+            "{reference}; {} {} not do better.",
+            names(&others),
+            if others.len() == 1 { "does" } else { "do" }
+        ),
+    })
+}
+
 /// Where a comparison is not between equals, or not complete.
 pub(super) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(unfinished(results));
     cautions.extend(fewer_seeds(ranking));
     cautions.extend(different_texts(ranking));
-    let Some(baseline) = ranking.baseline() else {
+    let Some(baseline) = ranking.baseline().filter(|v| v.is_trained()) else {
         return cautions;
     };
     cautions.extend(unmatched(
         ranking,
         "Training tokens are not matched",
-        |variant| variant.planned_tokens(),
+        |variant| match variant.is_trained() {
+            true => variant.planned_tokens(),
+            // Whoever counts sees the text once, and needs not see it again.
+            false => baseline.planned_tokens(),
+        },
         1.0,
     ));
     cautions.extend(unmatched(
@@ -148,11 +183,8 @@ pub(super) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
         1.1,
     ));
     let context = |variant: &Variant| variant.spec().sequence_length();
-    if ranking
-        .variants
-        .iter()
-        .any(|v| context(v) != context(baseline))
-    {
+    let mut trained = ranking.variants.iter().filter(|v| v.is_trained());
+    if trained.any(|v| context(v) != context(baseline)) {
         cautions.push(
             "Context lengths differ, in evaluation too: part of a difference may be that a longer context is seen."
                 .to_owned(),

@@ -3,7 +3,7 @@
 use super::results::{Results, Run};
 use super::units;
 use crate::record::SweepPlan;
-use crate::spec::{Expect, Measure};
+use crate::spec::{Expect, Measure, ModelKind};
 use crate::stats::mean;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub fn expected_of_plan(plan: &SweepPlan) -> Vec<Expected> {
 pub(super) fn expected(results: &Results) -> Vec<Expected> {
     let plan = &results.plan;
     let measured = |expect: &Expect| match expect.metric.is_static() {
-        true => size(plan, expect),
+        true => size(plan, expect).or_else(|| counted(results, expect)),
         false => loss(results, expect),
     };
     let all = plan.experiment.expect.iter();
@@ -145,11 +145,20 @@ fn size(plan: &SweepPlan, expect: &Expect) -> Option<f64> {
     let run = plan.runs.iter().find(|run| run.spec.variant == name)?;
     let corpus = plan.corpora.get(run.corpus)?;
     Some(match expect.metric {
+        Measure::Params if run.spec.model.kind == ModelKind::Ngram => return None,
         Measure::Params => run.params as f64,
         Measure::VocabSize => corpus.vocab_size as f64,
         Measure::Tokens => (corpus.train_tokens + corpus.val_tokens) as f64,
         _ => return None,
     })
+}
+
+/// The size of what is counted, which is known when it has been counted.
+fn counted(results: &Results, expect: &Expect) -> Option<f64> {
+    let name = variant(&results.plan, expect);
+    let mut runs = results.runs.iter();
+    let run = runs.find(|run| run.planned.spec.variant == name && run.result().is_some())?;
+    (expect.metric == Measure::Params).then(|| run.params() as f64)
 }
 
 /// A loss, as a mean over the seeds that are done.

@@ -14,10 +14,15 @@ pub(super) struct Change {
 pub(super) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     let mut changes = Vec::new();
     collect("", &tree(variant), &tree(baseline), &mut changes);
-    if [variant, baseline]
-        .iter()
-        .any(|run| run.model.kind == ModelKind::Bigram)
-    {
+    let either = |kind| [variant, baseline].iter().any(|run| run.model.kind == kind);
+    if either(ModelKind::Ngram) {
+        // Counting reads nothing of what others are made of, nor of how they are trained.
+        changes.retain(|change| {
+            let section = change.path.split('.').next();
+            !matches!(section, Some("model" | "optimizer" | "train"))
+                || matches!(change.path.as_str(), "model.kind" | "model.order")
+        });
+    } else if either(ModelKind::Bigram) {
         // A bigram reads no other part of the model, so there is nothing to compare there.
         changes.retain(|change| {
             let path = change.path.as_str();

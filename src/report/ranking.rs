@@ -1,6 +1,6 @@
 use super::results::{Results, Run};
 use crate::record::{CorpusInfo, Outcome};
-use crate::spec::RunSpec;
+use crate::spec::{ModelKind, RunSpec};
 use crate::stats::{Comparison, compare, mean, paired_differences, sample_sd};
 
 /// The variants of a sweep, compared. Numbers only: wording is in [`super::answer`].
@@ -126,8 +126,14 @@ impl Variant<'_> {
         &self.runs[0].planned.spec
     }
 
+    /// As planned; of what is counted, as it turned out.
     pub(super) fn params(&self) -> u64 {
-        self.runs[0].planned.params
+        self.runs[0].params()
+    }
+
+    /// Whether it was trained, rather than counted.
+    pub(super) fn is_trained(&self) -> bool {
+        self.spec().model.kind != ModelKind::Ngram
     }
 
     /// Training tokens of a whole run.

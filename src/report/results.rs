@@ -3,6 +3,7 @@ use crate::record::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunStatus, SampleText, State,
     StepMetric, SweepPlan,
 };
+use crate::spec::ModelKind;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -173,6 +174,13 @@ impl Run {
             Metric::Eval(evaluation) => Some(evaluation),
             Metric::Step(_) => None,
         })
+    }
+
+    pub(super) fn params(&self) -> u64 {
+        match self.planned.spec.model.kind {
+            ModelKind::Ngram => self.outcome().map_or(0, |outcome| outcome.params),
+            _ => self.planned.params,
+        }
     }
 
     /// Loss of the whole training split at the end, where it was measured.

@@ -25,7 +25,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
         }),
         measured("steps", &begun, |outcome| outcome.steps as f64),
         measured("tokens", &begun, |outcome| outcome.tokens as f64),
-        whole("params", &begun, |run| Some(run.planned.params)),
+        whole("params", &begun, |run| Some(run.params())),
         whole("params_non_embedding", &begun, |run| {
             Some(run.planned.params_non_embedding)
         }),

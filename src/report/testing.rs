@@ -162,7 +162,7 @@ impl RunBuilder<'_> {
                 val_loss: bits_per_byte * std::f64::consts::LN_2,
                 bits_per_byte,
                 train_loss: None,
-                seconds: self.seconds * step as f64 / self.spec.train.steps as f64,
+                seconds: self.seconds * step as f64 / self.spec.train.steps.max(1) as f64,
             }));
             self.bits_per_byte = bits_per_byte;
         }

@@ -364,6 +364,40 @@ fn a_bigram_is_set_against_the_best_transformer() {
 }
 
 #[test]
+fn counting_is_what_training_must_beat() {
+    let folder = one_seed();
+    variant(&folder, "bigram", 1, 3.5, |run| {
+        run.spec(|spec| spec.model.kind = ModelKind::Bigram)
+    });
+    folder
+        .run("ngram", 1)
+        .spec(|spec| {
+            spec.model.kind = ModelKind::Ngram;
+            spec.train.steps = 0;
+        })
+        .params(0)
+        .evaluations(&[(0, 2.5)])
+        .done();
+    let summary = folder.write();
+    assert!(
+        summary.answer.contains(
+            &"ngram reaches 2.5000 bits per byte by counting alone; bigram does not do better."
+                .to_owned()
+        ),
+        "{:?}",
+        summary.answer
+    );
+    let of_ngram = |sentences: &[String]| sentences.iter().any(|s| s.contains("ngram"));
+    assert!(!of_ngram(&summary.cautions), "{:?}", summary.cautions);
+    let report = folder.read("report.md");
+    assert!(
+        report.contains("`model.kind` is `ngram` instead of `gpt`\n"),
+        "{report}"
+    );
+    assert!(folder.read("plots/loss.svg").contains("ngram"));
+}
+
+#[test]
 fn missing_and_broken_plans_say_what_to_do() {
     let folder = Folder::new("none");
     let error = write(folder.path()).unwrap_err();

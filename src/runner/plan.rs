@@ -5,7 +5,7 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::record::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::train::Device;
 use sha2::{Digest, Sha256};
 use std::io::Write as _;
@@ -197,6 +197,9 @@ fn sources(word: &str) -> String {
 }
 
 fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<Diagnostics> {
+    if spec.model.kind == ModelKind::Ngram {
+        return None; // it has no windows
+    }
     let error = data::check_sequence_length(info, spec.sequence_length()).err()?;
     let key = match spec.train.sequence_length {
         Some(_) => "train.sequence_length",

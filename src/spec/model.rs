@@ -2,12 +2,16 @@ use super::MlpHidden;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The network. A `bigram` reads `kind`, `block_size` and `init.embedding_std` alone.
+/// The network. A `bigram` reads `kind`, `block_size` and `init.embedding_std` alone, an `ngram`
+/// `kind` and `order`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
     /// The kind of model.
     pub kind: ModelKind,
+    /// Tokens in a sequence that is counted: the next one depends on the `order - 1` before it.
+    #[schemars(range(min = 1, max = 5))]
+    pub order: usize,
     /// Number of transformer blocks.
     #[schemars(range(min = 1, max = 1000))]
     pub n_layer: usize,
@@ -60,6 +64,7 @@ impl Default for Model {
     fn default() -> Self {
         Self {
             kind: ModelKind::Gpt,
+            order: 3,
             n_layer: 4,
             n_head: 4,
             n_embd: 128,
@@ -198,6 +203,10 @@ pub enum ModelKind {
     Gpt,
     /// A table of vocab x vocab logits: the next token from the present one alone.
     Bigram,
+    /// Counts of sequences of up to `order` tokens, each order smoothed by the one below it (Witten
+    /// & Bell 1991, method C; Chen & Goodman 1998, section 2.5). Nothing is trained, so `optimizer`
+    /// and `train` do not apply: it is what a model must beat to be worth its training.
+    Ngram,
 }
 
 /// Normalisation of the residual stream where a block reads it.

@@ -45,6 +45,7 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
 fn memory_mb(model: &Model, params: u64, vocab_size: usize, rows: usize) -> f64 {
     let row = match model.kind {
         ModelKind::Bigram => 2 * vocab_size,
+        ModelKind::Ngram => 0,
         ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
     };
     let floats = params as f64 * 6.0 + rows as f64 * row as f64;

@@ -1,6 +1,7 @@
 //! Training one run, from its first step or from its last checkpoint to its record.
 
 mod checkpoint;
+mod counting;
 mod error;
 mod estimate;
 mod evaluate;
@@ -21,7 +22,7 @@ pub use step::{Shard, Trainer};
 use crate::data::Corpus;
 use crate::ops::Fused;
 use crate::record::{RunDir, RunStatus};
-use crate::spec::RunSpec;
+use crate::spec::{ModelKind, RunSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
@@ -76,6 +77,9 @@ pub enum Phase {
 /// If the record cannot be written, the checkpoint is damaged or of another run, or the device
 /// fails. A run that diverges is no error but a status.
 pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
+    if job.spec.model.kind == ModelKind::Ngram {
+        return counting::run(&job, progress);
+    }
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(job.threads)
         .build()

@@ -273,7 +273,7 @@ impl<'a, B: Parallel> Session<'a, B> {
     }
 }
 
-fn rate(tokens: u64, seconds: f64) -> f64 {
+pub(super) fn rate(tokens: u64, seconds: f64) -> f64 {
     if seconds > 0.0 {
         tokens as f64 / seconds
     } else {
@@ -282,7 +282,7 @@ fn rate(tokens: u64, seconds: f64) -> f64 {
 }
 
 /// Peak resident memory of this process, in MiB.
-fn peak_memory_mb() -> f64 {
+pub(super) fn peak_memory_mb() -> f64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is valid for writing, and all zeros is a value of it should the call fail.
     let usage = unsafe {

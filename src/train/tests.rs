@@ -4,7 +4,7 @@
 use super::*;
 use crate::data;
 use crate::record::{Metric, State};
-use crate::spec::{Data, Model, Optimizer, OptimizerKind, Sample, Tokenizer, Train};
+use crate::spec::{Data, Model, ModelKind, Optimizer, OptimizerKind, Sample, Tokenizer, Train};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -226,4 +226,37 @@ fn assert_names(error: &str, path: &Path, words: &str) {
         "{error}"
     );
     assert!(error.contains("--fresh"), "a way out: {error}");
+}
+
+#[test]
+fn counting_takes_no_steps_and_beats_a_guess() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    spec.model.kind = ModelKind::Ngram;
+    spec.train.steps = 0;
+    let losses = [1, 2, 3].map(|order| {
+        spec.model.order = order;
+        let dir = lab.dir(&format!("order-{order}"), &spec);
+        let status = lab.run(&dir, &spec, 1, u64::MAX);
+        assert_eq!(status.state, State::Done);
+        // What was killed before its status was written is counted again, and told once.
+        lab.run(&dir, &spec, 1, u64::MAX);
+        let outcome = status.outcome.unwrap();
+        let metrics = dir.metrics().unwrap();
+        assert!(
+            matches!(&metrics[..], [Metric::Eval(eval)] if eval.step == 0
+            && Some(eval.val_loss) == outcome.val_loss)
+        );
+        assert_eq!(
+            (outcome.steps, outcome.tokens),
+            (0, lab.corpus.info.train_tokens)
+        );
+        assert!(outcome.params > 0);
+        outcome.val_loss.unwrap()
+    });
+    let by_counting = lab.corpus.info.bigram_count_loss.unwrap();
+    assert!(losses[0] > losses[1] && losses[1] > losses[2], "{losses:?}");
+    assert!(
+        (losses[1] - by_counting).abs() < 0.1,
+        "two ways to smooth a bigram"
+    );
 }

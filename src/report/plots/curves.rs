@@ -8,13 +8,22 @@ use super::series;
 const TOKENS: &str = "training tokens";
 
 fn validation_lines<'a>(ranking: &'a Ranking<'a>, palette: &Palette) -> Vec<Line<'a>> {
-    lines(ranking, palette, series::validation, |run| {
+    let mut lines = lines(ranking, palette, series::validation, |run| {
         let per_step = run.tokens_per_step() as f64;
         let points = run.evaluations();
         points
             .map(|e| (e.step as f64 * per_step, e.bits_per_byte))
             .collect()
-    })
+    });
+    // What is counted has one value, for others to be held against wherever they are.
+    let end = xs(&lines).fold(0.0, f64::max);
+    for line in lines.iter_mut().filter(|line| !line.variant.is_trained()) {
+        if let Some(&(_, bits)) = line.curve.points.first() {
+            line.curve.points = [0.0, 0.5, 1.0].map(|share| (share * end, bits)).to_vec();
+            line.curve.band.clear();
+        }
+    }
+    lines
 }
 
 pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {

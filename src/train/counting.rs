@@ -1,0 +1,84 @@
+//! A run that counts instead of training: one look at the training split, one evaluation, no steps.
+
+use super::session::{peak_memory_mb, rate};
+use super::{Job, Phase, Progress, TrainError};
+use crate::data::{Corpus, Tokens};
+use crate::model::Ngram;
+use crate::record::{Evaluation, Metric, Outcome, RunStatus, State};
+use std::time::Instant;
+
+/// Counts and evaluates. It takes seconds, so that there is nothing to go on from.
+pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
+    let started = Instant::now();
+    let info = &job.corpus.info;
+    job.corpus.tokenizer.save(&job.dir.tokenizer())?;
+    let mut report = |phase, val_loss| {
+        progress(Progress {
+            step: 0,
+            steps: 0,
+            loss: None,
+            val_loss,
+            tokens_per_second: 0.0,
+            phase,
+        });
+    };
+    report(Phase::Training, None);
+    let train = &job.corpus.train;
+    let model = Ngram::count(each(train), job.spec.model.order, info.vocab_size);
+    let counting_seconds = started.elapsed().as_secs_f64();
+    report(Phase::Evaluating, None);
+    let val_loss = loss(&model, job.corpus);
+    let bits_per_byte = info.bits_per_byte(val_loss);
+    let evaluation = Metric::Eval(Evaluation {
+        step: 0,
+        val_loss,
+        bits_per_byte,
+        train_loss: None,
+        seconds: counting_seconds,
+    });
+    let (mut metrics, known) = job
+        .dir
+        .open_metrics(0)
+        .map_err(TrainError::file(job.dir.path()))?;
+    // A run that was killed after this line has it already.
+    if known.is_empty() {
+        metrics
+            .write(&[evaluation])
+            .map_err(TrainError::file(job.dir.path()))?;
+    }
+    report(Phase::Evaluating, Some(val_loss));
+    Ok(RunStatus {
+        state: State::Done,
+        reason: String::new(),
+        outcome: Some(Outcome {
+            steps: 0,
+            tokens: info.train_tokens,
+            params: model.size() as u64,
+            params_non_embedding: 0,
+            flops_per_token: 0.0,
+            train_loss: None,
+            val_loss: Some(val_loss),
+            bits_per_byte: Some(bits_per_byte),
+            tokens_per_second: rate(info.train_tokens, counting_seconds),
+            seconds: started.elapsed().as_secs_f64(),
+            peak_memory_mb: peak_memory_mb(),
+            device: "cpu".to_owned(),
+        }),
+    })
+}
+
+/// Mean cross-entropy, in nats a token, over the whole validation split, each token after all the
+/// context that the model can use: a count has no window that it could be cut off by.
+fn loss(model: &Ngram, corpus: &Corpus) -> f64 {
+    let longest = model.order() - 1;
+    let before = corpus.train.len().saturating_sub(longest)..corpus.train.len();
+    let mut tokens: Vec<usize> = before.map(|i| corpus.train.get(i)).collect();
+    let first = tokens.len();
+    tokens.extend(each(&corpus.val));
+    let nats = (first..tokens.len()).map(|i| -model.probability(&tokens[..i], tokens[i]).ln());
+    nats.sum::<f64>() / corpus.val.len() as f64
+}
+
+fn each(tokens: &Tokens) -> impl Iterator<Item = usize> + Clone {
+    (0..tokens.len()).map(|i| tokens.get(i))
+}
