@@ -1,8 +1,10 @@
 //! The experiments that come with the project.
 
 use runner::config::{self, Expansion};
-use runner::spec::{Mlp, ModelKind, Norm, RunSpec};
+use runner::model;
+use runner::spec::{Measure, Mlp, ModelKind, Norm, RunSpec};
 use std::collections::HashSet;
+use std::fs;
 use std::path::Path;
 
 fn expand(file: &str, overrides: &[&str]) -> Expansion {
@@ -79,4 +81,39 @@ fn runs_of_a_plan_have_identities_of_their_own() {
         .map(|run| run.run_name("data"))
         .collect();
     assert_eq!(names.len(), expansion.runs.len());
+}
+
+#[test]
+fn every_experiment_expands() {
+    for entry in fs::read_dir("experiments").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "yaml") {
+            let expansion = expand(path.to_str().unwrap(), &[]);
+            assert!(!expansion.runs.is_empty(), "{}", path.display());
+        }
+    }
+}
+
+/// The sizes that the authors of these systems published, on the vocabularies that they had.
+#[test]
+fn published_sizes_are_met_to_the_last_parameter() {
+    for (file, vocab_size, published) in [
+        ("bigram-shakespeare", 65, 4_225),
+        ("gpt-shakespeare", 65, 10_788_929),
+        ("names-gpt", 27, 50_688),
+        ("subword-bigram", 5_000, 25_000_000),
+        ("own-text", 50_281, 30_598_761),
+    ] {
+        let path = format!("experiments/{file}.yaml");
+        let document = config::load(Path::new(&path), &[]).unwrap_or_else(|e| panic!("{e}"));
+        let expansion = document.expand().unwrap_or_else(|e| panic!("{e}"));
+        let spec = variant(&expansion, &expansion.baseline);
+        let size = model::size(&spec.model, vocab_size, spec.sequence_length());
+        assert_eq!(size.params, published, "{file}");
+        let mut expected = document.experiment().expect.iter();
+        assert!(
+            expected.any(|e| e.metric == Measure::Params && e.is_met_by(published as f64)),
+            "{file} says so itself"
+        );
+    }
 }
