@@ -56,9 +56,9 @@ fault, 3 a figure that the experiment expects was missed, 130 interrupted.")]
 pub struct Sweep {
     #[command(flatten)]
     pub target: Target,
-    /// Runs trained at the same time, or `auto`: as many as there are cores where the models are
-    /// small, fewer with more threads each where they are big, one on a GPU. Changes the time that
-    /// a sweep takes and nothing else.
+    /// Runs trained at the same time, or `auto`: on the CPU what ends soonest by the estimates of
+    /// `runner plan` (many runs with a thread each, or fewer with several), one on a GPU. Changes the
+    /// time that a sweep takes and nothing else.
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     pub jobs: Jobs,
     /// Where to train: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where one answers, else the CPU.

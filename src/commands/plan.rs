@@ -112,13 +112,10 @@ fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
             plan,
             open.iter().map(|row| (row.run, row.standing)).collect(),
         );
-        let machine = Machine::of_this_process();
-        let slots = slots(jobs, device, &sweep::loads(plan, &queue), machine);
-        let seconds = |run: &usize| {
-            let planned = &plan.runs[*run];
-            train::estimate(&planned.spec, &plan.corpora[planned.corpus]).seconds
-        };
-        let seconds: Vec<f64> = queue.iter().map(seconds).collect();
+        let estimates = sweep::estimates(plan, &queue);
+        let slots = slots(jobs, device, &estimates, Machine::of_this_process());
+        let seconds = estimates.iter().map(|run| run.seconds_on(slots.threads));
+        let seconds: Vec<f64> = seconds.collect();
         words += &format!(
             "; about {} with {} at a time",
             units::duration(makespan(&[], &seconds, slots.jobs)),

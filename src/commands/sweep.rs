@@ -3,9 +3,9 @@ use crate::cli;
 use crate::record::SweepPlan;
 use crate::report::{self, Expected, units};
 use crate::runner::{
-    self, Ended, Load, Machine, Slots, Standing, Store, build_plan, ending, execute, order, slots,
+    self, Ended, Machine, Slots, Standing, Store, build_plan, ending, execute, order, slots,
 };
-use crate::train;
+use crate::train::{self, Estimate};
 use std::io::{self, Write};
 
 /// Most runs that are listed one by one at the end.
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &cli::Sweep) -> Result<Exit, Error> {
     let slots = slots(
         arguments.jobs,
         device,
-        &loads(&plan, &queue),
+        &estimates(&plan, &queue),
         Machine::of_this_process(),
     );
     announce(&plan, selected.len(), queue.len(), slots, device);
@@ -78,16 +78,13 @@ fn standings(
     selected.iter().map(standing).collect()
 }
 
-/// What each of `runs` asks of the machine.
-pub(super) fn loads(plan: &SweepPlan, runs: &[usize]) -> Vec<Load> {
-    let load = |&run: &usize| {
+/// What each of `runs` is likely to take.
+pub(super) fn estimates(plan: &SweepPlan, runs: &[usize]) -> Vec<Estimate> {
+    let estimate = |&run: &usize| {
         let run = &plan.runs[run];
-        Load {
-            flops_per_step: run.flops_per_token * run.spec.tokens_per_step() as f64,
-            memory_mb: train::estimate(&run.spec, &plan.corpora[run.corpus]).memory_mb,
-        }
+        train::estimate(&run.spec, &plan.corpora[run.corpus])
     };
-    runs.iter().map(load).collect()
+    runs.iter().map(estimate).collect()
 }
 
 fn announce(plan: &SweepPlan, selected: usize, todo: usize, slots: Slots, device: train::Device) {

@@ -1,7 +1,6 @@
 //! Single-threaded matrix products on slices, by the crate `gemm`.
 
 use gemm::{Parallelism, gemm};
-use std::time::{Duration, Instant};
 
 /// A matrix inside a slice: element (i, j) is at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
@@ -95,21 +94,45 @@ pub(super) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b:
     }
 }
 
-/// How long one thread takes to multiply two square matrices of `n` rows.
-pub fn time_matmul(n: usize) -> Duration {
-    let (a, b) = (vec![0.5; n * n], vec![0.25; n * n]);
-    let mut dst = vec![0.0; n * n];
-    let started = Instant::now();
-    matmul(
-        &mut dst,
-        n,
-        Into::Overwrite,
-        View::new(&a, n, n),
-        View::new(&b, n, n),
-    );
-    let elapsed = started.elapsed();
-    std::hint::black_box(dst);
-    elapsed
+/// The three products of a linear layer, x (N, C) and weight (D, C), forward and back: what the
+/// rate of a machine is measured with.
+#[derive(Debug)]
+pub struct LinearProducts {
+    shape: (usize, usize, usize),
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    y: Vec<f32>,
+    gx: Vec<f32>,
+    gw: Vec<f32>,
+}
+
+impl LinearProducts {
+    pub fn new(n: usize, c: usize, d: usize) -> Self {
+        Self {
+            shape: (n, c, d),
+            x: vec![0.5; n * c],
+            weight: vec![0.25; d * c],
+            y: vec![0.0; n * d],
+            gx: vec![0.0; n * c],
+            gw: vec![0.0; d * c],
+        }
+    }
+
+    /// Floating-point operations of [`Self::run`].
+    pub fn flops(&self) -> f64 {
+        let (n, c, d) = self.shape;
+        3.0 * 2.0 * (n * c * d) as f64
+    }
+
+    /// Multiplies, on one thread: `y = x Wᵀ`, `gx = y W`, `gw = yᵀ x`.
+    pub fn run(&mut self) {
+        let (n, c, d) = self.shape;
+        let (x, weight) = (View::new(&self.x, n, c), View::new(&self.weight, d, c));
+        matmul(&mut self.y, d, Into::Overwrite, x, weight.t());
+        let y = View::new(&self.y, n, d);
+        matmul(&mut self.gx, c, Into::Overwrite, y, weight);
+        matmul(&mut self.gw, c, Into::Overwrite, y.t(), x);
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod tile;
 pub use attention::Heads;
 pub use cross_entropy::Head;
 pub use dropout::Dropout;
-pub use matmul::time_matmul;
+pub use matmul::LinearProducts;
 pub use norm::Normalization;
 pub use update::{AdamW, GradientSum, Sgd};
 

@@ -32,7 +32,7 @@ pub(super) struct Child {
 /// giving them back to the system in between costs more than the arithmetic of a small model. And
 /// the buffers of a model of a million parameters are more small pages than a processor knows the
 /// places of: with large ones, where the system has them, its steps take 0.83 times as long.
-const ALLOCATOR: [(&str, &str); 2] = [
+pub const WORKER_ENVIRONMENT: [(&str, &str); 2] = [
     ("MIMALLOC_PURGE_DELAY", "-1"),
     ("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1"),
 ];
@@ -47,7 +47,7 @@ impl Child {
     ) -> io::Result<Self> {
         let mut process = Command::new(program)
             .arg("worker")
-            .envs(ALLOCATOR)
+            .envs(WORKER_ENVIRONMENT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -20,6 +20,7 @@ mod schedule;
 mod store;
 mod worker;
 
+pub use child::WORKER_ENVIRONMENT;
 pub use device::DeviceChoice;
 pub use error::Error;
 pub use forecast::makespan;
@@ -27,6 +28,6 @@ pub use machine::Machine;
 pub use plan::build as build_plan;
 pub use pool::{Ended, execute};
 pub use progress::ending;
-pub use schedule::{Jobs, Load, Slots, order, slots};
+pub use schedule::{Jobs, Slots, order, slots};
 pub use store::{Standing, Store};
 pub use worker::work;

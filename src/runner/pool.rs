@@ -36,7 +36,8 @@ pub fn execute(
     let estimates = queue.iter().map(|&run| {
         let planned = &plan.runs[run];
         let corpus = &plan.corpora[planned.corpus];
-        (run, train::estimate(&planned.spec, corpus).seconds)
+        let estimate = train::estimate(&planned.spec, corpus);
+        (run, estimate.seconds_on(slots.threads))
     });
     let forecast = Forecast::new(slots.jobs, estimates);
     let names = queue.iter().map(|&run| plan.runs[run].name.chars().count());

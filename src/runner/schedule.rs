@@ -1,15 +1,11 @@
 //! How many runs at a time, with how many threads each, and in what order. None of it changes a
 //! result.
 
-use super::{Machine, Standing};
+use super::{Machine, Standing, makespan};
 use crate::record::SweepPlan;
-use crate::train::Device;
+use crate::train::{Device, Estimate};
 use std::collections::HashMap;
 use std::str::FromStr;
-
-/// Work in a step, in FLOPs, up to which a second thread is better spent on a second run: a core
-/// does it in a fraction of a second, and separate runs never wait for each other.
-const FLOPS_PER_THREAD: f64 = 5e10;
 
 /// Share of the free memory that `auto` plans with.
 const MEMORY_SHARE: f64 = 0.8;
@@ -33,13 +29,6 @@ impl FromStr for Jobs {
     }
 }
 
-/// What a run asks of the machine.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Load {
-    pub flops_per_step: f64,
-    pub memory_mb: f64,
-}
-
 /// How many children at a time, and how many threads each has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
@@ -47,27 +36,44 @@ pub struct Slots {
     pub threads: usize,
 }
 
-/// Divides the machine among runs. A number that was asked for is kept; `auto` gives each run as
-/// many threads as its steps can feed, and no more runs at a time than fit in memory.
-pub fn slots(wish: Jobs, device: Device, loads: &[Load], machine: Machine) -> Slots {
-    let wanted = match (wish, device) {
-        (Jobs::Exactly(jobs), _) => jobs,
-        (Jobs::Auto, Device::Cuda(_)) => 1,
-        (Jobs::Auto, Device::Cpu) => {
-            let largest = |of: fn(&Load) -> f64| loads.iter().map(of).fold(0.0, f64::max);
-            let threads = (largest(|load| load.flops_per_step) / FLOPS_PER_THREAD).ceil();
-            let by_cores = machine.cores / (threads as usize).clamp(1, machine.cores);
-            let by_memory = machine.free_memory_mb.map_or(usize::MAX, |free| {
-                (MEMORY_SHARE * free / largest(|load| load.memory_mb).max(1.0)) as usize
-            });
-            by_cores.min(by_memory)
+/// Divides the machine among runs. A number that was asked for is kept; `auto` takes what ends
+/// soonest by the estimates, and no more runs at a time than fit in memory.
+pub fn slots(wish: Jobs, device: Device, runs: &[Estimate], machine: Machine) -> Slots {
+    let at_a_time = |jobs: usize| {
+        let jobs = jobs.clamp(1, runs.len().max(1));
+        Slots {
+            jobs,
+            threads: (machine.cores / jobs).max(1),
         }
     };
-    let jobs = wanted.clamp(1, loads.len().max(1));
-    Slots {
-        jobs,
-        threads: (machine.cores / jobs).max(1),
+    match (wish, device) {
+        (Jobs::Exactly(jobs), _) => at_a_time(jobs),
+        (Jobs::Auto, Device::Cuda(_)) => at_a_time(1),
+        (Jobs::Auto, Device::Cpu) => {
+            let most = fitting(runs, machine);
+            // From many runs with a thread each to one with all of them: where two take as long, the
+            // first is better, as separate runs never wait for each other.
+            let ways =
+                (1..=machine.cores).map(|threads| at_a_time((machine.cores / threads).min(most)));
+            let seconds = |slots: &Slots| {
+                let each: Vec<f64> = runs
+                    .iter()
+                    .map(|run| run.seconds_on(slots.threads))
+                    .collect();
+                makespan(&[], &each, slots.jobs)
+            };
+            ways.min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
+                .unwrap_or_else(|| at_a_time(1))
+        }
     }
+}
+
+/// Runs that fit in memory at a time.
+fn fitting(runs: &[Estimate], machine: Machine) -> usize {
+    let largest = runs.iter().map(|run| run.memory_mb).fold(1.0, f64::max);
+    machine
+        .free_memory_mb
+        .map_or(usize::MAX, |free| (MEMORY_SHARE * free / largest) as usize)
 }
 
 /// The order of work: what was stopped first, then the first seed of every variant, then the
@@ -96,33 +102,51 @@ mod tests {
         free_memory_mb: Some(10_000.0),
     };
 
-    fn auto(runs: usize, flops_per_step: f64, memory_mb: f64) -> (usize, usize) {
-        let load = Load {
-            flops_per_step,
-            memory_mb,
+    const SMALL: Estimate = Estimate {
+        seconds: 2.0,
+        memory_mb: 40.0,
+        steps: 1000,
+        shards: 2,
+    };
+    const LARGE: Estimate = Estimate {
+        seconds: 1000.0,
+        memory_mb: 900.0,
+        steps: 1000,
+        shards: 4,
+    };
+
+    fn auto(runs: usize, run: Estimate, free_memory_mb: f64) -> (usize, usize) {
+        let machine = Machine {
+            free_memory_mb: Some(free_memory_mb),
+            ..MACHINE
         };
-        let slots = slots(Jobs::Auto, Device::Cpu, &vec![load; runs], MACHINE);
+        let slots = slots(Jobs::Auto, Device::Cpu, &vec![run; runs], machine);
         (slots.jobs, slots.threads)
     }
 
     #[test]
-    fn small_models_get_a_thread_each_and_big_ones_several() {
-        assert_eq!(auto(20, 1e9, 100.0), (8, 1));
-        assert_eq!(auto(20, 1.6e11, 100.0), (2, 4));
-        assert_eq!(auto(20, 1e13, 100.0), (1, 8));
+    fn many_runs_go_side_by_side_whatever_their_size() {
+        assert_eq!(auto(16, SMALL, 1e5), (8, 1));
+        assert_eq!(auto(16, LARGE, 1e5), (8, 1));
     }
 
     #[test]
     fn cores_left_over_by_few_runs_become_threads() {
-        assert_eq!(auto(3, 1e9, 100.0), (3, 2));
-        assert_eq!(auto(1, 1e9, 100.0), (1, 8));
-        assert_eq!(auto(0, 1e9, 100.0), (1, 8));
+        assert_eq!(auto(3, SMALL, 1e5), (3, 2));
+        assert_eq!(auto(1, SMALL, 1e5), (1, 8));
+        assert_eq!(auto(0, SMALL, 1e5), (1, 8));
+    }
+
+    #[test]
+    fn the_last_of_nine_large_runs_is_not_left_alone_with_one_of_eight_cores() {
+        let (jobs, threads) = auto(9, LARGE, 1e5);
+        assert!(jobs < 8 && threads > 1, "{jobs} at a time, {threads} each");
     }
 
     #[test]
     fn memory_limits_what_runs_at_a_time() {
-        assert_eq!(auto(20, 1e9, 3_900.0), (2, 4));
-        assert_eq!(auto(20, 1e9, 100_000.0), (1, 8));
+        assert_eq!(auto(20, SMALL, 110.0), (2, 4));
+        assert_eq!(auto(20, LARGE, 110.0), (1, 8));
     }
 
     #[test]
@@ -157,13 +181,9 @@ mod tests {
 
     #[test]
     fn a_number_is_kept_and_a_gpu_has_one_job() {
-        let loads = [Load {
-            flops_per_step: 1e13,
-            memory_mb: 1e6,
-        }; 20];
-        let given = slots(Jobs::Exactly(16), Device::Cpu, &loads, MACHINE);
+        let given = slots(Jobs::Exactly(16), Device::Cpu, &[LARGE; 20], MACHINE);
         assert_eq!((given.jobs, given.threads), (16, 1));
-        let gpu = slots(Jobs::Auto, Device::Cuda(0), &loads, MACHINE);
+        let gpu = slots(Jobs::Auto, Device::Cuda(0), &[LARGE; 20], MACHINE);
         assert_eq!((gpu.jobs, gpu.threads), (1, 8));
     }
 

@@ -1,24 +1,47 @@
+use super::step::shards;
 use crate::model;
+use crate::ops::LinearProducts;
 use crate::record::CorpusInfo;
 use crate::spec::{Model, ModelKind, RunSpec};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// What a run is likely to take on one thread of this machine.
+/// What a run is likely to take on this machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// Training and evaluation, in seconds of one thread.
     pub seconds: f64,
     /// Peak resident memory, in MiB.
     pub memory_mb: f64,
+    pub steps: u64,
+    /// Pieces of a step that threads can share.
+    pub shards: usize,
 }
 
 /// Share of the matrix-product rate that a step reaches (measured on the models in benches/).
 const UTILISATION: f64 = 0.5;
 /// Seconds that a step takes whatever its size.
 const STEP_OVERHEAD: f64 = 100e-6;
+/// Share of a step that is left to one thread, however many there are, or lost in waiting for the
+/// others and for memory (measured on the models in benches/).
+const SERIAL_SHARE: f64 = 0.1;
+/// Seconds that a step loses in waking the other threads and waiting for the last (likewise).
+const THREADS_OVERHEAD: f64 = 50e-6;
 /// Of the process before any model, in MiB.
 const BASE_MEMORY_MB: f64 = 30.0;
+
+impl Estimate {
+    /// Training and evaluation, in seconds of `threads` threads. What one of them cannot share with
+    /// the others takes as long as ever, and a shard is the work of one.
+    pub fn seconds_on(&self, threads: usize) -> f64 {
+        if threads <= 1 {
+            return self.seconds;
+        }
+        let rounds = self.shards.div_ceil(threads) as f64 / self.shards as f64;
+        let share = SERIAL_SHARE + (1.0 - SERIAL_SHARE) * rounds;
+        self.seconds * share + self.steps as f64 * THREADS_OVERHEAD
+    }
+}
 
 /// Estimates a run, from its FLOPs and from the matrix-product rate of this machine, which is
 /// measured in some milliseconds the first time.
@@ -38,6 +61,8 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
             corpus.vocab_size,
             train.batch_size * spec.sequence_length(),
         ),
+        steps: train.steps,
+        shards: shards(train.batch_size, spec.sequence_length()),
     }
 }
 
@@ -56,11 +81,14 @@ fn memory_mb(model: &Model, params: u64, vocab_size: usize, rows: usize) -> f64 
 fn matmul_rate() -> f64 {
     static RATE: OnceLock<f64> = OnceLock::new();
     *RATE.get_or_init(|| {
+        let mut products = LinearProducts::new(256, 256, 256);
         let started = Instant::now();
         let mut best = f64::MAX;
         while started.elapsed() < Duration::from_millis(20) {
-            best = best.min(crate::ops::time_matmul(256).as_secs_f64());
+            let one = Instant::now();
+            products.run();
+            best = best.min(one.elapsed().as_secs_f64());
         }
-        2.0 * 256f64.powi(3) / best
+        products.flops() / best
     })
 }

@@ -19,6 +19,13 @@ const MAX_SHARDS: usize = 4;
 /// adding its gradients cost more than another thread saves.
 const ROWS_PER_SHARD: usize = 256;
 
+/// How many shards so many sequences are dealt to: a power of two, so that two or four threads have
+/// as much to do each.
+pub(super) fn shards(sequences: usize, block: usize) -> usize {
+    let worth = (sequences * block / ROWS_PER_SHARD).clamp(1, MAX_SHARDS);
+    (1 << worth.ilog2()).min(sequences)
+}
+
 /// A model in training.
 #[derive(Debug)]
 pub struct Trainer<B: Backend> {
@@ -82,10 +89,7 @@ impl<B: Parallel> Trainer<B> {
 
     /// Loss and gradients of a batch, one micro-batch after another, so that the activations of one
     /// alone are there at a time.
-    fn gradients(
-        &self,
-        batch: &Batch,
-    ) -> Result<(f64, Vec<GradientSum<B::Device>>), Fault<B::Device>> {
+    fn gradients(&self, batch: &Batch) -> Result<(f64, GradientSums<B>), Fault<B::Device>> {
         let rows = self.spec.train.batch_size * self.spec.sequence_length();
         let mut loss = 0.0;
         let mut sums = Vec::new();
@@ -106,9 +110,7 @@ impl<B: Parallel> Trainer<B> {
     ) -> Result<Vec<Shard<B>>, Fault<B::Device>> {
         let block = self.spec.sequence_length();
         let sequences = micro_batch.len() / block;
-        let worth = (micro_batch.len() / ROWS_PER_SHARD).clamp(1, MAX_SHARDS);
-        // A power of two, so that two or four threads have as much to do each.
-        let shards = (1 << worth.ilog2()).min(sequences);
+        let shards = shards(sequences, block);
         let first = |shard: usize| micro_batch.start + block * (shard * sequences / shards);
         let rows = (0..shards)
             .map(|shard| first(shard)..first(shard + 1))
@@ -156,11 +158,14 @@ pub struct Shard<B: Backend> {
     gradients: Vec<Matrix<B::Device>>,
 }
 
+/// Of each parameter, in the model's order.
+type GradientSums<B> = Vec<GradientSum<<B as Backend>::Device>>;
+
 /// Adds the gradients of some shards to those of the shards before, parameter by parameter.
 fn add<B: Parallel>(
-    before: Vec<GradientSum<B::Device>>,
+    before: GradientSums<B>,
     shards: Vec<Shard<B>>,
-) -> Result<Vec<GradientSum<B::Device>>, Fault<B::Device>> {
+) -> Result<GradientSums<B>, Fault<B::Device>> {
     let mut by_parameter: Vec<Vec<_>> = Vec::new();
     by_parameter.extend(before.into_iter().map(|sum| vec![sum.gradient]));
     for shard in shards {
