@@ -1,78 +1,125 @@
-//! Training steps at three sizes: `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS]`.
+//! Training steps at a size, and the matrix products that they are made of, in turn:
+//! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS]`.
 //! Prints one JSON line, so that a script can run it in turn with another implementation.
 
-use runner::ops::Fused;
-use runner::spec::{Data, Model, Optimizer, RunSpec, Sample, Tokenizer, Train};
-use runner::train::Trainer;
+mod setup;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use runner::model;
+use runner::ops::LinearProducts;
+use setup::{SIZES, Size, Training};
 use std::time::{Duration, Instant};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+/// The seconds are cut into this many slices, so that a machine whose speed changes does so for the
+/// steps and for the products alike.
+const SLICES: u32 = 10;
+
+/// Seconds of products for each second of steps.
+const PRODUCTS_SHARE: f64 = 0.25;
 
 fn main() {
+    setup::in_the_environment_of_a_worker();
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
     let argument =
         |i: usize, default: &str| arguments.get(i).map_or(default.to_owned(), Clone::clone);
-    let size = argument(0, "baby");
+    let name = argument(0, "baby");
     let threads: usize = argument(1, "2").parse().expect("a number of threads");
-    let seconds: u64 = argument(2, "5").parse().expect("a number of seconds");
-    let (n_layer, n_head, n_embd, block_size, batch_size) = match size.as_str() {
-        "names" => (2, 4, 32, 16, 32),
-        "baby" => (4, 4, 128, 64, 12),
-        "ten" => (6, 6, 384, 256, 8),
-        other => panic!("no size {other}: names, baby or ten"),
-    };
-    let spec = RunSpec {
-        variant: size.clone(),
-        seed: 1,
-        data: Data::default(),
-        tokenizer: Tokenizer::default(),
-        model: Model {
-            n_layer,
-            n_head,
-            n_embd,
-            block_size,
-            ..Model::default()
-        },
-        optimizer: Optimizer::default(),
-        train: Train {
-            steps: 1_000_000,
-            batch_size,
-            ..Train::default()
-        },
-        sample: Sample::default(),
-    };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let info = runner::data::prepare(&spec.data, &spec.tokenizer, folder.path()).expect("a corpus");
-    let corpus = runner::data::open(folder.path(), &info.key).expect("a corpus");
-    let mut trainer =
-        Trainer::<Fused>::new(&Default::default(), &spec, info.vocab_size).expect("a model");
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .expect("threads");
-    let mut times = Vec::new();
-    pool.install(|| {
-        for _ in 0..5 {
-            trainer.step(&corpus.train).expect("a step");
-        }
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(seconds) || times.len() < 10 {
-            let step = Instant::now();
-            trainer.step(&corpus.train).expect("a step");
-            times.push(step.elapsed().as_secs_f64());
-        }
-    });
-    times.sort_by(f64::total_cmp);
-    let median = times[times.len() / 2];
-    let tokens = (batch_size * block_size) as f64;
+    let seconds: f64 = argument(2, "5").parse().expect("a number of seconds");
+    let size = SIZES.iter().find(|size| size.name == name);
+    let size = size.unwrap_or_else(|| panic!("no size {name}: names, baby or ten"));
+    let mut training = Training::new(size, threads);
+    let mut products = Products::new(size, &training);
+    for _ in 0..5 {
+        training.step();
+    }
+    products.run(&training.pool);
+
+    let slice = Duration::from_secs_f64(seconds / f64::from(SLICES));
+    let (mut steps, mut rounds) = (Vec::new(), Vec::new());
+    for _ in 0..SLICES {
+        time(&mut steps, slice, || training.step());
+        time(&mut rounds, slice.mul_f64(PRODUCTS_SHARE), || {
+            products.run(&training.pool)
+        });
+    }
+    let step = median(&mut steps);
+    let matmul_rate = products.flops() / median(&mut rounds);
+    let vocab_size = training.corpus.info.vocab_size;
+    let flops_per_token = model::size(&size.model(), vocab_size, size.block_size).flops_per_token;
+    let tokens_per_second = size.tokens() as f64 / step;
     println!(
-        r#"{{"size": "{size}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {:.0}, "steps": {}}}"#,
-        median * 1e3,
-        tokens / median,
-        times.len()
+        r#"{{"size": "{name}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}}}"#,
+        step * 1e3,
+        steps.len(),
+        matmul_rate / 1e9,
+        tokens_per_second * flops_per_token / matmul_rate,
     );
+}
+
+/// Calls `work` again and again for a while, at least once, and keeps how long each call took.
+fn time(times: &mut Vec<f64>, duration: Duration, mut work: impl FnMut()) {
+    let started = Instant::now();
+    loop {
+        let one = Instant::now();
+        work();
+        times.push(one.elapsed().as_secs_f64());
+        if started.elapsed() >= duration {
+            return;
+        }
+    }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The matrix products of a block and of the head at the shapes of a model, on each thread with its
+/// share of the batch's rows.
+struct Products {
+    of_threads: Vec<Vec<LinearProducts>>,
+}
+
+impl Products {
+    fn new(size: &Size, training: &Training) -> Self {
+        let model = size.model();
+        let (c, h) = (model.n_embd, model.mlp_width());
+        let layers = [
+            (c, 3 * c),
+            (c, c),
+            (c, h),
+            (h, c),
+            (c, training.corpus.info.vocab_size),
+        ];
+        let threads = training.pool.current_num_threads();
+        let rows = size.tokens() / threads;
+        let of_a_thread = || {
+            layers
+                .map(|(from, to)| LinearProducts::new(rows, from, to))
+                .into()
+        };
+        Self {
+            of_threads: (0..threads).map(|_| of_a_thread()).collect(),
+        }
+    }
+
+    /// Floating-point operations of [`Self::run`].
+    fn flops(&self) -> f64 {
+        self.of_threads
+            .iter()
+            .flatten()
+            .map(LinearProducts::flops)
+            .sum()
+    }
+
+    fn run(&mut self, pool: &ThreadPool) {
+        let of_threads = self.of_threads.par_iter_mut().with_max_len(1);
+        pool.install(|| {
+            of_threads.for_each(|layers| layers.iter_mut().for_each(LinearProducts::run))
+        });
+    }
 }

@@ -7,10 +7,12 @@ import argparse
 import json
 import resource
 import sys
+from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
 import torch
+from torch import Tensor
 
 from model import Config, Gpt
 
@@ -21,7 +23,11 @@ WEIGHT_DECAY = 0.1
 GRAD_CLIP = 1.0
 WARM_UP = 5
 
-# (n_layer, n_head, n_embd, block_size, batch_size), as in benches/step.rs.
+# As in benches/step.rs: steps and matrix products in turn.
+SLICES = 10
+PRODUCTS_SHARE = 0.25
+
+# (n_layer, n_head, n_embd, block_size, batch_size), as in benches/setup/mod.rs.
 SIZES = {
     "names": (2, 4, 32, 16, 32),
     "baby": (4, 4, 128, 64, 12),
@@ -30,12 +36,13 @@ SIZES = {
 
 
 class Trainer:
-    def __init__(self, size: str, compiled: bool):
+    def __init__(self, size: str, compiled: bool = False, seed: int = 1, text: Tensor | None = None):
         n_layer, n_head, n_embd, self.block_size, self.batch_size = SIZES[size]
-        torch.manual_seed(1)
-        self.model = Gpt(Config(n_layer, n_head, n_embd, self.block_size, VOCAB_SIZE))
+        torch.manual_seed(seed)
+        self.config = Config(n_layer, n_head, n_embd, self.block_size, VOCAB_SIZE)
+        self.model = Gpt(self.config)
         self.loss = torch.compile(self.model) if compiled else self.model
-        self.text = torch.randint(VOCAB_SIZE, (1_000_000,))
+        self.text = torch.randint(VOCAB_SIZE, (1_000_000,)) if text is None else text
         self.window = torch.arange(self.block_size + 1)
         self.optimizer = None
 
@@ -52,15 +59,37 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def times(self, seconds: float, at_least: int) -> list[float]:
-        """Seconds of each of the steps that fit into `seconds`."""
-        times = []
-        started = perf_counter()
-        while perf_counter() - started < seconds or len(times) < at_least:
-            step = perf_counter()
-            self.step()
-            times.append(perf_counter() - step)
-        return times
+
+class Products:
+    """The matrix products of a block and of the head at the shapes of a model, forward and back."""
+
+    def __init__(self, config: Config, rows: int):
+        c = config.n_embd
+        self.layers = []
+        self.flops = 0
+        for wide, high in ((c, 3 * c), (c, c), (c, 4 * c), (4 * c, c), (c, config.vocab_size)):
+            x, weight = torch.full((rows, wide), 0.5), torch.full((high, wide), 0.25)
+            y, gx, gw = torch.empty(rows, high), torch.empty_like(x), torch.empty_like(weight)
+            self.layers.append((x, weight, y, gx, gw))
+            self.flops += 3 * 2 * rows * wide * high
+
+    @torch.no_grad()
+    def run(self) -> None:
+        for x, weight, y, gx, gw in self.layers:
+            torch.mm(x, weight.T, out=y)
+            torch.mm(y, weight, out=gx)
+            torch.mm(y.T, x, out=gw)
+
+
+def times(work: Callable[[], None], seconds: float, at_least: int = 1) -> list[float]:
+    """Seconds of each of the calls that fit into `seconds`."""
+    taken = []
+    started = perf_counter()
+    while perf_counter() - started < seconds or len(taken) < at_least:
+        one = perf_counter()
+        work()
+        taken.append(perf_counter() - one)
+    return taken
 
 
 def fastest_optimizer(trainer: Trainer, seconds: float) -> str:
@@ -70,7 +99,7 @@ def fastest_optimizer(trainer: Trainer, seconds: float) -> str:
         trainer.use(kind)
         for _ in range(WARM_UP):
             trainer.step()
-        medians[kind] = median(trainer.times(seconds, at_least=5))
+        medians[kind] = median(times(trainer.step, seconds, at_least=5))
     return min(medians, key=medians.get)
 
 
@@ -94,14 +123,23 @@ def main() -> None:
     trainer.use(kind)
     for _ in range(WARM_UP):
         trainer.step()
-    times = trainer.times(arguments.seconds, at_least=10)
-    seconds = median(times)
+    products = Products(trainer.config, trainer.batch_size * trainer.block_size)
+    products.run()
+    steps, rounds = [], []
+    for _ in range(SLICES):
+        steps += times(trainer.step, arguments.seconds / SLICES)
+        rounds += times(products.run, PRODUCTS_SHARE * arguments.seconds / SLICES)
+    seconds = median(steps)
+    tokens_per_second = trainer.batch_size * trainer.block_size / seconds
+    matmul_rate = products.flops / median(rounds)
     result = {
         "size": arguments.size,
         "threads": arguments.threads,
         "ms": round(seconds * 1e3, 3),
-        "tokens_per_second": round(trainer.batch_size * trainer.block_size / seconds),
-        "steps": len(times),
+        "tokens_per_second": round(tokens_per_second),
+        "steps": len(steps),
+        "matmul_gflops": round(matmul_rate / 1e9, 1),
+        "mfu": round(tokens_per_second * trainer.config.flops_per_token() / matmul_rate, 4),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "optimizer": kind,
         "compile": arguments.compile,

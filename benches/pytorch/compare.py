@@ -40,9 +40,7 @@ def command(implementation: str, size: str, arguments: argparse.Namespace) -> li
 
 def measure(words: list[str]) -> dict:
     """The JSON line that a bench prints, with its peak memory where it does not say it."""
-    # As a sweep sets it for the processes that train.
-    environment = {**os.environ, "MIMALLOC_PURGE_DELAY": "-1"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -54,36 +52,56 @@ def measure(words: list[str]) -> dict:
     return result
 
 
-def row(size: str, rounds: list[dict[str, dict]]) -> str:
-    """One line of the table, from what each implementation printed in each round."""
+def medians(rounds: list[dict[str, dict]], key: str) -> dict[str, float]:
+    """Of each implementation, over what it printed in each round."""
+    return {name: median(results[name][key] for results in rounds) for name in IMPLEMENTATIONS}
 
-    def of(implementation: str, key: str) -> float:
-        return median(results[implementation][key] for results in rounds)
 
+def speed_row(size: str, rounds: list[dict[str, dict]]) -> list[str]:
     def ratio(results: dict[str, dict]) -> float:
         best = max(results[name]["tokens_per_second"] for name in PYTORCH)
         return results["runner"]["tokens_per_second"] / best
 
-    speeds = [f"{of(name, 'tokens_per_second'):,.0f}" for name in IMPLEMENTATIONS]
+    speeds = [f"{speed:,.0f}" for speed in medians(rounds, "tokens_per_second").values()]
     ratios = [ratio(results) for results in rounds]
     times = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    memory = {name: of(name, "peak_memory_mb") for name in IMPLEMENTATIONS}
+    memory = medians(rounds, "peak_memory_mb")
     least = min(memory[name] for name in PYTORCH)
     megabytes = [f"{memory[name]:,.0f}" for name in IMPLEMENTATIONS]
-    cells = [size, *speeds, times, *megabytes, f"{memory['runner'] / least:.2f}"]
-    return f"| {' | '.join(cells)} |"
+    return [size, *speeds, times, *megabytes, f"{memory['runner'] / least:.2f}"]
 
 
-def header(rounds: int) -> str:
+def utilisation_row(size: str, rounds: list[dict[str, dict]]) -> list[str]:
+    rates, shares = medians(rounds, "matmul_gflops"), medians(rounds, "mfu")
+    numbers = [f"{rates['PyTorch eager']:,.0f}", f"{rates['runner']:,.0f}"]
+    return [size, *numbers, *(f"{100 * shares[name]:.0f} %" for name in IMPLEMENTATIONS)]
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def report(measured: dict[str, list[dict[str, dict]]]) -> str:
     speeds = [f"{name}, tokens/s" for name in IMPLEMENTATIONS]
     memory = [f"{name}, MiB" for name in IMPLEMENTATIONS]
-    cells = ["Size", *speeds, "runner / best PyTorch", *memory, "runner / least PyTorch"]
-    caption = (
-        f"Medians over the rounds ({rounds}). The ratio of speeds is taken within each round, to the faster of "
-        "eager and compile;\nin brackets are the lowest and the highest round. Memory is the peak of "
-        "the whole process."
+    speed_header = ["Size", *speeds, "runner / best PyTorch", *memory, "runner / least PyTorch"]
+    products = ["PyTorch products, GFLOP/s", "runner products, GFLOP/s"]
+    utilisation_header = ["Size", *products, *(f"{name}, utilisation" for name in IMPLEMENTATIONS)]
+    return "\n".join(
+        [
+            "Medians over the rounds. The ratio of speeds is taken within each round, to the faster of eager and",
+            "compile; in brackets are the lowest and the highest round. Memory is the peak of the whole process.",
+            "",
+            table(speed_header, [speed_row(size, rounds) for size, rounds in measured.items()]),
+            "",
+            "Utilisation is the floating-point operations of the model (forward and backward, the causal half of",
+            "attention once), over what the same threads do in the matrix products of its shapes, measured between",
+            "the steps, each with its own library.",
+            "",
+            table(utilisation_header, [utilisation_row(size, rounds) for size, rounds in measured.items()]),
+        ]
     )
-    return f"{caption}\n\n| {' | '.join(cells)} |\n|:--|{'--:|' * (len(cells) - 1)}"
 
 
 def main() -> None:
@@ -97,9 +115,9 @@ def main() -> None:
     if arguments.runner_bench is None:
         arguments.runner_bench = build()
 
-    lines = []
+    measured = {}
     for size in arguments.sizes:
-        rounds = []
+        rounds = measured[size] = []
         for number in range(1, arguments.rounds + 1):
             results = {}
             for name in IMPLEMENTATIONS:
@@ -107,8 +125,7 @@ def main() -> None:
                 speed = results[name]["tokens_per_second"]
                 print(f"{size}, round {number}: {name} {speed:,} tokens/s", file=sys.stderr)
             rounds.append(results)
-        lines.append(row(size, rounds))
-    print(header(arguments.rounds), *lines, sep="\n")
+    print(report(measured))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,14 @@ class Config:
     block_size: int
     vocab_size: int
 
+    def flops_per_token(self) -> float:
+        """Forward and backward, the causal half of attention counted once, as in src/model/size.rs."""
+        c = self.n_embd
+        products = self.n_layer * 12 * c * c + self.vocab_size * c
+        # Scores and weighted sum, over (T + 1) / 2 tokens on average.
+        attention = 2 * 2 * self.n_layer * c * (self.block_size + 1) / 2
+        return 3 * (2 * products + attention)
+
 
 class Norm(nn.Module):
     """LayerNorm with a gain and no bias."""

@@ -1,0 +1,205 @@
+//! Each operation of a model, forward and back, and a whole step, at three sizes:
+//! `cargo bench --bench operations [-- FILTER]`. On one thread, with all rows of a batch.
+
+mod setup;
+
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
+use dfdx::prelude::*;
+use runner::ops::{AdamW, Backend, Dropout, Fused, Head, Heads, Matrix, Normalization};
+use runner::random::{Stream, below, unit};
+use runner::spec::Mlp;
+use setup::{SIZES, Size, Training};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// Of builtin:plays, by character.
+const VOCAB_SIZE: usize = 62;
+
+/// What goes back through an operation when it is taken back.
+type Loss = Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>;
+
+fn main() {
+    setup::in_the_environment_of_a_worker();
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(20)
+        .configure_from_args();
+    for size in &SIZES {
+        let inputs = Inputs::new(size);
+        forward_and_backward(&mut criterion, &inputs);
+        updates(&mut criterion, &inputs);
+    }
+    for size in &SIZES {
+        step(&mut criterion, size);
+    }
+    criterion.final_summary();
+}
+
+/// What the operations of a size are given. N rows, C columns, V tokens.
+struct Inputs<'a> {
+    size: &'a Size,
+    tokens: Vec<usize>,
+    /// (N, C)
+    x: Matrix<Cpu>,
+    /// (N, 3C)
+    qkv: Matrix<Cpu>,
+    /// (3C, C), (C, C) and (4C, C)
+    qkv_weight: Matrix<Cpu>,
+    out_weight: Matrix<Cpu>,
+    mlp_weight: Matrix<Cpu>,
+    /// (1, C)
+    gain: Matrix<Cpu>,
+    /// (V, C) and (T, C)
+    table: Matrix<Cpu>,
+    positions: Matrix<Cpu>,
+}
+
+impl<'a> Inputs<'a> {
+    fn new(size: &'a Size) -> Self {
+        let (n, c) = (size.tokens(), size.n_embd);
+        let mut rng = Stream::new(1, "tokens").at(0);
+        let tokens = (0..n).map(|_| below(&mut rng, VOCAB_SIZE as u64) as usize);
+        Self {
+            size,
+            tokens: tokens.collect(),
+            x: uniform(n, c, 1.0),
+            qkv: uniform(n, 3 * c, 1.0),
+            qkv_weight: uniform(3 * c, c, 0.05),
+            out_weight: uniform(c, c, 0.05),
+            mlp_weight: uniform(4 * c, c, 0.05),
+            gain: uniform(1, c, 1.0),
+            table: uniform(VOCAB_SIZE, c, 0.05),
+            positions: uniform(size.block_size, c, 0.05),
+        }
+    }
+}
+
+/// A matrix of numbers within `width` of 0.
+fn uniform(rows: usize, cols: usize, width: f32) -> Matrix<Cpu> {
+    let mut rng = Stream::new(1, "values").at((rows * cols) as u64);
+    let values = (0..rows * cols).map(|_| (unit(&mut rng) as f32 * 2.0 - 1.0) * width);
+    Cpu::default().tensor_from_vec(values.collect(), (rows, cols))
+}
+
+/// An operation, forward.
+type Operation<'a> = dyn Fn() -> Result<Loss, CpuError> + 'a;
+
+/// The operations that record a way back.
+fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
+    let Inputs {
+        size,
+        tokens,
+        x,
+        qkv,
+        qkv_weight,
+        out_weight,
+        mlp_weight,
+        gain,
+        table,
+        positions,
+    } = inputs;
+    let heads = Heads {
+        count: size.n_head,
+        block: size.block_size,
+    };
+    let dropout = Dropout::new(0.1, &Stream::new(1, "dropout"), 0, 0, 0);
+    let activation = |kind| Fused::linear_activation(x.retaped(), mlp_weight, None, kind);
+    let operations: [(&str, &Operation); 9] = [
+        ("embedding", &|| {
+            seeded(Fused::embed(
+                table,
+                1.0,
+                Some(positions),
+                tokens,
+                heads.block,
+            )?)
+        }),
+        ("norm", &|| {
+            seeded(Fused::norm(x.retaped(), Normalization::Layer, gain, None)?)
+        }),
+        ("linear", &|| {
+            seeded(Fused::linear(x.retaped(), qkv_weight, None)?)
+        }),
+        ("linear_residual", &|| {
+            seeded(Fused::linear_residual(x.retaped(), out_weight, None, x)?)
+        }),
+        ("linear_gelu", &|| seeded(activation(Mlp::Gelu)?)),
+        ("linear_swiglu", &|| seeded(activation(Mlp::Swiglu)?)),
+        ("attention", &|| {
+            seeded(Fused::attention(qkv.retaped(), heads, None)?)
+        }),
+        ("dropout", &|| seeded(Fused::dropout(x.retaped(), dropout)?)),
+        ("head_cross_entropy", &|| {
+            let scale = 1.0 / tokens.len() as f32;
+            let head = Head {
+                weight: table,
+                bias: None,
+                soft_cap: None,
+            };
+            Fused::head_cross_entropy(x.retaped(), head, tokens, scale)
+        }),
+    ];
+    let mut group = criterion.benchmark_group(size.name);
+    group.throughput(Throughput::Elements(tokens.len() as u64));
+    for (name, operation) in operations {
+        let forward = || operation().expect("memory");
+        group.bench_function(format!("{name}/forward"), |bencher| bencher.iter(forward));
+        group.bench_function(format!("{name}/backward"), |bencher| {
+            let backward = |loss: Loss| loss.try_backward().expect("memory");
+            bencher.iter_batched(forward, backward, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+/// A loss whose gradient in each element of `y` is one, at the cost of writing the ones.
+fn seeded(y: Matrix<Cpu, OwnedTape<f32, Cpu>>) -> Result<Loss, CpuError> {
+    let (y, mut tape) = y.split_tape();
+    let loss: Tensor<Rank0, f32, Cpu> = y.device().try_zeros()?;
+    tape.add_backward_op(move |gradients| {
+        gradients.get_or_alloc_mut(&y)?.fill(1.0);
+        Ok(())
+    });
+    Ok(loss.put_tape(tape))
+}
+
+/// What is done to the largest matrix of a block once its gradients are there.
+fn updates(criterion: &mut Criterion, inputs: &Inputs) {
+    let (rows, cols) = *inputs.mlp_weight.shape();
+    let gradient = || uniform(rows, cols, 1e-3);
+    let mut group = criterion.benchmark_group(inputs.size.name);
+    group.throughput(Throughput::Elements((rows * cols) as u64));
+    group.bench_function("sum_of_two_gradients", |bencher| {
+        let shards = || vec![gradient(), gradient()];
+        let sum = |shards| Fused::sum_gradients(shards).expect("memory");
+        bencher.iter_batched(shards, sum, BatchSize::PerIteration);
+    });
+    let step = AdamW {
+        lr: 1e-3,
+        betas: [0.9, 0.99],
+        eps: 1e-8,
+        weight_decay: 0.1,
+        gradient_scale: 0.5,
+        bias_corrections: [0.9, 0.5],
+    };
+    let mut parameter = uniform(rows, cols, 0.05);
+    let (gradient, mut m, mut v) = (gradient(), gradient(), uniform(rows, cols, 0.0));
+    group.bench_function("adamw", |bencher| {
+        bencher.iter(|| Fused::adamw(&mut parameter, &gradient, (&mut m, &mut v), &step));
+    });
+    group.finish();
+}
+
+/// A whole step, on all cores.
+fn step(criterion: &mut Criterion, size: &Size) {
+    let threads = available_parallelism().map_or(1, usize::from);
+    let mut training = Training::new(size, threads);
+    let mut group = criterion.benchmark_group(size.name);
+    group
+        .throughput(Throughput::Elements(size.tokens() as u64))
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(10);
+    group.bench_function("step", |bencher| bencher.iter(|| training.step()));
+    group.finish();
+}

@@ -1,0 +1,107 @@
+"""Trains the same model in PyTorch and in `runner` to the same end and compares how well they do.
+
+`baby` on tiny-shakespeare, by character, as quality.yaml says: the first nine tenths of the text to
+train on, and the loss over all of the last tenth. The two draw initial weights and batches from the
+same distributions, but not the same numbers: what is compared is means over seeds.
+"""
+
+import argparse
+import csv
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+
+from bench import LEARNING_RATE, VOCAB_SIZE, Trainer
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SIZE = "baby"
+TRAIN_FRACTION = 0.9
+WARM_UP_STEPS = 100
+MIN_LEARNING_RATE = 1e-4
+WINDOWS_AT_ONCE = 64
+
+
+def encode(text: str) -> torch.Tensor:
+    """A token a character, in the order of their code points."""
+    tokens = {character: token for token, character in enumerate(sorted(set(text)))}
+    if len(tokens) != VOCAB_SIZE:
+        sys.exit(f"tiny-shakespeare has {VOCAB_SIZE} characters, and this text {len(tokens)}")
+    return torch.tensor([tokens[character] for character in text])
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Of the step after `step` steps, as in src/train/schedule.rs."""
+    if step < WARM_UP_STEPS:
+        return LEARNING_RATE * (step + 1) / (WARM_UP_STEPS + 1)
+    last = max(steps - 1, WARM_UP_STEPS + 1) - WARM_UP_STEPS
+    cosine = 0.5 * (1 + math.cos(math.pi * min((step - WARM_UP_STEPS) / last, 1)))
+    return MIN_LEARNING_RATE + cosine * (LEARNING_RATE - MIN_LEARNING_RATE)
+
+
+@torch.no_grad()
+def evaluate(model: torch.nn.Module, last: torch.Tensor, val: torch.Tensor, block: int) -> float:
+    """Nats a token over the whole split in windows one after another, the first from `last`."""
+    inputs, targets = torch.cat([last.view(1), val[:-1]]), val
+    whole = len(val) // block * block
+    pieces = list(zip(inputs[:whole].view(-1, block).split(WINDOWS_AT_ONCE), targets[:whole].view(-1, block).split(WINDOWS_AT_ONCE)))
+    if whole < len(val):
+        pieces.append((inputs[whole:].view(1, -1), targets[whole:].view(1, -1)))
+    total = sum(model(piece, target).item() * target.numel() for piece, target in pieces)
+    return total / len(val)
+
+
+def train_pytorch(tokens: torch.Tensor, seed: int, steps: int) -> float:
+    """The validation loss at the end."""
+    split = int(len(tokens) * TRAIN_FRACTION)
+    train, val = tokens[:split], tokens[split:]
+    trainer = Trainer(SIZE, seed=seed, text=train)
+    trainer.use("fused")
+    for step in range(steps):
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps)
+        trainer.step()
+    return evaluate(trainer.model, train[-1], val, trainer.block_size)
+
+
+def train_runner(runner: Path, text: Path, seeds: list[int], steps: int) -> list[float]:
+    """The validation loss at the end, of each seed."""
+    with tempfile.TemporaryDirectory() as results:
+        overrides = [f"data.source={text}", f"train.steps={steps}", f"sweep.seeds={seeds}"]
+        command = [runner, "sweep", HERE / "quality.yaml", *overrides, "--results", results]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with open(Path(results) / "quality" / "summary.csv", newline="") as summary:
+            return [float(row["val_loss"]) for row in csv.DictReader(summary)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("text", type=Path, help="the file of tiny-shakespeare")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default: 1 2 3")
+    parser.add_argument("--steps", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=2, help="of PyTorch; default: %(default)s")
+    parser.add_argument("--runner", type=Path, default=ROOT / "target/release/runner", help="default: %(default)s")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    tokens = encode(arguments.text.read_text())
+    losses = {"runner": train_runner(arguments.runner, arguments.text.resolve(), arguments.seeds, arguments.steps)}
+    losses["PyTorch"] = []
+    for seed in arguments.seeds:
+        losses["PyTorch"].append(train_pytorch(tokens, seed, arguments.steps))
+        print(f"PyTorch, seed {seed}: {losses['PyTorch'][-1]:.4f}", file=sys.stderr)
+
+    print(f"Validation loss after {arguments.steps} steps, nats a character\n")
+    print("| | Mean | Standard deviation | Seeds |\n|:--|--:|--:|:--|")
+    for name, values in losses.items():
+        spread = f"{stdev(values):.4f}" if len(values) > 1 else ""
+        print(f"| {name} | {mean(values):.4f} | {spread} | {', '.join(f'{value:.4f}' for value in values)} |")
+
+
+if __name__ == "__main__":
+    main()

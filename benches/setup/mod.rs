@@ -1,0 +1,135 @@
+//! The sizes that are measured, and a model of one of them in training.
+
+use runner::data::{self, Corpus};
+use runner::ops::Fused;
+use runner::runner::WORKER_ENVIRONMENT;
+use runner::spec::{Data, Model, Optimizer, RunSpec, Sample, Tokenizer, Train};
+use runner::train::Trainer;
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// B sequences of T tokens through L layers of width C.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) name: &'static str,
+    pub(crate) n_layer: usize,
+    pub(crate) n_head: usize,
+    pub(crate) n_embd: usize,
+    pub(crate) block_size: usize,
+    pub(crate) batch_size: usize,
+}
+
+/// From what fits in a cache to what does not.
+pub(crate) const SIZES: [Size; 3] = [
+    size("names", 2, 4, 32, 16, 32),
+    size("baby", 4, 4, 128, 64, 12),
+    size("ten", 6, 6, 384, 256, 8),
+];
+
+const fn size(
+    name: &'static str,
+    n_layer: usize,
+    n_head: usize,
+    n_embd: usize,
+    block_size: usize,
+    batch_size: usize,
+) -> Size {
+    Size {
+        name,
+        n_layer,
+        n_head,
+        n_embd,
+        block_size,
+        batch_size,
+    }
+}
+
+impl Size {
+    /// Tokens in a batch.
+    pub(crate) fn tokens(&self) -> usize {
+        self.batch_size * self.block_size
+    }
+
+    pub(crate) fn model(&self) -> Model {
+        Model {
+            n_layer: self.n_layer,
+            n_head: self.n_head,
+            n_embd: self.n_embd,
+            block_size: self.block_size,
+            ..Model::default()
+        }
+    }
+
+    fn spec(&self) -> RunSpec {
+        RunSpec {
+            variant: self.name.to_owned(),
+            seed: 1,
+            data: Data::default(),
+            tokenizer: Tokenizer::default(),
+            model: self.model(),
+            optimizer: Optimizer::default(),
+            train: Train {
+                steps: 1_000_000,
+                batch_size: self.batch_size,
+                ..Train::default()
+            },
+            sample: Sample::default(),
+        }
+    }
+}
+
+/// A model in training on the default text, and the threads that it may use.
+pub(crate) struct Training {
+    pub(crate) corpus: Corpus,
+    pub(crate) pool: rayon::ThreadPool,
+    trainer: Trainer<Fused>,
+}
+
+impl Training {
+    pub(crate) fn new(size: &Size, threads: usize) -> Self {
+        let spec = size.spec();
+        // Kept, so that it counts in the memory of the first process alone.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let info = data::prepare(&spec.data, &spec.tokenizer, folder).expect("a text");
+        let corpus = data::open(folder, &info.key).expect("a text");
+        let trainer = Trainer::new(&Default::default(), &spec, info.vocab_size).expect("memory");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        Self {
+            corpus,
+            pool: pool.expect("threads"),
+            trainer,
+        }
+    }
+
+    /// One step of training: batch, forward, backward, clipping, AdamW.
+    pub(crate) fn step(&mut self) {
+        let Self {
+            pool,
+            trainer,
+            corpus,
+            ..
+        } = self;
+        pool.install(|| trainer.step(&corpus.train))
+            .expect("a step");
+    }
+}
+
+/// Starts this program again in the environment of a worker, where it is not in it already: the
+/// allocator reads it before `main`.
+pub(crate) fn in_the_environment_of_a_worker() {
+    let there = |&(name, value)| env::var(name).is_ok_and(|is| is == value);
+    if WORKER_ENVIRONMENT.iter().all(there) {
+        return;
+    }
+    let program = env::current_exe().expect("this program's path");
+    let error = Command::new(program)
+        .args(env::args_os().skip(1))
+        .envs(WORKER_ENVIRONMENT)
+        .exec();
+    panic!("cannot start this program again: {error}");
+}
