@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::problem::Problem;
 use super::source::Place;
 use super::tree::Node;
-use crate::spec::{ModelKind, RunSpec, ScheduleKind, Source, TokenizerKind};
+use crate::spec::{ModelKind, OptimizerKind, RunSpec, ScheduleKind, Source, TokenizerKind};
 
 /// Tokens of a byte-level vocabulary before any is merged.
 const BYTES: usize = 256;
@@ -51,7 +51,19 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
     }
     let optimizer = &spec.optimizer;
     let schedule = &optimizer.schedule;
-    if schedule.kind == ScheduleKind::Cosine && schedule.min_lr > optimizer.lr {
+    let velocity = match optimizer.kind {
+        OptimizerKind::Sgd => Some(("optimizer", optimizer.momentum, optimizer.nesterov)),
+        OptimizerKind::Muon => {
+            let muon = &optimizer.muon;
+            Some(("optimizer.muon", muon.momentum, muon.nesterov))
+        }
+        _ => None,
+    };
+    if let Some((section, 0.0, true)) = velocity {
+        let [nesterov, momentum] = ["nesterov", "momentum"].map(|key| format!("{section}.{key}"));
+        report([&nesterov, &momentum], Problem::Nesterov);
+    }
+    if schedule.kind.falls_to_min_lr() && schedule.min_lr > optimizer.lr {
         let problem = Problem::MinLr {
             min_lr: schedule.min_lr,
             lr: optimizer.lr,
@@ -64,6 +76,22 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
             steps: spec.train.steps,
         };
         report(["optimizer.schedule.warmup_steps", "train.steps"], problem);
+    }
+    let decay_steps = match schedule.kind {
+        ScheduleKind::Wsd => schedule.decay_steps(spec.train.steps),
+        _ => 0,
+    };
+    if decay_steps > 0 && schedule.warmup_steps + decay_steps > spec.train.steps {
+        let problem = Problem::WarmupAndDecay {
+            warmup_steps: schedule.warmup_steps,
+            decay_steps,
+            steps: spec.train.steps,
+        };
+        let paths = [
+            "optimizer.schedule.decay_fraction",
+            "optimizer.schedule.warmup_steps",
+        ];
+        report(paths, problem);
     }
     let data = &spec.data;
     if data.source == Source::Plays && data.plays_bytes > data.max_bytes {

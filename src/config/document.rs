@@ -392,7 +392,7 @@ sweep: {seeds: [18446744073709551615]}";
         let document = document(text, &[]);
         let experiment = document.experiment();
         assert_eq!(experiment.optimizer.lr, 1e-3);
-        assert_eq!(experiment.optimizer.weight_decay, 1.0);
+        assert_eq!(experiment.optimizer.weight_decay, Some(1.0));
         assert_eq!(experiment.optimizer.grad_clip, 16.0);
         assert_eq!(experiment.sample.temperature, 0.8);
         assert_eq!(experiment.sweep.as_ref().unwrap().seeds, [u64::MAX]);

@@ -94,21 +94,45 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         section: "optimizer",
-        keys: &["betas", "eps"],
+        keys: &["betas"],
         choice: "optimizer.kind",
-        values: &["adamw"],
+        values: &["adamw", "adam", "lion", "muon"],
     },
     Rule {
         section: "optimizer",
-        keys: &["momentum"],
+        keys: &["eps"],
+        choice: "optimizer.kind",
+        values: &["adamw", "adam", "rmsprop", "muon"],
+    },
+    Rule {
+        section: "optimizer",
+        keys: &["momentum", "nesterov"],
         choice: "optimizer.kind",
         values: &["sgd"],
+    },
+    Rule {
+        section: "optimizer",
+        keys: &["alpha"],
+        choice: "optimizer.kind",
+        values: &["rmsprop"],
+    },
+    Rule {
+        section: "optimizer",
+        keys: &["muon"],
+        choice: "optimizer.kind",
+        values: &["muon"],
     },
     Rule {
         section: "optimizer.schedule",
         keys: &["min_lr"],
         choice: "optimizer.schedule.kind",
-        values: &["cosine"],
+        values: &["linear", "cosine", "wsd"],
+    },
+    Rule {
+        section: "optimizer.schedule",
+        keys: &["decay_fraction"],
+        choice: "optimizer.schedule.kind",
+        values: &["wsd"],
     },
 ];
 

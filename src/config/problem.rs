@@ -153,6 +153,17 @@ pub(super) enum Problem {
     MinLr { min_lr: f64, lr: f64 },
     #[error("`warmup_steps` ({warmup_steps}) is more than `train.steps` ({steps})")]
     Warmup { warmup_steps: u64, steps: u64 },
+    #[error(
+        "`warmup_steps` ({warmup_steps}) and the decay over {decay_steps} steps are more than \
+         `train.steps` ({steps})"
+    )]
+    WarmupAndDecay {
+        warmup_steps: u64,
+        decay_steps: u64,
+        steps: u64,
+    },
+    #[error("`nesterov` looks ahead along a velocity, and `momentum` is 0")]
+    Nesterov,
     #[error("`plays_bytes` ({plays_bytes}) is more than `max_bytes` ({max_bytes})")]
     PlaysBytes { plays_bytes: u64, max_bytes: u64 },
     // What is expected.
@@ -359,8 +370,12 @@ impl Problem {
                 "set `train.sequence_length` to {block_size} or less, or raise `model.block_size`"
             ),
             Self::MinLr { lr, .. } => {
-                format!("a cosine falls from `lr` to `min_lr`; take {lr} or less")
+                format!("the learning rate falls from `lr` to `min_lr`; take {lr} or less")
             }
+            Self::WarmupAndDecay { .. } => {
+                "lower `decay_fraction` or `warmup_steps`, or train longer".to_owned()
+            }
+            Self::Nesterov => "set a `momentum`, such as 0.9, or remove `nesterov`".to_owned(),
             Self::Warmup { steps, .. } => {
                 format!("set `optimizer.schedule.warmup_steps` to {steps} or less")
             }

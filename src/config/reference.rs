@@ -167,16 +167,27 @@ fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
         for line in wrapped(description(field), 96 - indent.len()) {
             let _ = writeln!(yaml, "{indent}# {line}");
         }
+        let mut written;
         if schema::is_section(field) {
-            let _ = writeln!(yaml, "{indent}{key}:");
-            defaults(yaml, &join(path, key), field, depth + 1);
-        } else if idle {
-            // Written out it would be an error: it has no effect with the default choice.
-            let _ = writeln!(yaml, "{indent}# {key}: {default}");
+            written = format!("{indent}{key}:\n");
+            defaults(&mut written, &join(path, key), field, depth + 1);
         } else {
-            let _ = writeln!(yaml, "{indent}{key}: {default}");
+            written = format!("{indent}{key}: {default}\n");
         }
+        // Written out it would be an error: it has no effect with the default choice.
+        yaml.push_str(&if idle { commented(&written) } else { written });
     }
+}
+
+/// The lines of a document as comments.
+fn commented(yaml: &str) -> String {
+    let line = |line: &str| {
+        let text = line.trim_start();
+        let indent = &line[..line.len() - text.len()];
+        let hash = if text.starts_with('#') { "" } else { "# " };
+        format!("{indent}{hash}{text}\n")
+    };
+    yaml.lines().map(line).collect()
 }
 
 /// Text broken into lines between words.

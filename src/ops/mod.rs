@@ -29,7 +29,7 @@ pub use cross_entropy::Head;
 pub use dropout::Dropout;
 pub use matmul::LinearProducts;
 pub use norm::Normalization;
-pub use update::{AdamW, GradientSum, Sgd};
+pub use update::{AdamW, GradientSum, Lion, Muon, RmsProp, Sgd};
 
 use crate::spec::Mlp;
 use dfdx::prelude::*;
@@ -161,7 +161,7 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
     fn sum_gradients(
         shards: Vec<Matrix<Self::Device>>,
     ) -> Result<GradientSum<Self::Device>, Fault<Self::Device>> {
-        update::reference_sum(shards)
+        update::reference::sum(shards)
     }
 
     /// One step of AdamW on a parameter and its two moments, in place.
@@ -171,7 +171,7 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
         moments: (&mut Matrix<Self::Device>, &mut Matrix<Self::Device>),
         step: &AdamW,
     ) -> Result<(), Fault<Self::Device>> {
-        update::reference_adamw(parameter, gradient, moments, step)
+        update::reference::adamw(parameter, gradient, moments, step)
     }
 
     /// One step of SGD with momentum on a parameter and its velocity, in place.
@@ -181,7 +181,46 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
         velocity: &mut Matrix<Self::Device>,
         step: &Sgd,
     ) -> Result<(), Fault<Self::Device>> {
-        update::reference_sgd(parameter, gradient, velocity, step)
+        update::reference::sgd(parameter, gradient, velocity, step)
+    }
+
+    /// One step of RMSprop on a parameter and its second moment, in place.
+    fn rmsprop(
+        parameter: &mut Matrix<Self::Device>,
+        gradient: &Matrix<Self::Device>,
+        second_moment: &mut Matrix<Self::Device>,
+        step: &RmsProp,
+    ) -> Result<(), Fault<Self::Device>> {
+        update::reference::rmsprop(parameter, gradient, second_moment, step)
+    }
+
+    /// One step of Lion on a parameter and its momentum, in place.
+    fn lion(
+        parameter: &mut Matrix<Self::Device>,
+        gradient: &Matrix<Self::Device>,
+        momentum: &mut Matrix<Self::Device>,
+        step: &Lion,
+    ) -> Result<(), Fault<Self::Device>> {
+        update::reference::lion(parameter, gradient, momentum, step)
+    }
+
+    /// One step of Muon on a parameter and its momentum, in place.
+    fn muon(
+        parameter: &mut Matrix<Self::Device>,
+        gradient: &Matrix<Self::Device>,
+        momentum: &mut Matrix<Self::Device>,
+        step: &Muon,
+    ) -> Result<(), Fault<Self::Device>> {
+        update::reference::muon(parameter, gradient, momentum, step)
+    }
+
+    /// Moves a mean by `weight` of the way to a value, in place.
+    fn average(
+        mean: &mut Matrix<Self::Device>,
+        value: &Matrix<Self::Device>,
+        weight: f32,
+    ) -> Result<(), Fault<Self::Device>> {
+        update::reference::average(mean, value, weight)
     }
 }
 
@@ -298,6 +337,41 @@ impl Backend for Fused {
         step: &Sgd,
     ) -> Result<(), CpuError> {
         update::cpu::sgd(parameter, gradient, velocity, step);
+        Ok(())
+    }
+
+    fn rmsprop(
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        second_moment: &mut Matrix<Cpu>,
+        step: &RmsProp,
+    ) -> Result<(), CpuError> {
+        update::cpu::rmsprop(parameter, gradient, second_moment, step);
+        Ok(())
+    }
+
+    fn lion(
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        momentum: &mut Matrix<Cpu>,
+        step: &Lion,
+    ) -> Result<(), CpuError> {
+        update::cpu::lion(parameter, gradient, momentum, step);
+        Ok(())
+    }
+
+    fn muon(
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        momentum: &mut Matrix<Cpu>,
+        step: &Muon,
+    ) -> Result<(), CpuError> {
+        update::muon::muon(parameter, gradient, momentum, step);
+        Ok(())
+    }
+
+    fn average(mean: &mut Matrix<Cpu>, value: &Matrix<Cpu>, weight: f32) -> Result<(), CpuError> {
+        update::cpu::average(mean, value, weight);
         Ok(())
     }
 }

@@ -22,7 +22,9 @@ pub use data::{Data, Source};
 pub use expect::{Expect, Measure};
 pub use mlp_hidden::MlpHidden;
 pub use model::{BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm};
-pub use optimizer::{Optimizer, OptimizerKind, Schedule, ScheduleKind};
+pub use optimizer::{
+    Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
+};
 pub use run::RunSpec;
 pub use sample::Sample;
 pub use sweep::{Report, Sweep};

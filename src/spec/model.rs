@@ -281,6 +281,7 @@ impl Mlp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{OptimizerKind, ScheduleKind};
 
     /// The names of an enum, as a file may have them.
     fn names<T: JsonSchema>() -> Vec<String> {
@@ -299,5 +300,7 @@ mod tests {
     fn all_is_all() {
         assert_eq!(written(&Norm::ALL), names::<Norm>());
         assert_eq!(written(&Mlp::ALL), names::<Mlp>());
+        assert_eq!(written(&OptimizerKind::ALL), names::<OptimizerKind>());
+        assert_eq!(written(&ScheduleKind::ALL), names::<ScheduleKind>());
     }
 }

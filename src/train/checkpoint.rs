@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// Version of the file's layout.
-const FORMAT: &str = "runner-checkpoint-1";
+const FORMAT: &str = "runner-checkpoint-2";
 
 /// What goes on counting over interruptions, besides the trainer's own state.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -136,9 +136,9 @@ fn restore<B: Backend>(
 fn everything<B: Backend>(trainer: &mut Trainer<B>) -> Vec<(String, &mut Matrix<B::Device>)> {
     let mut all = Vec::new();
     let state = trainer.optimizer.state_mut();
-    for (parameter, (kind, state)) in trainer.model.parameters_mut().into_iter().zip(state) {
-        for (i, matrix) in state.iter_mut().enumerate() {
-            all.push((format!("{kind}.{i}.{}", parameter.name), matrix));
+    for (parameter, state) in trainer.model.parameters_mut().into_iter().zip(state) {
+        for (what, matrix) in state {
+            all.push((format!("{what}.{}", parameter.name), matrix));
         }
         all.push((parameter.name.clone(), &mut parameter.value));
     }

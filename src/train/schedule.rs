@@ -7,13 +7,27 @@ pub(super) fn learning_rate(optimizer: &Optimizer, step: u64, steps: u64) -> f64
     if step < warmup {
         return optimizer.lr * (step + 1) as f64 / (warmup + 1) as f64;
     }
+    let last = steps.saturating_sub(1);
+    // From 0 at step `from` to 1 at the last step.
+    let progress = |from: u64| {
+        let length = last.saturating_sub(from).max(1);
+        (step.saturating_sub(from) as f64 / length as f64).min(1.0)
+    };
+    // A share of 1 is `lr`, of 0 `min_lr`.
+    let between = |share: f64| schedule.min_lr + share * (optimizer.lr - schedule.min_lr);
     match schedule.kind {
         ScheduleKind::Constant => optimizer.lr,
+        ScheduleKind::Linear => between(1.0 - progress(warmup)),
         ScheduleKind::Cosine => {
-            let last = (steps - 1).max(warmup + 1) - warmup;
-            let progress = ((step - warmup) as f64 / last as f64).min(1.0);
-            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-            schedule.min_lr + cosine * (optimizer.lr - schedule.min_lr)
+            between(0.5 * (1.0 + (std::f64::consts::PI * progress(warmup)).cos()))
+        }
+        ScheduleKind::Wsd => match schedule.decay_steps(steps) {
+            0 => optimizer.lr,
+            // The step before the first that falls is the last of the stable ones.
+            decay => between(1.0 - progress(last.saturating_sub(decay).max(warmup))),
+        },
+        ScheduleKind::InverseSqrt => {
+            optimizer.lr * ((warmup + 1) as f64 / (step + 1) as f64).sqrt()
         }
     }
 }
@@ -22,6 +36,7 @@ pub(super) fn learning_rate(optimizer: &Optimizer, step: u64, steps: u64) -> f64
 mod tests {
     use super::*;
     use crate::spec::Schedule;
+    use proptest::prelude::*;
 
     fn optimizer(kind: ScheduleKind, warmup_steps: u64) -> Optimizer {
         Optimizer {
@@ -30,17 +45,21 @@ mod tests {
                 kind,
                 warmup_steps,
                 min_lr: 0.1,
+                decay_fraction: 0.2,
             },
             ..Optimizer::default()
         }
     }
 
+    fn rates(optimizer: &Optimizer, steps: u64) -> Vec<f64> {
+        (0..steps)
+            .map(|step| learning_rate(optimizer, step, steps))
+            .collect()
+    }
+
     #[test]
     fn rises_in_a_line_and_falls_along_a_cosine_to_the_least() {
-        let cosine = optimizer(ScheduleKind::Cosine, 4);
-        let rates: Vec<f64> = (0..105)
-            .map(|step| learning_rate(&cosine, step, 105))
-            .collect();
+        let rates = rates(&optimizer(ScheduleKind::Cosine, 4), 105);
         assert_eq!(rates[..5], [0.2, 0.4, 0.6, 0.8, 1.0]);
         assert!((rates[54] - 0.55).abs() < 1e-9, "half way is half way down");
         assert!((rates[104] - 0.1).abs() < 1e-9);
@@ -49,15 +68,78 @@ mod tests {
 
     #[test]
     fn constant_stays() {
-        let constant = optimizer(ScheduleKind::Constant, 0);
-        assert!((0..10).all(|step| learning_rate(&constant, step, 10) == 1.0));
+        assert_eq!(rates(&optimizer(ScheduleKind::Constant, 0), 10), [1.0; 10]);
+    }
+
+    #[test]
+    fn linear_is_half_way_down_half_way() {
+        let rates = rates(&optimizer(ScheduleKind::Linear, 4), 105);
+        assert!((rates[54] - 0.55).abs() < 1e-9 && (rates[104] - 0.1).abs() < 1e-9);
+        assert!((rates[29] - 0.775).abs() < 1e-9);
+    }
+
+    #[test]
+    fn wsd_is_stable_until_its_decay() {
+        let rates = rates(&optimizer(ScheduleKind::Wsd, 4), 100);
+        assert!(rates[4..80].iter().all(|&rate| rate == 1.0));
+        assert!((rates[80] - 0.955).abs() < 1e-9, "one twentieth down");
+        assert!((rates[99] - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn four_times_the_steps_halve_an_inverse_root() {
+        let rates = rates(&optimizer(ScheduleKind::InverseSqrt, 9), 100);
+        assert_eq!((rates[9], rates[39]), (1.0, 0.5));
+        let without_warmup = super::tests::rates(&optimizer(ScheduleKind::InverseSqrt, 0), 5);
+        assert_eq!((without_warmup[0], without_warmup[3]), (1.0, 0.5));
     }
 
     #[test]
     fn a_run_of_one_step_has_a_rate() {
-        assert_eq!(
-            learning_rate(&optimizer(ScheduleKind::Cosine, 0), 0, 1),
-            1.0
-        );
+        for kind in ScheduleKind::ALL {
+            assert_eq!(learning_rate(&optimizer(kind, 0), 0, 1), 1.0, "{kind:?}");
+        }
+    }
+
+    proptest! {
+        /// Within bounds, up and then down without a jump, and at its ends where it should be.
+        #[test]
+        fn every_shape_keeps_its_promises(
+            kind in proptest::sample::select(&ScheduleKind::ALL),
+            steps in 20u64..2000,
+            warmup_share in 0.0..0.7f64,
+            decay_fraction in 0.0..0.3f64,
+            min_lr in 0.0..1.0f64,
+        ) {
+            let warmup_steps = (steps as f64 * warmup_share) as u64;
+            let schedule = Schedule { kind, warmup_steps, min_lr, decay_fraction };
+            let optimizer = Optimizer { lr: 1.0, schedule, ..Optimizer::default() };
+            let rates = rates(&optimizer, steps);
+            let warmup = warmup_steps as usize;
+            prop_assert!(rates.iter().all(|&rate| rate > 0.0 || min_lr == 0.0));
+            prop_assert!(rates.iter().all(|&rate| rate <= 1.0));
+            prop_assert!(rates[..=warmup].windows(2).all(|pair| pair[1] > pair[0]));
+            prop_assert!(rates[warmup..].windows(2).all(|pair| pair[1] <= pair[0] + 1e-12));
+            prop_assert_eq!(rates[warmup], 1.0);
+            let falls = match kind {
+                ScheduleKind::Wsd => optimizer.schedule.decay_steps(steps) > 0,
+                kind => kind.falls_to_min_lr(),
+            };
+            if falls {
+                prop_assert!((rates[rates.len() - 1] - min_lr).abs() < 1e-9);
+                prop_assert!(rates.iter().skip(warmup).all(|&rate| rate >= min_lr - 1e-9));
+            }
+            // The steepest there is: a line, or a cosine half way, over the shortest of its spans.
+            let span = match kind {
+                ScheduleKind::Wsd => optimizer.schedule.decay_steps(steps),
+                _ => steps - 1 - warmup_steps,
+            };
+            let steepest = match kind {
+                ScheduleKind::InverseSqrt => 0.3,
+                _ => 1.6 / span.max(1) as f64,
+            };
+            let jump = rates[warmup..].windows(2).map(|pair| pair[0] - pair[1]).fold(0.0, f64::max);
+            prop_assert!(jump <= steepest + 1e-12, "falls by {jump} in a step");
+        }
     }
 }

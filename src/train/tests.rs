@@ -113,7 +113,7 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
-    for kind in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+    for kind in OptimizerKind::ALL {
         let (lab, mut spec) = (Lab::new(), spec());
         spec.optimizer.kind = kind;
         let whole = lab.dir("whole", &spec);
@@ -128,6 +128,60 @@ fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
         assert_eq!(
             (a.val_loss, a.train_loss, a.tokens),
             (b.val_loss, b.train_loss, b.tokens)
+        );
+    }
+}
+
+#[test]
+fn every_optimizer_lowers_the_loss_with_the_same_bits_on_any_threads() {
+    let lab = Lab::new();
+    let guess = (lab.corpus.info.vocab_size as f64).ln();
+    for (kind, lr) in [
+        (OptimizerKind::Adamw, 1e-2),
+        (OptimizerKind::Adam, 1e-2),
+        (OptimizerKind::Sgd, 0.3),
+        (OptimizerKind::Rmsprop, 3e-3),
+        (OptimizerKind::Lion, 3e-3),
+        (OptimizerKind::Muon, 1e-2),
+    ] {
+        let mut spec = spec();
+        spec.optimizer.kind = kind;
+        spec.optimizer.lr = lr;
+        spec.optimizer.nesterov = true;
+        let results = [1, 2].map(|threads| {
+            let dir = lab.dir(&format!("{kind:?}-{threads}"), &spec);
+            let outcome = lab.run(&dir, &spec, threads, u64::MAX).outcome.unwrap();
+            let val_loss = outcome.val_loss.unwrap();
+            assert!(val_loss < guess - 0.4, "{kind:?}: {val_loss} of {guess}");
+            left(&dir)
+        });
+        assert!(results[0] == results[1], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_group_whose_learning_rate_is_scaled_to_nothing_stays() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    spec.optimizer.groups.matrix.lr_scale = 0.0;
+    let dir = lab.dir("frozen", &spec);
+    lab.run(&dir, &spec, 1, u64::MAX);
+    let bytes = fs::read(dir.weights()).unwrap();
+    let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let vocab_size = lab.corpus.info.vocab_size;
+    let fresh = Trainer::<crate::ops::Fused>::new(&Default::default(), &spec, vocab_size).unwrap();
+    for parameter in fresh.model.parameters() {
+        let before: Vec<u8> = parameter
+            .value
+            .as_vec()
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        let stays = weights.tensor(&parameter.name).unwrap().data() == before;
+        assert_eq!(
+            stays,
+            parameter.role == crate::model::Role::Matrix,
+            "{}",
+            parameter.name
         );
     }
 }

@@ -1,4 +1,6 @@
-use super::{AdamW, GradientSum, Sgd};
+//! The rules as kernels, each one pass over the parameter and its state.
+
+use super::{AdamW, GradientSum, Lion, RmsProp, Sgd};
 use crate::ops::Matrix;
 use crate::ops::simd::{sum_of, vectorized};
 use crate::ops::storage::{slice, slice_mut};
@@ -31,6 +33,13 @@ pub(in crate::ops) fn sum(shards: Vec<Matrix<Cpu>>) -> GradientSum<Cpu> {
     }
 }
 
+/// 0 for a denormal number. The moments of a row whose gradient stays 0 (that of a rare token)
+/// decay into denormal numbers and never out of them, and each costs a hundred cycles a step.
+#[inline(always)]
+fn flushed(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
+}
+
 /// See [`crate::ops::Backend::adamw`].
 pub(in crate::ops) fn adamw(
     parameter: &mut Matrix<Cpu>,
@@ -40,21 +49,38 @@ pub(in crate::ops) fn adamw(
 ) {
     let (p, g) = (slice_mut(parameter), slice(gradient));
     let (m, v) = (slice_mut(m), slice_mut(v));
+    match step.l2 {
+        0.0 => vectorized(
+            #[inline(always)]
+            || adamw_pass(p, g, m, v, step, |g, _| g),
+        ),
+        l2 => vectorized(
+            #[inline(always)]
+            || adamw_pass(p, g, m, v, step, |g, p| g + l2 * p),
+        ),
+    }
+}
+
+#[inline(always)]
+fn adamw_pass(
+    p: &mut [f32],
+    g: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    step: &AdamW,
+    regularised: impl Fn(f32, f32) -> f32,
+) {
     let [b1, b2] = step.betas;
     let keep = 1.0 - step.lr * step.weight_decay;
     let rate = step.lr / step.bias_corrections[0];
     let second = 1.0 / step.bias_corrections[1];
-    vectorized(
-        #[inline(always)]
-        || {
-            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                let g = g * step.gradient_scale;
-                *m = *m * b1 + g * (1.0 - b1);
-                *v = *v * b2 + g * g * (1.0 - b2);
-                *p = *p * keep - *m * rate / ((*v * second).sqrt() + step.eps);
-            }
-        },
-    );
+    let (scale, eps) = (step.gradient_scale, step.eps);
+    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+        let g = regularised(g * scale, *p);
+        *m = flushed(*m * b1 + g * (1.0 - b1));
+        *v = flushed(*v * b2 + g * g * (1.0 - b2));
+        *p = *p * keep - *m * rate / ((*v * second).sqrt() + eps);
+    }
 }
 
 /// See [`crate::ops::Backend::sgd`].
@@ -65,14 +91,107 @@ pub(in crate::ops) fn sgd(
     step: &Sgd,
 ) {
     let (p, g, v) = (slice_mut(parameter), slice(gradient), slice_mut(velocity));
+    let momentum = step.momentum;
+    match step.nesterov {
+        false => vectorized(
+            #[inline(always)]
+            || sgd_pass(p, g, v, step, |_, v| v),
+        ),
+        true => vectorized(
+            #[inline(always)]
+            || sgd_pass(p, g, v, step, |g, v| g + momentum * v),
+        ),
+    }
+}
+
+#[inline(always)]
+fn sgd_pass(
+    p: &mut [f32],
+    g: &[f32],
+    v: &mut [f32],
+    step: &Sgd,
+    direction: impl Fn(f32, f32) -> f32,
+) {
     let keep = 1.0 - step.lr * step.weight_decay;
+    let (lr, momentum, scale) = (step.lr, step.momentum, step.gradient_scale);
+    for ((p, &g), v) in p.iter_mut().zip(g).zip(v) {
+        let g = g * scale;
+        *v = flushed(*v * momentum + g);
+        *p = *p * keep - direction(g, *v) * lr;
+    }
+}
+
+/// See [`crate::ops::Backend::rmsprop`].
+pub(in crate::ops) fn rmsprop(
+    parameter: &mut Matrix<Cpu>,
+    gradient: &Matrix<Cpu>,
+    v: &mut Matrix<Cpu>,
+    step: &RmsProp,
+) {
+    #[inline(always)]
+    fn pass(p: &mut [f32], g: &[f32], v: &mut [f32], step: &RmsProp) {
+        let (lr, alpha, scale) = (step.lr, step.alpha, step.gradient_scale);
+        for ((p, &g), v) in p.iter_mut().zip(g).zip(v) {
+            let g = g * scale + step.l2 * *p;
+            *v = flushed(*v * alpha + g * g * (1.0 - alpha));
+            *p -= g * lr / (v.sqrt() + step.eps);
+        }
+    }
+    let (p, g, v) = (slice_mut(parameter), slice(gradient), slice_mut(v));
     vectorized(
         #[inline(always)]
-        || {
-            for ((p, &g), v) in p.iter_mut().zip(g).zip(v) {
-                *v = *v * step.momentum + g * step.gradient_scale;
-                *p = *p * keep - *v * step.lr;
-            }
-        },
+        || pass(p, g, v, step),
+    );
+}
+
+/// See [`crate::ops::Backend::lion`].
+pub(in crate::ops) fn lion(
+    parameter: &mut Matrix<Cpu>,
+    gradient: &Matrix<Cpu>,
+    m: &mut Matrix<Cpu>,
+    step: &Lion,
+) {
+    #[inline(always)]
+    fn pass(p: &mut [f32], g: &[f32], m: &mut [f32], step: &Lion) {
+        let [b1, b2] = step.betas;
+        let keep = 1.0 - step.lr * step.weight_decay;
+        let (lr, scale) = (step.lr, step.gradient_scale);
+        for ((p, &g), m) in p.iter_mut().zip(g).zip(m) {
+            let g = g * scale;
+            *p = *p * keep - sign(*m * b1 + g * (1.0 - b1)) * lr;
+            *m = flushed(*m * b2 + g * (1.0 - b2));
+        }
+    }
+    let (p, g, m) = (slice_mut(parameter), slice(gradient), slice_mut(m));
+    vectorized(
+        #[inline(always)]
+        || pass(p, g, m, step),
+    );
+}
+
+/// Of 0, 0; and a NaN stays one.
+#[inline(always)]
+fn sign(x: f32) -> f32 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        x
+    }
+}
+
+/// See [`crate::ops::Backend::average`].
+pub(in crate::ops) fn average(mean: &mut Matrix<Cpu>, value: &Matrix<Cpu>, weight: f32) {
+    #[inline(always)]
+    fn pass(mean: &mut [f32], value: &[f32], weight: f32) {
+        for (mean, &value) in mean.iter_mut().zip(value) {
+            *mean += (value - *mean) * weight;
+        }
+    }
+    let (mean, value) = (slice_mut(mean), slice(value));
+    vectorized(
+        #[inline(always)]
+        || pass(mean, value, weight),
     );
 }
