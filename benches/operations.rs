@@ -180,6 +180,7 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
         betas: [0.9, 0.99],
         eps: 1e-8,
         weight_decay: 0.1,
+        l2: 0.0,
         gradient_scale: 0.5,
         bias_corrections: [0.9, 0.5],
     };

@@ -70,29 +70,6 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
         };
         report(["optimizer.schedule.min_lr", "optimizer.lr"], problem);
     }
-    if schedule.warmup_steps > spec.train.steps {
-        let problem = Problem::Warmup {
-            warmup_steps: schedule.warmup_steps,
-            steps: spec.train.steps,
-        };
-        report(["optimizer.schedule.warmup_steps", "train.steps"], problem);
-    }
-    let decay_steps = match schedule.kind {
-        ScheduleKind::Wsd => schedule.decay_steps(spec.train.steps),
-        _ => 0,
-    };
-    if decay_steps > 0 && schedule.warmup_steps + decay_steps > spec.train.steps {
-        let problem = Problem::WarmupAndDecay {
-            warmup_steps: schedule.warmup_steps,
-            decay_steps,
-            steps: spec.train.steps,
-        };
-        let paths = [
-            "optimizer.schedule.decay_fraction",
-            "optimizer.schedule.warmup_steps",
-        ];
-        report(paths, problem);
-    }
     let data = &spec.data;
     if data.source == Source::Plays && data.plays_bytes > data.max_bytes {
         let problem = Problem::PlaysBytes {
@@ -101,7 +78,48 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
         };
         report(["data.plays_bytes", "data.max_bytes"], problem);
     }
+    if let Some(steps) = spec.known_steps() {
+        found.extend(check_schedule(spec, steps, tree));
+    }
     found
+}
+
+/// Everything wrong with the schedule of a run of `steps`.
+pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Diagnostic> {
+    if spec.model.kind == ModelKind::Ngram {
+        return Vec::new(); // it has no steps, and inherits a schedule from those that do
+    }
+    let schedule = &spec.optimizer.schedule;
+    let warmup_steps = schedule.warmup_steps;
+    let decay_steps = match schedule.kind {
+        ScheduleKind::Wsd => schedule.decay_steps(steps),
+        _ => 0,
+    };
+    let length = match (spec.train.epochs, spec.train.tokens) {
+        (Some(_), _) => "train.epochs",
+        (None, Some(_)) => "train.tokens",
+        (None, None) => "train.steps",
+    };
+    let (path, problem) = if warmup_steps > steps {
+        (
+            length,
+            Problem::Warmup {
+                warmup_steps,
+                steps,
+            },
+        )
+    } else if warmup_steps + decay_steps > steps {
+        let problem = Problem::WarmupAndDecay {
+            warmup_steps,
+            decay_steps,
+            steps,
+        };
+        ("optimizer.schedule.decay_fraction", problem)
+    } else {
+        return Vec::new();
+    };
+    let place = latest(tree, ["optimizer.schedule.warmup_steps", path]);
+    vec![Diagnostic::new(place, problem)]
 }
 
 /// Where two fields were brought together: the place of the one written last, the first of them

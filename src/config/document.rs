@@ -1,7 +1,8 @@
-use super::check::check;
+use super::check::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::expect;
 use super::kinds::{self, Verdict};
+use super::lengths;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
@@ -10,7 +11,7 @@ use super::source::{self, FILE, Place, Sources};
 use super::sweep::{self, Variant};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
-use crate::spec::{Data, Experiment, ModelKind, RunSpec, Source};
+use crate::spec::{Data, Experiment, Interval, ModelKind, RunSpec, Source};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -185,6 +186,20 @@ impl Document {
         self.diagnostics(vec![Diagnostic::new(place, problem)])
     }
 
+    /// What could not be told of a run before its steps were counted.
+    pub fn check_counted(&self, spec: &RunSpec) -> Option<Diagnostics> {
+        if spec.known_steps().is_some() {
+            return None;
+        }
+        let variants = self.variants(&mut Vec::new());
+        let named = variants
+            .into_iter()
+            .find(|variant| variant.name == spec.variant);
+        let tree = named.as_ref().map_or(&self.tree, |variant| &variant.tree);
+        let found = check_schedule(spec, spec.train.steps, tree);
+        (!found.is_empty()).then(|| self.diagnostics(found))
+    }
+
     fn diagnostics(&self, found: Vec<Diagnostic>) -> Diagnostics {
         Diagnostics::new(Arc::clone(&self.sources), found)
     }
@@ -195,7 +210,8 @@ impl Document {
 
     /// A variant as a run, its seed still to be set, with its fields checked against each other.
     fn resolve(&self, variant: &Variant, found: &mut Vec<Diagnostic>) -> Option<RunSpec> {
-        let experiment = match typed(&kinds::applicable(&variant.tree)) {
+        let tree = lengths::one_length(&kinds::applicable(&variant.tree), found);
+        let experiment = match typed(&tree) {
             Ok(experiment) => experiment,
             Err(diagnostic) => {
                 found.push(diagnostic);
@@ -219,6 +235,8 @@ impl Document {
         }
         if spec.model.kind == ModelKind::Ngram {
             spec.train.steps = 0;
+            spec.train.tokens = None;
+            spec.train.epochs = None;
         }
         found.extend(check(&spec, &variant.tree));
         Some(spec)
@@ -233,7 +251,7 @@ impl Document {
                 ..spec.clone()
             };
             // Neither changes what is computed.
-            anonymous.train.checkpoint_every = 1;
+            anonymous.train.checkpoint_every = Interval::Steps(1);
             anonymous.data.max_bytes = 0;
             let Ok(config) = serde_json::to_string(&anonymous) else {
                 continue;

@@ -17,7 +17,13 @@ pub(super) fn check(
 ) {
     // Somebody who tries a file for a few steps is not to be sent back for a figure of its last: it
     // stays open.
-    let retimed = ["train.steps", "train.eval_every"].iter().any(|path| {
+    let retimed = [
+        "train.steps",
+        "train.tokens",
+        "train.epochs",
+        "train.eval_every",
+    ];
+    let retimed = retimed.iter().any(|path| {
         let entry = tree.at(path);
         entry.is_some_and(|entry| entry.layer == Layer::Override)
     });
@@ -49,24 +55,23 @@ pub(super) fn check(
 
 /// Why nothing is measured at a step.
 fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<Problem> {
-    let train = &spec.train;
     match metric {
         Measure::Params | Measure::VocabSize | Measure::Tokens => Some(Problem::ExpectStepOfStatic),
         Measure::ValLoss | Measure::BitsPerByte | Measure::TrainLoss => {
-            let evaluated = step.is_multiple_of(train.eval_every) || step == train.steps;
-            let measured = evaluated && step <= train.steps;
+            // In epochs and tokens only the text can tell.
+            let (steps, eval_every) = (spec.known_steps()?, spec.train.eval_every.steps()?);
+            let evaluated = step.is_multiple_of(eval_every) || step == steps;
+            let measured = evaluated && step <= steps;
             (!measured).then_some(Problem::ExpectNoEvaluation {
                 step,
-                eval_every: train.eval_every,
-                steps: train.steps,
+                eval_every,
+                steps,
             })
         }
         Measure::BatchLoss => {
-            let measured = (1..=train.steps).contains(&step) && is_logged(step, train.steps);
-            (!measured).then_some(Problem::ExpectNoStep {
-                step,
-                steps: train.steps,
-            })
+            let steps = spec.known_steps()?;
+            let measured = (1..=steps).contains(&step) && is_logged(step, steps);
+            (!measured).then_some(Problem::ExpectNoStep { step, steps })
         }
     }
 }

@@ -16,6 +16,7 @@ mod document;
 mod expect;
 mod grid;
 mod kinds;
+mod lengths;
 mod merge;
 mod names;
 mod overrides;

@@ -151,17 +151,19 @@ pub(super) enum Problem {
     SequenceLength { length: usize, block_size: usize },
     #[error("`min_lr` ({min_lr}) is above `lr` ({lr})")]
     MinLr { min_lr: f64, lr: f64 },
-    #[error("`warmup_steps` ({warmup_steps}) is more than `train.steps` ({steps})")]
+    #[error("`warmup_steps` ({warmup_steps}) is more than the {steps} steps of the run")]
     Warmup { warmup_steps: u64, steps: u64 },
     #[error(
-        "`warmup_steps` ({warmup_steps}) and the decay over {decay_steps} steps are more than \
-         `train.steps` ({steps})"
+        "`warmup_steps` ({warmup_steps}) and the decay over {decay_steps} steps are more than the \
+         {steps} steps of the run"
     )]
     WarmupAndDecay {
         warmup_steps: u64,
         decay_steps: u64,
         steps: u64,
     },
+    #[error("`train.{first}` and `train.{second}` both say how long to train")]
+    TwoLengths { first: String, second: String },
     #[error("`nesterov` looks ahead along a velocity, and `momentum` is 0")]
     Nesterov,
     #[error("`plays_bytes` ({plays_bytes}) is more than `max_bytes` ({max_bytes})")]
@@ -375,6 +377,7 @@ impl Problem {
             Self::WarmupAndDecay { .. } => {
                 "lower `decay_fraction` or `warmup_steps`, or train longer".to_owned()
             }
+            Self::TwoLengths { .. } => "keep one of the two".to_owned(),
             Self::Nesterov => "set a `momentum`, such as 0.9, or remove `nesterov`".to_owned(),
             Self::Warmup { steps, .. } => {
                 format!("set `optimizer.schedule.warmup_steps` to {steps} or less")

@@ -23,6 +23,7 @@ mod storage;
 #[cfg(test)]
 mod testing;
 mod tile;
+mod watched;
 
 pub use attention::Heads;
 pub use cross_entropy::Head;
@@ -30,6 +31,7 @@ pub use dropout::Dropout;
 pub use matmul::LinearProducts;
 pub use norm::Normalization;
 pub use update::{AdamW, GradientSum, Lion, Muon, RmsProp, Sgd};
+pub use watched::{Watched, first_not_finite, not_finite, watch};
 
 use crate::spec::Mlp;
 use dfdx::prelude::*;
@@ -45,6 +47,8 @@ pub type Fault<D> = <D as HasErr>::Err;
 ///
 /// The first argument carries the tape (`T`: `OwnedTape` in training, `NoneTape` in evaluation);
 /// parameters are plain tensors, whose gradients are found on the tape by their identity.
+///
+/// An operation of the forward pass that is added here is added to [`Watched`] too.
 pub trait Backend: std::fmt::Debug + Clone + 'static {
     type Device: Device<f32>;
 

@@ -29,9 +29,11 @@ pub fn build(
     errors.extend(missing_template(document));
     let mut corpora = Corpora::new(cache);
     let mut runs = Vec::new();
-    for spec in expansion.runs {
+    for mut spec in expansion.runs {
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
+                spec.count_steps(corpora.infos[corpus].train_tokens);
+                errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
                 errors.extend(unknown_prompt(
                     document,

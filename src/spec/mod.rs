@@ -9,6 +9,7 @@
 
 mod data;
 mod expect;
+mod interval;
 mod mlp_hidden;
 mod model;
 mod optimizer;
@@ -20,16 +21,17 @@ mod train;
 
 pub use data::{Data, Source};
 pub use expect::{Expect, Measure};
+pub use interval::Interval;
 pub use mlp_hidden::MlpHidden;
 pub use model::{BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm};
 pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };
-pub use run::RunSpec;
+pub use run::{RunSpec, sequences_per_epoch};
 pub use sample::Sample;
 pub use sweep::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
-pub use train::Train;
+pub use train::{BatchOrder, Train};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

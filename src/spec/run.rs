@@ -1,4 +1,4 @@
-use super::{Data, Model, Optimizer, Sample, Tokenizer, Train};
+use super::{Data, Interval, Model, Optimizer, Sample, Tokenizer, Train};
 use crate::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,6 +34,30 @@ impl RunSpec {
         (self.train.sequences_per_step() as u64).saturating_mul(self.sequence_length() as u64)
     }
 
+    /// Number of optimizer steps, where it takes no text to know it.
+    pub fn known_steps(&self) -> Option<u64> {
+        match (self.train.epochs, self.train.tokens) {
+            (Some(_), _) => None,
+            (None, Some(tokens)) => Some(tokens.div_ceil(self.tokens_per_step())),
+            (None, None) => Some(self.train.steps),
+        }
+    }
+
+    /// Says in steps what the configuration says in tokens or epochs, now that the number of tokens
+    /// of the training split is known.
+    pub fn count_steps(&mut self, train_tokens: u64) {
+        let tokens_per_step = self.tokens_per_step();
+        let sequences = sequences_per_epoch(train_tokens, self.sequence_length());
+        let steps_per_epoch = sequences as f64 / self.train.sequences_per_step() as f64;
+        let in_epochs = |epochs: f64| ((epochs * steps_per_epoch).ceil() as u64).max(1);
+        let steps = self.known_steps();
+        let train = &mut self.train;
+        train.steps = steps.unwrap_or_else(|| train.epochs.map_or(1, in_epochs));
+        for interval in [&mut train.eval_every, &mut train.checkpoint_every] {
+            *interval = Interval::Steps(interval.in_steps(tokens_per_step, steps_per_epoch));
+        }
+    }
+
     /// SHA-256, in hex, of what changes the result of the run: the configuration, the content of the
     /// files it names (of which `content_sha256` is a hash) and the format version. The variant's
     /// name, where the files lie and how often the run is saved are not among it.
@@ -45,7 +69,7 @@ impl RunSpec {
             ..Data::default()
         };
         config.tokenizer.path = None;
-        config.train.checkpoint_every = 1;
+        config.train.checkpoint_every = Interval::Steps(1);
         let json = serde_json::to_string(&config).expect("a spec has string keys only");
         let mut hash = Sha256::new();
         hash.update(FORMAT_VERSION.to_le_bytes());
@@ -62,5 +86,75 @@ impl RunSpec {
             self.seed,
             &self.identity(content_sha256)[..8]
         )
+    }
+}
+
+/// Sequences of `length` tokens that a split of `tokens` is cut into, so that each of its tokens but
+/// the first, which nothing foretells, is a target.
+pub fn sequences_per_epoch(tokens: u64, length: usize) -> u64 {
+    tokens.saturating_sub(1).div_ceil(length as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> RunSpec {
+        RunSpec {
+            variant: "test".to_owned(),
+            seed: 1,
+            data: Data::default(),
+            tokenizer: Tokenizer::default(),
+            model: Model {
+                block_size: 10,
+                ..Model::default()
+            },
+            optimizer: Optimizer::default(),
+            train: Train {
+                batch_size: 2,
+                accumulate: 2,
+                ..Train::default()
+            },
+            sample: Sample::default(),
+        }
+    }
+
+    fn counted(change: impl Fn(&mut Train)) -> Train {
+        let mut spec = spec();
+        change(&mut spec.train);
+        // 101 tokens are 10 sequences of 10 and a step has 4.
+        spec.count_steps(101);
+        spec.train
+    }
+
+    #[test]
+    fn a_length_is_as_many_steps_as_it_takes() {
+        assert_eq!(counted(|_| {}).steps, 500);
+        assert_eq!(counted(|train| train.tokens = Some(400)).steps, 10);
+        assert_eq!(counted(|train| train.tokens = Some(401)).steps, 11);
+        assert_eq!(counted(|train| train.epochs = Some(1.0)).steps, 3);
+        assert_eq!(counted(|train| train.epochs = Some(2.0)).steps, 5);
+        assert_eq!(counted(|train| train.epochs = Some(1e-6)).steps, 1);
+    }
+
+    #[test]
+    fn intervals_are_counted_in_steps_too() {
+        let train = counted(|train| {
+            train.eval_every = Interval::Epochs(2.0);
+            train.checkpoint_every = Interval::Tokens(120);
+        });
+        assert_eq!(train.eval_every, Interval::Steps(5));
+        assert_eq!(train.checkpoint_every, Interval::Steps(3));
+        let mut again = spec();
+        again.train = train.clone();
+        again.count_steps(101);
+        assert_eq!(again.train, train);
+    }
+
+    #[test]
+    fn each_token_but_the_first_is_a_target_in_an_epoch() {
+        assert_eq!(sequences_per_epoch(101, 10), 10);
+        assert_eq!(sequences_per_epoch(102, 10), 11);
+        assert_eq!(sequences_per_epoch(11, 10), 1);
     }
 }

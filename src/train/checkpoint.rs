@@ -1,6 +1,7 @@
 //! Weights and checkpoints, as safetensors files.
 
 use super::{TrainError, Trainer};
+use crate::model::Model;
 use crate::ops::{Backend, Matrix};
 use crate::record::write_atomic;
 use dfdx::prelude::*;
@@ -22,13 +23,9 @@ pub(super) struct Elapsed {
     pub(super) peak_memory_mb: f64,
 }
 
-/// Writes the weights alone.
-pub(super) fn save_weights<B: Backend>(
-    trainer: &Trainer<B>,
-    path: &Path,
-) -> Result<(), TrainError> {
-    let tensors = trainer
-        .model
+/// Writes the weights of a model alone.
+pub(super) fn save_weights<B: Backend>(model: &Model<B>, path: &Path) -> Result<(), TrainError> {
+    let tensors = model
         .parameters()
         .into_iter()
         .map(|parameter| (parameter.name.clone(), Stored::new(&parameter.value)))
@@ -135,6 +132,11 @@ fn restore<B: Backend>(
 /// Every matrix of a trainer, with its name in a checkpoint.
 fn everything<B: Backend>(trainer: &mut Trainer<B>) -> Vec<(String, &mut Matrix<B::Device>)> {
     let mut all = Vec::new();
+    if let Some(average) = &mut trainer.average {
+        let names = trainer.model.parameters().into_iter();
+        let names = names.map(|parameter| format!("ema.{}", parameter.name));
+        all.extend(names.zip(average.means_mut()));
+    }
     let state = trainer.optimizer.state_mut();
     for (parameter, state) in trainer.model.parameters_mut().into_iter().zip(state) {
         for (what, matrix) in state {

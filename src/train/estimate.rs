@@ -49,7 +49,10 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
     let train = &spec.train;
     let trained = train.steps.saturating_mul(spec.tokens_per_step());
-    let evaluations = train.steps.div_ceil(train.eval_every) + 1;
+    let evaluations = train
+        .steps
+        .div_ceil(train.eval_every.steps().unwrap_or(train.steps))
+        + 1;
     // An evaluation is forward alone, a third of the work.
     let tokens = trained as f64 + (evaluations * corpus.val_tokens) as f64 / 3.0;
     let seconds = tokens * size.flops_per_token / (matmul_rate() * UTILISATION);

@@ -1,7 +1,9 @@
 //! Training one run, from its first step or from its last checkpoint to its record.
 
+mod average;
 mod checkpoint;
 mod counting;
+mod diagnosis;
 mod error;
 mod estimate;
 mod evaluate;

@@ -31,6 +31,12 @@ pub trait Parallel: Backend {
     /// Each parameter's update.
     fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<Self::Device>>;
 
+    /// Moves each mean by `weight` of the way to its value.
+    fn averages(
+        pairs: Vec<(&mut Matrix<Self::Device>, &Matrix<Self::Device>)>,
+        weight: f32,
+    ) -> Result<(), Fault<Self::Device>>;
+
     /// The summed loss of each piece of a split.
     fn losses(
         model: &Model<Self>,
@@ -59,6 +65,13 @@ impl Parallel for Fused {
     fn updates(updates: Vec<Update<Self>>) -> Result<(), CpuError> {
         let updates = updates.into_par_iter().with_max_len(1);
         updates.map(Update::run).collect()
+    }
+
+    fn averages(pairs: Vec<(&mut Matrix<Cpu>, &Matrix<Cpu>)>, weight: f32) -> Result<(), CpuError> {
+        let pairs = pairs.into_par_iter().with_max_len(1);
+        pairs
+            .map(|(mean, value)| Self::average(mean, value, weight))
+            .collect()
     }
 
     fn losses(
@@ -92,6 +105,11 @@ impl<D: Device<f32>> Parallel for Composed<D> {
 
     fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<D>> {
         updates.into_iter().try_for_each(Update::run)
+    }
+
+    fn averages(pairs: Vec<(&mut Matrix<D>, &Matrix<D>)>, weight: f32) -> Result<(), Fault<D>> {
+        let mut pairs = pairs.into_iter();
+        pairs.try_for_each(|(mean, value)| Self::average(mean, value, weight))
     }
 
     fn losses(

@@ -5,7 +5,7 @@ use crate::data::Split;
 use crate::model::{self, generate};
 use crate::ops::Backend;
 use crate::record::{
-    Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, StepMetric, is_logged,
+    Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, is_logged,
 };
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -24,21 +24,18 @@ pub(super) fn run<B: Parallel>(
     let train = &job.spec.train;
     while session.trainer.step < train.steps {
         let step = session.trainer.step;
-        if step.is_multiple_of(train.eval_every) && !session.evaluate()? {
+        if train.eval_every.is_due(step) && !session.evaluate()? {
             return Ok(session.diverged("the loss of an evaluation"));
         }
         if job.stop.load(Ordering::Relaxed) {
             session.checkpoint()?;
             return Ok(session.ended(State::Stopped, String::new()));
         }
-        let metric = session.step()?;
-        if !metric.loss.is_finite() {
-            return Ok(session.diverged("the training loss"));
+        session.step()?;
+        if let Some(trouble) = session.trainer.trouble.take() {
+            return Ok(session.ended(State::Diverged, trouble));
         }
-        if !metric.grad_norm.is_finite() {
-            return Ok(session.diverged("the gradient"));
-        }
-        if session.trainer.step.is_multiple_of(train.checkpoint_every) {
+        if train.checkpoint_every.is_due(session.trainer.step) {
             session.checkpoint()?;
         }
     }
@@ -46,7 +43,7 @@ pub(super) fn run<B: Parallel>(
         return Ok(session.diverged("the loss of an evaluation"));
     }
     session.sample(&prompt)?;
-    save_weights(&session.trainer, &job.dir.weights())?;
+    save_weights(&session.trainer.result(), &job.dir.weights())?;
     Ok(session.ended(State::Done, String::new()))
 }
 
@@ -111,7 +108,7 @@ impl<'a, B: Parallel> Session<'a, B> {
     }
 
     /// One optimizer step.
-    fn step(&mut self) -> Result<StepMetric, TrainError> {
+    fn step(&mut self) -> Result<(), TrainError> {
         let started = Instant::now();
         let metric = self
             .trainer
@@ -124,7 +121,7 @@ impl<'a, B: Parallel> Session<'a, B> {
             self.log(Metric::Step(metric.clone()))?;
         }
         self.report(Phase::Training, Some(metric.loss));
-        Ok(metric)
+        Ok(())
     }
 
     /// Scores the validation split, and the training split where the run asks for it, unless the
@@ -137,9 +134,9 @@ impl<'a, B: Parallel> Session<'a, B> {
         }
         self.report(Phase::Evaluating, None);
         let block = self.job.spec.sequence_length();
-        let loss = |split| {
-            evaluate(&self.trainer.model, self.job.corpus, split, block).map_err(TrainError::device)
-        };
+        let model = self.trainer.result();
+        let loss =
+            |split| evaluate(&model, self.job.corpus, split, block).map_err(TrainError::device);
         let val_loss = loss(Split::Val)?;
         let wanted = self.job.spec.train.eval_train;
         let train_loss = wanted.then(|| loss(Split::Train)).transpose()?;
@@ -169,8 +166,8 @@ impl<'a, B: Parallel> Session<'a, B> {
         if spec.sample.tokens > 0 {
             self.report(Phase::Sampling, None);
             let block = spec.sequence_length();
-            let model = &self.trainer.model;
-            let drawn = generate(model, prompt, &spec.sample, block, spec.seed)
+            let model = self.trainer.result();
+            let drawn = generate(&model, prompt, &spec.sample, block, spec.seed)
                 .map_err(TrainError::device)?;
             let drawn: Vec<u32> = drawn.into_iter().map(|token| token as u32).collect();
             samples.push(SampleText {
@@ -185,7 +182,10 @@ impl<'a, B: Parallel> Session<'a, B> {
     }
 
     fn diverged(&self, what: &str) -> RunStatus {
-        let reason = format!("{what} is not finite at step {}", self.trainer.step);
+        let mut reason = format!("{what} is not finite at step {}", self.trainer.step);
+        if let Some(parameter) = self.trainer.broken_parameter() {
+            reason = format!("{reason}; first {parameter}");
+        }
         self.ended(State::Diverged, reason)
     }
 

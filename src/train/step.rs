@@ -1,3 +1,4 @@
+use super::average::Average;
 use super::optimizer::Optimizer;
 use super::parallel::Parallel;
 use super::schedule::learning_rate;
@@ -31,11 +32,16 @@ pub(super) fn shards(sequences: usize, block: usize) -> usize {
 pub struct Trainer<B: Backend> {
     pub(super) model: Model<B>,
     pub(super) optimizer: Optimizer<B>,
+    /// The moving average of the weights, where the run keeps one.
+    pub(super) average: Option<Average<B>>,
     /// Steps taken.
     pub(super) step: u64,
-    spec: RunSpec,
+    /// Why the run cannot go on after the last step, where it cannot.
+    pub(super) trouble: Option<String>,
+    pub(super) spec: RunSpec,
+    pub(super) vocab_size: usize,
+    pub(super) dropout: Stream,
     batches: Batches,
-    dropout: Stream,
 }
 
 impl<B: Parallel> Trainer<B> {
@@ -51,10 +57,14 @@ impl<B: Parallel> Trainer<B> {
         let model = Model::new(device, &spec.model, vocab_size, spec.seed)?;
         Ok(Self {
             optimizer: Optimizer::new(&spec.optimizer, &model)?,
+            average: spec.train.ema.map(|decay| Average::new(decay, &model)),
             model,
             step: 0,
+            trouble: None,
+            vocab_size,
             batches: Batches::new(
                 spec.seed,
+                spec.train.batches,
                 spec.sequence_length(),
                 spec.train.sequences_per_step(),
             ),
@@ -64,19 +74,24 @@ impl<B: Parallel> Trainer<B> {
     }
 
     /// One optimizer step on the next batch. The weights are left alone where the loss or the
-    /// gradient is not finite, as the metric then says.
+    /// gradient is not finite, and `trouble` says so.
     ///
     /// # Errors
     /// If the device fails.
     pub fn step(&mut self, tokens: &Tokens) -> Result<StepMetric, Fault<B::Device>> {
         let batch = self.batches.batch(tokens, self.step);
+        self.trouble = match self.spec.train.debug {
+            true => self.at_this_step(self.broken_activation(&batch)?),
+            false => None,
+        };
         let (loss, sums) = self.gradients(&batch)?;
         let grad_norm = sums.iter().map(|sum| sum.squared_norm).sum::<f64>().sqrt();
-        let gradients = sums.into_iter().map(|sum| sum.gradient).collect();
         let lr = learning_rate(&self.spec.optimizer, self.step, self.spec.train.steps);
-        if loss.is_finite() && grad_norm.is_finite() {
-            self.optimizer
-                .step(&mut self.model, gradients, grad_norm, lr, self.step)?;
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            self.trouble = Some(self.explain(&batch, loss, &sums)?);
+        } else if self.trouble.is_none() {
+            let gradients = sums.into_iter().map(|sum| sum.gradient).collect();
+            self.update(gradients, grad_norm, lr)?;
         }
         self.step += 1;
         Ok(StepMetric {
@@ -87,39 +102,76 @@ impl<B: Parallel> Trainer<B> {
         })
     }
 
+    /// Updates the weights, and their average.
+    fn update(
+        &mut self,
+        gradients: Vec<Matrix<B::Device>>,
+        grad_norm: f64,
+        lr: f64,
+    ) -> Result<(), Fault<B::Device>> {
+        let model = &mut self.model;
+        self.optimizer
+            .step(model, gradients, grad_norm, lr, self.step)?;
+        if let Some(average) = &mut self.average {
+            average.take_in(model, self.step)?;
+        }
+        if self.spec.train.debug {
+            self.trouble = self.at_this_step(self.broken_parameter());
+        }
+        Ok(())
+    }
+
+    fn at_this_step(&self, finding: Option<String>) -> Option<String> {
+        finding.map(|finding| format!("{finding} at step {}", self.step + 1))
+    }
+
     /// Loss and gradients of a batch, one micro-batch after another, so that the activations of one
     /// alone are there at a time.
     fn gradients(&self, batch: &Batch) -> Result<(f64, GradientSums<B>), Fault<B::Device>> {
-        let rows = self.spec.train.batch_size * self.spec.sequence_length();
         let mut loss = 0.0;
         let mut sums = Vec::new();
-        for first in (0..batch.inputs.len()).step_by(rows) {
-            let micro_batch = first..(first + rows).min(batch.inputs.len());
-            let shards = self.shards(batch, micro_batch)?;
+        for rows in self.micro_batches(batch) {
+            let shards = B::shards(self, batch, self.shard_rows(rows))?;
             loss += shards.iter().map(|shard| shard.loss).sum::<f64>();
             sums = add::<B>(sums, shards)?;
         }
         Ok((loss, sums))
     }
+}
 
-    /// Each shard of a micro-batch, forward and back.
-    fn shards(
+impl<B: Backend> Trainer<B> {
+    /// The model that is evaluated, sampled from and saved: the average where there is one. Copies
+    /// no weights.
+    pub(super) fn result(&self) -> Model<B> {
+        match &self.average {
+            Some(average) => average.of(&self.model),
+            None => self.model.clone(),
+        }
+    }
+
+    /// The rows of each micro-batch.
+    pub(super) fn micro_batches(
         &self,
         batch: &Batch,
-        micro_batch: Range<usize>,
-    ) -> Result<Vec<Shard<B>>, Fault<B::Device>> {
+    ) -> impl Iterator<Item = Range<usize>> + use<B> {
+        let rows = self.spec.train.batch_size * self.spec.sequence_length();
+        let all = batch.inputs.len();
+        (0..all)
+            .step_by(rows)
+            .map(move |first| first..(first + rows).min(all))
+    }
+
+    /// The rows of each shard of a micro-batch.
+    pub(super) fn shard_rows(&self, micro_batch: Range<usize>) -> Vec<Range<usize>> {
         let block = self.spec.sequence_length();
         let sequences = micro_batch.len() / block;
         let shards = shards(sequences, block);
         let first = |shard: usize| micro_batch.start + block * (shard * sequences / shards);
-        let rows = (0..shards)
+        (0..shards)
             .map(|shard| first(shard)..first(shard + 1))
-            .collect();
-        B::shards(self, batch, rows)
+            .collect()
     }
-}
 
-impl<B: Backend> Trainer<B> {
     /// The loss and the gradients of some rows of a batch.
     pub(super) fn shard(
         &self,

@@ -4,7 +4,10 @@
 use super::*;
 use crate::data;
 use crate::record::{Metric, State};
-use crate::spec::{Data, Model, ModelKind, Optimizer, OptimizerKind, Sample, Tokenizer, Train};
+use crate::spec::{
+    BatchOrder, Data, Interval, Model, ModelKind, Optimizer, OptimizerKind, Sample, Tokenizer,
+    Train,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -75,11 +78,10 @@ fn spec() -> RunSpec {
         train: Train {
             steps: 40,
             batch_size: 32, // 1024 rows: four shards
-            accumulate: 1,
-            sequence_length: None,
-            eval_every: 15,
+            eval_every: Interval::Steps(15),
             eval_train: true,
-            checkpoint_every: 7,
+            checkpoint_every: Interval::Steps(7),
+            ..Train::default()
         },
         sample: Sample {
             tokens: 20,
@@ -211,6 +213,58 @@ fn micro_batches_add_up_to_the_batch() {
 }
 
 #[test]
+fn an_average_of_the_weights_is_what_is_evaluated_and_resumed() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    let losses = |dir: &RunDir| -> (Vec<f64>, Vec<f64>) {
+        let (mut train, mut val) = (Vec::new(), Vec::new());
+        for metric in dir.metrics().unwrap() {
+            match metric {
+                Metric::Step(step) => train.push(step.loss),
+                Metric::Eval(eval) => val.push(eval.val_loss),
+            }
+        }
+        (train, val)
+    };
+    let plain = lab.dir("plain", &spec);
+    lab.run(&plain, &spec, 1, u64::MAX);
+    spec.train.ema = Some(0.9);
+    let whole = lab.dir("whole", &spec);
+    lab.run(&whole, &spec, 1, u64::MAX);
+    let pieces = lab.dir("pieces", &spec);
+    for stop_at in [3, 15, 29] {
+        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, State::Stopped);
+    }
+    lab.run(&pieces, &spec, 3, u64::MAX);
+    assert!(left(&whole) == left(&pieces));
+    let ((plain_train, plain_val), (train, val)) = (losses(&plain), losses(&whole));
+    assert_eq!(plain_train, train, "what is trained is the same");
+    assert_eq!(
+        plain_val[0], val[0],
+        "before the first step there is nothing to average"
+    );
+    assert!(plain_val[1..] != val[1..] && val[1] < val[0]);
+}
+
+#[test]
+fn sequences_in_turn_go_on_where_a_run_was_stopped() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    spec.train.batches = BatchOrder::Sequential;
+    spec.train.epochs = Some(1.5);
+    spec.train.checkpoint_every = Interval::Epochs(0.5);
+    spec.count_steps(lab.corpus.info.train_tokens);
+    let whole = lab.dir("whole", &spec);
+    let steps = lab.run(&whole, &spec, 1, u64::MAX).outcome.unwrap().steps;
+    // 18,000 tokens in sequences of 32, in batches of 32.
+    assert!((24..=30).contains(&steps), "{steps}");
+    let pieces = lab.dir("pieces", &spec);
+    for stop_at in [4, 21] {
+        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, State::Stopped);
+    }
+    lab.run(&pieces, &spec, 1, u64::MAX);
+    assert!(left(&whole) == left(&pieces));
+}
+
+#[test]
 fn the_loss_falls_from_that_of_a_guess() {
     let (lab, spec) = (Lab::new(), spec());
     let dir = lab.dir("run", &spec);
@@ -241,11 +295,31 @@ fn a_run_that_diverges_says_where() {
     };
     let status = lab.run(&lab.dir("run", &spec), &spec, 1, u64::MAX);
     assert_eq!(status.state, State::Diverged);
+    let (what, first) = status.reason.split_once("; first ").unwrap();
+    assert!(what.contains("is not finite at step"), "{what}");
     assert!(
-        status.reason.contains("is not finite at step"),
-        "{}",
-        status.reason
+        first.contains(" in the ") && first.ends_with('`'),
+        "{first}"
     );
+
+    // The same, before it reaches the loss.
+    spec.train.debug = true;
+    let watched = lab.run(&lab.dir("watched", &spec), &spec, 1, u64::MAX);
+    assert_eq!(watched.state, State::Diverged);
+    let steps = |status: &RunStatus| status.outcome.as_ref().unwrap().steps;
+    assert!(steps(&watched) <= steps(&status));
+}
+
+#[test]
+fn watching_changes_no_bit() {
+    let (lab, mut spec) = (Lab::new(), spec());
+    spec.train.steps = 5;
+    let plain = lab.dir("plain", &spec);
+    lab.run(&plain, &spec, 1, u64::MAX);
+    spec.train.debug = true;
+    let watched = lab.dir("watched", &spec);
+    lab.run(&watched, &spec, 1, u64::MAX);
+    assert!(left(&plain) == left(&watched));
 }
 
 #[test]
