@@ -7,7 +7,10 @@ use std::path::PathBuf;
 pub enum TrainError {
     #[error("cannot read or write {path}: {source}")]
     File { path: PathBuf, source: io::Error },
-    #[error("{path} is no checkpoint of this run: {why}; run the sweep with --fresh to start over")]
+    #[error(
+        "cannot go on from the checkpoint {path}: {why}; nothing was changed: finish the run with \
+         the runner that began it, or train it from its first step with --retry"
+    )]
     Checkpoint { path: PathBuf, why: String },
     #[error("sample.prompt cannot be encoded: {0}")]
     Prompt(DataError),

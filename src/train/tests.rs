@@ -345,7 +345,18 @@ fn a_damaged_checkpoint_and_one_of_another_run_are_refused_by_name() {
     assert_names(&refusal(&other), &path, "another configuration");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert_names(&refusal(&spec), &path, "is no checkpoint of this run");
+    assert_names(&refusal(&spec), &path, "cannot go on from the checkpoint");
+    assert!(
+        fs::read(&path).unwrap().len() == bytes.len() / 2,
+        "the file stays"
+    );
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    metadata.insert("format".to_owned(), "runner-checkpoint-0".to_owned());
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let other = safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap();
+    fs::write(&path, other).unwrap();
+    assert_names(&refusal(&spec), &path, "runner-checkpoint-0");
 }
 
 fn assert_names(error: &str, path: &Path, words: &str) {
@@ -353,7 +364,7 @@ fn assert_names(error: &str, path: &Path, words: &str) {
         error.contains(&path.display().to_string()) && error.contains(words),
         "{error}"
     );
-    assert!(error.contains("--fresh"), "a way out: {error}");
+    assert!(error.contains("--retry"), "a way out: {error}");
 }
 
 #[test]

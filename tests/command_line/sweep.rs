@@ -45,6 +45,26 @@ fn what_is_done_is_skipped_and_the_report_stays_as_it_was() {
 }
 
 #[test]
+fn a_length_in_epochs_is_that_of_the_text() {
+    let epochs = "train: {epochs: 0.5, batches: sequential, eval_every: 0.25 epochs";
+    let text = TINY
+        .replace("train: {steps: 30", epochs)
+        .replace(", eval_every: 15", "");
+    let lab = Lab::new(&text);
+    lab.run("sweep tiny.yaml optimizer.schedule.warmup_steps=200")
+        .exits(2)
+        .says("is more than the 141 steps of the run");
+    assert!(lab.is_untouched());
+    lab.run("sweep tiny.yaml").exits(0);
+    // 18,000 characters, in sequences of 16, in batches of 4.
+    assert_eq!(lab.column("steps")["gpt-1"], "141");
+    // The last word on the length is that of the command line.
+    lab.run("plan tiny.yaml train.steps=7")
+        .exits(0)
+        .shows("448");
+}
+
+#[test]
 fn another_configuration_is_another_run_and_the_first_is_kept() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml --only bigram").exits(0);
