@@ -185,7 +185,7 @@ fn draw(measured: &[Series]) -> Result<String, Box<dyn Error>> {
 }
 
 /// Both axes are logarithms to the base 2, to the same scale within a row. The grey lines are in
-/// proportion to what grows, and pass through the base.
+/// proportion to what grows, and end where the measured ones do.
 fn draw_panel(
     area: &DrawingArea<SVGBackend, Shift>,
     &(cost_of, unit, colour): &Panel,
