@@ -74,6 +74,7 @@ pub(super) fn sentence(expected: &[Expected]) -> Option<String> {
             1 => "The one figure that was expected is met".to_owned(),
             _ => format!("All {figures} that were expected are met"),
         },
+        (met, 0) => format!("Of {figures} expected, {met} met"),
         (met, missed) => format!("Of {figures} expected, {met} met and {missed} missed"),
     };
     if met + missed > 0 && count(Verdict::Open) > 0 {
