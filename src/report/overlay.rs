@@ -22,6 +22,16 @@ pub(super) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
             !matches!(section, Some("model" | "optimizer" | "train"))
                 || matches!(change.path.as_str(), "model.kind" | "model.order")
         });
+        changes.retain(|change| {
+            change.path != "model.order" || variant.model.kind == baseline.model.kind
+        });
+        if variant.model.kind == ModelKind::Ngram && baseline.model.kind != ModelKind::Ngram {
+            changes.push(Change {
+                path: "model.order".to_owned(),
+                value: variant.model.order.to_string(),
+                baseline: "none".to_owned(),
+            });
+        }
     } else if either(ModelKind::Bigram) {
         // A bigram reads no other part of the model, so there is nothing to compare there.
         changes.retain(|change| {

@@ -397,7 +397,9 @@ fn counting_is_what_training_must_beat() {
     assert!(!of_ngram(&summary.cautions), "{:?}", summary.cautions);
     let report = folder.read("report.md");
     assert!(
-        report.contains("`model.kind` is `ngram` instead of `gpt`\n"),
+        report.contains(
+            "`model.kind` is `ngram` instead of `gpt`, `model.order` is `3` instead of `none`\n"
+        ),
         "{report}"
     );
     assert!(folder.read("plots/loss.svg").contains("ngram"));
