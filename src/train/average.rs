@@ -28,8 +28,8 @@ impl<B: Backend> Average<B> {
     {
         let weight = weight(self.decay, taken) as f32;
         let parameters = model.parameters().into_iter();
-        let values = parameters.map(|parameter| &parameter.value);
-        B::averages(self.means.iter_mut().zip(values).collect(), weight)
+        let values: Vec<_> = parameters.map(|parameter| &parameter.value).collect();
+        B::averages(&mut self.means, &values, weight)
     }
 
     /// The model with the average for its weights.

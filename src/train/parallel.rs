@@ -33,7 +33,8 @@ pub trait Parallel: Backend {
 
     /// Moves each mean by `weight` of the way to its value.
     fn averages(
-        pairs: Vec<(&mut Matrix<Self::Device>, &Matrix<Self::Device>)>,
+        means: &mut [Matrix<Self::Device>],
+        values: &[&Matrix<Self::Device>],
         weight: f32,
     ) -> Result<(), Fault<Self::Device>>;
 
@@ -67,8 +68,12 @@ impl Parallel for Fused {
         updates.map(Update::run).collect()
     }
 
-    fn averages(pairs: Vec<(&mut Matrix<Cpu>, &Matrix<Cpu>)>, weight: f32) -> Result<(), CpuError> {
-        let pairs = pairs.into_par_iter().with_max_len(1);
+    fn averages(
+        means: &mut [Matrix<Cpu>],
+        values: &[&Matrix<Cpu>],
+        weight: f32,
+    ) -> Result<(), CpuError> {
+        let pairs = means.par_iter_mut().zip(values).with_max_len(1);
         pairs
             .map(|(mean, value)| Self::average(mean, value, weight))
             .collect()
@@ -107,8 +112,12 @@ impl<D: Device<f32>> Parallel for Composed<D> {
         updates.into_iter().try_for_each(Update::run)
     }
 
-    fn averages(pairs: Vec<(&mut Matrix<D>, &Matrix<D>)>, weight: f32) -> Result<(), Fault<D>> {
-        let mut pairs = pairs.into_iter();
+    fn averages(
+        means: &mut [Matrix<D>],
+        values: &[&Matrix<D>],
+        weight: f32,
+    ) -> Result<(), Fault<D>> {
+        let mut pairs = means.iter_mut().zip(values);
         pairs.try_for_each(|(mean, value)| Self::average(mean, value, weight))
     }
 
