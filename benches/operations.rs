@@ -113,6 +113,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
                 Some(positions),
                 tokens,
                 heads.block,
+                0,
             )?)
         }),
         ("norm", &|| {

@@ -1,8 +1,11 @@
 //! What can be typed on the command line, and the help that explains it.
 
+use crate::config;
 use crate::runner::{DeviceChoice, Jobs};
 use clap::{Args, Parser, Subcommand};
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -32,6 +35,7 @@ pub enum Command {
     Sweep(Sweep),
     Plan(Plan),
     Report(Report),
+    Generate(Generate),
     Schema(Schema),
     /// Trains the one run that standard input describes.
     #[command(hide = true)]
@@ -118,6 +122,93 @@ pub struct Report {
     /// Folder of one experiment, as a sweep left it.
     #[arg(value_name = "RESULTS_DIR")]
     pub results: PathBuf,
+}
+
+/// Draw text from the model of a run.
+///
+/// The text is shown as it is drawn, the prompt first. Whatever is not said here is as the run's
+/// experiment has it under `sample`: with no option at all this draws the text of the run's
+/// samples.md again. The same run, options and seed give the same text. It runs on the CPU.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner generate swiglu-s1
+  runner generate gpt-s1 --prompt 'Enter ' --tokens 500 --top-k all --top-p 0.9
+  runner generate results/names/runs/gpt-s1-5e0fe8b0 --num 20 --stop $'\\n'
+  echo 'To be' | runner generate gpt-s1 --prompt - --temperature 0
+
+Exit codes: 0 all well, 1 the text could not be written, 2 the command line, the run or its files \
+are at fault.")]
+pub struct Generate {
+    /// The run: its folder, its name, or as much of its name as no other run begins with.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Folder that holds a folder of results for each experiment, where the run is looked for by
+    /// its name.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// Text to go on with; `-` reads it from standard input.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+    /// Number of tokens to draw.
+    #[arg(long, value_name = "N", value_parser = number::<usize>("tokens"), allow_negative_numbers = true)]
+    pub tokens: Option<usize>,
+    /// Divides the logits: below 1 is safer, above 1 is wilder, 0 takes the likeliest token.
+    #[arg(long, value_name = "T", value_parser = number::<f32>("temperature"), allow_negative_numbers = true)]
+    pub temperature: Option<f32>,
+    /// Draw from the K likeliest tokens alone, or from all.
+    #[arg(long, value_name = "K|all", allow_negative_numbers = true)]
+    pub top_k: Option<TopK>,
+    /// Draw from the fewest likeliest tokens whose probabilities add up to P; 1 draws from all.
+    #[arg(long, value_name = "P", value_parser = number::<f32>("top_p"), allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
+    /// Draw from tokens at least P times as likely as the likeliest; 0 draws from all.
+    #[arg(long, value_name = "P", value_parser = number::<f32>("min_p"), allow_negative_numbers = true)]
+    pub min_p: Option<f32>,
+    /// Divides the logits of tokens that are in the text already: above 1 repeats less, 1 changes
+    /// nothing.
+    #[arg(long, value_name = "R", value_parser = number::<f32>("repetition_penalty"), allow_negative_numbers = true)]
+    pub repetition_penalty: Option<f32>,
+    /// Seed of the draws; that of the run by default.
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// Number of texts, each drawn with random numbers of its own.
+    #[arg(long, value_name = "N", value_parser = number::<usize>("num"), allow_negative_numbers = true)]
+    pub num: Option<usize>,
+    /// End a text where the model writes this. An empty TEXT undoes that of the experiment.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub stop: Option<String>,
+}
+
+/// How many of the likeliest tokens to draw from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopK(pub Option<usize>);
+
+impl FromStr for TopK {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self(None)),
+            _ => number("top_k")(text).map(|k| Self(Some(k))),
+        }
+    }
+}
+
+/// Parses a number that has the range of the key of this name under `sample`.
+fn number<T>(key: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr<Err: Display>,
+{
+    move |text| {
+        let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
+        // The range of an integer is in `f64`, as all ranges are; what fits the type parses as it.
+        let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
+        match config::out_of_range(&format!("sample.{key}"), value) {
+            Some(range) => Err(format!("must be {range}")),
+            None => Ok(number),
+        }
+    }
 }
 
 /// Print the JSON Schema of an experiment file, for completion and checks in an editor.

@@ -81,11 +81,18 @@ class Gpt(nn.Module):
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats of targets (B, T), given inputs (B, T)."""
-        x = F.embedding(inputs, self.tokens) + self.positions[: inputs.shape[1]]  # (B, T, C)
+        logits = F.linear(self.trunk(inputs), self.tokens)  # (B, T, V)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+    def next_logits(self, inputs: Tensor) -> Tensor:
+        """Logits (B, V) of the tokens after inputs (B, T)."""
+        return F.linear(self.trunk(inputs)[:, -1], self.tokens)
+
+    def trunk(self, inputs: Tensor) -> Tensor:  # (B, T) to (B, T, C)
+        x = F.embedding(inputs, self.tokens) + self.positions[: inputs.shape[1]]
         for block in self.blocks:
             x = block(x)
-        logits = F.linear(self.norm(x), self.tokens)  # (B, T, V)
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        return self.norm(x)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """Decay on what multiplies activations, the tied embedding included, and on nothing else."""

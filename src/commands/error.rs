@@ -1,3 +1,4 @@
+use super::generate::GenerateError;
 use crate::config::Diagnostics;
 use crate::report::ReportError;
 use crate::runner;
@@ -53,6 +54,8 @@ pub enum Error {
     Report(ReportError),
     #[error("the runs have ended and are kept, but their report could not be written")]
     ReportAfterSweep(#[source] ReportError),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
     #[error("{0}")]
@@ -72,6 +75,8 @@ impl Error {
         use runner::Error as Runner;
         match self {
             Self::NoFile { .. } | Self::MissingFile { .. } => Exit::Usage,
+            Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
+            Self::Generate(_) => Exit::Usage,
             Self::Runner(error) => match error {
                 Runner::Config(_)
                 | Runner::Held { .. }

@@ -1,6 +1,8 @@
 //! One file a command: what it does, from its arguments to what is printed.
 
 mod error;
+mod find;
+mod generate;
 mod plan;
 mod report;
 mod results;
@@ -20,6 +22,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Schema(_) => schema::run(),
         Command::Worker => runner::work().map(|()| Exit::Well).map_err(Error::Worker),
     }

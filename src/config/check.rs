@@ -70,6 +70,11 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
         };
         report(["optimizer.schedule.min_lr", "optimizer.lr"], problem);
     }
+    let sample = &spec.sample;
+    if sample.temperature == 0.0 && sample.num > 1 {
+        let problem = Problem::SameTexts { num: sample.num };
+        report(["sample.temperature", "sample.num"], problem);
+    }
     let data = &spec.data;
     if data.source == Source::Plays && data.plays_bytes > data.max_bytes {
         let problem = Problem::PlaysBytes {

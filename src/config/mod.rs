@@ -36,3 +36,4 @@ pub use document::{Document, Expansion, from_text, load};
 pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub(crate) use suggest::nearest;
+pub(crate) use validate::out_of_range;

@@ -166,6 +166,8 @@ pub(super) enum Problem {
     TwoLengths { first: String, second: String },
     #[error("`nesterov` looks ahead along a velocity, and `momentum` is 0")]
     Nesterov,
+    #[error("with `temperature: 0`, which draws nothing by chance, {num} texts are all the same")]
+    SameTexts { num: usize },
     #[error("`plays_bytes` ({plays_bytes}) is more than `max_bytes` ({max_bytes})")]
     PlaysBytes { plays_bytes: u64, max_bytes: u64 },
     // What is expected.
@@ -382,6 +384,7 @@ impl Problem {
             Self::Warmup { steps, .. } => {
                 format!("set `optimizer.schedule.warmup_steps` to {steps} or less")
             }
+            Self::SameTexts { .. } => "raise `temperature`, or set `num` to 1".to_owned(),
             Self::PlaysBytes { .. } => "lower `plays_bytes` or raise `max_bytes`".to_owned(),
             Self::Other { help, .. } => return help.clone(),
             _ => return None,

@@ -130,6 +130,12 @@ fn value_words(field: &'static Json) -> String {
 }
 
 fn range_words(field: &Json) -> String {
+    if let above @ Json::Number(_) = &field["exclusiveMinimum"] {
+        return match &field["maximum"] {
+            Json::Null => format!(" above {above}"),
+            max => format!(" above {above}, up to {max}"),
+        };
+    }
     match (&field["minimum"], &field["maximum"]) {
         (Json::Null, Json::Null) => String::new(),
         (min, Json::Null) => format!(" from {min}"),

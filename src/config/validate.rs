@@ -111,21 +111,13 @@ impl Validator<'_> {
             let path = path.to_owned();
             return self.report(node, Problem::NotFinite { path });
         }
-        let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
         // The widest integer of a field is a `u64`, and a `f64` cannot tell its last few.
         let too_long = !types(schema).contains(&"number")
             && match node.value {
                 Value::Int(int) => int > i128::from(u64::MAX),
                 _ => value.abs() >= WIDEST,
             };
-        let outside = min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max);
-        if outside || too_long {
-            let max = max.map_or_else(|| u64::MAX.to_string(), |max| max.to_string());
-            let range = match (min, schema.get("maximum")) {
-                (Some(min), None) if !too_long => format!("at least {min}"),
-                (Some(min), _) => format!("from {min} to {max}"),
-                (None, _) => format!("at most {max}"),
-            };
+        if let Some(range) = broken_range(value, schema, too_long) {
             let problem = Problem::OutOfRange {
                 path: path.to_owned(),
                 range,
@@ -225,6 +217,37 @@ impl Validator<'_> {
             let problem = Problem::VariantName(shortened(&entry.key));
             self.found.push(Diagnostic::new(entry.key_place, problem));
         }
+    }
+}
+
+/// The range of a field, in words, where the value is not in it.
+fn broken_range(value: f64, schema: &Json, too_long: bool) -> Option<String> {
+    let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
+    let above = schema["exclusiveMinimum"].as_f64();
+    let outside = min.is_some_and(|min| value < min)
+        || above.is_some_and(|above| value <= above)
+        || max.is_some_and(|max| value > max);
+    if !outside && !too_long {
+        return None;
+    }
+    let max = max.map_or_else(|| u64::MAX.to_string(), |max| max.to_string());
+    let open = schema.get("maximum").is_none() && !too_long;
+    Some(match (min, above) {
+        (Some(min), _) if open => format!("at least {min}"),
+        (Some(min), _) => format!("from {min} to {max}"),
+        (None, Some(above)) if open => format!("above {above}"),
+        (None, Some(above)) => format!("above {above} and at most {max}"),
+        (None, None) => format!("at most {max}"),
+    })
+}
+
+/// The range that a field has in an experiment, in words, where a number given for it elsewhere is
+/// not in it. Not a number is in no range.
+pub(crate) fn out_of_range(path: &str, value: f64) -> Option<String> {
+    let schema = schema::resolve(schema::at(path)?);
+    match value.is_finite() {
+        true => broken_range(value, schema, false),
+        false => Some("a finite number".to_owned()),
     }
 }
 

@@ -69,8 +69,11 @@ pub enum DataError {
         length + 1
     )]
     TooShortForSequence { tokens: u64, length: usize },
-    #[error("{text:?} is not in the vocabulary: the training split has none")]
-    UnknownText { text: String },
+    #[error("{} not in the vocabulary: the training split has none", named(texts))]
+    UnknownText {
+        /// Each once, at least one.
+        texts: Vec<String>,
+    },
     #[error(
         "the training split has {bytes} bytes, and a tokenizer is trained on at most {limit}; take \
          less text, or a tokenizer that is trained already"
@@ -125,4 +128,17 @@ impl DataError {
 
 fn of(expected: Option<u64>) -> String {
     expected.map_or(String::new(), |expected| format!(" of {expected}"))
+}
+
+/// `"a" is`, `"a", "b" are`, `"a", "b" and 3 more are`
+fn named(texts: &[String]) -> String {
+    const NAMED: usize = 10;
+    let first = texts.iter().take(NAMED);
+    let first: Vec<_> = first.map(|text| format!("{text:?}")).collect();
+    let first = first.join(", ");
+    match texts.len() {
+        1 => format!("{first} is"),
+        ..=NAMED => format!("{first} are"),
+        all => format!("{first} and {} more are", all - NAMED),
+    }
 }

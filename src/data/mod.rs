@@ -18,5 +18,5 @@ pub use batches::{Batch, Batches};
 pub use corpus::{Corpus, Split, check_sequence_length, open, prepare};
 pub use error::DataError;
 pub use store::remove_leftovers;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{TextStream, Tokenizer};
 pub use tokens::Tokens;

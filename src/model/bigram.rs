@@ -15,7 +15,7 @@ impl<B: Backend> Bigram<B> {
         device: &B::Device,
         config: &spec::Model,
         vocab_size: usize,
-        stream: &Stream,
+        stream: Option<&Stream>,
     ) -> Result<Self, Fault<B::Device>> {
         let shape = (vocab_size, vocab_size);
         let mut init = Initializer::new(device, stream, &config.init);
@@ -33,19 +33,12 @@ impl<B: Backend> Bigram<B> {
         B::cross_entropy(self.logits(inputs)?, targets, scale)
     }
 
-    pub(super) fn next_logits(
-        &self,
-        tokens: &[usize],
-    ) -> Result<Matrix<B::Device>, Fault<B::Device>> {
-        self.logits(&tokens[tokens.len() - 1..])
-    }
-
-    /// (N) to (N, V)
-    fn logits<T: Tape<f32, B::Device>>(
+    /// Logits of the tokens after these: (N) to (N, V).
+    pub(super) fn logits<T: Tape<f32, B::Device>>(
         &self,
         tokens: &[usize],
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
-        B::embed(&self.table.value, 1.0, None, tokens, tokens.len())
+        B::embed(&self.table.value, 1.0, None, tokens, tokens.len(), 0)
     }
 
     pub(super) fn parameters(&self) -> Vec<&Parameter<B>> {

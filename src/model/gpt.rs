@@ -5,7 +5,7 @@
 
 use super::StepNoise;
 use super::parameter::{Initializer, Parameter, Role};
-use crate::ops::{Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Scalar};
+use crate::ops::{Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Rowwise, Scalar};
 use crate::random::Stream;
 use crate::spec;
 use dfdx::prelude::*;
@@ -53,12 +53,29 @@ pub struct Gpt<B: Backend> {
     head_bias: Option<Parameter<B>>,
 }
 
+/// What a GPT keeps of the tokens it has seen, so as not to compute them again: keys and values.
+#[derive(Debug, Clone)]
+pub(super) struct Past<B: Backend> {
+    /// Tokens of each sequence.
+    pub(super) len: usize,
+    /// Of each block.
+    pub(super) memories: Vec<B::Memory>,
+}
+
+impl Past<Rowwise> {
+    /// The past of one sequence for several that begin with it.
+    pub(super) fn repeat(&mut self, sequences: usize) {
+        let memories = self.memories.iter_mut();
+        memories.for_each(|memory| memory.repeat(sequences));
+    }
+}
+
 impl<B: Backend> Gpt<B> {
     pub(super) fn new(
         device: &B::Device,
         config: &spec::Model,
         vocab_size: usize,
-        stream: &Stream,
+        stream: Option<&Stream>,
     ) -> Result<Self, Fault<B::Device>> {
         let c = config.n_embd;
         let biases = config.biases();
@@ -103,32 +120,48 @@ impl<B: Backend> Gpt<B> {
         scale: f32,
         noise: Option<StepNoise>,
     ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
-        let x = self.trunk(inputs, block, noise)?; // (N, C)
+        let x = normalized(self.norm.as_ref(), self.trunk(inputs, block, noise, None)?)?; // (N, C)
         B::head_cross_entropy(x, self.head(), targets, scale)
     }
 
-    /// See [`super::Model::next_logits`].
+    /// Logits (B, V) for the token after the last of each sequence. `tokens` (N), in sequences of
+    /// `block`, are those that are not in `past` yet, where there is one, and then are.
     pub(super) fn next_logits(
         &self,
         tokens: &[usize],
+        block: usize,
+        past: Option<&mut Past<B>>,
     ) -> Result<Matrix<B::Device>, Fault<B::Device>> {
-        let x: Matrix<B::Device> = self.trunk(tokens, tokens.len(), None)?; // (T, C)
-        let (n, c) = *x.shape();
-        let last = x.as_vec().split_off((n - 1) * c);
-        let last = self
-            .tokens
-            .value
-            .device()
-            .try_tensor_from_vec(last, (1, c))?;
-        B::logits(last, self.head())
+        let x = self.trunk(tokens, block, None, past)?; // (N, C)
+        let last = if block == 1 {
+            x
+        } else {
+            let (n, c) = *x.shape();
+            let rows = x.as_vec();
+            let last = rows.chunks_exact(block * c);
+            let last = last.flat_map(|rows| rows[(block - 1) * c..].iter().copied());
+            let device = self.tokens.value.device();
+            device.try_tensor_from_vec(last.collect(), (n / block, c))?
+        };
+        B::logits(normalized(self.norm.as_ref(), last)?, self.head())
     }
 
-    /// Token ids (N), in sequences of `block`, to the input of the head (N, C).
+    /// A past of nothing.
+    pub(super) fn no_past(&self) -> Past<B> {
+        Past {
+            len: 0,
+            memories: vec![B::Memory::default(); self.blocks.len()],
+        }
+    }
+
+    /// Token ids (N), in sequences of `block` that go on after `past` where there is one, to the
+    /// residual stream after the last block (N, C).
     fn trunk<T: Tape<f32, B::Device>>(
         &self,
         tokens: &[usize],
         block: usize,
         noise: Option<StepNoise>,
+        mut past: Option<&mut Past<B>>,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let mut dropouts = Dropouts::new(&self.config, noise, block);
         let heads = Heads {
@@ -139,17 +172,22 @@ impl<B: Backend> Gpt<B> {
             true => (self.config.n_embd as f32).sqrt(),
             false => 1.0,
         };
+        let first = past.as_ref().map_or(0, |past| past.len);
         let positions = Some(&self.positions.value);
-        let x = B::embed(&self.tokens.value, scale, positions, tokens, block)?;
+        let x = B::embed(&self.tokens.value, scale, positions, tokens, block, first)?;
         let mut x: Matrix<B::Device, T> = match dropouts.next(x.shape().1, dropouts.p.embedding) {
             Some(dropout) => B::dropout(x, dropout)?,
             None => x,
         }; // (N, C)
-        for part in &self.blocks {
-            x = part.attend(x, heads, &mut dropouts)?;
+        for (i, part) in self.blocks.iter().enumerate() {
+            let memory = past.as_mut().map(|past| &mut past.memories[i]);
+            x = part.attend(x, heads, &mut dropouts, memory)?;
             x = part.think(x, self.config.mlp, &mut dropouts)?;
         }
-        normalized(self.norm.as_ref(), x)
+        if let Some(past) = past {
+            past.len += block;
+        }
+        Ok(x)
     }
 
     fn head(&self) -> Head<'_, B::Device> {
@@ -193,6 +231,28 @@ impl<B: Backend> Gpt<B> {
     }
 }
 
+impl Gpt<Rowwise> {
+    /// With the weights of the linear layers as [`Rowwise`] wants them, who are given as in any
+    /// other GPT.
+    pub(super) fn laid(mut self) -> Self {
+        let mut head = self.head.take().unwrap_or_else(|| self.tokens.clone());
+        head.value = Rowwise::laid(&head.value);
+        self.head = Some(head);
+        for block in &mut self.blocks {
+            let linears = [
+                &mut block.qkv,
+                &mut block.attention_out,
+                &mut block.mlp_in,
+                &mut block.mlp_out,
+            ];
+            for linear in linears {
+                linear.weight.value = Rowwise::laid(&linear.weight.value);
+            }
+        }
+        self
+    }
+}
+
 impl<B: Backend> Block<B> {
     fn new(
         init: &mut Initializer<B>,
@@ -227,11 +287,18 @@ impl<B: Backend> Block<B> {
         x: Matrix<B::Device, T>,
         heads: Heads,
         dropouts: &mut Dropouts,
+        memory: Option<&mut B::Memory>,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let (residual, tape) = x.split_tape();
         let y = normalized(self.norm_1.as_ref(), residual.clone().put_tape(tape))?;
         let qkv = B::linear(y, &self.qkv.weight.value, self.qkv.bias())?; // (N, 3C)
-        let y = B::attention(qkv, heads, dropouts.scores(heads))?; // (N, C)
+        let y = match memory {
+            None => B::attention(qkv, heads, dropouts.scores(heads))?,
+            Some(memory) => {
+                let (qkv, tape) = qkv.split_tape();
+                B::attention_recalling(&qkv, heads, memory)?.put_tape(tape)
+            }
+        }; // (N, C)
         self.attention_out.join(y, &residual, dropouts)
     }
 

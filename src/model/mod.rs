@@ -4,20 +4,25 @@
 //! vocabulary, H the MLP's hidden width.
 
 mod bigram;
+mod decode;
 mod generate;
 mod gpt;
 mod ngram;
 mod parameter;
+mod sampler;
 mod size;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod weights;
 
-pub use generate::generate;
+pub use decode::Decoder;
+pub use generate::{generate, prompt_tokens};
 pub use ngram::Ngram;
 pub use parameter::{Parameter, Role};
 pub use size::{Size, size};
+pub use weights::{Matrices, WeightsError, write_matrices};
 
 use crate::ops::{Backend, Fault, Matrix, Scalar};
 use crate::random::Stream;
@@ -55,10 +60,28 @@ impl<B: Backend> Model<B> {
         seed: u64,
     ) -> Result<Self, Fault<B::Device>> {
         let stream = Stream::new(seed, "init");
+        Self::build(device, config, vocab_size, Some(&stream))
+    }
+
+    /// A model whose weights are still to be filled in.
+    pub fn blank(
+        device: &B::Device,
+        config: &spec::Model,
+        vocab_size: usize,
+    ) -> Result<Self, Fault<B::Device>> {
+        Self::build(device, config, vocab_size, None)
+    }
+
+    fn build(
+        device: &B::Device,
+        config: &spec::Model,
+        vocab_size: usize,
+        stream: Option<&Stream>,
+    ) -> Result<Self, Fault<B::Device>> {
         Ok(match config.kind {
-            ModelKind::Bigram => Self::Bigram(Bigram::new(device, config, vocab_size, &stream)?),
+            ModelKind::Bigram => Self::Bigram(Bigram::new(device, config, vocab_size, stream)?),
             ModelKind::Ngram => unreachable!("an n-gram model is counted, not trained"),
-            ModelKind::Gpt => Self::Gpt(Box::new(Gpt::new(device, config, vocab_size, &stream)?)),
+            ModelKind::Gpt => Self::Gpt(Box::new(Gpt::new(device, config, vocab_size, stream)?)),
         })
     }
 
@@ -81,11 +104,11 @@ impl<B: Backend> Model<B> {
     }
 
     /// Logits (1, V) for the token after the last of `tokens`, of which there is at least one and
-    /// at most the block size.
+    /// at most the block size. What a [`Decoder`] comes to in less time.
     pub fn next_logits(&self, tokens: &[usize]) -> Result<Matrix<B::Device>, Fault<B::Device>> {
         match self {
-            Self::Bigram(model) => model.next_logits(tokens),
-            Self::Gpt(model) => model.next_logits(tokens),
+            Self::Bigram(model) => model.logits(&tokens[tokens.len() - 1..]),
+            Self::Gpt(model) => model.next_logits(tokens, tokens.len(), None),
         }
     }
 

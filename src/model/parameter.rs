@@ -30,13 +30,18 @@ pub struct Parameter<B: Backend> {
 /// Makes parameters one after another, each from random numbers of its own.
 pub(super) struct Initializer<'a, B: Backend> {
     device: &'a B::Device,
-    stream: &'a Stream,
+    /// Absent where values are about to be filled in, and need not be drawn.
+    stream: Option<&'a Stream>,
     config: &'a spec::Init,
     made: u64,
 }
 
 impl<'a, B: Backend> Initializer<'a, B> {
-    pub(super) fn new(device: &'a B::Device, stream: &'a Stream, config: &'a spec::Init) -> Self {
+    pub(super) fn new(
+        device: &'a B::Device,
+        stream: Option<&'a Stream>,
+        config: &'a spec::Init,
+    ) -> Self {
         Self {
             device,
             stream,
@@ -110,7 +115,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
         (rows, cols): (usize, usize),
         std: f64,
     ) -> Result<Parameter<B>, Fault<B::Device>> {
-        let mut rng = self.stream.at(self.made);
+        let Some(stream) = self.stream else {
+            return self.made(name, role, (rows, cols), vec![0.0; rows * cols]);
+        };
+        let mut rng = stream.at(self.made);
         let mut values = Vec::with_capacity(rows * cols + 1);
         while values.len() < rows * cols {
             let radius = (-2.0 * (1.0 - unit(&mut rng)).ln()).sqrt() * std;
@@ -130,7 +138,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
         (rows, cols): (usize, usize),
         bound: f64,
     ) -> Result<Parameter<B>, Fault<B::Device>> {
-        let mut rng = self.stream.at(self.made);
+        let Some(stream) = self.stream else {
+            return self.made(name, role, (rows, cols), vec![0.0; rows * cols]);
+        };
+        let mut rng = stream.at(self.made);
         let value = |_| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32;
         let values = (0..rows * cols).map(value).collect();
         self.made(name, role, (rows, cols), values)

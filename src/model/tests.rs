@@ -107,3 +107,110 @@ fn the_next_token_is_predicted_as_in_training() {
         );
     }
 }
+
+/// Texts that go on with the given ones, a token at a time, by what `logits` says of the tokens so
+/// far; and the logits on the way.
+fn continued(
+    mut texts: Vec<Vec<usize>>,
+    tokens: usize,
+    mut logits: impl FnMut(&[Vec<usize>]) -> Vec<f32>,
+) -> (Vec<Vec<usize>>, Vec<Vec<f32>>) {
+    let sample = crate::spec::Sample {
+        temperature: 1.0,
+        top_k: None,
+        ..crate::spec::Sample::default()
+    };
+    let mut rng = Stream::new(11, "test").at(0);
+    let mut all = Vec::new();
+    for _ in 0..tokens {
+        let step = logits(&texts);
+        for (text, logits) in texts.iter_mut().zip(step.chunks_exact(VOCAB)) {
+            let drawn = crate::random::unit(&mut rng);
+            text.push(sampler::pick(logits, text, &sample, drawn));
+        }
+        all.push(step);
+    }
+    (texts, all)
+}
+
+/// A model far from its initial weights, of which all are so alike that any mistake would pass.
+fn wild(config: &Config, seed: u64) -> Model<Fused> {
+    let mut model = Model::<Fused>::new(&Cpu::default(), config, VOCAB, seed).unwrap();
+    for parameter in model.parameters_mut() {
+        let noise = parameter.value.as_vec().into_iter().enumerate();
+        let values = noise.map(|(i, v)| 8.0 * v + 0.3 * (i as f32 * 0.7).sin());
+        let shape = *parameter.value.shape();
+        parameter.value = Cpu::default().tensor_from_vec(values.collect(), shape);
+    }
+    model
+}
+
+#[test]
+fn a_token_is_the_same_whether_the_past_is_remembered_or_computed_again() {
+    for config in configs() {
+        let model = wild(&config, 3);
+        let decoder = || Decoder::new(&model, &config, VOCAB, BLOCK).unwrap();
+        let prompts = vec![vec![1, 2, 3], vec![7, 5, 0]];
+        // Long enough for the window to move twice.
+        let tokens = 2 * BLOCK;
+        let mut remembering = decoder();
+        let (texts, logits) = continued(prompts.clone(), tokens, |texts| {
+            remembering.next_logits(texts).unwrap().as_vec()
+        });
+        let (again, logits_again) = continued(prompts.clone(), tokens, |texts| {
+            decoder().next_logits(texts).unwrap().as_vec()
+        });
+        assert_eq!((&texts, &logits), (&again, &logits_again), "{config:?}");
+        // One after another, from nothing, by the forward pass of training.
+        let (whole, logits_whole) = continued(prompts, tokens, |texts| {
+            let next = |text: &Vec<usize>| {
+                let context = &text[decode::context_start(text.len(), BLOCK)..];
+                model.next_logits(context).unwrap().as_vec()
+            };
+            texts.iter().flat_map(next).collect()
+        });
+        assert_eq!(texts, whole, "{config:?}");
+        for (got, want) in logits.iter().zip(&logits_whole) {
+            let largest = want
+                .iter()
+                .fold(0.0f32, |largest, want| largest.max(want.abs()));
+            let off = got.iter().zip(want).map(|(got, want)| (got - want).abs());
+            let worst = off.fold(0.0, f32::max);
+            assert!(worst < 2e-4 * largest, "{worst} of {largest}: {config:?}");
+        }
+    }
+}
+
+#[test]
+fn texts_that_begin_alike_are_what_each_would_be_alone() {
+    let config = configs().remove(0);
+    let model = wild(&config, 4);
+    let mut together = Decoder::new(&model, &config, VOCAB, BLOCK).unwrap();
+    let prompt = vec![4; BLOCK + 3];
+    together.next_logits(std::slice::from_ref(&prompt)).unwrap();
+    let texts: Vec<Vec<usize>> = (0..5).map(|i| [&prompt[..], &[i]].concat()).collect();
+    let logits = together.next_logits(&texts).unwrap().as_vec();
+    for (text, logits) in texts.iter().zip(logits.chunks_exact(VOCAB)) {
+        let mut alone = Decoder::new(&model, &config, VOCAB, BLOCK).unwrap();
+        assert_eq!(
+            alone
+                .next_logits(std::slice::from_ref(text))
+                .unwrap()
+                .as_vec(),
+            logits
+        );
+    }
+}
+
+#[test]
+fn a_context_is_never_longer_than_the_block_nor_shorter_than_half() {
+    for block in 1..12 {
+        for len in 1..100 {
+            let context = len - decode::context_start(len, block);
+            assert!(
+                context <= block && (context == len || context > block / 2),
+                "{context} of {block}"
+            );
+        }
+    }
+}

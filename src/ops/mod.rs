@@ -18,18 +18,22 @@ pub mod norm;
 pub mod update;
 
 mod matmul;
+mod rowwise;
 pub mod simd;
 mod storage;
 #[cfg(test)]
 mod testing;
 mod tile;
 mod watched;
+mod weighted;
 
 pub use attention::Heads;
 pub use cross_entropy::Head;
 pub use dropout::Dropout;
 pub use matmul::LinearProducts;
 pub use norm::Normalization;
+pub use rowwise::Rowwise;
+pub use storage::slice as elements;
 pub use update::{AdamW, GradientSum, Lion, Muon, RmsProp, Sgd};
 pub use watched::{Watched, first_not_finite, not_finite, watch};
 
@@ -51,18 +55,21 @@ pub type Fault<D> = <D as HasErr>::Err;
 /// An operation of the forward pass that is added here is added to [`Watched`] too.
 pub trait Backend: std::fmt::Debug + Clone + 'static {
     type Device: Device<f32>;
+    /// What [`Self::attention_recalling`] keeps from call to call. Empty at first.
+    type Memory: std::fmt::Debug + Clone + Default;
 
     /// Rows of a table: `tokens` (N) and a table (V, C) give (N, C), times `scale`, plus row
-    /// `n % block` of `positions` (P, C) where given, `block` being the length of the sequences in
-    /// `tokens`.
+    /// `first + n % block` of `positions` (P, C) where given, `block` being the length of the
+    /// sequences in `tokens` and `first` the position of their first token.
     fn embed<T: Tape<f32, Self::Device>>(
         table: &Matrix<Self::Device>,
         scale: f32,
         positions: Option<&Matrix<Self::Device>>,
         tokens: &[usize],
         block: usize,
+        first: usize,
     ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
-        embedding::reference(table, scale, positions, tokens, block)
+        embedding::reference(table, scale, positions, tokens, block, first)
     }
 
     /// LayerNorm or RMSNorm of each row of (N, C) with gain (1, C) and, optionally, bias (1, C).
@@ -114,6 +121,14 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
     ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
         attention::reference(qkv, heads, dropout)
     }
+
+    /// [`Self::attention`] of new tokens, `heads.block` of each sequence, which also see those that
+    /// `memory` has of it, and are then in it too.
+    fn attention_recalling(
+        qkv: &Matrix<Self::Device>,
+        heads: Heads,
+        memory: &mut Self::Memory,
+    ) -> Result<Matrix<Self::Device>, Fault<Self::Device>>;
 
     /// Drops elements of (N, C) and scales up the rest, so that the mean stays.
     fn dropout<T: Tape<f32, Self::Device>>(
@@ -234,6 +249,7 @@ pub struct Fused;
 
 impl Backend for Fused {
     type Device = Cpu;
+    type Memory = attention::Memory;
 
     fn embed<T: Tape<f32, Cpu>>(
         table: &Matrix<Cpu>,
@@ -241,8 +257,9 @@ impl Backend for Fused {
         positions: Option<&Matrix<Cpu>>,
         tokens: &[usize],
         block: usize,
+        first: usize,
     ) -> Result<Matrix<Cpu, T>, CpuError> {
-        embedding::cpu::embed(table, scale, positions, tokens, block)
+        embedding::cpu::embed(table, scale, positions, tokens, block, first)
     }
 
     fn norm<T: Tape<f32, Cpu>>(
@@ -286,6 +303,14 @@ impl Backend for Fused {
         dropout: Option<Dropout>,
     ) -> Result<Matrix<Cpu, T>, CpuError> {
         attention::cpu::attention(qkv, heads, dropout)
+    }
+
+    fn attention_recalling(
+        qkv: &Matrix<Cpu>,
+        heads: Heads,
+        memory: &mut Self::Memory,
+    ) -> Result<Matrix<Cpu>, CpuError> {
+        attention::recall::attention(qkv, heads, memory)
     }
 
     fn dropout<T: Tape<f32, Cpu>>(
@@ -386,4 +411,13 @@ pub struct Composed<D>(std::marker::PhantomData<D>);
 
 impl<D: Device<f32>> Backend for Composed<D> {
     type Device = D;
+    type Memory = attention::Rows;
+
+    fn attention_recalling(
+        qkv: &Matrix<D>,
+        heads: Heads,
+        memory: &mut Self::Memory,
+    ) -> Result<Matrix<D>, Fault<D>> {
+        attention::reference_recalling(qkv, heads, memory)
+    }
 }

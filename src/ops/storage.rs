@@ -11,7 +11,7 @@ use dfdx::prelude::*;
 /// # Panics
 /// If the matrix is not contiguous (a broadcast or permuted one): the operations of this crate
 /// make contiguous matrices only.
-pub(super) fn slice(x: &Matrix<Cpu>) -> &[f32] {
+pub fn slice(x: &Matrix<Cpu>) -> &[f32] {
     let (rows, cols) = *x.shape();
     if rows * cols == 0 {
         return &[];

@@ -143,6 +143,7 @@ fn through<S: Shape, D: Device<f32>, T: Tape<f32, D>>(
 
 impl<B: Backend> Backend for Watched<B> {
     type Device = B::Device;
+    type Memory = B::Memory;
 
     fn embed<T: Tape<f32, Self::Device>>(
         table: &Matrix<Self::Device>,
@@ -150,8 +151,9 @@ impl<B: Backend> Backend for Watched<B> {
         positions: Option<&Matrix<Self::Device>>,
         tokens: &[usize],
         block: usize,
+        first: usize,
     ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
-        let x = B::embed(table, scale, positions, tokens, block)?;
+        let x = B::embed(table, scale, positions, tokens, block, first)?;
         look("embed", Side::Output, Some(table), &x);
         Ok(x)
     }
@@ -201,6 +203,16 @@ impl<B: Backend> Backend for Watched<B> {
         dropout: Option<Dropout>,
     ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
         through("attention", None, qkv, |x| B::attention(x, heads, dropout))
+    }
+
+    fn attention_recalling(
+        qkv: &Matrix<Self::Device>,
+        heads: Heads,
+        memory: &mut Self::Memory,
+    ) -> Result<Matrix<Self::Device>, Fault<Self::Device>> {
+        through("attention", None, qkv.clone(), |x| {
+            B::attention_recalling(&x, heads, memory)
+        })
     }
 
     fn dropout<T: Tape<f32, Self::Device>>(

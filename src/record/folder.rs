@@ -27,6 +27,13 @@ impl RunDir {
         write_atomic(&self.0.join("config.yaml"), yaml.as_bytes())
     }
 
+    /// The spec that [`Self::create`] wrote.
+    pub fn spec(&self) -> io::Result<RunSpec> {
+        let yaml = fs::read_to_string(self.0.join("config.yaml"))?;
+        serde_yaml::from_str(&yaml)
+            .map_err(|error| io::Error::other(format!("config.yaml: {error}")))
+    }
+
     /// `status.json`, or `None` for a run that has not ended.
     pub fn status(&self) -> io::Result<Option<RunStatus>> {
         match fs::read(self.0.join("status.json")) {

@@ -5,13 +5,49 @@ use std::io::{self, ErrorKind};
 /// A text drawn from a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleText {
-    /// What was drawn, when: `step 500, temperature 0.8`.
-    pub title: String,
+    /// Steps that the model was trained for.
+    pub step: u64,
+    /// Number among the texts drawn at this step, from 1.
+    pub number: usize,
     /// What the model was given.
     pub prompt: String,
     /// What it went on with.
     pub text: String,
 }
+
+impl SampleText {
+    /// When it was drawn: `after 500 steps`, `before training, text 2`.
+    pub fn title(&self) -> String {
+        let when = match self.step {
+            0 => BEFORE.to_owned(),
+            1 => "after 1 step".to_owned(),
+            step => format!("after {step} steps"),
+        };
+        match self.number {
+            1 => when,
+            number => format!("{when}{TEXT}{number}"),
+        }
+    }
+
+    /// Step and number of a title.
+    fn from_title(title: &str) -> Option<(u64, usize)> {
+        let (when, number) = match title.split_once(TEXT) {
+            Some((when, number)) => (when, number.parse().ok()?),
+            None => (title, 1),
+        };
+        if when == BEFORE {
+            return Some((0, number));
+        }
+        let steps = when.strip_prefix("after ")?;
+        let steps = steps
+            .strip_suffix(" steps")
+            .or(steps.strip_suffix(" step"))?;
+        Some((steps.parse().ok()?, number))
+    }
+}
+
+const BEFORE: &str = "before training";
+const TEXT: &str = ", text ";
 
 impl RunDir {
     /// Writes `samples.md`, which shows as markdown and reads back exactly.
@@ -43,7 +79,7 @@ fn render(samples: &[SampleText]) -> String {
     let mut markdown = HEADING.to_owned();
     for sample in samples {
         markdown += TITLE;
-        markdown += &escape_line(&sample.title);
+        markdown += &sample.title();
         markdown += PROMPT;
         markdown += &fenced(&sample.prompt);
         markdown += CONTINUATION;
@@ -61,8 +97,10 @@ fn parse(markdown: &str) -> Option<Vec<SampleText>> {
         let after = after.strip_prefix(PROMPT.strip_prefix('\n')?)?;
         let (prompt, after) = unfenced(after)?;
         let (text, after) = unfenced(after.strip_prefix(CONTINUATION)?)?;
+        let (step, number) = SampleText::from_title(title)?;
         samples.push(SampleText {
-            title: unescape_line(title),
+            step,
+            number,
             prompt: prompt.to_owned(),
             text: text.to_owned(),
         });
@@ -100,33 +138,15 @@ pub(crate) fn longest_run(text: &str, wanted: char) -> usize {
     longest
 }
 
-fn escape_line(text: &str) -> String {
-    text.replace('\\', r"\\").replace('\n', r"\n")
-}
-
-fn unescape_line(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut characters = line.chars();
-    while let Some(character) = characters.next() {
-        // A backslash is always followed by what it escapes.
-        let escaped = (character == '\\').then(|| characters.next()).flatten();
-        text.push(match escaped {
-            Some('n') => '\n',
-            Some(other) => other,
-            None => character,
-        });
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sample(title: &str, prompt: &str, text: &str) -> SampleText {
+    fn sample((step, number): (u64, usize), prompt: &str, text: &str) -> SampleText {
         SampleText {
-            title: title.to_owned(),
+            step,
+            number,
             prompt: prompt.to_owned(),
             text: text.to_owned(),
         }
@@ -134,10 +154,10 @@ mod tests {
 
     #[test]
     fn reads_as_markdown() {
-        let markdown = render(&[sample("step 5", "To", " be\n```\nor")]);
+        let markdown = render(&[sample((5, 1), "To", " be\n```\nor")]);
         assert_eq!(
             markdown,
-            "# Samples\n\n## step 5\n\nPrompt:\n\n```text\nTo\n```\n\nContinuation:\n\n\
+            "# Samples\n\n## after 5 steps\n\nPrompt:\n\n```text\nTo\n```\n\nContinuation:\n\n\
              ````text\n be\n```\nor\n````\n"
         );
     }
@@ -147,7 +167,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::new(dir.path());
         assert_eq!(run.read_samples().unwrap(), []);
-        let samples = [sample("a", "", ""), sample("b", "\r\n", "\n")];
+        let samples = [sample((0, 1), "", ""), sample((1, 2), "\r\n", "\n")];
         run.write_samples(&samples).unwrap();
         assert_eq!(run.read_samples().unwrap(), samples);
         fs::write(run.samples(), "# Samples\n\n## torn").unwrap();
@@ -174,9 +194,9 @@ mod tests {
     proptest! {
         #[test]
         fn reads_back_exactly(
-            texts in prop::collection::vec((hostile(), hostile(), hostile()), 0..4)
+            texts in prop::collection::vec(((any::<u64>(), any::<usize>()), hostile(), hostile()), 0..4)
         ) {
-            let samples: Vec<_> = texts.iter().map(|(a, b, c)| sample(a, b, c)).collect();
+            let samples: Vec<_> = texts.iter().map(|(a, b, c)| sample(*a, b, c)).collect();
             prop_assert_eq!(parse(&render(&samples)), Some(samples));
         }
     }

@@ -7,7 +7,7 @@ use crate::record::longest_run;
 
 /// The text with every character that is not shown replaced by a symbol or by its number.
 /// Line breaks stay; `\r\n` counts as one.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.replace("\r\n", "\n").chars() {
         match character {

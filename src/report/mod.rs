@@ -6,7 +6,7 @@
 mod answer;
 mod columns;
 mod error;
-mod escape;
+pub(crate) mod escape;
 mod expected;
 mod overlay;
 mod plots;

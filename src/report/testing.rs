@@ -78,6 +78,7 @@ impl Folder {
             bits_per_byte: 0.0,
             seconds: 42.0,
             metrics: Vec::new(),
+            texts_before: Vec::new(),
             text: "\nMIRA. The tide is late, and so are you.\n".to_owned(),
         }
     }
@@ -126,6 +127,8 @@ pub(super) struct RunBuilder<'a> {
     seconds: f64,
     metrics: Vec<Metric>,
     text: String,
+    /// Texts of steps before the last.
+    texts_before: Vec<(u64, String)>,
 }
 
 impl RunBuilder<'_> {
@@ -146,6 +149,12 @@ impl RunBuilder<'_> {
 
     pub(super) fn seconds(mut self, seconds: f64) -> Self {
         self.seconds = seconds;
+        self
+    }
+
+    /// A text drawn after some steps.
+    pub(super) fn text_before(mut self, step: u64, text: &str) -> Self {
+        self.texts_before.push((step, text.to_owned()));
         self
     }
 
@@ -260,12 +269,16 @@ impl RunBuilder<'_> {
             .unwrap();
         }
         if matches!(ending, Some((State::Done, _))) {
-            dir.write_samples(&[SampleText {
-                title: format!("step {steps}"),
+            let drawn = |step, text: &str| SampleText {
+                step,
+                number: 1,
                 prompt: "\n".to_owned(),
-                text: self.text,
-            }])
-            .unwrap();
+                text: text.to_owned(),
+            };
+            let before = self.texts_before.iter();
+            let mut samples: Vec<_> = before.map(|(step, text)| drawn(*step, text)).collect();
+            samples.push(drawn(steps, &self.text));
+            dir.write_samples(&samples).unwrap();
         }
         plan.runs.push(PlannedRun {
             name,

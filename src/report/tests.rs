@@ -180,7 +180,9 @@ fn no_sample_can_break_out() {
         "Is <img src=x onerror=alert(1)> | *safe*?".to_owned();
     variant(&folder, "gpt", 2, 1.52, |run| run.text(HOSTILE));
     variant(&folder, "<b>\u{202e}`x`</b>|", 2, 1.50, |run| {
-        run.text(HOSTILE)
+        run.text_before(0, HOSTILE)
+            .text_before(100, "nonsense")
+            .text(HOSTILE)
     });
     folder.write();
     for name in ["report.md", "report.html"] {

@@ -45,6 +45,8 @@ pub(super) struct View<'a> {
     side_by_side: Option<String>,
     /// The same two, for pages that have columns.
     pair: Vec<Sample>,
+    /// Texts of one model from before training to after it.
+    learning: Vec<Sample>,
     unfinished: Vec<Unfinished>,
     facts: Vec<Fact>,
 }
@@ -157,6 +159,7 @@ impl<'a> View<'a> {
                 _ => None,
             },
             pair,
+            learning: learning(ranking),
             unfinished: unfinished(results),
             facts: facts(results),
         }
@@ -281,20 +284,41 @@ fn pair(ranking: &Ranking) -> Vec<Sample> {
 
 /// The last text of the first seed that has one.
 fn sample(variant: &Variant) -> Option<Sample> {
-    variant.runs.iter().find_map(|run| {
-        let SampleText {
-            title,
-            prompt,
-            text,
-        } = run.result().and(run.samples.last())?.clone();
-        Some(Sample {
-            variant: variant.name.to_owned(),
-            seed: run.planned.spec.seed,
-            title,
-            text: format!("{prompt}{text}").trim_matches('\n').to_owned(),
-            prompt: prompt.trim().to_owned(),
-        })
-    })
+    texts(variant).pop()
+}
+
+/// The first text of each step at which the first seed that has any drew some, in order.
+fn texts(variant: &Variant) -> Vec<Sample> {
+    let mut runs = variant.runs.iter().filter(|run| run.result().is_some());
+    let Some(run) = runs.find(|run| !run.samples.is_empty()) else {
+        return Vec::new();
+    };
+    let first_of_step = run.samples.iter().filter(|text| text.number == 1);
+    let sample = |text: &SampleText| Sample {
+        variant: variant.name.to_owned(),
+        seed: run.planned.spec.seed,
+        title: text.title(),
+        text: format!("{}{}", text.prompt, text.text)
+            .trim_matches('\n')
+            .to_owned(),
+        prompt: text.prompt.trim().to_owned(),
+    };
+    first_of_step.map(sample).collect()
+}
+
+/// Texts of the best transformer, else of the best variant, from before training to after it; none
+/// where they were drawn once only.
+fn learning(ranking: &Ranking) -> Vec<Sample> {
+    /// Texts shown, evenly spread.
+    const SHOWN: usize = 5;
+    let best = best_of(ranking, ModelKind::Gpt).or(ranking.best());
+    let all = best.map(texts).unwrap_or_default();
+    let shown = all.len().min(SHOWN);
+    if shown < 2 {
+        return Vec::new();
+    }
+    let nth = |i: usize| all[i * (all.len() - 1) / (shown - 1)].clone();
+    (0..shown).map(nth).collect()
 }
 
 fn unfinished(results: &Results) -> Vec<Unfinished> {

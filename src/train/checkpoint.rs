@@ -1,11 +1,8 @@
-//! Weights and checkpoints, as safetensors files.
+//! Checkpoints, as safetensors files.
 
 use super::{TrainError, Trainer};
-use crate::model::Model;
+use crate::model::{Matrices, write_matrices};
 use crate::ops::{Backend, Matrix};
-use crate::record::write_atomic;
-use dfdx::prelude::*;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -23,16 +20,6 @@ pub(super) struct Elapsed {
     pub(super) peak_memory_mb: f64,
 }
 
-/// Writes the weights of a model alone.
-pub(super) fn save_weights<B: Backend>(model: &Model<B>, path: &Path) -> Result<(), TrainError> {
-    let tensors = model
-        .parameters()
-        .into_iter()
-        .map(|parameter| (parameter.name.clone(), Stored::new(&parameter.value)))
-        .collect();
-    save(tensors, HashMap::new(), path)
-}
-
 /// Writes everything that the next step depends on. The random streams are functions of the seed
 /// and of the step, so the step is their state.
 pub(super) fn save_checkpoint<B: Backend>(
@@ -42,10 +29,6 @@ pub(super) fn save_checkpoint<B: Backend>(
     folder: &Path,
 ) -> Result<(), TrainError> {
     fs::create_dir_all(folder).map_err(TrainError::file(folder))?;
-    let mut tensors = Vec::new();
-    for (name, value) in everything(trainer) {
-        tensors.push((name, Stored::new(value)));
-    }
     let metadata = HashMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("identity".to_owned(), identity.to_owned()),
@@ -60,7 +43,10 @@ pub(super) fn save_checkpoint<B: Backend>(
             elapsed.peak_memory_mb.to_string(),
         ),
     ]);
-    save(tensors, metadata, &folder.join("state.safetensors"))
+    let path = folder.join("state.safetensors");
+    let matrices = everything(trainer).into_iter();
+    let matrices = matrices.map(|(name, matrix)| (name, &*matrix));
+    write_matrices(matrices, metadata, &path).map_err(TrainError::file(path))
 }
 
 /// Puts a trainer where the checkpoint in `folder` left off; `None` where there is no checkpoint.
@@ -85,16 +71,8 @@ fn restore<B: Backend>(
     identity: &str,
     bytes: &[u8],
 ) -> Result<Elapsed, String> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-    let metadata = header.metadata().clone().unwrap_or_default();
-    let text = |key: &str| metadata.get(key).map(String::as_str).unwrap_or_default();
-    if text("format") != FORMAT {
-        return Err(format!(
-            "its format is '{}', not '{FORMAT}'",
-            text("format")
-        ));
-    }
+    let matrices = Matrices::read(bytes, FORMAT)?;
+    let text = |key: &str| matrices.text(key);
     if text("identity") != identity {
         return Err("it was written by a run of another configuration".to_owned());
     }
@@ -107,19 +85,7 @@ fn restore<B: Backend>(
         .parse()
         .map_err(|_| "it has no number 'step'".to_owned())?;
     for (name, value) in everything(trainer) {
-        let stored = tensors.tensor(&name).map_err(|error| error.to_string())?;
-        let (rows, cols) = *value.shape();
-        if stored.shape() != [rows, cols] || stored.dtype() != Dtype::F32 {
-            return Err(format!("'{name}' is not ({rows}, {cols}) of f32"));
-        }
-        let numbers = stored.data().chunks_exact(4);
-        let numbers = numbers
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
-        *value = value
-            .device()
-            .try_tensor_from_vec(numbers, (rows, cols))
-            .map_err(|error| format!("{error:?}"))?;
+        matrices.fill(&name, value)?;
     }
     trainer.step = step;
     Ok(Elapsed {
@@ -145,38 +111,4 @@ fn everything<B: Backend>(trainer: &mut Trainer<B>) -> Vec<(String, &mut Matrix<
         all.push((parameter.name.clone(), &mut parameter.value));
     }
     all
-}
-
-/// A matrix on its way into a file.
-struct Stored {
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Stored {
-    fn new<D: Device<f32>>(matrix: &Matrix<D>) -> Self {
-        let (rows, cols) = *matrix.shape();
-        Self {
-            shape: vec![rows, cols],
-            bytes: matrix
-                .as_vec()
-                .iter()
-                .flat_map(|v| v.to_le_bytes())
-                .collect(),
-        }
-    }
-}
-
-fn save(
-    tensors: Vec<(String, Stored)>,
-    metadata: HashMap<String, String>,
-    path: &Path,
-) -> Result<(), TrainError> {
-    let views = tensors.iter().map(|(name, stored)| {
-        let view = TensorView::new(Dtype::F32, stored.shape.clone(), &stored.bytes);
-        (name.as_str(), view.expect("four bytes an element"))
-    });
-    let bytes = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| TrainError::file(path)(std::io::Error::other(error.to_string())))?;
-    write_atomic(path, &bytes).map_err(TrainError::file(path))
 }

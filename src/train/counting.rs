@@ -1,9 +1,10 @@
 //! A run that counts instead of training: one look at the training split, one evaluation, no steps.
 
+use super::sample::draw;
 use super::session::{peak_memory_mb, rate};
 use super::{Job, Phase, Progress, TrainError};
 use crate::data::{Corpus, Tokens};
-use crate::model::Ngram;
+use crate::model::{Decoder, Ngram};
 use crate::record::{Evaluation, Metric, Outcome, RunStatus, State};
 use std::time::Instant;
 
@@ -46,14 +47,18 @@ pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunSt
             .write(&[evaluation])
             .map_err(TrainError::file(job.dir.path()))?;
     }
-    report(Phase::Evaluating, Some(val_loss));
+    report(Phase::Sampling, Some(val_loss));
+    let params = model.size() as u64;
+    let samples = draw(job, Decoder::counting(model), 0)?;
+    let written = job.dir.write_samples(&samples);
+    written.map_err(TrainError::file(job.dir.samples()))?;
     Ok(RunStatus {
         state: State::Done,
         reason: String::new(),
         outcome: Some(Outcome {
             steps: 0,
             tokens: info.train_tokens,
-            params: model.size() as u64,
+            params,
             params_non_embedding: 0,
             flops_per_token: 0.0,
             train_loss: None,

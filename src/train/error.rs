@@ -20,6 +20,12 @@ pub enum TrainError {
     Device(String),
 }
 
+impl From<dfdx::prelude::CpuError> for TrainError {
+    fn from(error: dfdx::prelude::CpuError) -> Self {
+        Self::device(error)
+    }
+}
+
 impl TrainError {
     /// Names the file in an I/O error.
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

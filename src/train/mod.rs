@@ -9,6 +9,7 @@ mod estimate;
 mod evaluate;
 mod optimizer;
 mod parallel;
+mod sample;
 mod schedule;
 mod session;
 mod step;

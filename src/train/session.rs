@@ -1,8 +1,9 @@
-use super::checkpoint::{Elapsed, load_checkpoint, save_checkpoint, save_weights};
+use super::checkpoint::{Elapsed, load_checkpoint, save_checkpoint};
 use super::evaluate::evaluate;
+use super::sample::draw;
 use super::{Job, Parallel, Phase, Progress, TrainError, Trainer};
 use crate::data::Split;
-use crate::model::{self, generate};
+use crate::model::{self, Decoder, prompt_tokens};
 use crate::ops::Backend;
 use crate::record::{
     Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, is_logged,
@@ -17,7 +18,9 @@ pub(super) fn run<B: Parallel>(
     device_name: &str,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<RunStatus, TrainError> {
-    let prompt = encode_prompt(job)?;
+    let sample = &job.spec.sample;
+    // A prompt that cannot be encoded is found before the training, not after it.
+    prompt_tokens(&job.corpus.tokenizer, &sample.prompt).map_err(TrainError::Prompt)?;
     let tokenizer = job.dir.tokenizer();
     job.corpus.tokenizer.save(&tokenizer)?;
     let mut session = Session::<B>::start(job, &device, device_name, progress)?;
@@ -26,6 +29,9 @@ pub(super) fn run<B: Parallel>(
         let step = session.trainer.step;
         if train.eval_every.is_due(step) && !session.evaluate()? {
             return Ok(session.diverged("the loss of an evaluation"));
+        }
+        if sample.every.is_some_and(|every| step.is_multiple_of(every)) {
+            session.sample()?;
         }
         if job.stop.load(Ordering::Relaxed) {
             session.checkpoint()?;
@@ -42,22 +48,11 @@ pub(super) fn run<B: Parallel>(
     if !session.evaluate()? {
         return Ok(session.diverged("the loss of an evaluation"));
     }
-    session.sample(&prompt)?;
-    save_weights(&session.trainer.result(), &job.dir.weights())?;
+    session.sample()?;
+    let weights = job.dir.weights();
+    let saved = session.trainer.result().save(&weights);
+    saved.map_err(TrainError::file(weights))?;
     Ok(session.ended(State::Done, String::new()))
-}
-
-/// The prompt as tokens; where it is empty, the first of the training split.
-fn encode_prompt(job: &Job) -> Result<Vec<usize>, TrainError> {
-    let tokens = job
-        .corpus
-        .tokenizer
-        .encode(&job.spec.sample.prompt)
-        .map_err(TrainError::Prompt)?;
-    Ok(match tokens.is_empty() {
-        true => vec![job.corpus.train.get(0)],
-        false => tokens.into_iter().map(|token| token as usize).collect(),
-    })
 }
 
 struct Session<'a, B: Backend> {
@@ -67,6 +62,8 @@ struct Session<'a, B: Backend> {
     metrics: MetricsWriter,
     /// Every line of the metrics so far.
     history: Vec<Metric>,
+    /// Every text of `samples.md` so far.
+    samples: Vec<SampleText>,
     progress: &'a mut dyn FnMut(Progress),
     identity: String,
     /// As of the checkpoint that the run went on from.
@@ -93,12 +90,17 @@ impl<'a, B: Parallel> Session<'a, B> {
             .dir
             .open_metrics(trainer.step)
             .map_err(TrainError::file(job.dir.path()))?;
+        let samples = job.dir.read_samples();
+        let mut samples = samples.map_err(TrainError::file(job.dir.samples()))?;
+        // As with the metrics, what comes after the checkpoint is made again.
+        samples.retain(|sample| sample.step <= trainer.step);
         Ok(Self {
             job,
             device_name,
             trainer,
             metrics,
             history,
+            samples,
             progress,
             identity,
             before: before.unwrap_or_default(),
@@ -159,26 +161,19 @@ impl<'a, B: Parallel> Session<'a, B> {
         save_checkpoint(&mut self.trainer, elapsed, &self.identity, &folder)
     }
 
-    /// Draws the text for the report.
-    fn sample(&mut self, prompt: &[usize]) -> Result<(), TrainError> {
-        let spec = self.job.spec;
-        let mut samples = Vec::new();
-        if spec.sample.tokens > 0 {
+    /// Draws the texts for the report, unless those of this step are there already.
+    fn sample(&mut self) -> Result<(), TrainError> {
+        let (job, step) = (self.job, self.trainer.step);
+        if self.samples.iter().all(|sample| sample.step != step) {
             self.report(Phase::Sampling, None);
-            let block = spec.sequence_length();
+            let vocab_size = job.corpus.info.vocab_size;
+            let context = job.spec.sequence_length();
             let model = self.trainer.result();
-            let drawn = generate(&model, prompt, &spec.sample, block, spec.seed)
-                .map_err(TrainError::device)?;
-            let drawn: Vec<u32> = drawn.into_iter().map(|token| token as u32).collect();
-            samples.push(SampleText {
-                title: format!("after {} steps", self.trainer.step),
-                prompt: spec.sample.prompt.clone(),
-                text: self.job.corpus.tokenizer.decode(&drawn),
-            });
+            let decoder = Decoder::new(&model, &job.spec.model, vocab_size, context)?;
+            self.samples.extend(draw(job, decoder, step)?);
         }
-        let dir = self.job.dir;
-        dir.write_samples(&samples)
-            .map_err(TrainError::file(dir.samples()))
+        let written = job.dir.write_samples(&self.samples);
+        written.map_err(TrainError::file(job.dir.samples()))
     }
 
     fn diverged(&self, what: &str) -> RunStatus {

@@ -85,6 +85,8 @@ fn spec() -> RunSpec {
         },
         sample: Sample {
             tokens: 20,
+            num: 2,
+            every: Some(10),
             ..Sample::default()
         },
     }
@@ -390,6 +392,10 @@ fn counting_takes_no_steps_and_beats_a_guess() {
             (0, lab.corpus.info.train_tokens)
         );
         assert!(outcome.params > 0);
+        let texts = dir.read_samples().unwrap();
+        assert!(
+            texts.len() == spec.sample.num && texts[0].text.chars().count() == spec.sample.tokens
+        );
         outcome.val_loss.unwrap()
     });
     let by_counting = lab.corpus.info.bigram_count_loss.unwrap();

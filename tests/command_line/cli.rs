@@ -110,7 +110,7 @@ fn data_at_fault_is_shown_in_the_file() {
     lab.run("sweep long.yaml")
         .exits(2)
         .says("long.yaml:4:56")
-        .says("block_size 100000 needs at least 100001");
+        .says("sequences of 100000 need at least 100001");
     lab.run("sweep tiny.yaml report.template=none.j2")
         .exits(2)
         .says("cannot read the template none.j2");

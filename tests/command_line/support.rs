@@ -41,14 +41,25 @@ impl Lab {
         self.start(arguments).wait()
     }
 
+    /// [`Self::run`] with something to read on standard input.
+    pub(crate) fn run_with(&self, arguments: &str, input: &str) -> Ran {
+        fs::write(self.path("stdin"), input).unwrap();
+        let input = File::open(self.path("stdin")).unwrap();
+        self.start_with(arguments, input.into()).wait()
+    }
+
     /// Starts the binary in a process group of its own.
     pub(crate) fn start(&self, arguments: &str) -> Running<'_> {
+        self.start_with(arguments, Stdio::null())
+    }
+
+    fn start_with(&self, arguments: &str, input: Stdio) -> Running<'_> {
         let output = |name| File::create(self.folder.path().join(name)).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_runner"))
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(output("stdout"))
             .stderr(output("stderr"))
             .process_group(0)

@@ -11,17 +11,20 @@ mod byte;
 mod char;
 mod file;
 mod pieces;
+mod stream;
 mod tiktoken;
 mod unigram;
 mod wordpiece;
 mod words;
 
 pub(super) use self::file::TokenizerFile;
+pub use self::stream::TextStream;
 
 use self::char::CharTable;
 use super::DataError;
 use crate::record::write_atomic;
 use crate::spec::{self, TokenizerKind};
+use std::collections::BTreeSet;
 use std::path::Path;
 use tokenizers::{Model, ModelWrapper, Tokenizer as Pipeline};
 
@@ -108,19 +111,22 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The tokens of a text. An error names the first part of it that the tokenizer does not know.
+    /// The tokens of a text. An error names the characters that a character tokenizer does not know,
+    /// or the first part of the text that another does not.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
-        let unknown = |text: &str| DataError::UnknownText {
-            text: text.to_owned(),
-        };
+        let unknown = |texts| Err(DataError::UnknownText { texts });
         match &self.encoder {
             Encoder::Char(table) => {
-                let id = |character| {
-                    table
-                        .id(character)
-                        .ok_or_else(|| unknown(&character.to_string()))
-                };
-                text.chars().map(id).collect()
+                let is_unknown =
+                    |character: &::std::primitive::char| table.id(*character).is_none();
+                let characters: BTreeSet<_> = text.chars().filter(is_unknown).collect();
+                match characters.is_empty() {
+                    true => Ok(text
+                        .chars()
+                        .filter_map(|character| table.id(character))
+                        .collect()),
+                    false => unknown(characters.into_iter().map(String::from).collect()),
+                }
             }
             Encoder::Byte => Ok(text.bytes().map(u32::from).collect()),
             Encoder::Pipeline { .. } => {
@@ -130,7 +136,7 @@ impl Tokenizer {
                 match first.map(|at| encoding.get_offsets()[at]) {
                     // The character itself may be in the text.
                     Some((from, to)) if text[from..to] != *UNKNOWN.to_string() => {
-                        Err(unknown(&text[from..to]))
+                        unknown(vec![text[from..to].to_owned()])
                     }
                     _ => Ok(ids.to_vec()),
                 }
@@ -159,8 +165,8 @@ impl Tokenizer {
                             id
                         }
                         (None, None) => {
-                            let text = character.to_string();
-                            return Err(DataError::UnknownText { text });
+                            let texts = vec![character.to_string()];
+                            return Err(DataError::UnknownText { texts });
                         }
                     });
                     if tokens.len() == AT_A_TIME {

@@ -1,9 +1,11 @@
 //! Causal self-attention over heads (Vaswani et al. 2017, section 3.2).
 
 pub(super) mod cpu;
+pub(super) mod recall;
 
 use super::{Dropout, Fault, Matrix, dropout};
 use dfdx::prelude::*;
+pub use recall::Memory;
 
 /// How the rows and columns of (N, 3C) are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,36 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     Ok(y.put_tape(tape.merge(own)))
 }
 
+/// What the reference keeps of the tokens so far: of each sequence, all rows as they came.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    sequences: Vec<Vec<f32>>,
+}
+
+/// [`reference`] over all tokens of each sequence, of which the last `heads.block` are new.
+pub fn reference_recalling<D: Device<f32>>(
+    qkv: &Matrix<D>,
+    heads: Heads,
+    memory: &mut Rows,
+) -> Result<Matrix<D>, Fault<D>> {
+    let (n, c3) = *qkv.shape();
+    let (c, m) = (c3 / 3, heads.block);
+    memory.sequences.resize_with(n / m, Vec::new);
+    let mut y = Vec::with_capacity(n * c);
+    for (rows, new) in memory
+        .sequences
+        .iter_mut()
+        .zip(qkv.as_vec().chunks_exact(m * c3))
+    {
+        rows.extend_from_slice(new);
+        let t = rows.len() / c3;
+        let all = qkv.device().try_tensor_from_vec(rows.clone(), (t, c3))?;
+        let seen: Matrix<D> = reference(all, Heads { block: t, ..heads }, None)?; // (T, C)
+        y.extend_from_slice(&seen.as_vec()[(t - m) * c..]);
+    }
+    qkv.device().try_tensor_from_vec(y, (n, c))
+}
+
 /// A slice by ranges keeps its shape's type only in dfdx's own words.
 pub(super) fn realized<S, D: Device<f32>, T: Tape<f32, D>>(x: Tensor<S, f32, D, T>) -> Matrix<D, T>
 where
@@ -89,6 +121,35 @@ mod tests {
             let inputs = matrices(seed, &[(b * t, 3 * count * hs)]);
             check_against_reference(&inputs, |x| reference(x[0].retaped(), heads, dropout),
                 |x| Fused::attention(x[0].retaped(), heads, dropout))?;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(crate::ops::testing::cases())]
+        /// However the tokens are dealt out, they see what they see all at once.
+        #[test]
+        fn remembered_tokens_are_seen(
+            b in 1usize..4, cuts in prop::collection::vec(1usize..40, 1..5), count in 1usize..4, hs in 1usize..20, seed: u64
+        ) {
+            let (t, c) = (cuts.iter().sum(), count * hs);
+            let qkv = matrices(seed, &[(b * t, 3 * c)]).remove(0).as_vec();
+            // Tokens `from..to` of each sequence, of rows of `width`.
+            let part = |rows: &[f32], from: usize, to: usize, width: usize| -> Vec<f32> {
+                rows.chunks_exact(t * width).flat_map(|s| s[from * width..to * width].to_vec()).collect()
+            };
+            let all = Heads { count, block: t };
+            let want: Matrix<Cpu> = Fused::attention(super::super::storage::matrix((b * t, 3 * c), qkv.clone()), all, None).unwrap();
+            let (mut memory, mut rows) = (Memory::default(), Rows::default());
+            let mut from = 0;
+            for m in cuts {
+                let heads = Heads { count, block: m };
+                let new = super::super::storage::matrix((b * m, 3 * c), part(&qkv, from, from + m, 3 * c));
+                let got = Fused::attention_recalling(&new, heads, &mut memory).unwrap();
+                let oracle = reference_recalling(&new, heads, &mut rows).unwrap();
+                from += m;
+                prop_assert_eq!(got.as_vec(), part(&want.as_vec(), from - m, from, c));
+                super::super::testing::assert_close(&oracle, &got, 1e-5);
+            }
         }
     }
 

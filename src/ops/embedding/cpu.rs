@@ -11,6 +11,7 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
     positions: Option<&Matrix<Cpu>>,
     tokens: &[usize],
     block: usize,
+    first: usize,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (n, c) = (tokens.len(), table.shape().1);
     let rows = slice(table);
@@ -23,7 +24,7 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
                     y.iter_mut().for_each(|y| *y *= scale);
                 }
                 if let Some(positions) = positions {
-                    add_assign(y, &slice(positions)[i % block * c..][..c]);
+                    add_assign(y, &slice(positions)[(first + i % block) * c..][..c]);
                 }
             }
         })
@@ -37,7 +38,7 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
         if let Some(positions) = positions {
             let g_positions = gradients.get_or_alloc_mut(&positions)?;
             for (i, gy) in gy.chunks_exact(c).enumerate() {
-                add_assign(&mut g_positions[i % block * c..][..c], gy);
+                add_assign(&mut g_positions[(first + i % block) * c..][..c], gy);
             }
         }
         if scale != 1.0 {

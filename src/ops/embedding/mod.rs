@@ -12,6 +12,7 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     positions: Option<&Matrix<D>>,
     tokens: &[usize],
     block: usize,
+    first: usize,
 ) -> Result<Matrix<D, T>, Fault<D>> {
     let n = tokens.len();
     let device = table.device().clone();
@@ -24,7 +25,10 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
         x = x.try_mul(scale)?;
     }
     match positions {
-        Some(positions) => x.try_add(rows((0..n).map(|i| i % block).collect(), positions)?),
+        Some(positions) => x.try_add(rows(
+            (0..n).map(|i| first + i % block).collect(),
+            positions,
+        )?),
         None => Ok(x),
     }
 }
@@ -43,8 +47,8 @@ mod tests {
             for positions in [false, true] {
                 check_against_reference(
                     &inputs,
-                    |x| reference(&x[0], scale, positions.then_some(&x[1]), &tokens, 4),
-                    |x| Fused::embed(&x[0], scale, positions.then_some(&x[1]), &tokens, 4),
+                    |x| reference(&x[0], scale, positions.then_some(&x[1]), &tokens, 4, 2),
+                    |x| Fused::embed(&x[0], scale, positions.then_some(&x[1]), &tokens, 4, 2),
                 )
                 .unwrap();
             }
@@ -54,7 +58,7 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         check_gradient(&matrices(8, &[(5, 3), (4, 3)]), |x| {
-            Fused::embed(&x[0], 2.0, Some(&x[1]), &[3, 0, 3, 3, 1, 2], 3)
+            Fused::embed(&x[0], 2.0, Some(&x[1]), &[3, 0, 3, 3, 1, 2], 3, 1)
         });
     }
 }

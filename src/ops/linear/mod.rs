@@ -1,6 +1,7 @@
 //! Linear layers: `y = x Wᵀ + b`, with weights stored (out, in) as in PyTorch.
 
 pub(super) mod cpu;
+pub(super) mod rows;
 
 use super::{Fault, Matrix};
 use dfdx::prelude::*;

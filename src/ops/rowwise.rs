@@ -1,0 +1,129 @@
+//! The CPU for drawing text: a few rows at a time, with no way back.
+
+use super::simd::add_assign;
+use super::storage::{matrix, slice};
+use super::{Backend, Dropout, Fused, Heads, Matrix, Normalization, activation, linear};
+use crate::spec::Mlp;
+use dfdx::prelude::*;
+
+/// The kernels of [`Fused`], but for linear layers, whose weights lie (in, out) here and not (out,
+/// in): see [`Self::laid`].
+///
+/// Every element of a result is the same sum in the same order whatever the other rows are. So a
+/// token comes out the same to the bit whether the tokens before it are remembered or computed
+/// again, and whether its sequence is alone or one of several. Up to 512 inputs, products of
+/// [`Fused`] are made in this order too; beyond, they differ in the last digits.
+#[derive(Debug, Clone)]
+pub struct Rowwise;
+
+impl Rowwise {
+    /// A weight (out, in) as it lies here: (in, out).
+    pub fn laid(weight: &Matrix<Cpu>) -> Matrix<Cpu> {
+        let (d, c) = *weight.shape();
+        let rows = slice(weight);
+        let columns = (0..c).flat_map(|j| rows[j..].iter().step_by(c).copied());
+        matrix((c, d), columns.collect())
+    }
+}
+
+/// `x W + b`, plus `residual` where given, as the sums of [`linear::cpu`] begin.
+fn product(
+    x: &Matrix<Cpu>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+    residual: Option<&Matrix<Cpu>>,
+) -> Vec<f32> {
+    let (c, d) = *weight.shape();
+    let mut y = match residual {
+        Some(residual) => slice(residual).to_vec(),
+        None => vec![0.0; x.shape().0 * d],
+    };
+    if let Some(bias) = bias {
+        y.chunks_exact_mut(d)
+            .for_each(|row| add_assign(row, slice(bias)));
+    }
+    linear::rows::AddRows {
+        y: &mut y,
+        x: slice(x),
+        weight: slice(weight),
+        c,
+    }
+    .run();
+    y
+}
+
+impl Backend for Rowwise {
+    type Device = Cpu;
+    type Memory = <Fused as Backend>::Memory;
+
+    fn embed<T: Tape<f32, Cpu>>(
+        table: &Matrix<Cpu>,
+        scale: f32,
+        positions: Option<&Matrix<Cpu>>,
+        tokens: &[usize],
+        block: usize,
+        first: usize,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        Fused::embed(table, scale, positions, tokens, block, first)
+    }
+
+    fn norm<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        kind: Normalization,
+        gain: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        Fused::norm(x, kind, gain, bias)
+    }
+
+    fn linear<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        let (x, tape) = x.split_tape();
+        let shape = (x.shape().0, weight.shape().1);
+        Ok(matrix(shape, product(&x, weight, bias, None)).put_tape(tape))
+    }
+
+    fn linear_residual<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+        residual: &Matrix<Cpu>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        let (x, tape) = x.split_tape();
+        let y = product(&x, weight, bias, Some(residual));
+        Ok(matrix(*residual.shape(), y).put_tape(tape))
+    }
+
+    fn linear_activation<T: Tape<f32, Cpu>>(
+        x: Matrix<Cpu, T>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+        activation: Mlp,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        let (x, tape) = x.split_tape();
+        let (n, d) = (x.shape().0, weight.shape().1);
+        let mut pre = product(&x, weight, bias, None);
+        let y = activation::cpu::forward(activation, &mut pre, d);
+        let width = activation::output_width(activation, d);
+        Ok(matrix((n, width), y).put_tape(tape))
+    }
+
+    fn attention<T: Tape<f32, Cpu>>(
+        qkv: Matrix<Cpu, T>,
+        heads: Heads,
+        dropout: Option<Dropout>,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        Fused::attention(qkv, heads, dropout)
+    }
+
+    fn attention_recalling(
+        qkv: &Matrix<Cpu>,
+        heads: Heads,
+        memory: &mut Self::Memory,
+    ) -> Result<Matrix<Cpu>, CpuError> {
+        Fused::attention_recalling(qkv, heads, memory)
+    }
+}

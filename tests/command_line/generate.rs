@@ -1,0 +1,186 @@
+//! Text from the model of a run.
+
+use crate::support::{Lab, TINY};
+use std::fs;
+
+/// A laboratory in which the sweep is done.
+fn swept() -> Lab {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml sample.every=15").exits(0);
+    lab
+}
+
+/// The last text of a run's samples.md, with its prompt.
+fn sampled(lab: &Lab, run: &str) -> String {
+    let samples = fs::read_to_string(lab.run_folder(run).unwrap().join("samples.md")).unwrap();
+    let last = samples.rsplit_once("Prompt:\n\n").unwrap().1;
+    let blocks: Vec<&str> = last.split("```text\n").skip(1).collect();
+    blocks
+        .iter()
+        .map(|block| block.rsplit_once("\n```").unwrap().0)
+        .collect()
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!(Lab::new(TINY).run("generate --help").screen());
+}
+
+#[test]
+fn a_run_goes_on_as_its_samples_say() {
+    let lab = swept();
+    for run in ["gpt-s1", "bigram-s2"] {
+        let text = lab.run(&format!("generate {run}")).exits(0).stdout;
+        assert_eq!(text.trim_end(), sampled(&lab, run).trim_end());
+        let folder = lab.run_folder(run).unwrap();
+        let again = lab
+            .run(&format!("generate {}", folder.display()))
+            .exits(0)
+            .stdout;
+        assert_eq!(text, again);
+    }
+    // Before training, in its middle and after it.
+    let samples = fs::read_to_string(lab.run_folder("gpt-s1").unwrap().join("samples.md")).unwrap();
+    for title in [
+        "## before training\n",
+        "## after 15 steps\n",
+        "## after 30 steps\n",
+    ] {
+        assert!(samples.contains(title), "{samples}");
+    }
+}
+
+#[test]
+fn options_take_the_place_of_the_experiment() {
+    let lab = swept();
+    let text = |options: &str| {
+        lab.run(&format!("generate gpt-s1 {options}"))
+            .exits(0)
+            .stdout
+    };
+    assert_ne!(text(""), text("--seed 7"));
+    assert_eq!(text("--temperature 0"), text("--temperature 0 --seed 7"));
+    assert_eq!(text("--temperature 0"), text("--top-k 1"));
+    assert_eq!(text("--tokens 0 --prompt Enter"), "Enter\n");
+    assert!(text("--prompt Enter --tokens 200").starts_with("Enter"));
+    assert_eq!(
+        text("--prompt Enter --tokens 200")
+            .trim_end()
+            .chars()
+            .count()
+            / 10,
+        20
+    );
+    // Longer than the block, and past it, the same as in one go.
+    let long = text("--tokens 60 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1 --top-k all");
+    assert_eq!(
+        long,
+        text("--tokens 60 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1 --top-k all")
+    );
+
+    let three = text("--num 3");
+    assert!(three.starts_with("--- text 1 of 3 ---\n"), "{three}");
+    assert!(three.contains("\n--- text 3 of 3 ---\n"), "{three}");
+    // Each is what it would be alone.
+    let first = three.split("--- text 2 of 3 ---\n").next().unwrap();
+    assert_eq!(first.replace("--- text 1 of 3 ---\n", ""), text(""));
+
+    let whole = text("--tokens 200");
+    let cut = text("--tokens 200 --stop e");
+    assert_eq!(
+        cut.trim_end_matches('\n'),
+        whole.split('e').next().unwrap().trim_end_matches('\n')
+    );
+}
+
+#[test]
+fn a_prompt_is_read_from_standard_input() {
+    let lab = swept();
+    let typed = lab
+        .run("generate gpt-s1 --prompt Enter --tokens 30")
+        .exits(0)
+        .stdout;
+    let read = lab
+        .run_with("generate gpt-s1 --prompt - --tokens 30", "Enter")
+        .exits(0)
+        .stdout;
+    assert_eq!(typed, read);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let lab = swept();
+    let runner = env!("CARGO_BIN_EXE_runner");
+    let script =
+        format!("{runner} generate gpt-s1 --tokens 100000 | head -c 10; echo ${{PIPESTATUS[0]}}");
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(lab.path("."))
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&output.stdout).ends_with("0\n"),
+        "{output:?}"
+    );
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn what_cannot_be_drawn_from_is_explained() {
+    let lab = swept();
+    let folder = lab.run_folder("gpt-s2").unwrap();
+    let file = |name: &str| folder.join(name);
+    let tries = |tries: &[&str]| {
+        let screens: Vec<String> = tries
+            .iter()
+            .map(|arguments| lab.run(arguments).screen())
+            .collect();
+        screens.join("\n\n")
+    };
+    let mut screens = vec![tries(&[
+        "generate",
+        "generate llama",
+        "generate gpt",
+        "generate results/tiny",
+        "generate gpt-s2 --prompt Ænterß",
+        "generate gpt-s2 --top-p 0",
+        "generate gpt-s2 --top-p 1.5",
+        "generate gpt-s2 --min-p nan",
+        "generate gpt-s2 --temperature -1",
+        "generate gpt-s2 --top-k 0",
+        "generate gpt-s2 --tokens some",
+        "generate gpt-s2 --repetition-penalty 0",
+        "generate gpt-s2 --num 0",
+    ])];
+    let weights = fs::read(file("model.safetensors")).unwrap();
+    let mut damage = |name: &str, bytes: &[u8]| {
+        let before = fs::read(file(name)).unwrap();
+        fs::write(file(name), bytes).unwrap();
+        screens.push(tries(&["generate gpt-s2"]));
+        fs::write(file(name), before).unwrap();
+    };
+    damage("model.safetensors", &weights[..weights.len() / 2]);
+    let version = b"runner-model-1";
+    let at = weights
+        .windows(version.len())
+        .position(|bytes| bytes == version)
+        .unwrap();
+    let mut bytes = weights.clone();
+    bytes[at + version.len() - 1] = b'9';
+    damage("model.safetensors", &bytes);
+    let bigram = lab
+        .run_folder("bigram-s1")
+        .unwrap()
+        .join("model.safetensors");
+    damage("model.safetensors", &fs::read(bigram).unwrap());
+    damage("tokenizer.json", b"{");
+    damage("config.yaml", b"variant: gpt\nseed: two\n");
+    fs::remove_file(file("model.safetensors")).unwrap();
+    screens.push(tries(&["generate gpt-s2"]));
+    fs::remove_file(file("status.json")).unwrap();
+    screens.push(tries(&["generate gpt-s2"]));
+    insta::with_settings!({filters => vec![
+        (r"-[0-9a-f]{8}\b", "-[HASH]"),
+        (r"\(\d+, 16\)", "(V, 16)"),
+    ]}, { insta::assert_snapshot!(screens.join("\n\n")) });
+}
