@@ -46,6 +46,9 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
         let problem = Problem::BpeVocabSize { vocab_size };
         report(["tokenizer.vocab_size", "tokenizer.kind"], problem);
     }
+    if tokenizer.nbest.is_some() && tokenizer.alpha.is_none() {
+        report(["tokenizer.nbest", "tokenizer"], Problem::NbestWithoutAlpha);
+    }
     if tokenizer.kind == TokenizerKind::File && tokenizer.path.is_none() {
         report(["tokenizer.kind", "tokenizer"], Problem::NoTokenizerPath);
     }

@@ -43,6 +43,18 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         section: "tokenizer",
+        keys: &["alpha", "nbest"],
+        choice: "tokenizer.kind",
+        values: &["unigram"],
+    },
+    Rule {
+        section: "tokenizer",
+        keys: &["dropout"],
+        choice: "tokenizer.kind",
+        values: &["bpe"],
+    },
+    Rule {
+        section: "tokenizer",
         keys: &["encoding"],
         choice: "tokenizer.kind",
         values: &["tiktoken"],

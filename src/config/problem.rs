@@ -143,6 +143,8 @@ pub(super) enum Problem {
     Heads { n_embd: usize, n_head: usize },
     #[error("a bpe vocabulary of {vocab_size} tokens has no room for more than single bytes")]
     BpeVocabSize { vocab_size: usize },
+    #[error("`nbest` has no effect without `alpha`")]
+    NbestWithoutAlpha,
     #[error("`kind: file` needs the `path` of a tokenizer")]
     NoTokenizerPath,
     #[error("`mlp_hidden` comes to a width of {width}")]
@@ -365,6 +367,9 @@ impl Problem {
             }
             Self::BpeVocabSize { .. } => {
                 "set `tokenizer.vocab_size` to 257 or more, or take `kind: byte`".to_owned()
+            }
+            Self::NbestWithoutAlpha => {
+                "add `alpha`, such as 0.1, to draw from the segmentations, or remove it".to_owned()
             }
             Self::NoTokenizerPath => "add `path: tokenizer.json` beside it".to_owned(),
             Self::MlpWidth { most, .. } => {

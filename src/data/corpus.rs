@@ -2,9 +2,9 @@
 
 use super::source::{self, Located};
 use super::store::{self, Building, Check};
-use super::tokenizer::TokenizerFile;
+use super::tokenizer::{Sampler, TokenizerFile};
 use super::tokens::Width;
-use super::{DataError, Tokenizer, Tokens, bigram, plays};
+use super::{DataError, Tokenizer, Tokens, bigram, epochs, plays};
 use crate::hash;
 use crate::record::CorpusInfo;
 use crate::spec::{self, TokenizerKind};
@@ -132,29 +132,45 @@ impl Corpus {
 fn key(
     located: &Located,
     data: &spec::Data,
-    tokenizer: &spec::Tokenizer,
+    tokenizer_spec: &spec::Tokenizer,
     file: Option<&TokenizerFile>,
 ) -> String {
-    let kind = tokenizer.kind;
+    let kind = tokenizer_spec.kind;
     // What a kind does not depend on makes no other corpus.
     let tokenizer = match kind {
         TokenizerKind::Char | TokenizerKind::Byte => kind.to_string(),
         TokenizerKind::Bpe | TokenizerKind::Wordpiece | TokenizerKind::Unigram => {
-            format!("{kind} {}", tokenizer.vocab_size)
+            format!("{kind} {}", tokenizer_spec.vocab_size)
         }
-        TokenizerKind::Tiktoken => format!("{kind} {:?}", tokenizer.encoding),
+        TokenizerKind::Tiktoken => format!("{kind} {:?}", tokenizer_spec.encoding),
         TokenizerKind::File => {
             let sha256 = file.map_or("", |file| &file.sha256);
             format!("{kind} {sha256}")
         }
     };
     let all = format!(
-        "{}\n{}\n{:?}\n{tokenizer}",
+        "{}\n{}\n{:?}\n{tokenizer}{}",
         store::FORMAT,
         located.fingerprint(),
-        data.val_fraction
+        data.val_fraction,
+        sampling(tokenizer_spec)
     );
     hash::sha256(all.as_bytes())[..16].to_owned()
+}
+
+/// How segmentations are drawn, for how many tokens that gives.
+fn sampling(tokenizer: &spec::Tokenizer) -> String {
+    let spec::Tokenizer {
+        alpha,
+        nbest,
+        dropout,
+        ..
+    } = tokenizer;
+    match (tokenizer.kind, alpha) {
+        (TokenizerKind::Unigram, Some(alpha)) => format!(" alpha {alpha:?} {nbest:?}"),
+        (TokenizerKind::Bpe, _) if *dropout > 0.0 => format!(" dropout {dropout:?}"),
+        _ => String::new(),
+    }
 }
 
 fn build(
@@ -168,10 +184,13 @@ fn build(
     let is_plays = matches!(located, Located::Plays { .. });
     let text = located.text(data.max_bytes)?;
     let (train, val) = split(&text, data)?;
+    let spec = tokenizer;
     let tokenizer = match &file {
         Some(file) => file.read()?,
-        None => Tokenizer::train(tokenizer, train, val)?,
+        None => Tokenizer::train(spec, train, val)?,
     };
+    let sampler = Sampler::of(spec, &tokenizer)?;
+    let sampled = sampler.map(|sampler| epochs::sampled_len(&sampler, train));
 
     let building = Building::begin(cache_root)?;
     let width = Width::of(tokenizer.vocab_size());
@@ -179,7 +198,8 @@ fn build(
     let val_path = building.path(store::VAL);
     encode(&tokenizer, train, &train_path, width)?;
     let val_unknown_tokens = encode(&tokenizer, val, &val_path, width)?;
-    tokenizer.save(&building.path(store::TOKENIZER))?;
+    let tokenizer_path = building.path(store::TOKENIZER);
+    tokenizer.save(&tokenizer_path)?;
 
     let train_tokens = Tokens::open(&train_path, width)?;
     let val_tokens = Tokens::open(&val_path, width)?;
@@ -187,11 +207,13 @@ fn build(
         key: key.to_owned(),
         source: data.source.to_string(),
         data_sha256: hash::sha256(text.as_bytes()),
-        tokenizer_file_sha256: file.map(|file| file.sha256),
+        tokenizer_sha256: hash::sha256_file(&tokenizer_path)
+            .map_err(DataError::read(&tokenizer_path))?,
         vocab_size: tokenizer.vocab_size(),
         train_bytes: train.len() as u64,
         val_bytes: val.len() as u64,
         train_tokens: train_tokens.len() as u64,
+        sampled_train_tokens: sampled.transpose()?,
         val_tokens: val_tokens.len() as u64,
         val_unknown_tokens,
         lossless: decodes_to(&tokenizer, &val_tokens, val),

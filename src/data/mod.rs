@@ -7,6 +7,7 @@ mod batches;
 mod bigram;
 mod corpus;
 pub mod download;
+mod epochs;
 mod error;
 pub mod plays;
 mod source;
@@ -16,6 +17,7 @@ mod tokens;
 
 pub use batches::{Batch, Batches};
 pub use corpus::{Corpus, Split, check_sequence_length, open, prepare};
+pub use epochs::TrainingSplit;
 pub use error::DataError;
 pub use store::remove_leftovers;
 pub use tokenizer::{TextStream, Tokenizer};

@@ -49,10 +49,16 @@ pub struct Tokens {
 impl Tokens {
     pub(super) fn open(path: &Path, width: Width) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::read(path))?;
-        // SAFETY: the map is valid while nobody changes the file. Files of a corpus are written
+        Self::of_file(&file, width).map_err(DataError::read(path))
+    }
+
+    /// The tokens in an open file, which nobody writes to any more.
+    pub(super) fn of_file(file: &File, width: Width) -> io::Result<Self> {
+        // SAFETY: the map is valid while nobody changes the file. A temporary file has no name by
+        // which anybody could. Files of a corpus are written
         // beside their place, renamed into it and never written to again; a damaged corpus is
         // replaced by renaming, which leaves the mapped file as it was.
-        let map = unsafe { Mmap::map(&file) }.map_err(DataError::read(path))?;
+        let map = unsafe { Mmap::map(file) }?;
         Ok(Self {
             map: Arc::new(map),
             width,

@@ -49,13 +49,16 @@ pub struct CorpusInfo {
     pub source: String,
     /// SHA-256 of the text, in hex.
     pub data_sha256: String,
-    /// SHA-256 of the file, in hex, where the tokenizer is one from a file.
+    /// SHA-256 of its tokenizer.json, in hex: what makes tokens the same.
     #[serde(default)]
-    pub tokenizer_file_sha256: Option<String>,
+    pub tokenizer_sha256: String,
     pub vocab_size: usize,
     pub train_bytes: u64,
     pub val_bytes: u64,
     pub train_tokens: u64,
+    /// Tokens of the training split in a sampled encoding, where training has those: an epoch.
+    #[serde(default)]
+    pub sampled_train_tokens: Option<u64>,
     /// Tokens of the validation split, each of which is scored once (the first from the last
     /// training token).
     pub val_tokens: u64,
@@ -79,12 +82,9 @@ fn yes() -> bool {
 }
 
 impl CorpusInfo {
-    /// SHA-256, in hex, of what is read from files and changes the result of a run.
+    /// SHA-256, in hex, of text and tokenizer: of what changes a result besides the configuration.
     pub fn content_sha256(&self) -> String {
-        match &self.tokenizer_file_sha256 {
-            None => self.data_sha256.clone(),
-            Some(tokenizer) => hash::sha256(format!("{}{tokenizer}", self.data_sha256).as_bytes()),
-        }
+        hash::sha256(format!("{} {}", self.data_sha256, self.tokenizer_sha256).as_bytes())
     }
 
     /// Bytes of the validation split for each of its tokens.

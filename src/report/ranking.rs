@@ -87,9 +87,15 @@ impl<'a> Ranking<'a> {
 
     /// Whether all variants have the same tokens, so that their losses a token can be compared.
     pub(super) fn same_tokens(&self) -> bool {
-        self.variants
-            .iter()
-            .all(|variant| variant.corpus.key == self.variants[0].corpus.key)
+        let tokens = |variant: &Variant<'a>| {
+            let corpus = variant.corpus;
+            // Another split has another length, and sampling in training makes no other tokens.
+            let text = (&corpus.data_sha256, corpus.val_bytes);
+            (text, &corpus.tokenizer_sha256)
+        };
+        let mut all = self.variants.iter().map(tokens);
+        all.next()
+            .is_none_or(|first| all.all(|tokens| tokens == first))
     }
 
     fn shared(&self, value: impl Fn(&Variant) -> Option<f64>) -> Option<f64> {

@@ -227,6 +227,7 @@ fn tokenizers_that_differ_are_ranked_by_bits_alone() {
     let folder = Folder::new("tokenizers");
     folder.plan.borrow_mut().corpora.push(CorpusInfo {
         key: "plays-bpe".to_owned(),
+        tokenizer_sha256: "c3".repeat(32),
         val_tokens: 40_000,
         bigram_count_loss: None,
         ..corpus()

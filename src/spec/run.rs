@@ -58,8 +58,8 @@ impl RunSpec {
         }
     }
 
-    /// SHA-256, in hex, of what changes the result of the run: the configuration, the content of the
-    /// files it names (of which `content_sha256` is a hash) and the format version. The variant's
+    /// SHA-256, in hex, of what changes the result of the run: the configuration, text and tokenizer
+    /// (of which `content_sha256` is a hash) and the format version. The variant's
     /// name, where the files lie and how often the run is saved are not among it.
     pub fn identity(&self, content_sha256: &str) -> String {
         let mut config = self.clone();

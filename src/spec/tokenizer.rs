@@ -14,6 +14,19 @@ pub struct Tokenizer {
     /// characters where the validation split has any; `byte` 256.
     #[schemars(range(min = 2, max = 1_000_000))]
     pub vocab_size: usize,
+    /// Draws another segmentation of the training text in each epoch, in proportion to its
+    /// probability to this power: 0 makes all equally likely, 1 is the model's own (Kudo 2018,
+    /// section 3.3). `null` always takes the likeliest, as evaluation does in any case.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub alpha: Option<f64>,
+    /// How many segmentations of a word `alpha` has to choose from, the likeliest ones. `null` is
+    /// all of them.
+    #[schemars(range(min = 2, max = 1000))]
+    pub nbest: Option<usize>,
+    /// Probability with which a merge is left out in the training text, drawn anew in each epoch
+    /// (BPE-dropout, Provilkov et al. 2020). Evaluation leaves out none.
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub dropout: f64,
     /// The published encoding.
     pub encoding: Encoding,
     /// A `tokenizer.json` as the library tokenizers writes it, relative to the folder the command
@@ -27,6 +40,9 @@ impl Default for Tokenizer {
         Self {
             kind: TokenizerKind::Char,
             vocab_size: 512,
+            alpha: None,
+            nbest: None,
+            dropout: 0.0,
             encoding: Encoding::Gpt2,
             path: None,
         }

@@ -2,7 +2,7 @@ use super::checkpoint::{Elapsed, load_checkpoint, save_checkpoint};
 use super::evaluate::evaluate;
 use super::sample::draw;
 use super::{Job, Parallel, Phase, Progress, TrainError, Trainer};
-use crate::data::Split;
+use crate::data::{Split, TrainingSplit};
 use crate::model::{self, Decoder, prompt_tokens};
 use crate::ops::Backend;
 use crate::record::{
@@ -59,6 +59,7 @@ struct Session<'a, B: Backend> {
     job: &'a Job<'a>,
     device_name: &'a str,
     trainer: Trainer<B>,
+    split: TrainingSplit<'a>,
     metrics: MetricsWriter,
     /// Every line of the metrics so far.
     history: Vec<Metric>,
@@ -98,6 +99,7 @@ impl<'a, B: Parallel> Session<'a, B> {
             job,
             device_name,
             trainer,
+            split: TrainingSplit::new(job.spec, job.corpus)?,
             metrics,
             history,
             samples,
@@ -112,9 +114,10 @@ impl<'a, B: Parallel> Session<'a, B> {
     /// One optimizer step.
     fn step(&mut self) -> Result<(), TrainError> {
         let started = Instant::now();
+        let step = self.trainer.step;
         let metric = self
             .trainer
-            .step(&self.job.corpus.train)
+            .step(self.split.at(step)?)
             .map_err(TrainError::device)?;
         self.training_seconds += started.elapsed().as_secs_f64();
         let steps = self.job.spec.train.steps;

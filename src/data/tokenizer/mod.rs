@@ -10,7 +10,10 @@ mod bpe;
 mod byte;
 mod char;
 mod file;
+mod lattice;
+mod merges;
 mod pieces;
+mod sampling;
 mod stream;
 mod tiktoken;
 mod unigram;
@@ -18,6 +21,7 @@ mod wordpiece;
 mod words;
 
 pub(super) use self::file::TokenizerFile;
+pub(super) use self::sampling::Sampler;
 pub use self::stream::TextStream;
 
 use self::char::CharTable;
