@@ -2,7 +2,7 @@ use super::target::{self, Cache};
 use super::{Error, Exit, print, results, sweep};
 use crate::cli;
 use crate::record::{PlannedRun, SweepPlan};
-use crate::report::{expected_of_plan, units};
+use crate::report::{self, expected_of_plan, units};
 use crate::runner::{Jobs, Machine, Standing, Store, build_plan, makespan, order, slots};
 use crate::spec::ModelKind;
 use crate::train::{self, Device, Estimate};
@@ -30,7 +30,8 @@ pub(super) fn run(arguments: &cli::Plan) -> Result<Exit, Error> {
         })
         .collect::<Result<Vec<Row>, Error>>()?;
     let total = total(&plan, &rows, arguments.jobs, device);
-    let mut text = format!("{}\n\n{total}\n", table(&plan, &rows));
+    let tokenizers = tokenizers(&plan);
+    let mut text = format!("{}\n\n{tokenizers}\n\n{total}\n", table(&plan, &rows));
     let expected = expected_of_plan(&plan);
     if !expected.is_empty() {
         text += &format!("\n{}\n", results::expected(&expected));
@@ -85,6 +86,30 @@ fn parameters(run: &PlannedRun) -> String {
         ModelKind::Ngram => "to be counted".to_owned(),
         _ => units::count(run.params as f64),
     }
+}
+
+/// What each tokenizer makes of the text.
+fn tokenizers(plan: &SweepPlan) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "tokenizer",
+        "vocabulary",
+        "bytes/token",
+        "unknown",
+        "keeps the text",
+        "training tokens",
+    ]);
+    for row in report::tokenizers(plan) {
+        table.add_row(vec![
+            Cell::new(row.tokenizer),
+            right(row.vocab_size),
+            right(row.bytes_per_token),
+            right(row.unknown),
+            Cell::new(if row.lossless { "yes" } else { "no" }),
+            Cell::new(row.train_tokens),
+        ]);
+    }
+    table.trim_fmt()
 }
 
 fn right(text: String) -> Cell {

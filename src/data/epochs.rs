@@ -27,7 +27,7 @@ struct Sampled {
     width: Width,
     tokens_per_epoch: u64,
     tokens_per_step: u64,
-    longest_window: usize,
+    sequence_length: usize,
     now: Option<(u64, Tokens)>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> TrainingSplit<'a> {
                     width: Width::of(corpus.info.vocab_size),
                     tokens_per_epoch,
                     tokens_per_step: spec.tokens_per_step(),
-                    longest_window: spec.model.block_size,
+                    sequence_length: spec.sequence_length(),
                     now: None,
                 }
             });
@@ -94,10 +94,10 @@ impl Sampled {
         out.flush().map_err(failed)?;
         drop(out);
         let tokens = Tokens::of_file(&file, self.width).map_err(failed)?;
-        if tokens.len() <= self.longest_window {
+        if tokens.len() <= self.sequence_length {
             return Err(DataError::TooShortForSequence {
                 tokens: tokens.len() as u64,
-                length: self.longest_window,
+                length: self.sequence_length,
             });
         }
         Ok(tokens)

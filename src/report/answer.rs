@@ -159,6 +159,7 @@ pub(super) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     cautions.extend(unfinished(results));
     cautions.extend(fewer_seeds(ranking));
     cautions.extend(different_texts(ranking));
+    cautions.extend(unspelt(ranking));
     let Some(baseline) = ranking.baseline().filter(|v| v.is_trained()) else {
         return cautions;
     };
@@ -235,7 +236,6 @@ fn fewer_seeds(ranking: &Ranking) -> Option<String> {
 }
 
 fn different_texts(ranking: &Ranking) -> Option<String> {
-    let first = ranking.variants.first()?.corpus;
     let differs = |value: fn(&Variant) -> (String, u64)| {
         let first = value(ranking.variants.first()?);
         let differs = ranking.variants.iter().any(|v| value(v) != first);
@@ -253,13 +253,52 @@ fn different_texts(ranking: &Ranking) -> Option<String> {
                 .to_owned(),
         );
     }
-    (first.val_unknown_tokens > 0).then(|| {
-        format!(
-            "{} of the {} tokens of the validation split are unknown to the tokenizer and scored as such.",
-            count(first.val_unknown_tokens as f64),
-            count(first.val_tokens as f64)
-        )
-    })
+    None
+}
+
+/// Variants whose tokens do not spell the text that they are scored on.
+fn unspelt(ranking: &Ranking) -> Vec<String> {
+    let lossy = ranking
+        .variants
+        .iter()
+        .filter(|variant| !variant.corpus.lossless);
+    let (unknown, changed): (Vec<_>, Vec<_>) =
+        lossy.partition(|variant| variant.corpus.val_unknown_tokens > 0);
+    let mut cautions = Vec::new();
+    if let Some(first) = unknown.first() {
+        let counts = |variant: &Variant| {
+            let corpus = variant.corpus;
+            format!(
+                "{} of the {} tokens of the validation split",
+                count(corpus.val_unknown_tokens as f64),
+                count(corpus.val_tokens as f64)
+            )
+        };
+        let all = unknown.len() == ranking.variants.len() && ranking.same_tokens();
+        let subject = match all {
+            true => counts(first),
+            false => {
+                let each = |v: &&Variant| format!("{} in {}", counts(v), v.name);
+                list(&unknown.iter().map(each).collect::<Vec<_>>())
+            }
+        };
+        let tokenizer = if all {
+            "the tokenizer"
+        } else {
+            "their tokenizers"
+        };
+        cautions.push(format!(
+            "{subject} are unknown to {tokenizer} and scored as such."
+        ));
+    }
+    if !changed.is_empty() {
+        let names: Vec<&str> = changed.iter().map(|variant| variant.name).collect();
+        cautions.push(format!(
+            "What their tokenizers drop or change of the text is not scored, which flatters the bits per byte of: {}.",
+            list(&names)
+        ));
+    }
+    cautions
 }
 
 /// The variants whose `value` is more than `tolerance` times away from the baseline's.

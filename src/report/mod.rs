@@ -18,11 +18,13 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tokenizers;
 pub(crate) mod units;
 mod view;
 
 pub use error::ReportError;
 pub use expected::{Expected, Verdict, expected_of_plan};
+pub use tokenizers::{TokenizerRow, tokenizers};
 pub use view::Row;
 
 use crate::record::write_atomic;

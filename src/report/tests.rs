@@ -229,6 +229,8 @@ fn tokenizers_that_differ_are_ranked_by_bits_alone() {
         key: "plays-bpe".to_owned(),
         tokenizer_sha256: "c3".repeat(32),
         val_tokens: 40_000,
+        val_unknown_tokens: 60,
+        lossless: false,
         bigram_count_loss: None,
         ..corpus()
     });
@@ -244,8 +246,18 @@ fn tokenizers_that_differ_are_ranked_by_bits_alone() {
             .iter()
             .any(|c| c.contains("ranked by bits per byte alone"))
     );
+    let unknown = "60 of the 40.0 k tokens of the validation split in bpe are unknown to their \
+                   tokenizers and scored as such.";
+    assert!(
+        summary.cautions.iter().any(|c| c == unknown),
+        "{:?}",
+        summary.cautions
+    );
     let report = folder.read("report.md");
     assert!(!report.contains("| Validation loss"));
+    let rows = "| char | gpt | 65 | 1.00 | 0 | yes | 900 k |\n\
+                | bpe 512 | bpe | 65 | 2.50 | 0.15 % | no | 900 k |\n";
+    assert!(report.contains(rows), "{report}");
     assert!(!folder.read("plots/loss.svg").contains("by counting"));
 }
 

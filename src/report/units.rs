@@ -90,6 +90,31 @@ pub(crate) fn change(ratio: f64) -> String {
     format!("{percent:+.digits$} %").replace('-', "−")
 }
 
+/// A share, in percent: `0`, `0.02 %`, `12 %`.
+pub(crate) fn share(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        0.0 => "0".to_owned(),
+        ..0.005 => "below 0.01 %".to_owned(),
+        ..0.995 => format!("{percent:.2} %"),
+        ..9.95 => format!("{percent:.1} %"),
+        _ => format!("{percent:.0} %"),
+    }
+}
+
+/// A count to the last digit: `50,257`.
+pub(crate) fn exact(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `1 seed`, `3 seeds`.
 pub(crate) fn plural(n: usize, noun: &str) -> String {
     match n {
@@ -111,6 +136,14 @@ pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_and_exact_counts() {
+        let shown = [0.0, 0.000_01, 0.0012, 0.034, 0.5].map(share);
+        assert_eq!(shown, ["0", "below 0.01 %", "0.12 %", "3.4 %", "50 %"]);
+        let shown = [7, 999, 1000, 50_257, 1_000_000].map(exact);
+        assert_eq!(shown, ["7", "999", "1,000", "50,257", "1,000,000"]);
+    }
 
     #[test]
     fn counts() {

@@ -7,6 +7,7 @@ use super::overlay::{Change, changes};
 use super::plots::Plot;
 use super::ranking::{Ranking, Variant};
 use super::results::{Condition, Results};
+use super::tokenizers::{TokenizerRow, tokenizers};
 use super::{escape, units};
 use crate::record::SampleText;
 use crate::spec::ModelKind;
@@ -38,6 +39,8 @@ pub(super) struct View<'a> {
     /// Whether any of them has a source.
     has_sources: bool,
     variants: Vec<Description<'a>>,
+    /// Where they differ.
+    tokenizers: Vec<TokenizerRow>,
     plots: &'a [Plot],
     bigram: Option<Bigram>,
     samples: Vec<Sample>,
@@ -148,6 +151,10 @@ impl<'a> View<'a> {
             has_sources: expected.iter().any(|figure| !figure.source.is_empty()),
             expected,
             variants: descriptions(ranking),
+            tokenizers: match tokenizers(&results.plan) {
+                several if several.len() > 1 => several,
+                _ => Vec::new(),
+            },
             plots,
             bigram: bigram(ranking),
             samples: ranking.variants.iter().filter_map(sample).collect(),

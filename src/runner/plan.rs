@@ -1,13 +1,15 @@
 use super::patience::with_patience;
-use super::{Error, machine};
+use super::{Error, Machine, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
 use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::record::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::report::units;
+use crate::spec::{Data, ModelKind, OptimizerKind, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::train::Device;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub fn build(
     let mut errors = Vec::new();
     errors.extend(missing_template(document));
     let mut corpora = Corpora::new(cache);
+    let mut prompts = HashSet::new();
     let mut runs = Vec::new();
     for mut spec in expansion.runs {
         match corpora.prepare(&spec) {
@@ -35,13 +38,16 @@ pub fn build(
                 spec.count_steps(corpora.infos[corpus].train_tokens);
                 errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
-                errors.extend(unknown_prompt(
-                    document,
-                    &spec,
-                    cache,
-                    &corpora.infos[corpus],
-                ));
-                runs.push(planned(spec, corpus, &corpora.infos[corpus]));
+                // Once for each tokenizer: a large one takes a while to be read.
+                if prompts.insert((corpus, spec.sample.prompt.clone())) {
+                    let info = &corpora.infos[corpus];
+                    errors.extend(unknown_prompt(document, &spec, cache, info));
+                }
+                let run = planned(spec, corpus, &corpora.infos[corpus]);
+                if device == Device::Cpu {
+                    errors.extend(too_large(document, &run, &corpora.infos[corpus]));
+                }
+                runs.push(run);
             }
             Prepared::Refused(error) => errors.push(refused(document, &spec, &error)),
             Prepared::RefusedBefore => {}
@@ -210,6 +216,45 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
     let help = format!("use a smaller {key}, more text, or another val_fraction");
     let variant = Some(spec.variant.as_str());
     Some(document.error_at(variant, key, error.to_string(), Some(help)))
+}
+
+/// A model that memory has no room for. Found before any is asked for, which would end in the
+/// system ending the run, or something else.
+fn too_large(document: &Document, run: &PlannedRun, info: &CorpusInfo) -> Option<Diagnostics> {
+    let free = Machine::of_this_process().free_memory_mb?;
+    // Weights and gradients, and what the optimizer keeps at the least.
+    let (copies, what) = match run.spec.optimizer.kind {
+        OptimizerKind::Adamw => (4, "weights, gradients and moments"),
+        _ => (2, "weights and gradients"),
+    };
+    let needed = (copies * 4 * run.params) as f64 / f64::from(1 << 20);
+    if needed <= free {
+        return None;
+    }
+    let message = format!(
+        "the {what} of {} take {}, and {} of memory are free",
+        run.spec.variant,
+        units::memory(needed),
+        units::memory(free)
+    );
+    let (path, help) = match run.spec.model.kind {
+        ModelKind::Bigram => {
+            let vocab_size = info.vocab_size;
+            let table = format!("{vocab_size} x {vocab_size} weights");
+            let help = format!(
+                "a bigram has {table}, one for each pair of tokens; take a tokenizer with fewer"
+            );
+            ("model.kind", help)
+        }
+        // It has no weights but counts, of what the text has.
+        ModelKind::Ngram => return None,
+        ModelKind::Gpt => (
+            "model.n_embd",
+            "take a smaller model, or a tokenizer with fewer tokens".to_owned(),
+        ),
+    };
+    let variant = Some(run.spec.variant.as_str());
+    Some(document.error_at(variant, path, message, Some(help)))
 }
 
 /// A prompt that cannot be encoded. Found now, and not after hours of training.

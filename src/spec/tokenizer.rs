@@ -49,6 +49,28 @@ impl Default for Tokenizer {
     }
 }
 
+impl fmt::Display for Tokenizer {
+    /// The kind, with what is a choice for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind;
+        match kind {
+            TokenizerKind::Char | TokenizerKind::Byte => kind.fmt(f),
+            TokenizerKind::Wordpiece => write!(f, "{kind} {}", self.vocab_size),
+            TokenizerKind::Bpe if self.dropout == 0.0 => write!(f, "{kind} {}", self.vocab_size),
+            TokenizerKind::Bpe => write!(f, "{kind} {}, dropout {}", self.vocab_size, self.dropout),
+            TokenizerKind::Unigram => {
+                write!(f, "{kind} {}", self.vocab_size)?;
+                self.alpha
+                    .map_or(Ok(()), |alpha| write!(f, ", alpha {alpha}"))?;
+                self.nbest
+                    .map_or(Ok(()), |nbest| write!(f, ", nbest {nbest}"))
+            }
+            TokenizerKind::Tiktoken => self.encoding.fmt(f),
+            TokenizerKind::File => f.write_str(self.path.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
 /// The kind of tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -107,4 +129,66 @@ pub enum Encoding {
     /// That of GPT-4o: 200,019 tokens.
     #[serde(rename = "o200k_base")]
     O200kBase,
+}
+
+impl fmt::Display for Encoding {
+    /// As a file has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gpt2 => "gpt2",
+            Self::R50kBase => "r50k_base",
+            Self::P50kBase => "p50k_base",
+            Self::Cl100kBase => "cl100k_base",
+            Self::O200kBase => "o200k_base",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_files() {
+        for kind in [
+            "char",
+            "byte",
+            "bpe",
+            "wordpiece",
+            "unigram",
+            "tiktoken",
+            "file",
+        ] {
+            let read: TokenizerKind = serde_yaml::from_str(kind).unwrap();
+            assert_eq!(read.to_string(), kind);
+        }
+        for encoding in [
+            "gpt2",
+            "r50k_base",
+            "p50k_base",
+            "cl100k_base",
+            "o200k_base",
+        ] {
+            let read: Encoding = serde_yaml::from_str(encoding).unwrap();
+            assert_eq!(read.to_string(), encoding);
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_in_words_has_its_choices() {
+        for (yaml, words) in [
+            ("{}", "char"),
+            ("{kind: bpe}", "bpe 512"),
+            ("{kind: bpe, dropout: 0.1}", "bpe 512, dropout 0.1"),
+            (
+                "{kind: unigram, alpha: 0.1, nbest: 8}",
+                "unigram 512, alpha 0.1, nbest 8",
+            ),
+            ("{kind: tiktoken}", "gpt2"),
+            ("{kind: file, path: a/b.json}", "a/b.json"),
+        ] {
+            let read: Tokenizer = serde_yaml::from_str(yaml).unwrap();
+            assert_eq!(read.to_string(), words);
+        }
+    }
 }

@@ -116,6 +116,52 @@ fn data_at_fault_is_shown_in_the_file() {
         .says("cannot read the template none.j2");
 }
 
+#[test]
+fn mistakes_in_the_tokenizer_are_shown_where_they_are() {
+    let lab = Lab::new(TINY);
+    let file = "sweep tiny.yaml tokenizer.kind=file tokenizer.path=";
+    fs::write(lab.path("torn.json"), r#"{"version": "1.0", "model": {"ty"#).unwrap();
+    lab.run(&format!("{file}none.json"))
+        .exits(2)
+        .says("tokenizer.path=none.json")
+        .says("there is no file none.json");
+    lab.run(&format!("{file}torn.json"))
+        .exits(2)
+        .says("torn.json is not a tokenizer that can be used: EOF while parsing a string")
+        .says("give a `tokenizer.json` as the library tokenizers writes it");
+    lab.run("sweep tiny.yaml tokenizer.kind=unigram tokenizer.vocab_size=20")
+        .exits(2)
+        .says("tokenizer.vocab_size=20")
+        .says("the characters of the training split alone take a unigram vocabulary of");
+    let published = "sweep tiny.yaml tokenizer.kind=tiktoken tokenizer.encoding=o200k_base";
+    lab.run(&format!("{published} --only bigram"))
+        .exits(2)
+        .says("tiny.yaml:12:28")
+        .says("the weights, gradients and moments of bigram take 596")
+        .says("a bigram has 200019 x 200019 weights, one for each pair of tokens");
+    assert!(lab.is_untouched());
+}
+
+#[test]
+fn a_sweep_over_tokenizers_compares_them() {
+    let grid = "grid: {tokenizer: [{kind: unigram, vocab_size: 90, alpha: 0.1}, {kind: wordpiece, vocab_size: 150}]}";
+    let tokenizers = TINY.replace(
+        "variants:\n    bigram: {model: {kind: bigram}}\n    gpt: {}",
+        grid,
+    );
+    let lab = Lab::new(&tokenizers.replace("  baseline: bigram\n", ""));
+    lab.run("sweep tiny.yaml").exits(0);
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert!(
+        report.contains("### Tokenizers") && report.contains(" sampled, "),
+        "{report}"
+    );
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("unigram 90, alpha 0.1")
+        .shows("wordpiece 150");
+}
+
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_gpu_is_not_promised_by_a_build_without() {
