@@ -4,7 +4,9 @@ use super::diagnostic::Diagnostic;
 use super::problem::Problem;
 use super::source::Place;
 use super::tree::Node;
-use crate::spec::{ModelKind, OptimizerKind, RunSpec, ScheduleKind, Source, TokenizerKind};
+use crate::spec::{
+    BatchOrder, ModelKind, OptimizerKind, RunSpec, ScheduleKind, Source, TokenizerKind,
+};
 
 /// Tokens of a byte-level vocabulary before any is merged.
 const BYTES: usize = 256;
@@ -48,6 +50,10 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
     }
     if tokenizer.nbest.is_some() && tokenizer.alpha.is_none() {
         report(["tokenizer.nbest", "tokenizer"], Problem::NbestWithoutAlpha);
+    }
+    let sampled = tokenizer.alpha.is_some() || tokenizer.dropout > 0.0;
+    if sampled && spec.train.batches == BatchOrder::Sequential {
+        report(["train.batches", "tokenizer"], Problem::SampledInTurn);
     }
     if tokenizer.kind == TokenizerKind::File && tokenizer.path.is_none() {
         report(["tokenizer.kind", "tokenizer"], Problem::NoTokenizerPath);

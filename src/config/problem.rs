@@ -143,6 +143,10 @@ pub(super) enum Problem {
     Heads { n_embd: usize, n_head: usize },
     #[error("a bpe vocabulary of {vocab_size} tokens has no room for more than single bytes")]
     BpeVocabSize { vocab_size: usize },
+    #[error(
+        "`batches: sequential` needs the same tokens in every epoch, and these are sampled anew"
+    )]
+    SampledInTurn,
     #[error("`nbest` has no effect without `alpha`")]
     NbestWithoutAlpha,
     #[error("`kind: file` needs the `path` of a tokenizer")]
@@ -367,6 +371,10 @@ impl Problem {
             }
             Self::BpeVocabSize { .. } => {
                 "set `tokenizer.vocab_size` to 257 or more, or take `kind: byte`".to_owned()
+            }
+            Self::SampledInTurn => {
+                "take `train.batches: random`, or a tokenizer without `alpha` and `dropout`"
+                    .to_owned()
             }
             Self::NbestWithoutAlpha => {
                 "add `alpha`, such as 0.1, to draw from the segmentations, or remove it".to_owned()
