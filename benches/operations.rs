@@ -101,7 +101,10 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
     } = inputs;
     let heads = Heads {
         count: size.n_head,
+        kv_count: size.n_head,
         block: size.block_size,
+        window: None,
+        alibi: false,
     };
     let dropout = Dropout::new(0.1, &Stream::new(1, "dropout"), 0, 0, 0);
     let activation = |kind| Fused::linear_activation(x.retaped(), mlp_weight, None, kind);

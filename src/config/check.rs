@@ -5,7 +5,8 @@ use super::problem::Problem;
 use super::source::Place;
 use super::tree::Node;
 use crate::spec::{
-    BatchOrder, ModelKind, OptimizerKind, RunSpec, ScheduleKind, Source, TokenizerKind,
+    BatchOrder, Model, ModelKind, Norm, NormPosition, OptimizerKind, PositionKind, RunSpec,
+    ScheduleKind, Source, TokenizerKind,
 };
 
 /// Tokens of a byte-level vocabulary before any is merged.
@@ -20,25 +21,15 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
     let mut report = |paths: [&str; 2], problem| {
         found.push(Diagnostic::new(latest(tree, paths), problem));
     };
-    let model = &spec.model;
-    if model.kind == ModelKind::Gpt && !model.n_embd.is_multiple_of(model.n_head) {
-        let problem = Problem::Heads {
-            n_embd: model.n_embd,
-            n_head: model.n_head,
-        };
-        report(["model.n_head", "model.n_embd"], problem);
+    if spec.model.kind == ModelKind::Gpt {
+        for (paths, problem) in transformer(&spec.model) {
+            report(paths, problem);
+        }
     }
-    if model.kind == ModelKind::Gpt && !(1..=MOST_HIDDEN).contains(&model.mlp_width()) {
-        let problem = Problem::MlpWidth {
-            width: model.mlp_width(),
-            most: MOST_HIDDEN,
-        };
-        report(["model.mlp_hidden", "model.n_embd"], problem);
-    }
-    if spec.sequence_length() > model.block_size {
+    if spec.sequence_length() > spec.model.block_size {
         let problem = Problem::SequenceLength {
             length: spec.sequence_length(),
-            block_size: model.block_size,
+            block_size: spec.model.block_size,
         };
         report(["train.sequence_length", "model.block_size"], problem);
     }
@@ -134,6 +125,48 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     };
     let place = latest(tree, ["optimizer.schedule.warmup_steps", path]);
     vec![Diagnostic::new(place, problem)]
+}
+
+/// Everything wrong with a transformer, with the two fields that do not go together.
+fn transformer(model: &Model) -> Vec<([&'static str; 2], Problem)> {
+    let mut found = Vec::new();
+    let mut report = |paths, problem| found.push((paths, problem));
+    let &Model { n_embd, n_head, .. } = model;
+    if !n_embd.is_multiple_of(n_head) {
+        let problem = Problem::Heads { n_embd, n_head };
+        report(["model.n_head", "model.n_embd"], problem);
+    } else if model.positions.kind == PositionKind::Rotary && model.rotary_width() % 2.0 != 0.0 {
+        let problem = Problem::RotaryWidth {
+            head_size: model.head_size(),
+            width: model.rotary_width(),
+        };
+        let key = match model.positions.fraction {
+            1.0 => "model.positions.kind",
+            _ => "model.positions.fraction",
+        };
+        report([key, "model.n_head"], problem);
+    }
+    let n_kv_head = model.kv_heads();
+    if !n_head.is_multiple_of(n_kv_head) {
+        let problem = Problem::KvHeads { n_head, n_kv_head };
+        report(["model.n_kv_head", "model.n_head"], problem);
+    }
+    let block_size = model.block_size;
+    if let Some(window) = model.window.filter(|&window| window > block_size) {
+        let problem = Problem::Window { window, block_size };
+        report(["model.window", "model.block_size"], problem);
+    }
+    if model.parallel && model.norm != Norm::None && model.norm_position != NormPosition::Pre {
+        report(["model.parallel", "model.norm_position"], Problem::Parallel);
+    }
+    if !(1..=MOST_HIDDEN).contains(&model.mlp_width()) {
+        let problem = Problem::MlpWidth {
+            width: model.mlp_width(),
+            most: MOST_HIDDEN,
+        };
+        report(["model.mlp_hidden", "model.n_embd"], problem);
+    }
+    found
 }
 
 /// Where two fields were brought together: the place of the one written last, the first of them

@@ -70,8 +70,14 @@ pub(super) const RULES: &[Rule] = &[
         keys: &[
             "n_layer",
             "n_head",
+            "n_kv_head",
             "n_embd",
+            "positions",
+            "window",
+            "qk_norm",
             "norm",
+            "norm_position",
+            "parallel",
             "mlp",
             "mlp_hidden",
             "tie_weights",
@@ -85,6 +91,18 @@ pub(super) const RULES: &[Rule] = &[
         ],
         choice: "model.kind",
         values: &["gpt"],
+    },
+    Rule {
+        section: "model",
+        keys: &["norm_position"],
+        choice: "model.norm",
+        values: &["layernorm", "rmsnorm"],
+    },
+    Rule {
+        section: "model.positions",
+        keys: &["base", "fraction"],
+        choice: "model.positions.kind",
+        values: &["rotary"],
     },
     Rule {
         section: "model.bias_in",

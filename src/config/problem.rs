@@ -151,6 +151,14 @@ pub(super) enum Problem {
     NbestWithoutAlpha,
     #[error("`kind: file` needs the `path` of a tokenizer")]
     NoTokenizerPath,
+    #[error("`n_head` ({n_head}) is not divisible by `n_kv_head` ({n_kv_head})")]
+    KvHeads { n_head: usize, n_kv_head: usize },
+    #[error("rotary positions turn {width} of a head's {head_size} columns, no even number")]
+    RotaryWidth { head_size: usize, width: f64 },
+    #[error("`window` ({window}) is more than `block_size` ({block_size})")]
+    Window { window: usize, block_size: usize },
+    #[error("`parallel` needs `norm_position: pre`")]
+    Parallel,
     #[error("`mlp_hidden` comes to a width of {width}")]
     MlpWidth { width: usize, most: usize },
     #[error("`sequence_length` ({length}) is more than `block_size` ({block_size})")]
@@ -365,9 +373,7 @@ impl Problem {
                 format!("it applies to `{choice}: {values}`; remove it")
             }
             Self::Heads { n_embd, .. } => {
-                let divisors = (1..=*n_embd.min(&64)).filter(|n| n_embd % n == 0);
-                let divisors: Vec<_> = divisors.map(|n| n.to_string()).collect();
-                format!("`n_head` can be {}", divisors.join(", "))
+                format!("`n_head` can be {}", divisors(*n_embd))
             }
             Self::BpeVocabSize { .. } => {
                 "set `tokenizer.vocab_size` to 257 or more, or take `kind: byte`".to_owned()
@@ -380,6 +386,20 @@ impl Problem {
                 "add `alpha`, such as 0.1, to draw from the segmentations, or remove it".to_owned()
             }
             Self::NoTokenizerPath => "add `path: tokenizer.json` beside it".to_owned(),
+            Self::KvHeads { n_head, .. } => {
+                format!("`n_kv_head` can be {}", divisors(*n_head))
+            }
+            Self::RotaryWidth { .. } => {
+                "take another `n_head`, or a `fraction` that comes to an even number".to_owned()
+            }
+            Self::Window { block_size, .. } => {
+                format!("take {block_size} or less, or `null` for all that came before")
+            }
+            Self::Parallel => {
+                "both halves of a block read one norm, which comes first; remove one \
+                 of the two"
+                    .to_owned()
+            }
             Self::MlpWidth { most, .. } => {
                 format!("a multiple of `n_embd`, rounded down, is from 1 to {most}")
             }
@@ -426,6 +446,13 @@ impl Problem {
             _ => return None,
         })
     }
+}
+
+/// Up to 64 of the numbers that divide a number, in words.
+fn divisors(of: usize) -> String {
+    let divisors = (1..=of.min(64)).filter(|n| of.is_multiple_of(*n));
+    let divisors: Vec<_> = divisors.map(|n| n.to_string()).collect();
+    divisors.join(", ")
 }
 
 /// What the parser's words come down to, most often.

@@ -1,13 +1,16 @@
 //! A decoder-only transformer, in reading order: parts, model, initialisation, forward.
 //!
 //! Each block is `x + attention(norm(x))`, then `x + mlp(norm(x))` (Radford et al. 2019, section
-//! 2.3). An ablation choice is matched where it matters and nowhere else.
+//! 2.3), unless `norm_position` or `parallel` says otherwise. An ablation choice is matched where it
+//! matters and nowhere else.
 
 use super::StepNoise;
 use super::parameter::{Initializer, Parameter, Role};
-use crate::ops::{Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Rowwise, Scalar};
+use crate::ops::{
+    Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Rotary, Rowwise, Scalar,
+};
 use crate::random::Stream;
-use crate::spec;
+use crate::spec::{self, NormPosition, PositionKind};
 use dfdx::prelude::*;
 
 /// `x Wᵀ + b`
@@ -25,16 +28,39 @@ struct Norm<B: Backend> {
     bias: Option<Parameter<B>>,
 }
 
+/// The norms of a branch.
+#[derive(Debug, Clone)]
+struct Norms<B: Backend> {
+    /// Of what the branch reads.
+    before: Option<Norm<B>>,
+    /// Of what it adds to the residual stream, or of their sum.
+    after: Option<Norm<B>>,
+}
+
 #[derive(Debug, Clone)]
 struct Block<B: Backend> {
-    norm_1: Option<Norm<B>>,
-    /// Query, key and value as one product: (3C, C).
+    norms_1: Norms<B>,
+    /// Queries, keys and values of all heads as one product: (C + 2 kv hs, C).
     qkv: Linear<B>,
+    /// Gains of queries and of keys: (1, hs).
+    qk_gains: Option<[Parameter<B>; 2]>,
     attention_out: Linear<B>,
-    norm_2: Option<Norm<B>>,
+    norms_2: Norms<B>,
     /// (H, C), or (2H, C) if gated: the gate first.
     mlp_in: Linear<B>,
     mlp_out: Linear<B>,
+}
+
+/// What tells a model the order of its tokens, beside the causal mask.
+#[derive(Debug, Clone)]
+enum Positions<B: Backend> {
+    /// (block_size, C), added to the embedding.
+    Learned(Parameter<B>),
+    /// Likewise, and not trained.
+    Sinusoidal(Matrix<B::Device>),
+    Rotary(Rotary),
+    Alibi,
+    None,
 }
 
 /// A GPT.
@@ -43,8 +69,7 @@ pub struct Gpt<B: Backend> {
     config: spec::Model,
     /// (V, C)
     tokens: Parameter<B>,
-    /// (block_size, C)
-    positions: Parameter<B>,
+    positions: Positions<B>,
     blocks: Vec<Block<B>>,
     norm: Option<Norm<B>>,
     /// (V, C); absent where the token embedding is also the head.
@@ -86,11 +111,14 @@ impl<B: Backend> Gpt<B> {
             Role::Embedding
         };
         let tokens = init.table("wte.weight", role, (vocab_size, c))?;
-        let positions = init.table("wpe.weight", Role::Embedding, (config.block_size, c))?;
+        let positions = Positions::new(&mut init, device, config)?;
         let blocks = (0..config.n_layer)
             .map(|i| Block::new(&mut init, i, config))
             .collect::<Result<_, _>>()?;
-        let norm = Norm::new(&mut init, "ln_f", config)?;
+        let norm = match config.norm_position {
+            NormPosition::Pre | NormPosition::Sandwich => Norm::new(&mut init, "ln_f", config)?,
+            NormPosition::Post => None,
+        };
         let shape = (vocab_size, c);
         let head = match config.tie_weights {
             true => None,
@@ -146,12 +174,18 @@ impl<B: Backend> Gpt<B> {
         B::logits(normalized(self.norm.as_ref(), last)?, self.head())
     }
 
-    /// A past of nothing.
-    pub(super) fn no_past(&self) -> Past<B> {
-        Past {
+    /// A past of nothing; none where attention is of a kind that is not recalled, and a token is
+    /// computed from its whole context again.
+    pub(super) fn no_past(&self) -> Option<Past<B>> {
+        let added = matches!(
+            self.positions,
+            Positions::Learned(_) | Positions::Sinusoidal(_) | Positions::None
+        );
+        let plain = self.config.kv_heads() == self.config.n_head && self.config.window.is_none();
+        (added && plain).then(|| Past {
             len: 0,
             memories: vec![B::Memory::default(); self.blocks.len()],
-        }
+        })
     }
 
     /// Token ids (N), in sequences of `block` that go on after `past` where there is one, to the
@@ -164,25 +198,35 @@ impl<B: Backend> Gpt<B> {
         mut past: Option<&mut Past<B>>,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let mut dropouts = Dropouts::new(&self.config, noise, block);
-        let heads = Heads {
-            count: self.config.n_head,
-            block,
-        };
         let scale = match self.config.scale_embedding {
             true => (self.config.n_embd as f32).sqrt(),
             false => 1.0,
         };
         let first = past.as_ref().map_or(0, |past| past.len);
-        let positions = Some(&self.positions.value);
+        let positions = self.positions.table();
         let x = B::embed(&self.tokens.value, scale, positions, tokens, block, first)?;
         let mut x: Matrix<B::Device, T> = match dropouts.next(x.shape().1, dropouts.p.embedding) {
             Some(dropout) => B::dropout(x, dropout)?,
             None => x,
         }; // (N, C)
+        let mut pass = Pass {
+            config: &self.config,
+            heads: Heads {
+                count: self.config.n_head,
+                kv_count: self.config.kv_heads(),
+                block,
+                window: self.config.window,
+                alibi: matches!(self.positions, Positions::Alibi),
+            },
+            rotary: match &self.positions {
+                Positions::Rotary(rotary) => Some(rotary),
+                _ => None,
+            },
+            dropouts,
+        };
         for (i, part) in self.blocks.iter().enumerate() {
             let memory = past.as_mut().map(|past| &mut past.memories[i]);
-            x = part.attend(x, heads, &mut dropouts, memory)?;
-            x = part.think(x, self.config.mlp, &mut dropouts)?;
+            x = part.forward(x, &mut pass, memory)?;
         }
         if let Some(past) = past {
             past.len += block;
@@ -199,12 +243,16 @@ impl<B: Backend> Gpt<B> {
     }
 
     pub(super) fn parameters(&self) -> Vec<&Parameter<B>> {
-        let mut all = vec![&self.tokens, &self.positions];
+        let mut all = vec![&self.tokens];
+        if let Positions::Learned(table) = &self.positions {
+            all.push(table);
+        }
         for block in &self.blocks {
-            all.extend(block.norm_1.iter().flat_map(Norm::parameters));
+            all.extend(block.norms_1.parameters());
             all.extend(block.qkv.parameters());
+            all.extend(block.qk_gains.iter().flatten());
             all.extend(block.attention_out.parameters());
-            all.extend(block.norm_2.iter().flat_map(Norm::parameters));
+            all.extend(block.norms_2.parameters());
             all.extend(block.mlp_in.parameters());
             all.extend(block.mlp_out.parameters());
         }
@@ -215,12 +263,16 @@ impl<B: Backend> Gpt<B> {
     }
 
     pub(super) fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
-        let mut all = vec![&mut self.tokens, &mut self.positions];
+        let mut all = vec![&mut self.tokens];
+        if let Positions::Learned(table) = &mut self.positions {
+            all.push(table);
+        }
         for block in &mut self.blocks {
-            all.extend(block.norm_1.iter_mut().flat_map(Norm::parameters_mut));
+            all.extend(block.norms_1.parameters_mut());
             all.extend(block.qkv.parameters_mut());
+            all.extend(block.qk_gains.iter_mut().flatten());
             all.extend(block.attention_out.parameters_mut());
-            all.extend(block.norm_2.iter_mut().flat_map(Norm::parameters_mut));
+            all.extend(block.norms_2.parameters_mut());
             all.extend(block.mlp_in.parameters_mut());
             all.extend(block.mlp_out.parameters_mut());
         }
@@ -253,6 +305,62 @@ impl Gpt<Rowwise> {
     }
 }
 
+impl<B: Backend> Positions<B> {
+    fn new(
+        init: &mut Initializer<B>,
+        device: &B::Device,
+        config: &spec::Model,
+    ) -> Result<Self, Fault<B::Device>> {
+        let shape = (config.block_size, config.n_embd);
+        Ok(match config.positions.kind {
+            PositionKind::Learned => {
+                Self::Learned(init.table("wpe.weight", Role::Embedding, shape)?)
+            }
+            PositionKind::Sinusoidal => {
+                Self::Sinusoidal(device.try_tensor_from_vec(sinusoids(shape), shape)?)
+            }
+            PositionKind::Rotary => {
+                let width = config.rotary_width() as usize;
+                Self::Rotary(Rotary::new(config.positions.base, width, config.block_size))
+            }
+            PositionKind::Alibi => Self::Alibi,
+            PositionKind::None => Self::None,
+        })
+    }
+
+    /// What is added to the embedding: (block_size, C).
+    fn table(&self) -> Option<&Matrix<B::Device>> {
+        match self {
+            Self::Learned(table) => Some(&table.value),
+            Self::Sinusoidal(table) => Some(table),
+            Self::Rotary(_) | Self::Alibi | Self::None => None,
+        }
+    }
+}
+
+/// Sine and cosine of `place / 10000^(2i / C)` in columns 2i and 2i + 1 (Vaswani et al. 2017, section
+/// 3.5).
+fn sinusoids((places, c): (usize, usize)) -> Vec<f32> {
+    let value = |i: usize| {
+        let (place, column) = ((i / c) as f64, i % c);
+        let angle = place / 10_000f64.powf((column / 2 * 2) as f64 / c as f64);
+        let value = match column % 2 {
+            0 => angle.sin(),
+            _ => angle.cos(),
+        };
+        value as f32
+    };
+    (0..places * c).map(value).collect()
+}
+
+/// What the blocks of one pass have in common.
+struct Pass<'a> {
+    config: &'a spec::Model,
+    heads: Heads,
+    rotary: Option<&'a Rotary>,
+    dropouts: Dropouts<'a>,
+}
+
 impl<B: Backend> Block<B> {
     fn new(
         init: &mut Initializer<B>,
@@ -260,6 +368,8 @@ impl<B: Backend> Block<B> {
         config: &spec::Model,
     ) -> Result<Self, Fault<B::Device>> {
         let (c, h) = (config.n_embd, config.mlp_width());
+        let hs = config.head_size();
+        let qkv = c + 2 * config.kv_heads() * hs;
         let mlp_in = if config.mlp.gated() { 2 * h } else { h };
         let biases = config.biases();
         let branches = Some(2 * config.n_layer);
@@ -267,53 +377,161 @@ impl<B: Backend> Block<B> {
         let mut linear = |part: &str, shape: (usize, usize), bias, branches| {
             Linear::new(init, &name(part), shape, bias, branches)
         };
-        let qkv = linear("attn.c_attn", (3 * c, c), biases.qkv, None)?;
+        let qkv = linear("attn.c_attn", (qkv, c), biases.qkv, None)?;
         let attention_out = linear("attn.c_proj", (c, c), biases.attention_out, branches)?;
         let mlp_in = linear("mlp.c_fc", (mlp_in, c), biases.mlp, None)?;
         let mlp_out = linear("mlp.c_proj", (c, h), biases.mlp, branches)?;
+        let mut gain = |part: &str| init.constant(name(part), Role::Norm, hs, 1.0);
+        let qk_gains = match config.qk_norm {
+            true => Some([gain("attn.q_norm.weight")?, gain("attn.k_norm.weight")?]),
+            false => None,
+        };
         Ok(Self {
-            norm_1: Norm::new(init, &name("ln_1"), config)?,
+            norms_1: Norms::new(init, &name("ln_1"), config)?,
             qkv,
+            qk_gains,
             attention_out,
-            norm_2: Norm::new(init, &name("ln_2"), config)?,
+            norms_2: match config.parallel {
+                true => Norms::none(),
+                false => Norms::new(init, &name("ln_2"), config)?,
+            },
             mlp_in,
             mlp_out,
         })
     }
 
-    /// `x + attention(norm(x))`: (N, C) to (N, C)
-    fn attend<T: Tape<f32, B::Device>>(
+    /// (N, C) to (N, C)
+    fn forward<T: Tape<f32, B::Device>>(
         &self,
         x: Matrix<B::Device, T>,
-        heads: Heads,
-        dropouts: &mut Dropouts,
+        pass: &mut Pass,
         memory: Option<&mut B::Memory>,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
         let (residual, tape) = x.split_tape();
-        let y = normalized(self.norm_1.as_ref(), residual.clone().put_tape(tape))?;
-        let qkv = B::linear(y, &self.qkv.weight.value, self.qkv.bias())?; // (N, 3C)
+        let y = normalized(
+            self.norms_1.before.as_ref(),
+            residual.clone().put_tape(tape),
+        )?;
+        if pass.config.parallel {
+            let (y, tape) = y.split_tape();
+            let sum = self.attention(y.clone().put_tape(tape), &residual, pass, memory)?;
+            let (sum, tape) = sum.split_tape();
+            return self.mlp(y.put_tape(tape), &sum, pass);
+        }
+        let x = self.attention(y, &residual, pass, memory)?;
+        let (residual, tape) = x.split_tape();
+        let y = normalized(
+            self.norms_2.before.as_ref(),
+            residual.clone().put_tape(tape),
+        )?;
+        self.mlp(y, &residual, pass)
+    }
+
+    /// `residual + attention(x)`: (N, C) to (N, C)
+    fn attention<T: Tape<f32, B::Device>>(
+        &self,
+        x: Matrix<B::Device, T>,
+        residual: &Matrix<B::Device>,
+        pass: &mut Pass,
+        memory: Option<&mut B::Memory>,
+    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+        let heads = pass.heads;
+        let mut qkv = B::linear(x, &self.qkv.weight.value, self.qkv.bias())?; // (N, C + 2 kv hs)
+        if let Some([q, k]) = &self.qk_gains {
+            qkv = B::qk_norm(qkv, heads, [&q.value, &k.value])?;
+        }
+        if let Some(rotary) = pass.rotary {
+            qkv = B::rotary(qkv, heads, rotary)?;
+        }
         let y = match memory {
-            None => B::attention(qkv, heads, dropouts.scores(heads))?,
+            None => B::attention(qkv, heads, pass.dropouts.scores(heads))?,
             Some(memory) => {
                 let (qkv, tape) = qkv.split_tape();
                 B::attention_recalling(&qkv, heads, memory)?.put_tape(tape)
             }
         }; // (N, C)
-        self.attention_out.join(y, &residual, dropouts)
+        self.join(y, &self.attention_out, &self.norms_1, residual, pass)
     }
 
-    /// `x + mlp(norm(x))`: (N, C) to (N, C)
-    fn think<T: Tape<f32, B::Device>>(
+    /// `residual + mlp(x)`: (N, C) to (N, C)
+    fn mlp<T: Tape<f32, B::Device>>(
         &self,
         x: Matrix<B::Device, T>,
-        mlp: spec::Mlp,
-        dropouts: &mut Dropouts,
+        residual: &Matrix<B::Device>,
+        pass: &mut Pass,
     ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
-        let (residual, tape) = x.split_tape();
-        let y = normalized(self.norm_2.as_ref(), residual.clone().put_tape(tape))?;
         let (weight, bias) = (&self.mlp_in.weight.value, self.mlp_in.bias());
-        let y = B::linear_activation(y, weight, bias, mlp)?; // (N, H)
-        self.mlp_out.join(y, &residual, dropouts)
+        let y = B::linear_activation(x, weight, bias, pass.config.mlp)?; // (N, H)
+        self.join(y, &self.mlp_out, &self.norms_2, residual, pass)
+    }
+
+    /// `residual + dropout(x Wᵀ + b)`, with the norm that comes after where there is one.
+    fn join<T: Tape<f32, B::Device>>(
+        &self,
+        x: Matrix<B::Device, T>,
+        last: &Linear<B>,
+        norms: &Norms<B>,
+        residual: &Matrix<B::Device>,
+        pass: &mut Pass,
+    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+        let (weight, bias) = (&last.weight.value, last.bias());
+        let c = weight.shape().0;
+        let dropout = pass.dropouts.next(c, pass.dropouts.p.residual);
+        let (of_branch, of_sum) = match pass.config.norm_position {
+            NormPosition::Pre | NormPosition::Sandwich => (norms.after.as_ref(), None),
+            NormPosition::Post => (None, norms.after.as_ref()),
+        };
+        let sum = if dropout.is_none() && of_branch.is_none() {
+            B::linear_residual(x, weight, bias, residual)?
+        } else {
+            let mut y = normalized(of_branch, B::linear(x, weight, bias)?)?;
+            if let Some(dropout) = dropout {
+                y = B::dropout(y, dropout)?;
+            }
+            y.try_add(residual.clone())?
+        };
+        normalized(of_sum, sum)
+    }
+}
+
+impl<B: Backend> Norms<B> {
+    fn none() -> Self {
+        Self {
+            before: None,
+            after: None,
+        }
+    }
+
+    fn new(
+        init: &mut Initializer<B>,
+        name: &str,
+        config: &spec::Model,
+    ) -> Result<Self, Fault<B::Device>> {
+        let mut norm = |name: &str| Norm::new(init, name, config);
+        Ok(match config.norm_position {
+            NormPosition::Pre => Self {
+                before: norm(name)?,
+                after: None,
+            },
+            NormPosition::Post => Self {
+                before: None,
+                after: norm(name)?,
+            },
+            NormPosition::Sandwich => Self {
+                before: norm(name)?,
+                after: norm(&format!("{name}_after"))?,
+            },
+        })
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = &Parameter<B>> {
+        let norms = self.before.iter().chain(&self.after);
+        norms.flat_map(Norm::parameters)
+    }
+
+    fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter<B>> {
+        let norms = self.before.iter_mut().chain(&mut self.after);
+        norms.flat_map(Norm::parameters_mut)
     }
 }
 
@@ -335,23 +553,6 @@ impl<B: Backend> Linear<B> {
 
     fn bias(&self) -> Option<&Matrix<B::Device>> {
         self.bias.as_ref().map(|bias| &bias.value)
-    }
-
-    /// `residual + dropout(x Wᵀ + b)`
-    fn join<T: Tape<f32, B::Device>>(
-        &self,
-        x: Matrix<B::Device, T>,
-        residual: &Matrix<B::Device>,
-        dropouts: &mut Dropouts,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
-        let (weight, bias) = (&self.weight.value, self.bias());
-        match dropouts.next(weight.shape().0, dropouts.p.residual) {
-            None => B::linear_residual(x, weight, bias, residual),
-            Some(dropout) => {
-                let y = B::dropout(B::linear(x, weight, bias)?, dropout)?;
-                y.try_add(residual.clone())
-            }
-        }
     }
 
     fn parameters(&self) -> impl Iterator<Item = &Parameter<B>> {

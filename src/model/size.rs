@@ -1,4 +1,4 @@
-use crate::spec::{Model, ModelKind, Norm};
+use crate::spec::{Model, ModelKind, Norm, NormPosition, PositionKind};
 
 /// How large a model is and what a token costs it, without building it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,29 +37,44 @@ fn gpt(model: &Model, v: u64, block: u64) -> Size {
         model.n_embd as u64,
         model.mlp_width() as u64,
     );
+    let (hs, kv) = (model.head_size() as u64, model.kv_heads() as u64);
+    let qkv = c + 2 * kv * hs;
     let mlp_in = if model.mlp.gated() { 2 * h } else { h };
-    let matrices = l * (3 * c * c + c * c + mlp_in * c + c * h);
+    let matrices = l * (qkv * c + c * c + mlp_in * c + c * h);
     let has = model.biases();
-    let if_biased = |has: bool, width: u64| if has { width } else { 0 };
+    let count = |has: bool, width: u64| if has { width } else { 0 };
     let biases = l
-        * (if_biased(has.qkv, 3 * c)
-            + if_biased(has.attention_out, c)
-            + if_biased(has.mlp, mlp_in + c))
-        + if_biased(has.head, v);
-    let norms = match model.norm {
-        Norm::None => 0,
-        _ => (2 * l + 1) * (c + if_biased(has.norm, c)),
+        * (count(has.qkv, qkv) + count(has.attention_out, c) + count(has.mlp, mlp_in + c))
+        + count(has.head, v);
+    let norms = match (model.norm, model.norm_position) {
+        (Norm::None, _) => 0,
+        (_, NormPosition::Pre) if model.parallel => l + 1,
+        (_, NormPosition::Pre) => 2 * l + 1,
+        (_, NormPosition::Post) => 2 * l,
+        (_, NormPosition::Sandwich) => 4 * l + 1,
     };
-    let head = if model.tie_weights { 0 } else { v * c };
-    let embeddings = v * c + model.block_size as u64 * c;
+    let norms = norms * (c + count(has.norm, c)) + count(model.qk_norm, 2 * l * hs);
+    let head = count(!model.tie_weights, v * c);
+    let learned = model.positions.kind == PositionKind::Learned;
+    let embeddings = v * c + count(learned, model.block_size as u64 * c);
     let params_non_embedding = matrices + biases + norms + head;
-    // Scores and weighted sum, over (T + 1) / 2 tokens on average.
-    let attention = 2.0 * 2.0 * l as f64 * c as f64 * (block + 1) as f64 / 2.0;
+    // Scores and weighted sum, over the tokens that are seen.
+    let attention = 2.0 * 2.0 * l as f64 * c as f64 * mean_seen(model, block);
     Size {
         params: params_non_embedding + embeddings,
         params_non_embedding,
         flops_per_token: 3.0 * (2.0 * (matrices + v * c) as f64 + attention),
     }
+}
+
+/// How many tokens a token of a sequence sees, on average.
+fn mean_seen(model: &Model, block: u64) -> f64 {
+    let window = model
+        .window
+        .map_or(block, |window| block.min(window as u64)) as f64;
+    let t = block as f64;
+    // The first `window` see one more each, the others all `window`.
+    (window * (window + 1.0) / 2.0 + (t - window) * window) / t
 }
 
 #[cfg(test)]
@@ -85,6 +100,21 @@ mod tests {
 
     fn params(config: &Model, vocab_size: usize) -> u64 {
         size(config, vocab_size, config.block_size).params
+    }
+
+    #[test]
+    fn a_window_bounds_the_cost_of_attention() {
+        let seen = |window, block| {
+            let model = Model {
+                window,
+                ..Model::default()
+            };
+            mean_seen(&model, block)
+        };
+        assert_eq!(seen(None, 64), 32.5);
+        assert_eq!(seen(Some(64), 64), 32.5);
+        assert_eq!(seen(Some(1), 64), 1.0);
+        assert_eq!(seen(Some(2), 4), 1.75);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Models to test what holds for every model.
 
-use crate::spec::{BiasIn, Init, InitKind, Mlp, Model, ModelKind, Norm};
+use crate::spec::{
+    BiasIn, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition, PositionKind,
+};
 
 /// Tokens in a sequence.
 pub(super) const BLOCK: usize = 11;
@@ -37,6 +39,32 @@ pub(super) fn configs() -> Vec<Model> {
     }
     let changes: &[&dyn Fn(&mut Model)] = &[
         &|model| model.kind = ModelKind::Bigram,
+        &|model| (model.n_head, model.n_kv_head) = (4, Some(2)),
+        &|model| (model.n_kv_head, model.qk_norm) = (Some(1), true),
+        &|model| model.qk_norm = true,
+        &|model| model.window = Some(1),
+        &|model| model.window = Some(4),
+        &|model| model.positions.kind = PositionKind::Sinusoidal,
+        &|model| model.positions.kind = PositionKind::Rotary,
+        &|model| model.positions.kind = PositionKind::Alibi,
+        &|model| model.positions.kind = PositionKind::None,
+        &|model| {
+            (model.n_head, model.n_kv_head) = (6, Some(3));
+            model.positions.kind = PositionKind::Rotary;
+            (model.positions.base, model.positions.fraction) = (100.0, 0.5);
+            (model.window, model.qk_norm, model.dropout) = (Some(5), true, 0.2);
+            (model.norm, model.parallel, model.bias) = (Norm::Rmsnorm, true, true);
+        },
+        &|model| {
+            model.positions.kind = PositionKind::Alibi;
+            (model.window, model.attention_dropout) = (Some(5), Some(0.2));
+        },
+        &|model| model.parallel = true,
+        &|model| (model.parallel, model.norm) = (true, Norm::None),
+        &|model| model.norm_position = NormPosition::Post,
+        &|model| (model.norm_position, model.dropout) = (NormPosition::Post, 0.2),
+        &|model| model.norm_position = NormPosition::Sandwich,
+        &|model| (model.norm_position, model.dropout) = (NormPosition::Sandwich, 0.2),
         &|model| model.scale_embedding = true,
         &|model| model.logit_soft_cap = Some(0.1),
         &|model| model.embedding_dropout = Some(0.2),

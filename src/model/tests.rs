@@ -4,7 +4,7 @@
 use super::testing::{BLOCK, configs};
 use super::*;
 use crate::ops::{Composed, Fused};
-use crate::spec::Model as Config;
+use crate::spec::{Init, InitKind, Model as Config};
 
 const VOCAB: usize = 29;
 
@@ -213,4 +213,68 @@ fn a_context_is_never_longer_than_the_block_nor_shorter_than_half() {
             );
         }
     }
+}
+
+/// The weights of a first model, by name.
+fn first_weights(config: &Config, vocab_size: usize) -> impl Fn(&str) -> Vec<f32> + use<> {
+    let model = Model::<Fused>::new(&Cpu::default(), config, vocab_size, 7).unwrap();
+    move |name| {
+        let all = model.parameters();
+        let named = all.iter().find(|parameter| parameter.name == name);
+        named.unwrap().value.as_vec()
+    }
+}
+
+fn deviation(weights: &[f32]) -> f64 {
+    let squares = weights.iter().map(|&w| f64::from(w) * f64::from(w));
+    (squares.sum::<f64>() / weights.len() as f64).sqrt()
+}
+
+fn largest(weights: &[f32]) -> f64 {
+    weights
+        .iter()
+        .fold(0.0, |most, w| most.max(f64::from(w.abs())))
+}
+
+#[test]
+fn first_weights_are_as_wide_as_they_are_said_to_be() {
+    let config = |kind, residual_scaling| Config {
+        n_layer: 2,
+        bias: true,
+        tie_weights: false,
+        init: Init {
+            kind,
+            residual_scaling,
+            embedding_std: 1.0,
+            ..Init::default()
+        },
+        ..Config::default()
+    };
+    let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 0.03, "{a} against {b}");
+
+    let weights = first_weights(&config(InitKind::Normal, true), 65);
+    near(deviation(&weights("wte.weight")), 1.0);
+    near(deviation(&weights("h.1.attn.c_attn.weight")), 0.02);
+    near(deviation(&weights("h.1.mlp.c_proj.weight")), 0.01);
+    near(deviation(&weights("lm_head.weight")), 0.02);
+    assert_eq!(largest(&weights("h.0.mlp.c_fc.bias")), 0.0);
+    let weights = first_weights(&config(InitKind::Normal, false), 65);
+    near(deviation(&weights("h.1.mlp.c_proj.weight")), 0.02);
+
+    // 512 outputs of 128 inputs.
+    let weights = first_weights(&config(InitKind::Xavier, true), 65);
+    near(
+        largest(&weights("h.0.mlp.c_fc.weight")),
+        (6.0f64 / 640.0).sqrt(),
+    );
+    assert_eq!(largest(&weights("h.0.mlp.c_fc.bias")), 0.0);
+    let weights = first_weights(&config(InitKind::Uniform, true), 65);
+    near(largest(&weights("h.0.mlp.c_fc.weight")), 128f64.powf(-0.5));
+    near(largest(&weights("h.0.mlp.c_fc.bias")), 128f64.powf(-0.5));
+
+    let bigram = Config {
+        kind: ModelKind::Bigram,
+        ..config(InitKind::Normal, true)
+    };
+    near(deviation(&first_weights(&bigram, 65)("table.weight")), 1.0);
 }

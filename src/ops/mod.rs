@@ -10,11 +10,14 @@
 
 pub mod activation;
 pub mod attention;
+mod columns;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
 pub mod linear;
 pub mod norm;
+pub mod qk_norm;
+pub mod rotary;
 pub mod update;
 
 mod matmul;
@@ -32,6 +35,7 @@ pub use cross_entropy::Head;
 pub use dropout::Dropout;
 pub use matmul::LinearProducts;
 pub use norm::Normalization;
+pub use rotary::Rotary;
 pub use rowwise::Rowwise;
 pub use storage::slice as elements;
 pub use update::{AdamW, GradientSum, Lion, Muon, RmsProp, Sgd};
@@ -112,8 +116,27 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
         activation::reference(linear::reference(x, weight, bias)?, activation)
     }
 
-    /// Causal self-attention: (N, 3C), whose columns are query, key and value, gives (N, C)
-    /// (Vaswani et al. 2017, section 3.2).
+    /// RMSNorm of each head of queries and of keys, with a gain (1, hs) for either; the columns of
+    /// (N, width) are as [`Heads`] says.
+    fn qk_norm<T: Tape<f32, Self::Device>>(
+        qkv: Matrix<Self::Device, T>,
+        heads: Heads,
+        gains: [&Matrix<Self::Device>; 2],
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        qk_norm::reference(qkv, heads, gains)
+    }
+
+    /// Turns queries and keys by their place in their sequence.
+    fn rotary<T: Tape<f32, Self::Device>>(
+        qkv: Matrix<Self::Device, T>,
+        heads: Heads,
+        rotary: &Rotary,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        rotary::reference(qkv, heads, rotary)
+    }
+
+    /// Causal self-attention: (N, width), whose columns are as [`Heads`] says, gives (N, C), the
+    /// heads of queries side by side (Vaswani et al. 2017, section 3.2).
     fn attention<T: Tape<f32, Self::Device>>(
         qkv: Matrix<Self::Device, T>,
         heads: Heads,
@@ -295,6 +318,22 @@ impl Backend for Fused {
         activation: Mlp,
     ) -> Result<Matrix<Cpu, T>, CpuError> {
         linear::cpu::linear_activation(x, weight, bias, activation)
+    }
+
+    fn qk_norm<T: Tape<f32, Cpu>>(
+        qkv: Matrix<Cpu, T>,
+        heads: Heads,
+        gains: [&Matrix<Cpu>; 2],
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        qk_norm::cpu::qk_norm(qkv, heads, gains)
+    }
+
+    fn rotary<T: Tape<f32, Cpu>>(
+        qkv: Matrix<Cpu, T>,
+        heads: Heads,
+        rotary: &Rotary,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        rotary::cpu::rotary(qkv, heads, rotary)
     }
 
     fn attention<T: Tape<f32, Cpu>>(

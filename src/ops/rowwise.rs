@@ -2,7 +2,7 @@
 
 use super::simd::add_assign;
 use super::storage::{matrix, slice};
-use super::{Backend, Dropout, Fused, Heads, Matrix, Normalization, activation, linear};
+use super::{Backend, Dropout, Fused, Heads, Matrix, Normalization, Rotary, activation, linear};
 use crate::spec::Mlp;
 use dfdx::prelude::*;
 
@@ -109,6 +109,22 @@ impl Backend for Rowwise {
         let y = activation::cpu::forward(activation, &mut pre, d);
         let width = activation::output_width(activation, d);
         Ok(matrix((n, width), y).put_tape(tape))
+    }
+
+    fn qk_norm<T: Tape<f32, Cpu>>(
+        qkv: Matrix<Cpu, T>,
+        heads: Heads,
+        gains: [&Matrix<Cpu>; 2],
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        Fused::qk_norm(qkv, heads, gains)
+    }
+
+    fn rotary<T: Tape<f32, Cpu>>(
+        qkv: Matrix<Cpu, T>,
+        heads: Heads,
+        rotary: &Rotary,
+    ) -> Result<Matrix<Cpu, T>, CpuError> {
+        Fused::rotary(qkv, heads, rotary)
     }
 
     fn attention<T: Tape<f32, Cpu>>(

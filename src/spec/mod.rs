@@ -23,7 +23,10 @@ pub use data::{Data, Source};
 pub use expect::{Expect, Measure};
 pub use interval::Interval;
 pub use mlp_hidden::MlpHidden;
-pub use model::{BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm};
+pub use model::{
+    BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition,
+    PositionKind, Positions,
+};
 pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };

@@ -18,6 +18,11 @@ pub struct Model {
     /// Number of attention heads; divides `n_embd`.
     #[schemars(range(min = 1, max = 1000))]
     pub n_head: usize,
+    /// Number of heads of keys and values, each shared by as many query heads: divides `n_head`.
+    /// 1 is multi-query attention (Shazeer 2019), more is grouped-query attention (Ainslie et al.
+    /// 2023), and `null` means `n_head`.
+    #[schemars(range(min = 1, max = 1000))]
+    pub n_kv_head: Option<usize>,
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = 100_000))]
     pub n_embd: usize,
@@ -25,8 +30,24 @@ pub struct Model {
     /// trains and is evaluated on is `train.sequence_length`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub block_size: usize,
-    /// Normalisation, before attention, before the MLP and before the head.
+    /// How a model knows the order of its tokens.
+    pub positions: Positions,
+    /// How many tokens attention sees, a token itself among them: a sliding window (Beltagy et al.
+    /// 2020, section 3.1). At most `block_size`; `null` means all.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub window: Option<usize>,
+    /// Whether each head's queries and keys are normalised before they meet: RMSNorm over the head,
+    /// whatever `norm` is, with a gain for queries and one for keys that the heads of a block share
+    /// (Henry et al. 2020; as in Qwen 3, Yang et al. 2025, section 2). Before `rotary` positions.
+    pub qk_norm: bool,
+    /// Normalisation of the residual stream.
     pub norm: Norm,
+    /// Where the norms are.
+    pub norm_position: NormPosition,
+    /// Whether attention and the MLP of a block read the same normalised input and are added
+    /// together, rather than one after the other (GPT-J, Wang & Komatsuzaki 2021; PaLM, Chowdhery et
+    /// al. 2022, section 2). One norm a block; only with `norm_position: pre`.
+    pub parallel: bool,
     /// The feed-forward half of a block.
     pub mlp: Mlp,
     /// Width of the MLP's hidden layer: a number; a multiple of `n_embd` such as `4x`, `2.5x` or
@@ -67,9 +88,15 @@ impl Default for Model {
             order: 3,
             n_layer: 4,
             n_head: 4,
+            n_kv_head: None,
             n_embd: 128,
             block_size: 64,
+            positions: Positions::default(),
+            window: None,
+            qk_norm: false,
             norm: Norm::Layernorm,
+            norm_position: NormPosition::Pre,
+            parallel: false,
             mlp: Mlp::Gelu,
             mlp_hidden: MlpHidden::Matched,
             tie_weights: true,
@@ -86,6 +113,23 @@ impl Default for Model {
 }
 
 impl Model {
+    /// Number of heads of keys and values.
+    pub fn kv_heads(&self) -> usize {
+        self.n_kv_head.unwrap_or(self.n_head)
+    }
+
+    /// Width of an attention head.
+    pub fn head_size(&self) -> usize {
+        self.n_embd / self.n_head
+    }
+
+    /// Columns of a head that rotary positions turn: an even number, in a model that is right.
+    pub fn rotary_width(&self) -> f64 {
+        let width = self.positions.fraction * self.head_size() as f64;
+        // What decimals lose in binary is no fraction of a column.
+        (width * 1e6).round() / 1e6
+    }
+
     /// Width of the MLP's hidden layer.
     pub fn mlp_width(&self) -> usize {
         self.mlp_hidden.width(self.n_embd, self.mlp)
@@ -150,6 +194,64 @@ pub struct BiasIn {
     pub head: bool,
 }
 
+/// How a model knows the order of its tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Positions {
+    /// The kind of positions.
+    pub kind: PositionKind,
+    /// Longest wavelength of a rotation, in tokens over 2π (Su et al. 2021, section 3.2.2).
+    #[schemars(range(min = 1.0, max = 1_000_000_000.0))]
+    pub base: f64,
+    /// Share of each head's columns that are turned, the first ones (GPT-NeoX, Black et al. 2022,
+    /// section 2.1: 0.25); comes to an even number of columns.
+    #[schemars(range(min = 0.001, max = 1.0))]
+    pub fraction: f64,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        Self {
+            kind: PositionKind::Learned,
+            base: 10_000.0,
+            fraction: 1.0,
+        }
+    }
+}
+
+/// The kind of positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionKind {
+    /// A learned vector for each place, added to the token's (Radford et al. 2018, section 3.1).
+    Learned,
+    /// Sines and cosines of the place, added to the token's vector (Vaswani et al. 2017, section
+    /// 3.5, which scales the embedding: see `scale_embedding`).
+    Sinusoidal,
+    /// Queries and keys turned by angles in proportion to their place, half a head away from each
+    /// other (Su et al. 2021, section 3.2).
+    Rotary,
+    /// Scores lowered in proportion to the distance, by a slope of each head (Press et al. 2022,
+    /// section 3).
+    Alibi,
+    /// None: the causal mask alone tells (Kazemnejad et al. 2023).
+    None,
+}
+
+/// Where the norms of a block are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NormPosition {
+    /// Before attention, before the MLP, and before the head (Radford et al. 2019, section 2.3).
+    Pre,
+    /// After each addition to the residual stream, and nowhere else (Vaswani et al. 2017, section
+    /// 3.1).
+    Post,
+    /// `pre`, and after attention and the MLP too, before they are added (Ding et al. 2021, section
+    /// 2.2; Gemma 2, Gemma Team 2024, section 2).
+    Sandwich,
+}
+
 /// The weights before the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -198,8 +300,7 @@ pub enum InitKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKind {
-    /// A decoder-only transformer with learned positions and norms before each half of a block
-    /// (Radford et al. 2019, section 2.3).
+    /// A decoder-only transformer (Vaswani et al. 2017; Radford et al. 2019, section 2.3).
     Gpt,
     /// A table of vocab x vocab logits: the next token from the present one alone.
     Bigram,
@@ -209,7 +310,7 @@ pub enum ModelKind {
     Ngram,
 }
 
-/// Normalisation of the residual stream where a block reads it.
+/// Normalisation of the residual stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {

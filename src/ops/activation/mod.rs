@@ -2,7 +2,7 @@
 
 pub(super) mod cpu;
 
-use super::attention::realized;
+use super::columns::{columns, with_tapes};
 use super::{Fault, Matrix};
 use crate::spec::Mlp;
 use dfdx::prelude::*;
@@ -55,10 +55,9 @@ fn gated<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
     f: impl Fn(Matrix<D, T>) -> Result<Matrix<D, T>, Fault<D>>,
 ) -> Result<Matrix<D, T>, Fault<D>> {
-    let (n, d) = *x.shape();
-    let gate = realized(x.with_empty_tape().try_slice((0..n, 0..d / 2))?);
-    let up = realized(x.try_slice((0..n, d / 2..d))?);
-    up.try_mul(f(gate)?)
+    let d = x.shape().1;
+    let (gate, up) = (columns(&x, 0..d / 2)?, columns(&x, d / 2..d)?);
+    Ok(with_tapes(up.try_mul(f(gate)?)?, [x]))
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ type Lanes = [f32; LANES];
 #[derive(Clone, Copy)]
 struct Layout {
     n: usize,
+    /// Columns of queries, keys and values, and of what comes out.
+    width: usize,
     c: usize,
     heads: Heads,
     hs: usize,
@@ -31,21 +33,31 @@ struct Layout {
 }
 
 impl Layout {
-    fn new((n, c3): (usize, usize), heads: Heads) -> Self {
-        let c = c3 / 3;
-        let hs = c / heads.count;
+    fn new((n, width): (usize, usize), heads: Heads) -> Self {
+        let hs = heads.head_size(width);
         Self {
             n,
-            c,
+            width,
+            c: heads.count * hs,
             heads,
             hs,
             scale: 1.0 / (hs as f32).sqrt(),
         }
     }
 
-    /// Index of a (sequence, head)'s first element in rows of `width`.
-    fn start(&self, sequence: usize, head: usize, width: usize) -> usize {
-        sequence * self.heads.block * width + head * self.hs
+    /// Index of a (sequence, head)'s first element in rows of what comes out.
+    fn start(&self, sequence: usize, head: usize) -> usize {
+        sequence * self.heads.block * self.c + head * self.hs
+    }
+
+    /// Indices of a (sequence, head)'s first query, key and value.
+    fn parts(&self, sequence: usize, head: usize) -> [usize; 3] {
+        let Heads {
+            count, kv_count, ..
+        } = self.heads;
+        let shared = head / (count / kv_count);
+        let first = sequence * self.heads.block * self.width;
+        [head, count + shared, count + kv_count + shared].map(|head| first + head * self.hs)
     }
 
     /// Each sequence, head, and number of the two.
@@ -64,24 +76,34 @@ impl Layout {
 /// A block of queries, of T.
 struct Block {
     queries: Range<usize>,
+    /// Keys that a query of the block sees, and a few that are no longer seen.
+    keys: Range<usize>,
+    window: usize,
+    /// What a score is lowered by for each token of distance.
+    slope: f32,
     /// A row of the transposed scores: the queries, rounded up to whole vectors.
     width: usize,
 }
 
 impl Block {
     #[inline(always)]
-    fn all(t: usize) -> impl Iterator<Item = Self> {
+    fn all(heads: Heads, head: usize) -> impl Iterator<Item = Self> {
+        let t = heads.block;
+        let window = heads.window.unwrap_or(t);
+        let slope = heads.slope(head);
         (0..t).step_by(QUERIES).map(move |first| {
             let queries = first..(first + QUERIES).min(t);
             let width = queries.len().next_multiple_of(LANES);
-            Self { queries, width }
+            // From a whole vector on, so that the rows of a tile are seen from within one.
+            let keys = (first + 1).saturating_sub(window) / LANES * LANES..queries.end;
+            Self {
+                queries,
+                keys,
+                window,
+                slope,
+                width,
+            }
         })
-    }
-
-    /// Keys that a query of the block sees.
-    #[inline(always)]
-    fn seen(&self) -> usize {
-        self.queries.end
     }
 
     /// The first query of the block that sees a key.
@@ -107,8 +129,8 @@ impl Block {
         }
     }
 
-    /// `keys queries`: (seen, hs) of rows `stride` apart, and (hs, width), to (seen, width). Where a
-    /// key is not seen by any query of a vector, nothing is written.
+    /// `keys queries`: (T, hs) of rows `stride` apart, and (hs, width), to (T, width), of the rows
+    /// that are seen. Where a key comes after every query of a vector, nothing is written.
     #[inline(always)]
     fn scores<const WIDE: bool>(
         &self,
@@ -118,19 +140,21 @@ impl Block {
     ) {
         let width = self.width;
         let hs = queries.len() / width;
-        let (dst, keys) = ((scores, width), Left::rows(keys, stride));
+        let first = self.keys.start;
+        let dst = (&mut scores[first * width..], width);
+        let keys = Left::rows(&keys[first * stride..], stride);
         product::<WIDE>(
             dst,
             Into::Overwrite,
             keys,
             (queries, width),
-            self.seen(),
-            |key| (self.seeing(key) / LANES * LANES..width, 0..hs),
+            self.keys.len(),
+            |i| (self.seeing(first + i) / LANES * LANES..width, 0..hs),
         );
     }
 
     /// Adds the products of scores and rows of keys to rows of queries:
-    /// (seen, width)ᵀ (seen, hs) to (T, hs).
+    /// (T, width)ᵀ (T, hs) to (T, hs).
     #[inline(always)]
     fn to_queries<const WIDE: bool>(
         &self,
@@ -142,36 +166,40 @@ impl Block {
     ) {
         let dst = (&mut dst[self.queries.start * dst_stride..], dst_stride);
         let left = Left::transposed(scores, self.width);
-        let (first, seen) = (self.queries.start, self.seen());
+        let (first, keys) = (self.queries.start, &self.keys);
         product::<WIDE>(dst, into, left, (rows, stride), self.queries.len(), |i| {
-            (0..hs, 0..(first + i + tile_rows(WIDE)).min(seen))
+            let end = (first + i + tile_rows(WIDE)).min(keys.end);
+            (0..hs, keys.start..end)
         });
     }
 
     /// Adds the products of scores and rows of queries to rows of keys:
-    /// (seen, width) (T, hs) to (seen, hs).
+    /// (T, width) (T, hs) to (T, hs).
     #[inline(always)]
     fn to_keys<const WIDE: bool>(
         &self,
-        dst: (&mut [f32], usize),
+        (dst, dst_stride): (&mut [f32], usize),
         scores: &[f32],
         (rows, stride): (&[f32], usize),
         hs: usize,
     ) {
+        let first = self.keys.start;
+        let dst = (&mut dst[first * dst_stride..], dst_stride);
         let rows = (&rows[self.queries.start * stride..], stride);
-        let left = Left::rows(scores, self.width);
-        product::<WIDE>(dst, Into::Add, left, rows, self.seen(), |key| {
-            (0..hs, self.seeing(key)..self.queries.len())
+        let left = Left::rows(&scores[first * self.width..], self.width);
+        product::<WIDE>(dst, Into::Add, left, rows, self.keys.len(), |i| {
+            (0..hs, self.seeing(first + i)..self.queries.len())
         });
     }
 
-    /// The vectors of queries: the first, and the keys that at least one of them sees.
+    /// The vectors of queries: the first, and the keys that one of the block's sees and that do not
+    /// come after all of the vector's.
     #[inline(always)]
-    fn vectors(&self) -> impl Iterator<Item = (usize, usize)> {
-        let (first, seen) = (self.queries.start, self.seen());
+    fn vectors(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+        let (first, keys) = (self.queries.start, self.keys.clone());
         (0..self.width)
             .step_by(LANES)
-            .map(move |i| (i, (first + i + LANES).min(seen)))
+            .map(move |i| (i, keys.start..(first + i + LANES).min(keys.end)))
     }
 
     /// The scores of a key, for the vector of queries from `i` on.
@@ -184,13 +212,47 @@ impl Block {
         }
     }
 
-    /// Puts negative infinity where a query does not see a key.
+    /// Lowers scores by distance, and puts negative infinity where a query does not see a key.
     #[inline(always)]
     fn mask(&self, scores: &mut [f32]) {
+        if self.slope > 0.0 {
+            self.lower(scores);
+        }
         for (i, keys) in self.vectors() {
-            for key in self.queries.start + i..keys {
+            for key in self.queries.start + i..keys.end {
                 let blind = self.seeing(key) - i;
                 self.at(scores, key, i)[..blind].fill(f32::NEG_INFINITY);
+            }
+        }
+        if self.window < self.queries.end {
+            self.forget(scores);
+        }
+    }
+
+    #[inline(always)]
+    fn lower(&self, scores: &mut [f32]) {
+        for (i, keys) in self.vectors() {
+            let first = (self.queries.start + i) as f32;
+            for key in keys {
+                let scores = self.at(scores, key, i);
+                for (lane, score) in scores.iter_mut().enumerate() {
+                    *score -= self.slope * (first + lane as f32 - key as f32);
+                }
+            }
+        }
+    }
+
+    /// Puts negative infinity where a key has left a query's window. Lanes without a query are left
+    /// alone: there, it would make a row of nothing but infinities.
+    #[inline(always)]
+    fn forget(&self, scores: &mut [f32]) {
+        for (i, keys) in self.vectors() {
+            let queries = LANES.min(self.queries.len() - i);
+            for key in keys {
+                let seeing = (key + self.window).saturating_sub(self.queries.start + i);
+                if seeing < queries {
+                    self.at(scores, key, i)[seeing..queries].fill(f32::NEG_INFINITY);
+                }
             }
         }
     }
@@ -202,14 +264,14 @@ impl Block {
         self.mask(scores);
         for (i, keys) in self.vectors() {
             let mut largest = [f32::NEG_INFINITY; LANES];
-            for key in 0..keys {
+            for key in keys.clone() {
                 let scores = self.at(scores, key, i);
                 for (largest, &s) in largest.iter_mut().zip(&*scores) {
                     *largest = if s > *largest { s } else { *largest };
                 }
             }
             let mut sum = [0.0; LANES];
-            for key in 0..keys {
+            for key in keys.clone() {
                 let scores = self.at(scores, key, i);
                 for lane in 0..LANES {
                     scores[lane] = exp(scores[lane] - largest[lane]);
@@ -232,7 +294,7 @@ impl Block {
             let mut log_sum = [0.0; LANES];
             let each = &log_sums[i..(i + LANES).min(log_sums.len())];
             log_sum[..each.len()].copy_from_slice(each);
-            for key in 0..keys {
+            for key in keys.clone() {
                 let scores = self.at(scores, key, i);
                 for lane in 0..LANES {
                     scores[lane] = exp(scores[lane] - log_sum[lane]);
@@ -247,13 +309,13 @@ impl Block {
     fn softmax_backward(&self, p: &mut [f32], gp: &mut [f32], scale: f32) {
         for (i, keys) in self.vectors() {
             let mut inner = [0.0f32; LANES];
-            for key in 0..keys {
+            for key in keys.clone() {
                 let (p, gp) = (self.at(p, key, i), self.at(gp, key, i));
                 for lane in 0..LANES {
                     inner[lane] = p[lane].mul_add(gp[lane], inner[lane]);
                 }
             }
-            for key in 0..keys {
+            for key in keys.clone() {
                 let (p, gp) = (self.at(p, key, i), self.at(gp, key, i));
                 for lane in 0..LANES {
                     gp[lane] = p[lane] * (gp[lane] - inner[lane]) * scale;
@@ -267,7 +329,7 @@ impl Block {
     #[inline(always)]
     fn drop_scores(&self, dropout: Dropout, scores: &mut [f32], first: usize, t: usize) {
         for (i, keys) in self.vectors() {
-            for key in 0..keys {
+            for key in keys.clone() {
                 dropout.apply_strided((first + i) * t + key, t, self.at(scores, key, i));
             }
         }
@@ -314,7 +376,7 @@ pub(in crate::ops) fn attention<T: Tape<f32, Cpu>>(
 
 struct Forward<'a> {
     layout: Layout,
-    /// (N, 3C)
+    /// (N, width)
     qkv: &'a [f32],
     dropout: Option<Dropout>,
     /// (N, C)
@@ -329,26 +391,31 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<const WIDE: bool>(self) {
         let layout = self.layout;
-        let Layout { c, hs, scale, .. } = layout;
+        let Layout {
+            width,
+            c,
+            hs,
+            scale,
+            ..
+        } = layout;
         let t = layout.heads.block;
         let mut scores = vec![0.0; layout.size()];
         let mut q_t = vec![0.0; hs * QUERIES];
         let mut sums = [0.0; QUERIES];
         for (sequence, head, number) in layout.each() {
-            let qkv = &self.qkv[layout.start(sequence, head, 3 * c)..];
-            let y = &mut self.y[layout.start(sequence, head, c)..];
-            for block in Block::all(t) {
+            let [q, k, v] = layout.parts(sequence, head).map(|part| &self.qkv[part..]);
+            let y = &mut self.y[layout.start(sequence, head)..];
+            for block in Block::all(layout.heads, head) {
                 let log_sums = &mut self.log_sums[number * t..][block.queries.clone()];
                 let q_t = &mut q_t[..hs * block.width];
-                block.transpose(q_t, qkv, 3 * c, scale);
-                block.scores::<WIDE>(&mut scores, (&qkv[c..], 3 * c), q_t);
+                block.transpose(q_t, q, width, scale);
+                block.scores::<WIDE>(&mut scores, (k, width), q_t);
                 block.softmax(&mut scores, &mut sums, log_sums);
                 if let Some(dropout) = self.dropout {
                     let first = number * t + block.queries.start;
                     block.drop_scores(dropout, &mut scores, first, t);
                 }
-                let v = (&qkv[2 * c..], 3 * c);
-                block.to_queries::<WIDE>((y, c), Into::Overwrite, &scores, v, hs);
+                block.to_queries::<WIDE>((y, c), Into::Overwrite, &scores, (v, width), hs);
                 for (query, sum) in block.queries.zip(sums) {
                     let inverse = 1.0 / sum;
                     y[query * c..][..hs].iter_mut().for_each(|y| *y *= inverse);
@@ -375,20 +442,25 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<const WIDE: bool>(self) {
         let layout = self.layout;
-        let Layout { c, hs, scale, .. } = layout;
+        let Layout {
+            width,
+            c,
+            hs,
+            scale,
+            ..
+        } = layout;
         let t = layout.heads.block;
         let (mut p, mut gp) = (vec![0.0; layout.size()], vec![0.0; layout.size()]);
         let mut kept = vec![0.0; if self.dropout.is_some() { p.len() } else { 0 }];
         let (mut q_t, mut gy_t) = (vec![0.0; hs * QUERIES], vec![0.0; hs * QUERIES]);
         for (sequence, head, number) in layout.each() {
-            let start = layout.start(sequence, head, 3 * c);
-            let (qkv, g_qkv) = (&self.qkv[start..], &mut self.g_qkv[start..]);
-            let gy = &self.gy[layout.start(sequence, head, c)..];
-            let (k, v) = ((&qkv[c..], 3 * c), (&qkv[2 * c..], 3 * c));
-            for block in Block::all(t) {
+            let [q_at, k_at, v_at] = layout.parts(sequence, head);
+            let [q, k, v] = [q_at, k_at, v_at].map(|at| (&self.qkv[at..], width));
+            let gy = &self.gy[layout.start(sequence, head)..];
+            for block in Block::all(layout.heads, head) {
                 let log_sums = &self.log_sums[number * t..][block.queries.clone()];
                 let (q_t, gy_t) = (&mut q_t[..hs * block.width], &mut gy_t[..hs * block.width]);
-                block.transpose(q_t, qkv, 3 * c, scale);
+                block.transpose(q_t, q.0, width, scale);
                 block.transpose(gy_t, gy, c, 1.0);
                 block.scores::<WIDE>(&mut p, k, q_t);
                 block.softmax_again(&mut p, log_sums);
@@ -403,11 +475,13 @@ impl Kernel for Backward<'_> {
                     }
                     None => &p,
                 };
-                let g_v = (&mut g_qkv[2 * c..], 3 * c);
+                let g_v = (&mut self.g_qkv[v_at..], width);
                 block.to_keys::<WIDE>(g_v, p_dropped, (gy, c), hs);
                 block.softmax_backward(&mut p, &mut gp, scale);
-                block.to_queries::<WIDE>((g_qkv, 3 * c), Into::Add, &gp, k, hs);
-                block.to_keys::<WIDE>((&mut g_qkv[c..], 3 * c), &gp, (qkv, 3 * c), hs);
+                let g_q = (&mut self.g_qkv[q_at..], width);
+                block.to_queries::<WIDE>(g_q, Into::Add, &gp, k, hs);
+                let g_k = (&mut self.g_qkv[k_at..], width);
+                block.to_keys::<WIDE>(g_k, &gp, q, hs);
             }
         }
     }

@@ -3,17 +3,48 @@
 pub(super) mod cpu;
 pub(super) mod recall;
 
+use super::columns::{columns, with_tapes};
 use super::{Dropout, Fault, Matrix, dropout};
 use dfdx::prelude::*;
 pub use recall::Memory;
 
-/// How the rows and columns of (N, 3C) are to be read.
+/// How the rows and columns of a matrix of queries, keys and values are to be read: its columns are
+/// the queries of all heads, then the keys, then the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
-    /// Number of heads; divides C.
+    /// Number of heads of queries.
     pub count: usize,
+    /// Number of heads of keys, and of values; divides `count`. A head of keys is shared by heads of
+    /// queries that are next to each other.
+    pub kv_count: usize,
     /// Tokens in a sequence; divides N. A token sees those before it in its sequence and itself.
     pub block: usize,
+    /// How many of them it sees, the nearest.
+    pub window: Option<usize>,
+    /// Whether scores are lowered in proportion to the distance.
+    pub alibi: bool,
+}
+
+impl Heads {
+    /// Of columns `width` in all.
+    pub(super) fn head_size(&self, width: usize) -> usize {
+        width / (self.count + 2 * self.kv_count)
+    }
+
+    /// What a score is lowered by for each token of distance: powers of 2 from 2^-8/n to 2^-8 for a
+    /// power of two n of heads, and for other numbers those of the next lower power, then every
+    /// other one of the next higher (Press et al. 2022, section 3, and the authors' code).
+    fn slope(&self, head: usize) -> f32 {
+        if !self.alibi {
+            return 0.0;
+        }
+        let lower = 1 << self.count.ilog2();
+        let exponent = match head < lower {
+            true => 8.0 * (head + 1) as f32 / lower as f32,
+            false => 4.0 * (2 * (head - lower) + 1) as f32 / lower as f32,
+        };
+        (-exponent).exp2()
+    }
 }
 
 /// Added to the scores of tokens that are not to be seen. Finite, as infinity times zero is NaN.
@@ -28,26 +59,27 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     heads: Heads,
     dropout: Option<Dropout>,
 ) -> Result<Matrix<D, T>, Fault<D>> {
-    let (n, c3) = *qkv.shape();
-    let (c, nh, t) = (c3 / 3, heads.count, heads.block);
-    let (b, hs) = (n / t, c / nh);
-    let part = |i: usize| -> Result<ByHead<D, T>, Fault<D>> {
-        realized(
-            qkv.with_empty_tape()
-                .try_slice((0..n, i * c..(i + 1) * c))?,
-        )
-        .try_reshape_like(&(b, t, nh, hs))?
-        .try_permute::<_, Axes4<0, 2, 1, 3>>() // (B, nh, T, hs)
+    let (n, width) = *qkv.shape();
+    let (nh, kv, t) = (heads.count, heads.kv_count, heads.block);
+    let (b, hs) = (n / t, heads.head_size(width));
+    // Columns of `count` heads from the `first` on.
+    let part = |first: usize, count: usize| -> Result<ByHead<D, T>, Fault<D>> {
+        let part = columns(&qkv, first * hs..(first + count) * hs)?
+            .try_reshape_like(&(b, t, count, hs))?
+            .try_permute::<_, Axes4<0, 2, 1, 3>>()?; // (B, count, T, hs)
+        match nh / count {
+            1 => Ok(part),
+            group => part
+                .try_broadcast_like::<_, Axis<2>>(&(b, count, group, t, hs))?
+                .try_reshape_like(&(b, nh, t, hs)),
+        }
     };
-    let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-    let (qkv, tape) = qkv.split_tape();
+    let (q, k, v) = (part(0, nh)?, part(nh, kv)?, part(nh + kv, kv)?); // (B, nh, T, hs)
     let device = qkv.device().clone();
     let scores = q
         .try_matmul(k.try_permute::<_, Axes4<0, 1, 3, 2>>()?)? // (B, nh, T, T)
         .try_mul(1.0 / (hs as f32).sqrt())?;
-    let mask = device
-        .try_upper_tri_like(&(t, t), MASKED, 1)?
-        .try_broadcast_like::<_, Axes2<0, 1>>(&(b, nh, t, t))?;
+    let mask = mask(&device, heads)?.try_broadcast_like::<_, Axis<0>>(&(b, nh, t, t))?;
     let mut p = scores.try_add(mask)?.try_softmax::<Axis<3>>()?;
     if let Some(dropout) = dropout {
         let mask = dropout::mask(&device, dropout, 0, b * nh * t, t)?;
@@ -56,9 +88,8 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     let y = p
         .try_matmul(v)? // (B, nh, T, hs)
         .try_permute::<(usize, usize, usize, usize), Axes4<0, 2, 1, 3>>()?
-        .try_reshape_like(&(n, c))?;
-    let (y, own) = y.split_tape();
-    Ok(y.put_tape(tape.merge(own)))
+        .try_reshape_like(&(n, nh * hs))?;
+    Ok(with_tapes(y, [qkv]))
 }
 
 /// What the reference keeps of the tokens so far: of each sequence, all rows as they came.
@@ -91,15 +122,24 @@ pub fn reference_recalling<D: Device<f32>>(
     qkv.device().try_tensor_from_vec(y, (n, c))
 }
 
-/// A slice by ranges keeps its shape's type only in dfdx's own words.
-pub(super) fn realized<S, D: Device<f32>, T: Tape<f32, D>>(x: Tensor<S, f32, D, T>) -> Matrix<D, T>
-where
-    S: Shape<Concrete = [usize; 2]>,
-{
-    match x.try_realize::<(usize, usize)>() {
-        Ok(x) => x,
-        Err(_) => unreachable!("every shape of two dimensions is one of two dynamic dimensions"),
+/// What is added to the scores (nh, T, T) of a sequence.
+fn mask<D: Device<f32>>(
+    device: &D,
+    heads: Heads,
+) -> Result<Tensor<(usize, usize, usize), f32, D>, Fault<D>> {
+    let (nh, t) = (heads.count, heads.block);
+    let window = heads.window.unwrap_or(t);
+    let mut mask = Vec::with_capacity(nh * t * t);
+    for head in 0..nh {
+        let slope = heads.slope(head);
+        for query in 0..t {
+            mask.extend((0..t).map(|key| match query.checked_sub(key) {
+                Some(distance) if distance < window => -slope * distance as f32,
+                _ => MASKED,
+            }));
+        }
     }
+    device.try_tensor_from_vec(mask, (nh, t, t))
 }
 
 #[cfg(test)]
@@ -110,15 +150,37 @@ mod tests {
     use crate::random::Stream;
     use proptest::prelude::*;
 
+    fn heads(count: usize, block: usize) -> Heads {
+        Heads {
+            count,
+            kv_count: count,
+            block,
+            window: None,
+            alibi: false,
+        }
+    }
+
     proptest! {
         #![proptest_config(crate::ops::testing::cases())]
         #[test]
         fn the_kernel_agrees_with_the_reference(
             b in 1usize..4, t in 1usize..90, count in 1usize..4, hs in 1usize..20, seed: u64, p in prop_oneof![Just(0.0f32), Just(0.3)]
         ) {
-            let heads = Heads { count, block: t };
+            let heads = heads(count, t);
             let dropout = (p > 0.0).then(|| Dropout::new(p, &Stream::new(seed, "dropout"), 3, 0, 0));
             let inputs = matrices(seed, &[(b * t, 3 * count * hs)]);
+            check_against_reference(&inputs, |x| reference(x[0].retaped(), heads, dropout),
+                |x| Fused::attention(x[0].retaped(), heads, dropout))?;
+        }
+
+        #[test]
+        fn the_kernel_agrees_with_the_reference_on_shared_keys_windows_and_slopes(
+            t in 1usize..200, kv_count in 1usize..4, group in 1usize..4, hs in 1usize..20, window in 1usize..150,
+            alibi: bool, seed: u64, p in prop_oneof![Just(0.0f32), Just(0.3)]
+        ) {
+            let heads = Heads { kv_count, alibi, window: (window < t).then_some(window), ..heads(kv_count * group, t) };
+            let dropout = (p > 0.0).then(|| Dropout::new(p, &Stream::new(seed, "dropout"), 3, 0, 0));
+            let inputs = matrices(seed, &[(2 * t, (group + 2) * kv_count * hs)]);
             check_against_reference(&inputs, |x| reference(x[0].retaped(), heads, dropout),
                 |x| Fused::attention(x[0].retaped(), heads, dropout))?;
         }
@@ -137,12 +199,12 @@ mod tests {
             let part = |rows: &[f32], from: usize, to: usize, width: usize| -> Vec<f32> {
                 rows.chunks_exact(t * width).flat_map(|s| s[from * width..to * width].to_vec()).collect()
             };
-            let all = Heads { count, block: t };
+            let all = heads(count, t);
             let want: Matrix<Cpu> = Fused::attention(super::super::storage::matrix((b * t, 3 * c), qkv.clone()), all, None).unwrap();
             let (mut memory, mut rows) = (Memory::default(), Rows::default());
             let mut from = 0;
             for m in cuts {
-                let heads = Heads { count, block: m };
+                let heads = heads(count, m);
                 let new = super::super::storage::matrix((b * m, 3 * c), part(&qkv, from, from + m, 3 * c));
                 let got = Fused::attention_recalling(&new, heads, &mut memory).unwrap();
                 let oracle = reference_recalling(&new, heads, &mut rows).unwrap();
@@ -155,14 +217,53 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        check_gradient(&matrices(5, &[(10, 12)]), |x| {
-            Fused::attention(x[0].retaped(), Heads { count: 2, block: 5 }, None)
-        });
+        let plain = heads(2, 5);
+        let shared = Heads {
+            kv_count: 1,
+            window: Some(3),
+            alibi: true,
+            ..plain
+        };
+        for (heads, width) in [(plain, 12), (shared, 8)] {
+            check_gradient(&matrices(5, &[(10, width)]), |x| {
+                Fused::attention(x[0].retaped(), heads, None)
+            });
+        }
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_authors() {
+        let slopes = |count| {
+            let heads = Heads {
+                alibi: true,
+                ..heads(count, 1)
+            };
+            (0..count).map(|head| heads.slope(head)).collect::<Vec<_>>()
+        };
+        assert_eq!(slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
+        assert_eq!(slopes(3), [0.0625, 0.003_906_25, 0.25]);
+    }
+
+    #[test]
+    fn a_token_sees_its_window_and_no_more() {
+        let heads = Heads {
+            window: Some(3),
+            ..heads(1, 100)
+        };
+        let x = matrices(6, &[(100, 6)]).remove(0);
+        let before: Matrix<Cpu> = Fused::attention(x.clone(), heads, None).unwrap();
+        let mut changed = x;
+        (0..6).for_each(|j| changed[[70, j]] = 100.0);
+        let after: Matrix<Cpu> = Fused::attention(changed, heads, None).unwrap();
+        for i in 0..100 {
+            let seen = (70..73).contains(&i);
+            assert_eq!(before[[i, 0]] != after[[i, 0]], seen, "{i}");
+        }
     }
 
     #[test]
     fn no_token_sees_a_later_one() {
-        let heads = Heads { count: 2, block: 6 };
+        let heads = heads(2, 6);
         let x = matrices(6, &[(6, 12)]).remove(0);
         let before: Matrix<Cpu> = Fused::attention(x.clone(), heads, None).unwrap();
         for (value, seen) in [

@@ -7,14 +7,14 @@ use std::mem::take;
 
 /// Mean (0 for RMSNorm) and reciprocal scale of a row: all that is kept for the way back.
 #[derive(Clone, Copy)]
-struct RowStatistics {
+pub(in crate::ops) struct RowStatistics {
     mean: f32,
     inverse: f32,
 }
 
 impl RowStatistics {
     #[inline(always)]
-    fn of(row: &[f32], kind: Normalization) -> Self {
+    pub(in crate::ops) fn of(row: &[f32], kind: Normalization) -> Self {
         let n = row.len() as f32;
         let (mean, square) = match kind {
             Normalization::Layer => {
@@ -107,7 +107,7 @@ fn forward(
 }
 
 #[inline(always)]
-fn scale_row(y: &mut [f32], x: &[f32], row: RowStatistics, gain: &[f32]) {
+pub(in crate::ops) fn scale_row(y: &mut [f32], x: &[f32], row: RowStatistics, gain: &[f32]) {
     for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
         *y = (x - row.mean) * row.inverse * g;
     }
@@ -141,22 +141,44 @@ fn backward(
                 .zip(gy.chunks_exact(c))
                 .zip(gx.chunks_exact_mut(c));
             for (((x, gy), gx), &row) in rows.zip(statistics) {
-                normalize_row(normalized, x, row);
-                h.iter_mut()
-                    .zip(gy)
-                    .zip(gain)
-                    .for_each(|((h, g), gain)| *h = g * gain);
-                add_products(g_gain, gy, normalized);
-                g_bias.iter_mut().zip(gy).for_each(|(b, g)| *b += g);
-                let mean_h = match kind {
-                    Normalization::Layer => sum(h) / c as f32,
-                    Normalization::Rms => 0.0,
-                };
-                let mean_hx = sum_of2(h, normalized, |h, x| h * x) / c as f32;
-                add_row_gradient(gx, h, normalized, mean_h, mean_hx, row.inverse);
+                backward_row(
+                    (x, gy, gx),
+                    kind,
+                    gain,
+                    row,
+                    (g_gain, g_bias),
+                    (normalized, h),
+                );
             }
         },
     );
+}
+
+/// Of one row: x, gy and gx; the gradients of gain and bias, the latter empty where there is none;
+/// and room for x̂ and h.
+#[inline(always)]
+pub(in crate::ops) fn backward_row(
+    (x, gy, gx): (&[f32], &[f32], &mut [f32]),
+    kind: Normalization,
+    gain: &[f32],
+    row: RowStatistics,
+    (g_gain, g_bias): (&mut [f32], &mut [f32]),
+    (normalized, h): (&mut [f32], &mut [f32]),
+) {
+    let n = gain.len() as f32;
+    normalize_row(normalized, x, row);
+    h.iter_mut()
+        .zip(gy)
+        .zip(gain)
+        .for_each(|((h, g), gain)| *h = g * gain);
+    add_products(g_gain, gy, normalized);
+    g_bias.iter_mut().zip(gy).for_each(|(b, g)| *b += g);
+    let mean_h = match kind {
+        Normalization::Layer => sum(h) / n,
+        Normalization::Rms => 0.0,
+    };
+    let mean_hx = sum_of2(h, normalized, |h, x| h * x) / n;
+    add_row_gradient(gx, h, normalized, mean_h, mean_hx, row.inverse);
 }
 
 #[inline(always)]
