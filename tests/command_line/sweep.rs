@@ -53,11 +53,11 @@ fn a_length_in_epochs_is_that_of_the_text() {
     let lab = Lab::new(&text);
     lab.run("sweep tiny.yaml optimizer.schedule.warmup_steps=200")
         .exits(2)
-        .says("is more than the 141 steps of the run");
+        .says("is more than the 156 steps of the run");
     assert!(lab.is_untouched());
     lab.run("sweep tiny.yaml").exits(0);
-    // 18,000 characters, in sequences of 16, in batches of 4.
-    assert_eq!(lab.column("steps")["gpt-1"], "141");
+    // Half of 19,919 characters, in sequences of 16, in batches of 4.
+    assert_eq!(lab.column("steps")["gpt-1"], "156");
     // The last word on the length is that of the command line.
     lab.run("plan tiny.yaml train.steps=7")
         .exits(0)
