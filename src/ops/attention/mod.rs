@@ -122,11 +122,11 @@ pub fn reference_recalling<D: Device<f32>>(
     qkv.device().try_tensor_from_vec(y, (n, c))
 }
 
+/// (nh, T, T)
+type Added<D> = Tensor<(usize, usize, usize), f32, D>;
+
 /// What is added to the scores (nh, T, T) of a sequence.
-fn mask<D: Device<f32>>(
-    device: &D,
-    heads: Heads,
-) -> Result<Tensor<(usize, usize, usize), f32, D>, Fault<D>> {
+fn mask<D: Device<f32>>(device: &D, heads: Heads) -> Result<Added<D>, Fault<D>> {
     let (nh, t) = (heads.count, heads.block);
     let window = heads.window.unwrap_or(t);
     let mut mask = Vec::with_capacity(nh * t * t);
