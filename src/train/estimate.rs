@@ -23,9 +23,9 @@ const UTILISATION: f64 = 0.5;
 /// Seconds that a step takes whatever its size.
 const STEP_OVERHEAD: f64 = 100e-6;
 /// Share of a step that is left to one thread, however many there are, or lost in waiting for the
-/// others and for memory (measured on the models in benches/).
+/// others and for memory. A guess, as is the next: they choose what runs side by side, and no result.
 const SERIAL_SHARE: f64 = 0.1;
-/// Seconds that a step loses in waking the other threads and waiting for the last (likewise).
+/// Seconds that a step loses in waking the other threads and waiting for the last.
 const THREADS_OVERHEAD: f64 = 50e-6;
 /// Of the process before any model, in MiB.
 const BASE_MEMORY_MB: f64 = 30.0;
