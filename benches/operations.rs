@@ -105,6 +105,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
         block: size.block_size,
         window: None,
         alibi: false,
+        first: 0,
     };
     let dropout = Dropout::new(0.1, &Stream::new(1, "dropout"), 0, 0, 0);
     let activation = |kind| Fused::linear_activation(x.retaped(), mlp_weight, None, kind);
@@ -199,12 +200,15 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
 /// A whole step, on all cores.
 fn step(criterion: &mut Criterion, size: &Size) {
     let threads = available_parallelism().map_or(1, usize::from);
-    let mut training = Training::new(size, threads);
+    let pool = setup::pool(threads);
+    let mut training = Training::new(size);
     let mut group = criterion.benchmark_group(size.name);
     group
         .throughput(Throughput::Elements(size.tokens() as u64))
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10);
-    group.bench_function("step", |bencher| bencher.iter(|| training.step()));
+    group.bench_function("step", |bencher| {
+        pool.install(|| bencher.iter(|| training.step()));
+    });
     group.finish();
 }

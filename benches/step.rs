@@ -4,7 +4,6 @@
 
 mod setup;
 
-use rayon::ThreadPool;
 use rayon::prelude::*;
 use runner::model;
 use runner::ops::LinearProducts;
@@ -31,19 +30,28 @@ fn main() {
     let seconds: f64 = argument(2, "5").parse().expect("a number of seconds");
     let size = SIZES.iter().find(|size| size.name == name);
     let size = size.unwrap_or_else(|| panic!("no size {name}: names, baby or ten"));
-    let mut training = Training::new(size, threads);
-    let mut products = Products::new(size, &training);
+    println!(
+        "{}",
+        setup::pool(threads).install(|| measure(size, seconds))
+    );
+}
+
+/// One line about the steps of a size on the threads of this pool.
+fn measure(size: &Size, seconds: f64) -> String {
+    let threads = rayon::current_num_threads();
+    let mut training = Training::new(size);
+    let mut products = Products::new(size, &training, threads);
     for _ in 0..5 {
         training.step();
     }
-    products.run(&training.pool);
+    products.run();
 
     let slice = Duration::from_secs_f64(seconds / f64::from(SLICES));
     let (mut steps, mut rounds) = (Vec::new(), Vec::new());
     for _ in 0..SLICES {
         time(&mut steps, slice, || training.step());
         time(&mut rounds, slice.mul_f64(PRODUCTS_SHARE), || {
-            products.run(&training.pool)
+            products.run()
         });
     }
     let step = median(&mut steps);
@@ -51,13 +59,14 @@ fn main() {
     let vocab_size = training.corpus.info.vocab_size;
     let flops_per_token = model::size(&size.model(), vocab_size, size.block_size).flops_per_token;
     let tokens_per_second = size.tokens() as f64 / step;
-    println!(
-        r#"{{"size": "{name}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}}}"#,
+    format!(
+        r#"{{"size": "{}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}}}"#,
+        size.name,
         step * 1e3,
         steps.len(),
         matmul_rate / 1e9,
         tokens_per_second * flops_per_token / matmul_rate,
-    );
+    )
 }
 
 /// Calls `work` again and again for a while, at least once, and keeps how long each call took.
@@ -85,7 +94,7 @@ struct Products {
 }
 
 impl Products {
-    fn new(size: &Size, training: &Training) -> Self {
+    fn new(size: &Size, training: &Training, threads: usize) -> Self {
         let model = size.model();
         let (c, h) = (model.n_embd, model.mlp_width());
         let layers = [
@@ -95,7 +104,6 @@ impl Products {
             (h, c),
             (c, training.corpus.info.vocab_size),
         ];
-        let threads = training.pool.current_num_threads();
         let rows = size.tokens() / threads;
         let of_a_thread = || {
             layers
@@ -116,10 +124,8 @@ impl Products {
             .sum()
     }
 
-    fn run(&mut self, pool: &ThreadPool) {
+    fn run(&mut self) {
         let of_threads = self.of_threads.par_iter_mut().with_max_len(1);
-        pool.install(|| {
-            of_threads.for_each(|layers| layers.iter_mut().for_each(LinearProducts::run))
-        });
+        of_threads.for_each(|layers| layers.iter_mut().for_each(LinearProducts::run));
     }
 }

@@ -147,6 +147,10 @@ pub struct Generate {
     /// its name.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// Draw from the weights after this step, which `train.keep_weights_every` has kept; the last by
+    /// default.
+    #[arg(long, value_name = "N")]
+    pub step: Option<u64>,
     /// Text to go on with; `-` reads it from standard input.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,

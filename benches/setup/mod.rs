@@ -83,39 +83,33 @@ impl Size {
     }
 }
 
-/// A model in training on the default text, and the threads that it may use.
+/// As many threads, for training within `install`, as a run does.
+pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.expect("threads")
+}
+
+/// A model in training on the default text.
 pub(crate) struct Training {
     pub(crate) corpus: Corpus,
-    pub(crate) pool: rayon::ThreadPool,
     trainer: Trainer<Fused>,
 }
 
 impl Training {
-    pub(crate) fn new(size: &Size, threads: usize) -> Self {
+    pub(crate) fn new(size: &Size) -> Self {
         let spec = size.spec();
         // Kept, so that it counts in the memory of the first process alone.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let info = data::prepare(&spec.data, &spec.tokenizer, folder).expect("a text");
         let corpus = data::open(folder, &info.key).expect("a text");
         let trainer = Trainer::new(&Default::default(), &spec, info.vocab_size).expect("memory");
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        Self {
-            corpus,
-            pool: pool.expect("threads"),
-            trainer,
-        }
+        Self { corpus, trainer }
     }
 
     /// One step of training: batch, forward, backward, clipping, AdamW.
     pub(crate) fn step(&mut self) {
-        let Self {
-            pool,
-            trainer,
-            corpus,
-            ..
-        } = self;
-        pool.install(|| trainer.step(&corpus.train))
-            .expect("a step");
+        let Self { trainer, corpus } = self;
+        trainer.step(&corpus.train).expect("a step");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cli;
 use crate::data::{DataError, Tokenizer};
 use crate::model::{Decoder, Model, WeightsError, generate, prompt_tokens};
 use crate::ops::Fused;
-use crate::record::{RunDir, State};
+use crate::record::{RunDir, RunStatus, State};
 use crate::report::escape;
 use crate::spec::{ModelKind, RunSpec, Sample};
 use dfdx::prelude::{Cpu, CpuError};
@@ -24,6 +24,16 @@ pub enum GenerateError {
         "an n-gram model is counted again for each run and is not kept; what it wrote is in {}", .0.display()
     )]
     Counted(PathBuf),
+    #[error(
+        "the weights after step {step} of {} are not kept\n{}",
+        folder.display(),
+        kept_words(kept)
+    )]
+    NotKept {
+        folder: PathBuf,
+        step: u64,
+        kept: Vec<u64>,
+    },
     #[error("{0}{AGAIN}")]
     Weights(WeightsError),
     #[error("{0}{AGAIN}")]
@@ -40,9 +50,17 @@ pub enum GenerateError {
 const AGAIN: &str = "\nthe file is damaged, or was written by another version of runner; \
     `runner sweep` with --fresh trains the run again";
 
+fn kept_words(kept: &[u64]) -> String {
+    if kept.is_empty() {
+        return "`train.keep_weights_every` has the next run keep them".to_owned();
+    }
+    let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+    format!("kept are those of {}", kept.join(", "))
+}
+
 pub(super) fn run(arguments: &cli::Generate) -> Result<Exit, Error> {
-    let mut run =
-        Run::read(&find_run(&arguments.results, &arguments.run).map_err(GenerateError::Find)?)?;
+    let dir = find_run(&arguments.results, &arguments.run).map_err(GenerateError::Find)?;
+    let mut run = Run::read(&dir, arguments.step)?;
     run.overlay(arguments)?;
     let Run {
         sample,
@@ -71,6 +89,18 @@ pub(super) fn run(arguments: &cli::Generate) -> Result<Exit, Error> {
     }
 }
 
+/// What a run that has no model did.
+fn state(status: Option<RunStatus>) -> String {
+    match status.map(|status| (status.state, status.reason)) {
+        Some((State::Failed, why)) => format!("failed: {why}"),
+        Some((State::Diverged, why)) => format!("diverged: {why}"),
+        Some((State::Done, _)) => "is done, but its model.safetensors is gone".to_owned(),
+        Some((State::Stopped, _)) | None => {
+            "is not done; `runner sweep` goes on with it".to_owned()
+        }
+    }
+}
+
 /// What ends a text before its time.
 enum Stop {
     Output(io::Error),
@@ -92,7 +122,8 @@ struct Run {
 }
 
 impl Run {
-    fn read(dir: &RunDir) -> Result<Self, GenerateError> {
+    /// By the weights after a step, or after the last.
+    fn read(dir: &RunDir, step: Option<u64>) -> Result<Self, GenerateError> {
         let unread = |source| GenerateError::Record {
             folder: dir.path().to_owned(),
             source,
@@ -101,19 +132,21 @@ impl Run {
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Counted(dir.samples()));
         }
-        if !dir.weights().exists() {
-            let status = dir.status().map_err(unread)?;
-            return Err(GenerateError::NoModel {
-                folder: dir.path().to_owned(),
-                state: match status.map(|status| (status.state, status.reason)) {
-                    Some((State::Failed, why)) => format!("failed: {why}"),
-                    Some((State::Diverged, why)) => format!("diverged: {why}"),
-                    Some((State::Done, _)) => {
-                        "is done, but its model.safetensors is gone".to_owned()
-                    }
-                    Some((State::Stopped, _)) | None => {
-                        "is not done; `runner sweep` goes on with it".to_owned()
-                    }
+        let weights = match step {
+            Some(step) => dir.weights_at(step),
+            None => dir.weights(),
+        };
+        if !weights.exists() {
+            let folder = dir.path().to_owned();
+            return Err(match step {
+                Some(step) => GenerateError::NotKept {
+                    folder,
+                    step,
+                    kept: dir.kept_steps().map_err(unread)?,
+                },
+                None => GenerateError::NoModel {
+                    folder,
+                    state: state(dir.status().map_err(unread)?),
                 },
             });
         }
@@ -127,7 +160,7 @@ impl Run {
             ..
         } = spec;
         let mut model = Model::<Fused>::blank(&Cpu::default(), &config, vocab_size)?;
-        model.load(&dir.weights()).map_err(GenerateError::Weights)?;
+        model.load(&weights).map_err(GenerateError::Weights)?;
         Ok(Self {
             decoder: Decoder::new(&model, &config, vocab_size, context)?,
             sample,

@@ -11,7 +11,7 @@ use super::source::{self, FILE, Place, Sources};
 use super::sweep::{self, Variant};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
-use crate::spec::{Data, Experiment, Interval, ModelKind, RunSpec, Source};
+use crate::spec::{Data, Experiment, ModelKind, RunSpec, Source};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -246,13 +246,8 @@ impl Document {
     fn check_distinct(&self, variants: &[Variant], specs: &[RunSpec], found: &mut Vec<Diagnostic>) {
         let mut first_with: HashMap<String, &Variant> = HashMap::new();
         for (variant, spec) in variants.iter().zip(specs) {
-            let mut anonymous = RunSpec {
-                variant: String::new(),
-                ..spec.clone()
-            };
-            // Neither changes what is computed.
-            anonymous.train.checkpoint_every = Interval::Steps(1);
-            anonymous.data.max_bytes = 0;
+            let mut anonymous = spec.anonymous();
+            anonymous.data.max_bytes = 0; // it does not change what is computed either
             let Ok(config) = serde_json::to_string(&anonymous) else {
                 continue;
             };

@@ -56,7 +56,9 @@ pub(super) fn check(
 /// Why nothing is measured at a step.
 fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<Problem> {
     match metric {
-        Measure::Params | Measure::VocabSize | Measure::Tokens => Some(Problem::ExpectStepOfStatic),
+        Measure::Params | Measure::VocabSize | Measure::Tokens | Measure::SampledTokens => {
+            Some(Problem::ExpectStepOfStatic)
+        }
         Measure::ValLoss | Measure::BitsPerByte | Measure::TrainLoss => {
             // In epochs and tokens only the text can tell.
             let (steps, eval_every) = (spec.known_steps()?, spec.train.eval_every.steps()?);

@@ -8,8 +8,7 @@ use dfdx::prelude::*;
 /// A model that goes on with texts, token after token, on the CPU whatever it was trained on.
 ///
 /// What it has computed of the tokens so far it keeps, and what it comes to is the same to the bit
-/// as if it computed them again: see [`Rowwise`]. Where attention has a window, shared keys, or
-/// positions that are not added to the embedding, it keeps nothing.
+/// as if it computed them again: see [`Rowwise`].
 #[derive(Debug, Clone)]
 pub struct Decoder(Kind);
 
@@ -25,7 +24,7 @@ struct GptDecoder {
     gpt: Gpt<Rowwise>,
     /// Most tokens in a context.
     context: usize,
-    past: Option<Past<Rowwise>>,
+    past: Past<Rowwise>,
     /// Position in the texts of the first token that is in the past.
     start: usize,
 }
@@ -111,16 +110,17 @@ impl GptDecoder {
             self.start = start;
         }
         let mut new = start..len;
-        if let Some(past) = self.past.as_mut().filter(|past| past.len > 0) {
-            past.repeat(texts.len());
-            new.start += past.len;
+        if self.past.len > 0 {
+            self.past.repeat(texts.len());
+            new.start += self.past.len;
         }
         let tokens: Vec<usize> = texts
             .iter()
             .flat_map(|text| &text[new.clone()])
             .copied()
             .collect();
-        self.gpt.next_logits(&tokens, new.len(), self.past.as_mut())
+        self.gpt
+            .next_logits(&tokens, new.len(), Some(&mut self.past))
     }
 }
 

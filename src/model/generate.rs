@@ -1,7 +1,7 @@
 use super::Decoder;
 use super::sampler::pick;
 use crate::data::{DataError, TextStream, Tokenizer};
-use crate::ops::elements;
+use crate::ops::{elements, together};
 use crate::random::{Stream, unit};
 use crate::spec::Sample;
 use dfdx::prelude::{CpuError, HasShape};
@@ -30,6 +30,17 @@ pub fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<usize>, 
 /// # Errors
 /// Those of the sink, and [`CpuError`] where there is no memory.
 pub fn generate<E: From<CpuError>>(
+    decoder: Decoder,
+    tokenizer: &Tokenizer,
+    prompt: &[usize],
+    sample: &Sample,
+    seed: u64,
+    sink: impl FnMut(usize, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    together(|| draw(decoder, tokenizer, prompt, sample, seed, sink))
+}
+
+fn draw<E: From<CpuError>>(
     mut decoder: Decoder,
     tokenizer: &Tokenizer,
     prompt: &[usize],

@@ -20,6 +20,7 @@ pub mod qk_norm;
 pub mod rotary;
 pub mod update;
 
+mod duet;
 mod matmul;
 mod rowwise;
 pub mod simd;
@@ -33,6 +34,7 @@ mod weighted;
 pub use attention::Heads;
 pub use cross_entropy::Head;
 pub use dropout::Dropout;
+pub use duet::together;
 pub use matmul::LinearProducts;
 pub use norm::Normalization;
 pub use rotary::Rotary;

@@ -6,8 +6,8 @@ use super::{Backend, Dropout, Fused, Heads, Matrix, Normalization, Rotary, activ
 use crate::spec::Mlp;
 use dfdx::prelude::*;
 
-/// The kernels of [`Fused`], but for linear layers, whose weights lie (in, out) here and not (out,
-/// in): see [`Self::laid`].
+/// The kernels of [`Fused`], but for linear layers, whose weights lie otherwise here: see
+/// [`Self::laid`].
 ///
 /// Every element of a result is the same sum in the same order whatever the other rows are. So a
 /// token comes out the same to the bit whether the tokens before it are remembered or computed
@@ -17,12 +17,10 @@ use dfdx::prelude::*;
 pub struct Rowwise;
 
 impl Rowwise {
-    /// A weight (out, in) as it lies here: (in, out).
+    /// A weight (out, in) as it lies here: (in, out) by its shape, in panels in memory.
     pub fn laid(weight: &Matrix<Cpu>) -> Matrix<Cpu> {
         let (d, c) = *weight.shape();
-        let rows = slice(weight);
-        let columns = (0..c).flat_map(|j| rows[j..].iter().step_by(c).copied());
-        matrix((c, d), columns.collect())
+        matrix((c, d), linear::rows::laid(slice(weight), (d, c)))
     }
 }
 
@@ -33,7 +31,7 @@ fn product(
     bias: Option<&Matrix<Cpu>>,
     residual: Option<&Matrix<Cpu>>,
 ) -> Vec<f32> {
-    let (c, d) = *weight.shape();
+    let d = weight.shape().1;
     let mut y = match residual {
         Some(residual) => slice(residual).to_vec(),
         None => vec![0.0; x.shape().0 * d],
@@ -42,13 +40,7 @@ fn product(
         y.chunks_exact_mut(d)
             .for_each(|row| add_assign(row, slice(bias)));
     }
-    linear::rows::AddRows {
-        y: &mut y,
-        x: slice(x),
-        weight: slice(weight),
-        c,
-    }
-    .run();
+    linear::rows::Product { x, weight }.add_to(&mut y);
     y
 }
 

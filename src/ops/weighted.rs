@@ -1,63 +1,41 @@
 //! Sums of rows, each times a number: the product of a vector and a matrix.
 
-use super::simd::LANES;
-use std::ops::Range;
-
-/// Rows taken together, so that a sum is written once for all of them.
-const AT_ONCE: usize = 8;
-
 /// `sums += weights rows`, for as many rows as there are weights, `stride` apart in `rows`. Every sum
-/// runs over the rows in order, and each row is read from its first element to its last.
+/// runs over the rows in order.
 ///
 /// To be called inside [`super::simd::vectorized`].
 #[inline(always)]
 pub(super) fn add_weighted(sums: &mut [f32], weights: &[f32], rows: &[f32], stride: usize) {
-    let together = weights.chunks_exact(AT_ONCE);
-    let rest = together.remainder();
-    let first_of_rest = weights.len() - rest.len();
-    for (i, weights) in together.enumerate() {
-        add::<AT_ONCE>(sums, weights, &rows[i * AT_ONCE * stride..], stride);
-    }
-    for (i, weight) in rest.iter().enumerate() {
-        add::<1>(
-            sums,
-            &[*weight],
-            &rows[(first_of_rest + i) * stride..],
-            stride,
-        );
-    }
+    let first = strips::<64>(sums, 0, weights, rows, stride);
+    let first = strips::<16>(sums, first, weights, rows, stride);
+    let first = strips::<4>(sums, first, weights, rows, stride);
+    strips::<1>(sums, first, weights, rows, stride);
 }
 
+/// The columns from `first` on, `W` at a time, whose sums stay in registers over all rows. Returns
+/// the first column that is left over.
 #[inline(always)]
-fn add<const N: usize>(sums: &mut [f32], weights: &[f32], rows: &[f32], stride: usize) {
-    let whole = sums.len() / LANES * LANES;
-    let halves = sums.len() / 8 * 8;
-    columns::<N, LANES>(sums, weights, rows, stride, 0..whole);
-    columns::<N, 8>(sums, weights, rows, stride, whole..halves);
-    columns::<N, 1>(sums, weights, rows, stride, halves..sums.len());
-}
-
-/// `N` rows of some columns, `W` at a time, whose sums stay in a register meanwhile.
-#[inline(always)]
-fn columns<const N: usize, const W: usize>(
+fn strips<const W: usize>(
     sums: &mut [f32],
+    first: usize,
     weights: &[f32],
     rows: &[f32],
     stride: usize,
-    columns: Range<usize>,
-) {
-    let first = columns.start;
-    for (i, sums) in sums[columns].chunks_exact_mut(W).enumerate() {
+) -> usize {
+    let strips = sums[first..].chunks_exact_mut(W);
+    let end = first + strips.len() * W;
+    for (sums, column) in strips.zip((first..).step_by(W)) {
         let mut sum = [0.0; W];
         sum.copy_from_slice(sums);
-        for n in 0..N {
-            let row = &rows[n * stride + first + i * W..][..W];
-            for (sum, x) in sum.iter_mut().zip(row) {
-                *sum = weights[n].mul_add(*x, *sum);
+        for (weight, row) in weights.iter().zip(rows.chunks(stride)) {
+            let row = &row[column..column + W];
+            for i in 0..W {
+                sum[i] = weight.mul_add(row[i], sum[i]);
             }
         }
         sums.copy_from_slice(&sum);
     }
+    end
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+/// Folder of the weights of steps before the last.
+const KEPT: &str = "weights";
+
 /// The folder of one run: `runs/<variant>-s<seed>-<hash8>/`.
 ///
 /// A file in it is complete or absent; `metrics.jsonl` is appended a line at a time, and a torn
@@ -57,6 +60,31 @@ impl RunDir {
 
     pub fn weights(&self) -> PathBuf {
         self.0.join("model.safetensors")
+    }
+
+    /// The weights that `train.keep_weights_every` keeps of a step.
+    pub fn weights_at(&self, step: u64) -> PathBuf {
+        self.0
+            .join(KEPT)
+            .join(format!("step-{step:07}.safetensors"))
+    }
+
+    /// The steps whose weights are kept, in order.
+    pub fn kept_steps(&self) -> io::Result<Vec<u64>> {
+        let entries = match fs::read_dir(self.0.join(KEPT)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut steps = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let step = name.to_str().and_then(|name| name.strip_prefix("step-"));
+            let step = step.and_then(|name| name.strip_suffix(".safetensors"));
+            steps.extend(step.and_then(|step| step.parse::<u64>().ok()));
+        }
+        steps.sort_unstable();
+        Ok(steps)
     }
 
     pub fn checkpoint(&self) -> PathBuf {

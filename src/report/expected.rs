@@ -126,6 +126,7 @@ fn what(expect: &Expect) -> String {
         Measure::Params => "parameters",
         Measure::VocabSize => "vocabulary",
         Measure::Tokens => "tokens of the text",
+        Measure::SampledTokens => "tokens of a sampled encoding",
         Measure::ValLoss => "validation loss",
         Measure::BitsPerByte => "bits per byte",
         Measure::TrainLoss => "loss of the training split",
@@ -150,6 +151,7 @@ fn size(plan: &SweepPlan, expect: &Expect) -> Option<f64> {
         Measure::Params => run.params as f64,
         Measure::VocabSize => corpus.vocab_size as f64,
         Measure::Tokens => (corpus.train_tokens + corpus.val_tokens) as f64,
+        Measure::SampledTokens => corpus.sampled_train_tokens.unwrap_or(corpus.train_tokens) as f64,
         _ => return None,
     })
 }

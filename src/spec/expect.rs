@@ -41,6 +41,9 @@ pub enum Measure {
     VocabSize,
     /// Number of tokens of the whole text, both splits, encoded as for evaluation.
     Tokens,
+    /// Number of tokens of the training split in one sampled encoding, or in the only one where none
+    /// is sampled.
+    SampledTokens,
     /// Cross-entropy of the validation split, in nats a token.
     ValLoss,
     /// The same in bits per byte.
@@ -56,7 +59,7 @@ impl Measure {
     /// Whether it is known before any training.
     pub fn is_static(self) -> bool {
         match self {
-            Self::Params | Self::VocabSize | Self::Tokens => true,
+            Self::Params | Self::VocabSize | Self::Tokens | Self::SampledTokens => true,
             Self::ValLoss | Self::BitsPerByte | Self::TrainLoss | Self::BatchLoss => false,
         }
     }

@@ -106,13 +106,22 @@ impl JsonSchema for Interval {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "oneOf": [
-                { "type": "integer", "minimum": 1 },
-                { "type": "string", "pattern": PATTERN }
-            ]
-        })
+        json_schema!({ "oneOf": alternatives() })
     }
+}
+
+fn alternatives() -> Vec<Schema> {
+    vec![
+        json_schema!({ "type": "integer", "minimum": 1 }),
+        json_schema!({ "type": "string", "pattern": PATTERN }),
+    ]
+}
+
+/// The schema of an interval that may be `null`.
+pub(super) fn or_null(_: &mut SchemaGenerator) -> Schema {
+    let mut alternatives = alternatives();
+    alternatives.push(json_schema!({ "type": "null" }));
+    json_schema!({ "oneOf": alternatives })
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 use super::{Data, Interval, Model, Optimizer, Sample, Tokenizer, Train};
 use crate::hash::hex;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
-/// Raised when a change to the code changes the result of an unchanged configuration, so that no
-/// run of before is taken for one of after.
-const FORMAT_VERSION: u32 = 1;
+/// Raised when a change to the code, or to a default, changes the result of an unchanged
+/// configuration, so that no run of before is taken for one of after.
+const FORMAT_VERSION: u32 = 2;
 
 /// One run, complete: nothing about it is decided later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,28 +55,55 @@ impl RunSpec {
         let steps = self.known_steps();
         let train = &mut self.train;
         train.steps = steps.unwrap_or_else(|| train.epochs.map_or(1, in_epochs));
-        for interval in [&mut train.eval_every, &mut train.checkpoint_every] {
+        let always = [&mut train.eval_every, &mut train.checkpoint_every];
+        let sometimes = train.keep_weights_every.iter_mut();
+        let sometimes = sometimes.chain(&mut self.sample.every);
+        for interval in always.into_iter().chain(sometimes) {
             *interval = Interval::Steps(interval.in_steps(tokens_per_step, steps_per_epoch));
         }
+    }
+
+    /// The run without its name and without what does not change what it computes: how often it is
+    /// saved.
+    pub fn anonymous(&self) -> Self {
+        let mut run = self.clone();
+        run.variant.clear();
+        run.train.checkpoint_every = Train::default().checkpoint_every;
+        run.train.keep_weights_every = None;
+        run
     }
 
     /// SHA-256, in hex, of what changes the result of the run: the configuration, text and tokenizer
     /// (of which `content_sha256` is a hash) and the format version. The variant's
     /// name, where the files lie and how often the run is saved are not among it.
+    ///
+    /// Of the configuration it takes what is not the default, so that a key that is new in a later
+    /// version leaves the runs of this one what they are.
     pub fn identity(&self, content_sha256: &str) -> String {
-        let mut config = self.clone();
-        config.variant.clear();
-        config.data = Data {
+        let mut run = self.anonymous();
+        run.data = Data {
             val_fraction: self.data.val_fraction,
             ..Data::default()
         };
-        config.tokenizer.path = None;
-        config.train.checkpoint_every = Interval::Steps(1);
-        let json = serde_json::to_string(&config).expect("a spec has string keys only");
+        run.tokenizer.path = None;
+        let defaults = settings(&Self {
+            variant: String::new(),
+            seed: 0,
+            data: Data::default(),
+            tokenizer: Tokenizer::default(),
+            model: Model::default(),
+            optimizer: Optimizer::default(),
+            train: Train::default(),
+            sample: Sample::default(),
+        });
+        let mut settings = settings(&run);
+        settings.retain(|path, value| defaults.get(path) != Some(value));
         let mut hash = Sha256::new();
         hash.update(FORMAT_VERSION.to_le_bytes());
         hash.update(content_sha256);
-        hash.update(json);
+        for (path, value) in settings {
+            hash.update(format!("{path}={value}\n"));
+        }
         hex(&hash.finalize())
     }
 
@@ -87,6 +116,24 @@ impl RunSpec {
             &self.identity(content_sha256)[..8]
         )
     }
+}
+
+/// Every value of a run, by its path.
+fn settings(run: &RunSpec) -> BTreeMap<String, String> {
+    fn collect(into: &mut BTreeMap<String, String>, path: String, value: &Json) {
+        match value {
+            Json::Object(fields) => {
+                for (key, value) in fields {
+                    collect(into, format!("{path}.{key}"), value);
+                }
+            }
+            value => drop(into.insert(path, value.to_string())),
+        }
+    }
+    let json = serde_json::to_value(run).expect("a spec has string keys only");
+    let mut settings = BTreeMap::new();
+    collect(&mut settings, String::new(), &json);
+    settings
 }
 
 /// Sequences of `length` tokens that a split of `tokens` is cut into, so that each of its tokens but
@@ -142,9 +189,11 @@ mod tests {
         let train = counted(|train| {
             train.eval_every = Interval::Epochs(2.0);
             train.checkpoint_every = Interval::Tokens(120);
+            train.keep_weights_every = Some(Interval::Epochs(1.0));
         });
         assert_eq!(train.eval_every, Interval::Steps(5));
         assert_eq!(train.checkpoint_every, Interval::Steps(3));
+        assert_eq!(train.keep_weights_every, Some(Interval::Steps(3)));
         let mut again = spec();
         again.train = train.clone();
         again.count_steps(101);
@@ -156,5 +205,37 @@ mod tests {
         assert_eq!(sequences_per_epoch(101, 10), 10);
         assert_eq!(sequences_per_epoch(102, 10), 11);
         assert_eq!(sequences_per_epoch(11, 10), 1);
+    }
+
+    /// A finished run is not trained again because of how it is called, found or saved.
+    #[test]
+    fn an_identity_is_of_what_changes_the_result() {
+        let identity = |change: &dyn Fn(&mut RunSpec)| {
+            let mut spec = spec();
+            change(&mut spec);
+            spec.identity("text")
+        };
+        let same = identity(&|_| {});
+        assert_eq!(identity(&|run| run.variant = "other".to_owned()), same);
+        assert_eq!(
+            identity(&|run| run.data.source = crate::spec::Source::Names),
+            same
+        );
+        assert_eq!(
+            identity(&|run| run.train.keep_weights_every = Some(Interval::Steps(2))),
+            same
+        );
+        let changes: [&dyn Fn(&mut RunSpec); 4] = [
+            &|run| run.seed = 2,
+            &|run| run.train.steps += 1,
+            &|run| run.optimizer.lr *= 2.0,
+            &|run| run.model.bias_in.head = !run.model.bias_in.head,
+        ];
+        let mut seen = vec![same];
+        for change in changes {
+            let changed = identity(change);
+            assert!(!seen.contains(&changed));
+            seen.push(changed);
+        }
     }
 }

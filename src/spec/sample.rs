@@ -1,3 +1,4 @@
+use super::Interval;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +17,11 @@ pub struct Sample {
     /// Number of texts, each drawn with random numbers of its own.
     #[schemars(range(min = 1, max = 1000))]
     pub num: usize,
-    /// Steps between texts drawn while training, the first before step 1 and the last after the
-    /// last step. `null` draws after the last step alone. Drawing does not change the training.
-    #[schemars(range(min = 1))]
-    pub every: Option<u64>,
+    /// Between texts drawn while training: a number of steps, or a text such as `1 epoch`, as for
+    /// `train.eval_every`. The first are drawn before step 1 and the last after the last step. `null`
+    /// draws after the last step alone. Drawing does not change the training.
+    #[schemars(schema_with = "super::interval::or_null")]
+    pub every: Option<Interval>,
     /// Divides the logits: below 1 is safer, above 1 is wilder, 0 takes the likeliest token.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub temperature: f32,

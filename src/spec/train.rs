@@ -51,6 +51,10 @@ pub struct Train {
     /// Between checkpoints, from which a run that was interrupted goes on, as for `eval_every`. A
     /// checkpoint does not change what is computed.
     pub checkpoint_every: Interval,
+    /// Between copies of the weights that are kept, from which `runner generate RUN --step N` draws,
+    /// as for `eval_every`. `null` keeps those after the last step alone.
+    #[schemars(schema_with = "super::interval::or_null")]
+    pub keep_weights_every: Option<Interval>,
 }
 
 impl Default for Train {
@@ -68,6 +72,7 @@ impl Default for Train {
             eval_every: Interval::Steps(100),
             eval_train: false,
             checkpoint_every: Interval::Steps(100),
+            keep_weights_every: None,
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::ops::Backend;
 use crate::record::{
     Evaluation, Metric, MetricsWriter, Outcome, RunStatus, SampleText, State, is_logged,
 };
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -30,7 +32,7 @@ pub(super) fn run<B: Parallel>(
         if train.eval_every.is_due(step) && !session.evaluate()? {
             return Ok(session.diverged("the loss of an evaluation"));
         }
-        if sample.every.is_some_and(|every| step.is_multiple_of(every)) {
+        if sample.every.is_some_and(|every| every.is_due(step)) {
             session.sample()?;
         }
         if job.stop.load(Ordering::Relaxed) {
@@ -41,7 +43,14 @@ pub(super) fn run<B: Parallel>(
         if let Some(trouble) = session.trainer.trouble.take() {
             return Ok(session.ended(State::Diverged, trouble));
         }
-        if train.checkpoint_every.is_due(session.trainer.step) {
+        let step = session.trainer.step;
+        if train
+            .keep_weights_every
+            .is_some_and(|every| every.is_due(step))
+        {
+            session.save_weights(job.dir.weights_at(step))?;
+        }
+        if train.checkpoint_every.is_due(step) {
             session.checkpoint()?;
         }
     }
@@ -49,9 +58,7 @@ pub(super) fn run<B: Parallel>(
         return Ok(session.diverged("the loss of an evaluation"));
     }
     session.sample()?;
-    let weights = job.dir.weights();
-    let saved = session.trainer.result().save(&weights);
-    saved.map_err(TrainError::file(weights))?;
+    session.save_weights(job.dir.weights())?;
     Ok(session.ended(State::Done, String::new()))
 }
 
@@ -162,6 +169,12 @@ impl<'a, B: Parallel> Session<'a, B> {
         let elapsed = self.elapsed();
         let folder = self.job.dir.checkpoint();
         save_checkpoint(&mut self.trainer, elapsed, &self.identity, &folder)
+    }
+
+    fn save_weights(&self, path: PathBuf) -> Result<(), TrainError> {
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let saved = folder.and_then(|()| self.trainer.result().save(&path));
+        saved.map_err(TrainError::file(path))
     }
 
     /// Draws the texts for the report, unless those of this step are there already.

@@ -86,7 +86,7 @@ fn spec() -> RunSpec {
         sample: Sample {
             tokens: 20,
             num: 2,
-            every: Some(10),
+            every: Some(Interval::Steps(10)),
             ..Sample::default()
         },
     }

@@ -51,6 +51,25 @@ fn a_run_goes_on_as_its_samples_say() {
 }
 
 #[test]
+fn a_step_before_the_last_writes_what_it_wrote_then() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml sample.every=15 train.keep_weights_every=15")
+        .exits(0);
+    let samples = fs::read_to_string(lab.run_folder("gpt-s1").unwrap().join("samples.md")).unwrap();
+    let text = lab.run("generate gpt-s1 --step 15").exits(0).stdout;
+    assert!(samples.contains(text.trim()), "{text}\n{samples}");
+    let last = lab.run("generate gpt-s1").exits(0).stdout;
+    assert_eq!(lab.run("generate gpt-s1 --step 30").exits(0).stdout, last);
+    assert_ne!(text, last);
+    let failed = lab.run("generate gpt-s1 --step 7").exits(2);
+    assert!(
+        failed.stderr.contains("kept are those of 15, 30"),
+        "{}",
+        failed.stderr
+    );
+}
+
+#[test]
 fn options_take_the_place_of_the_experiment() {
     let lab = swept();
     let text = |options: &str| {

@@ -17,23 +17,23 @@ use std::ops::Range;
 /// Queries in a block. Scores of 256 x 64 are 64 KiB, which stays in the second-level cache.
 const QUERIES: usize = 64;
 
-/// What is done to a query in each lane.
+/// One number for each of as many queries as a vector has lanes.
 type Lanes = [f32; LANES];
 
 /// Shapes, and what the scores are multiplied by.
 #[derive(Clone, Copy)]
-struct Layout {
-    n: usize,
+pub(super) struct Layout {
+    pub(super) n: usize,
     /// Columns of queries, keys and values, and of what comes out.
-    width: usize,
-    c: usize,
-    heads: Heads,
-    hs: usize,
-    scale: f32,
+    pub(super) width: usize,
+    pub(super) c: usize,
+    pub(super) heads: Heads,
+    pub(super) hs: usize,
+    pub(super) scale: f32,
 }
 
 impl Layout {
-    fn new((n, width): (usize, usize), heads: Heads) -> Self {
+    pub(super) fn new((n, width): (usize, usize), heads: Heads) -> Self {
         let hs = heads.head_size(width);
         Self {
             n,
@@ -43,6 +43,11 @@ impl Layout {
             hs,
             scale: 1.0 / (hs as f32).sqrt(),
         }
+    }
+
+    /// Columns of keys, and of values.
+    pub(super) fn kv(&self) -> usize {
+        self.heads.kv_count * self.hs
     }
 
     /// Index of a (sequence, head)'s first element in rows of what comes out.
@@ -257,8 +262,8 @@ impl Block {
         }
     }
 
-    /// Softmax over the keys but for the division: the scores become their exponentials, less the
-    /// largest. Returns nothing, but `sums` and `log_sums` for each query.
+    /// Softmax over the keys but for the division: a query's scores become `exp(score - largest)`.
+    /// Their sum goes into `sums`, and the logarithm of what `exp(score)` sum to into `log_sums`.
     #[inline(always)]
     fn softmax(&self, scores: &mut [f32], sums: &mut [f32; QUERIES], log_sums: &mut [f32]) {
         self.mask(scores);

@@ -19,6 +19,8 @@ pub struct Heads {
     pub kv_count: usize,
     /// Tokens in a sequence; divides N. A token sees those before it in its sequence and itself.
     pub block: usize,
+    /// Place of the first of them: how many tokens of the sequence came earlier, and are remembered.
+    pub first: usize,
     /// How many of them it sees, the nearest.
     pub window: Option<usize>,
     /// Whether scores are lowered in proportion to the distance.
@@ -104,19 +106,22 @@ pub fn reference_recalling<D: Device<f32>>(
     heads: Heads,
     memory: &mut Rows,
 ) -> Result<Matrix<D>, Fault<D>> {
-    let (n, c3) = *qkv.shape();
-    let (c, m) = (c3 / 3, heads.block);
+    let (n, width) = *qkv.shape();
+    let (c, m) = (heads.count * heads.head_size(width), heads.block);
     memory.sequences.resize_with(n / m, Vec::new);
     let mut y = Vec::with_capacity(n * c);
-    for (rows, new) in memory
-        .sequences
-        .iter_mut()
-        .zip(qkv.as_vec().chunks_exact(m * c3))
-    {
+    let new = qkv.as_vec();
+    let new = new.chunks_exact(m * width);
+    for (rows, new) in memory.sequences.iter_mut().zip(new) {
         rows.extend_from_slice(new);
-        let t = rows.len() / c3;
-        let all = qkv.device().try_tensor_from_vec(rows.clone(), (t, c3))?;
-        let seen: Matrix<D> = reference(all, Heads { block: t, ..heads }, None)?; // (T, C)
+        let t = rows.len() / width;
+        let all = qkv.device().try_tensor_from_vec(rows.clone(), (t, width))?;
+        let heads = Heads {
+            block: t,
+            first: 0,
+            ..heads
+        };
+        let seen: Matrix<D> = reference(all, heads, None)?; // (T, C)
         y.extend_from_slice(&seen.as_vec()[(t - m) * c..]);
     }
     qkv.device().try_tensor_from_vec(y, (n, c))
@@ -145,7 +150,8 @@ fn mask<D: Device<f32>>(device: &D, heads: Heads) -> Result<Added<D>, Fault<D>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{check_against_reference, check_gradient, matrices};
+    use crate::ops::storage::{matrix, slice};
+    use crate::ops::testing::{assert_close, check_against_reference, check_gradient, matrices};
     use crate::ops::{Backend, Fused};
     use crate::random::Stream;
     use proptest::prelude::*;
@@ -155,6 +161,7 @@ mod tests {
             count,
             kv_count: count,
             block,
+            first: 0,
             window: None,
             alibi: false,
         }
@@ -191,26 +198,32 @@ mod tests {
         /// However the tokens are dealt out, they see what they see all at once.
         #[test]
         fn remembered_tokens_are_seen(
-            b in 1usize..4, cuts in prop::collection::vec(1usize..40, 1..5), count in 1usize..4, hs in 1usize..20, seed: u64
+            b in 1usize..4, cuts in prop::collection::vec(1usize..40, 1..5), kv_count in 1usize..3, group in 1usize..3,
+            hs in 1usize..20, window in prop::option::of(1usize..100), alibi: bool, seed: u64
         ) {
-            let (t, c) = (cuts.iter().sum(), count * hs);
-            let qkv = matrices(seed, &[(b * t, 3 * c)]).remove(0).as_vec();
-            // Tokens `from..to` of each sequence, of rows of `width`.
-            let part = |rows: &[f32], from: usize, to: usize, width: usize| -> Vec<f32> {
-                rows.chunks_exact(t * width).flat_map(|s| s[from * width..to * width].to_vec()).collect()
+            let t = cuts.iter().sum();
+            let count = kv_count * group;
+            let (c, width) = (count * hs, (count + 2 * kv_count) * hs);
+            let qkv = matrices(seed, &[(b * t, width)]).remove(0);
+            let all = Heads { kv_count, window, alibi, ..heads(count, t) };
+            let want: Matrix<Cpu> = Fused::attention(qkv.clone(), all, None).unwrap();
+            // Tokens `from..to` of each sequence.
+            let part = |rows: &Matrix<Cpu>, from: usize, to: usize| -> Vec<f32> {
+                let width = rows.shape().1;
+                let sequences = slice(rows).chunks_exact(t * width);
+                sequences.flat_map(|rows| &rows[from * width..to * width]).copied().collect()
             };
-            let all = heads(count, t);
-            let want: Matrix<Cpu> = Fused::attention(super::super::storage::matrix((b * t, 3 * c), qkv.clone()), all, None).unwrap();
             let (mut memory, mut rows) = (Memory::default(), Rows::default());
-            let mut from = 0;
-            for m in cuts {
-                let heads = heads(count, m);
-                let new = super::super::storage::matrix((b * m, 3 * c), part(&qkv, from, from + m, 3 * c));
+            let mut first = 0;
+            for block in cuts {
+                let heads = Heads { block, first, ..all };
+                let new = matrix((b * block, width), part(&qkv, first, first + block));
                 let got = Fused::attention_recalling(&new, heads, &mut memory).unwrap();
                 let oracle = reference_recalling(&new, heads, &mut rows).unwrap();
-                from += m;
-                prop_assert_eq!(got.as_vec(), part(&want.as_vec(), from - m, from, c));
-                super::super::testing::assert_close(&oracle, &got, 1e-5);
+                prop_assert_eq!(got.as_vec(), part(&want, first, first + block));
+                prop_assert_eq!(got.shape().1, c);
+                assert_close(&oracle, &got, 1e-5);
+                first += block;
             }
         }
     }

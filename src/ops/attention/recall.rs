@@ -3,7 +3,8 @@
 //! The kernel does for a query what [`super::cpu`] does for it among all the others of its
 //! sequence, in the same order, and so comes to the same bits.
 
-use super::{Heads, cpu};
+use super::Heads;
+use super::cpu::{self, Layout};
 use crate::ops::Matrix;
 use crate::ops::simd::{exp, max, vectorized};
 use crate::ops::storage::{matrix, slice};
@@ -22,9 +23,9 @@ struct Remembered {
     len: usize,
     /// Tokens that there is room for.
     room: usize,
-    /// (nh, hs, room): keys lie in columns, as the product with a query reads them.
+    /// (kv, hs, room): keys lie in columns, as the product with a query reads them.
     keys: Vec<f32>,
-    /// (room, C)
+    /// (room, kv hs)
     values: Vec<f32>,
 }
 
@@ -35,30 +36,34 @@ impl Memory {
     /// The memory of one sequence for several that begin with it; nothing where there are as many
     /// already.
     pub fn repeat(&mut self, sequences: usize) {
-        let last = self.sequences.last().cloned().unwrap_or_default();
-        self.sequences.resize(sequences, last);
+        if sequences > self.sequences.len() {
+            let last = self.sequences.last().cloned().unwrap_or_default();
+            self.sequences.resize(sequences, last);
+        }
     }
 }
 
 impl Remembered {
-    /// Takes in the keys and values of `m` rows (query, key, value) of a sequence.
-    fn append(&mut self, qkv: &[f32], c: usize) {
-        let m = qkv.len() / (3 * c);
+    /// Takes in the keys and values (m, kv hs) at the end of `m` rows of a sequence.
+    fn append(&mut self, qkv: &[f32], layout: Layout) {
+        let (m, kv) = (qkv.len() / layout.width, layout.kv());
         if self.len + m > self.room {
-            self.grow((self.len + m).next_multiple_of(Memory::ROOM), c);
+            self.grow((self.len + m).next_multiple_of(Memory::ROOM), kv);
         }
-        for row in qkv.chunks_exact(3 * c) {
-            let keys = self.keys.chunks_exact_mut(self.room);
-            keys.zip(&row[c..2 * c])
-                .for_each(|(of_column, &key)| of_column[self.len] = key);
-            self.values[self.len * c..][..c].copy_from_slice(&row[2 * c..]);
+        for row in qkv.chunks_exact(layout.width) {
+            let (keys, values) = row[layout.c..].split_at(kv);
+            let columns = self.keys.chunks_exact_mut(self.room);
+            columns
+                .zip(keys)
+                .for_each(|(column, &key)| column[self.len] = key);
+            self.values[self.len * kv..][..kv].copy_from_slice(values);
             self.len += 1;
         }
     }
 
-    fn grow(&mut self, needed: usize, c: usize) {
+    fn grow(&mut self, needed: usize, kv: usize) {
         let room = needed.max(2 * self.room);
-        let mut keys = vec![0.0; c * room];
+        let mut keys = vec![0.0; kv * room];
         if self.room > 0 {
             let old = self.keys.chunks_exact(self.room);
             for (new, old) in keys.chunks_exact_mut(room).zip(old) {
@@ -66,7 +71,7 @@ impl Remembered {
             }
         }
         self.keys = keys;
-        self.values.resize(room * c, 0.0);
+        self.values.resize(room * kv, 0.0);
         self.room = room;
     }
 }
@@ -77,14 +82,15 @@ pub(in crate::ops) fn attention(
     heads: Heads,
     memory: &mut Memory,
 ) -> Result<Matrix<Cpu>, CpuError> {
-    let (n, c3) = *qkv.shape();
-    let (c, m) = (c3 / 3, heads.block);
+    let layout = Layout::new(*qkv.shape(), heads);
+    let Layout { n, width, c, .. } = layout;
+    let m = heads.block;
     memory.sequences.resize_with(n / m, Remembered::default);
-    let new = slice(qkv).chunks_exact(m * c3);
+    let new = slice(qkv).chunks_exact(m * width);
     let mut before = 0;
     for (sequence, qkv) in memory.sequences.iter_mut().zip(new.clone()) {
         before = sequence.len;
-        sequence.append(qkv, c);
+        sequence.append(qkv, layout);
     }
     if before == 0 && m > 1 {
         // All there is to see is at hand.
@@ -97,59 +103,76 @@ pub(in crate::ops) fn attention(
         .zip(new)
         .zip(y.chunks_exact_mut(m * c))
     {
-        sequence.attend(qkv, heads.count, y);
+        sequence.attend(qkv, layout, y);
     }
     Ok(matrix((n, c), y))
 }
 
 impl Remembered {
-    /// Writes into `y` (m, C) what the queries of the last m tokens find, given their rows (m, 3C).
-    fn attend(&self, qkv: &[f32], heads: usize, y: &mut [f32]) {
-        let c = self.values.len() / self.room;
-        let hs = c / heads;
-        let first = self.len - y.len() / c;
+    /// Writes into `y` (m, C) what the queries of the last m tokens find, given their rows (m, width).
+    fn attend(&self, qkv: &[f32], layout: Layout, y: &mut [f32]) {
+        let Layout { c, hs, heads, .. } = layout;
+        let kv = layout.kv();
+        let window = heads.window.unwrap_or(self.len);
         let mut scores = vec![0.0; self.len];
         let mut query = vec![0.0; hs];
-        for ((y, qkv), i) in y
-            .chunks_exact_mut(c)
-            .zip(qkv.chunks_exact(3 * c))
-            .zip(first..)
-        {
-            for head in 0..heads {
-                let columns = head * hs..(head + 1) * hs;
-                let keys = &self.keys[columns.start * self.room..];
-                let values = &self.values[columns.start..];
-                let (scores, query) = (&mut scores[..=i], &mut query[..]);
-                query.copy_from_slice(&qkv[columns.clone()]);
-                let y = &mut y[columns];
+        let tokens = self.len - y.len() / c..;
+        let rows = y.chunks_exact_mut(c).zip(qkv.chunks_exact(layout.width));
+        for ((y, row), token) in rows.zip(tokens) {
+            let first = (token + 1).saturating_sub(window);
+            let scores = &mut scores[..=token - first];
+            for (head, y) in y.chunks_exact_mut(hs).enumerate() {
+                let shared = head / (heads.count / heads.kv_count) * hs;
+                query.copy_from_slice(&row[head * hs..][..hs]);
+                let find = Find {
+                    query: &mut query,
+                    scale: layout.scale,
+                    keys: (&self.keys[shared * self.room + first..], self.room),
+                    values: (&self.values[first * kv + shared..], kv),
+                    slope: heads.slope(head),
+                };
                 vectorized(
                     #[inline(always)]
-                    || find(y, query, (keys, self.room), (values, c), scores),
+                    || find.run(y, scores),
                 );
             }
         }
     }
 }
 
-/// What one query finds: as many keys, in columns `room` long, and values, in rows `c` apart, as
-/// there are scores to be written.
-#[inline(always)]
-fn find(
-    y: &mut [f32],
-    query: &mut [f32],
-    (keys, room): (&[f32], usize),
-    (values, c): (&[f32], usize),
-    scores: &mut [f32],
-) {
-    let scale = 1.0 / (query.len() as f32).sqrt();
-    query.iter_mut().for_each(|q| *q *= scale);
-    scores.fill(0.0);
-    add_weighted(scores, query, keys, room);
-    let largest = max(scores);
-    scores.iter_mut().for_each(|s| *s = exp(*s - largest));
-    // In the order of the keys, as in the other kernel.
-    let inverse = 1.0 / scores.iter().fold(0.0, |sum, s| sum + s);
-    y.fill(0.0);
-    add_weighted(y, scores, values, c);
-    y.iter_mut().for_each(|y| *y *= inverse);
+/// One query, and the tokens it sees, of which it is the last.
+struct Find<'a> {
+    /// (hs)
+    query: &'a mut [f32],
+    scale: f32,
+    /// Columns so far apart.
+    keys: (&'a [f32], usize),
+    /// Rows so far apart.
+    values: (&'a [f32], usize),
+    /// What a score is lowered by for each token of distance.
+    slope: f32,
+}
+
+impl Find<'_> {
+    /// Writes what is found into `y` (hs); there are as many `scores` as tokens are seen.
+    #[inline(always)]
+    fn run(self, y: &mut [f32], scores: &mut [f32]) {
+        let (keys, room) = self.keys;
+        let (values, kv) = self.values;
+        self.query.iter_mut().for_each(|q| *q *= self.scale);
+        scores.fill(0.0);
+        add_weighted(scores, self.query, keys, room);
+        if self.slope > 0.0 {
+            let distances = (0..scores.len()).rev();
+            let each = scores.iter_mut().zip(distances);
+            each.for_each(|(score, distance)| *score -= self.slope * distance as f32);
+        }
+        let largest = max(scores);
+        scores.iter_mut().for_each(|s| *s = exp(*s - largest));
+        // In the order of the keys, as in the other kernel.
+        let inverse = 1.0 / scores.iter().fold(0.0, |sum, s| sum + s);
+        y.fill(0.0);
+        add_weighted(y, scores, values, kv);
+        y.iter_mut().for_each(|y| *y *= inverse);
+    }
 }

@@ -41,6 +41,7 @@ mod tests {
             count,
             kv_count,
             block: 1,
+            first: 0,
             window: None,
             alibi: false,
         }

@@ -35,7 +35,7 @@ fn turn(x: &mut [f32], width: usize, heads: Heads, rotary: &Rotary, direction: f
         #[inline(always)]
         || {
             for (i, row) in x.chunks_exact_mut(width).enumerate() {
-                let (cos, sin) = rotary.at(i % heads.block);
+                let (cos, sin) = rotary.at(heads.first + i % heads.block);
                 for head in row[..turned].chunks_exact_mut(hs) {
                     let (a, b) = head.split_at_mut(rotary.half);
                     turn_head(a, b, cos, sin, direction);

@@ -58,7 +58,7 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     let device = qkv.device().clone();
     // One row a head, and its cosines and sines: (N * turned, half).
     let table = |table: &[f32]| {
-        let row = |i: usize| i / turned % heads.block * half;
+        let row = |i: usize| (heads.first + i / turned % heads.block) * half;
         let rows = (0..n * turned).flat_map(|i| &table[row(i)..][..half]);
         device.try_tensor_from_vec(rows.copied().collect(), (n * turned, half))
     };
@@ -96,6 +96,7 @@ mod tests {
             count,
             kv_count,
             block,
+            first: 0,
             window: None,
             alibi: false,
         }
