@@ -1,7 +1,7 @@
 //! A backend that looks at what every operation takes and gives, to find where a number stopped
 //! being one.
 
-use super::{Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Scalar};
+use super::{Backend, Dropout, Fault, Head, Heads, Matrix, Normalization, Rotary, Scalar};
 use crate::spec::Mlp;
 use dfdx::prelude::*;
 use std::cell::RefCell;
@@ -195,6 +195,24 @@ impl<B: Backend> Backend for Watched<B> {
         through("linear_activation", Some(weight), x, |x| {
             B::linear_activation(x, weight, bias, activation)
         })
+    }
+
+    fn qk_norm<T: Tape<f32, Self::Device>>(
+        qkv: Matrix<Self::Device, T>,
+        heads: Heads,
+        gains: [&Matrix<Self::Device>; 2],
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        through("qk_norm", Some(gains[0]), qkv, |x| {
+            B::qk_norm(x, heads, gains)
+        })
+    }
+
+    fn rotary<T: Tape<f32, Self::Device>>(
+        qkv: Matrix<Self::Device, T>,
+        heads: Heads,
+        rotary: &Rotary,
+    ) -> Result<Matrix<Self::Device, T>, Fault<Self::Device>> {
+        through("rotary", None, qkv, |x| B::rotary(x, heads, rotary))
     }
 
     fn attention<T: Tape<f32, Self::Device>>(

@@ -2,7 +2,7 @@ use super::step::shards;
 use crate::model;
 use crate::ops::LinearProducts;
 use crate::record::CorpusInfo;
-use crate::spec::{Model, ModelKind, RunSpec};
+use crate::spec::{Model, ModelKind, OptimizerKind, RunSpec};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,19 @@ pub struct Estimate {
     pub shards: usize,
 }
 
-/// Share of the matrix-product rate that a step reaches (measured on the models in benches/).
-const UTILISATION: f64 = 0.5;
+/// Width of a GPT whose step reaches half of the rate of large matrix products. A wider one comes
+/// closer to all of it: the time that benches/growth.svg shows for widths of 32 to 512, within a fifth.
+const HALF_RATE_WIDTH: f64 = 48.0;
+/// The same of a table, which is no more than a guess: little of its time depends on it.
+const TABLE_UTILISATION: f64 = 0.1;
+/// Seconds to add up a parameter's gradients and to update it.
+const SECONDS_PER_PARAMETER: f64 = 3e-9;
 /// Seconds that a step takes whatever its size.
 const STEP_OVERHEAD: f64 = 100e-6;
 /// Share of a step that is left to one thread, however many there are, or lost in waiting for the
-/// others and for memory. A guess, as is the next: they choose what runs side by side, and no result.
-const SERIAL_SHARE: f64 = 0.1;
+/// others and for memory. This and the next are what the bench `step` shows on one and two threads at
+/// its three sizes; they choose what runs side by side, and no result.
+const SERIAL_SHARE: f64 = 0.05;
 /// Seconds that a step loses in waking the other threads and waiting for the last.
 const THREADS_OVERHEAD: f64 = 50e-6;
 /// Of the process before any model, in MiB.
@@ -55,28 +61,44 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
         + 1;
     // An evaluation is forward alone, a third of the work.
     let tokens = trained as f64 + (evaluations * corpus.val_tokens) as f64 / 3.0;
-    let seconds = tokens * size.flops_per_token / (matmul_rate() * UTILISATION);
+    let seconds = tokens * size.flops_per_token / (matmul_rate() * utilisation(&spec.model));
+    let step = STEP_OVERHEAD + size.params as f64 * SECONDS_PER_PARAMETER;
     Estimate {
-        seconds: seconds + train.steps as f64 * STEP_OVERHEAD,
-        memory_mb: memory_mb(
-            &spec.model,
-            size.params,
-            corpus.vocab_size,
-            train.batch_size * spec.sequence_length(),
-        ),
+        seconds: seconds + train.steps as f64 * step,
+        memory_mb: memory_mb(spec, size.params, corpus.vocab_size),
         steps: train.steps,
         shards: shards(train.batch_size, spec.sequence_length()),
     }
 }
 
-/// Weights, two moments, gradients, and the activations kept for the way back.
-fn memory_mb(model: &Model, params: u64, vocab_size: usize, rows: usize) -> f64 {
+/// Share of the rate of large matrix products that a model reaches.
+fn utilisation(model: &Model) -> f64 {
+    match model.kind {
+        ModelKind::Gpt => {
+            let width = model.n_embd as f64;
+            width / (width + HALF_RATE_WIDTH)
+        }
+        // A table: rows are read, and nothing is multiplied.
+        ModelKind::Bigram | ModelKind::Ngram => TABLE_UTILISATION,
+    }
+}
+
+/// Weights, what the optimizer keeps of each, the average, gradients, and the activations kept for the
+/// way back.
+fn memory_mb(spec: &RunSpec, params: u64, vocab_size: usize) -> f64 {
+    let (model, train) = (&spec.model, &spec.train);
+    let kept = match spec.optimizer.kind {
+        OptimizerKind::Adamw | OptimizerKind::Adam | OptimizerKind::Muon => 2.0,
+        OptimizerKind::Sgd | OptimizerKind::Rmsprop | OptimizerKind::Lion => 1.0,
+    };
+    let average = if train.ema.is_some() { 1.0 } else { 0.0 };
+    let rows = train.batch_size * spec.sequence_length();
     let row = match model.kind {
         ModelKind::Bigram => 2 * vocab_size,
         ModelKind::Ngram => 0,
         ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
     };
-    let floats = params as f64 * 6.0 + rows as f64 * row as f64;
+    let floats = params as f64 * (4.0 + kept + average) + rows as f64 * row as f64;
     BASE_MEMORY_MB + floats * 4.0 / (1024.0 * 1024.0)
 }
 
