@@ -1,4 +1,4 @@
-"""The GPT of src/model/gpt in PyTorch: what `runner` is measured against.
+"""The GPT of src/model/gpt.rs in PyTorch: what `runner` is measured against.
 
 B: sequences in a batch, T: tokens in a sequence, C: n_embd, V: size of the vocabulary.
 """

@@ -83,7 +83,7 @@ impl Size {
     }
 }
 
-/// As many threads, for training within `install`, as a run does.
+/// A pool of so many threads. Training goes on inside it, as that of a run does.
 pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.expect("threads")

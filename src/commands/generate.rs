@@ -51,11 +51,13 @@ const AGAIN: &str = "\nthe file is damaged, or was written by another version of
     `runner sweep` with --fresh trains the run again";
 
 fn kept_words(kept: &[u64]) -> String {
+    let how = "`train.keep_weights_every` keeps more, of a run that is trained with it (again, \
+               with --fresh, where it is done)";
     if kept.is_empty() {
-        return "`train.keep_weights_every` has the next run keep them".to_owned();
+        return how.to_owned();
     }
     let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
-    format!("kept are those of {}", kept.join(", "))
+    format!("kept are those of {}; {how}", kept.join(", "))
 }
 
 pub(super) fn run(arguments: &cli::Generate) -> Result<Exit, Error> {
@@ -86,6 +88,35 @@ pub(super) fn run(arguments: &cli::Generate) -> Result<Exit, Error> {
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Well),
         Err(Stop::Output(error)) => Err(Error::Output(error)),
         Err(Stop::Memory(error)) => Err(GenerateError::Memory(error).into()),
+    }
+}
+
+/// The file with the weights after a step, or after the last.
+fn weights(dir: &RunDir, step: Option<u64>) -> Result<PathBuf, GenerateError> {
+    let folder = || dir.path().to_owned();
+    let unread = |source| GenerateError::Record {
+        folder: folder(),
+        source,
+    };
+    let status = dir.status().map_err(unread)?;
+    let outcome = status.as_ref().and_then(|status| status.outcome.as_ref());
+    let last = outcome.map(|outcome| outcome.steps);
+    match step {
+        Some(step) if Some(step) != last || !dir.weights().exists() => {
+            let weights = dir.weights_at(step);
+            if weights.exists() {
+                return Ok(weights);
+            }
+            let mut kept = dir.kept_steps().map_err(unread)?;
+            kept.extend(last.filter(|last| dir.weights().exists() && !kept.contains(last)));
+            let folder = folder();
+            Err(GenerateError::NotKept { folder, step, kept })
+        }
+        _ if dir.weights().exists() => Ok(dir.weights()),
+        _ => Err(GenerateError::NoModel {
+            folder: folder(),
+            state: state(status),
+        }),
     }
 }
 
@@ -132,24 +163,7 @@ impl Run {
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Counted(dir.samples()));
         }
-        let weights = match step {
-            Some(step) => dir.weights_at(step),
-            None => dir.weights(),
-        };
-        if !weights.exists() {
-            let folder = dir.path().to_owned();
-            return Err(match step {
-                Some(step) => GenerateError::NotKept {
-                    folder,
-                    step,
-                    kept: dir.kept_steps().map_err(unread)?,
-                },
-                None => GenerateError::NoModel {
-                    folder,
-                    state: state(dir.status().map_err(unread)?),
-                },
-            });
-        }
+        let weights = weights(dir, step)?;
         let tokenizer = Tokenizer::load(&dir.tokenizer()).map_err(GenerateError::Tokenizer)?;
         let vocab_size = tokenizer.vocab_size();
         let context = spec.sequence_length();

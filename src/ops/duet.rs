@@ -2,6 +2,7 @@
 //! pool takes about as long to hand over half of a product as the half takes.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Thread};
@@ -11,14 +12,12 @@ type Work = Box<dyn FnOnce() -> Vec<f32> + Send>;
 
 /// Nothing is to be done.
 const IDLE: u8 = 0;
-/// There is work in the slot.
+/// There is work in the slot, or being done.
 const POSTED: u8 = 1;
 /// There is a result in the slot.
 const DONE: u8 = 2;
 /// No more work will come.
 const CLOSED: u8 = 3;
-/// The other thread has panicked.
-const BROKEN: u8 = 4;
 
 /// Looks at the state before the other thread goes to sleep: some 100 µs, longer than it takes from
 /// one product of a token to the next.
@@ -33,18 +32,29 @@ struct Duet {
 }
 
 #[derive(Default)]
-struct Slot {
-    work: Option<Work>,
-    result: Vec<f32>,
+enum Slot {
+    #[default]
+    Empty,
+    Work(Work),
+    /// An error is the panic of the work.
+    Result(thread::Result<Vec<f32>>),
+}
+
+/// The other thread, and where it is handed work.
+#[derive(Clone)]
+struct Partner {
+    duet: Arc<Duet>,
+    thread: Thread,
 }
 
 thread_local! {
-    static PARTNER: RefCell<Option<(Arc<Duet>, Thread)>> = const { RefCell::new(None) };
+    /// Of this thread, while it has one and none of its work is with it.
+    static PARTNER: RefCell<Option<Partner>> = const { RefCell::new(None) };
 }
 
 /// Does `work` with another thread at hand for [`beside`], where there may be two: rayon says.
 pub fn together<R>(work: impl FnOnce() -> R) -> R {
-    if rayon::current_num_threads() < 2 {
+    if rayon::current_num_threads() < 2 || PARTNER.with_borrow(Option::is_some) {
         return work();
     }
     let duet = Arc::new(Duet::default());
@@ -53,63 +63,57 @@ pub fn together<R>(work: impl FnOnce() -> R) -> R {
         let Ok(other) = Builder::new().spawn_scoped(scope, move || served.serve()) else {
             return work(); // alone, since it can be done alone
         };
-        let partner = (duet, other.thread().clone());
-        PARTNER.set(Some(partner));
-        let _closing = Closing;
+        let thread = other.thread().clone();
+        let partner = Partner { duet, thread };
+        PARTNER.set(Some(partner.clone()));
+        let _closing = Closing(partner);
         work()
     })
 }
 
 /// Lets the other thread go when [`together`] ends, by a panic too.
-struct Closing;
+struct Closing(Partner);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if let Some((duet, other)) = PARTNER.take() {
-            duet.state.store(CLOSED, Ordering::SeqCst);
-            other.unpark();
-        }
+        PARTNER.set(None);
+        self.0.duet.state.store(CLOSED, Ordering::SeqCst);
+        self.0.thread.unpark();
     }
 }
 
 /// The results of `mine` and of `other`, which another thread has done meanwhile, where [`together`]
-/// has put one at hand.
+/// has put one at hand that is not at work already.
 pub(super) fn beside<R>(mine: impl FnOnce() -> R, other: Work) -> (R, Vec<f32>) {
-    // Not borrowed while there is work done, which might come back here.
-    match PARTNER.take() {
-        None => (mine(), other()),
-        Some((duet, thread)) => {
-            duet.post(other, &thread);
-            PARTNER.set(Some((duet.clone(), thread)));
-            (mine(), duet.result())
+    let Some(partner) = PARTNER.take() else {
+        return (mine(), other());
+    };
+    partner.post(other);
+    let results = (mine(), partner.duet.result());
+    PARTNER.set(Some(partner));
+    results
+}
+
+impl Partner {
+    fn post(&self, work: Work) {
+        self.duet.put(Slot::Work(work));
+        self.duet.state.store(POSTED, Ordering::SeqCst);
+        if self.duet.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
         }
     }
 }
 
 impl Duet {
-    fn slot(&self) -> std::sync::MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn post(&self, work: Work, other: &Thread) {
-        self.slot().work = Some(work);
-        let idle = self
-            .state
-            .compare_exchange(IDLE, POSTED, Ordering::SeqCst, Ordering::SeqCst);
-        assert!(idle != Err(BROKEN), "the other thread is there");
-        if self.asleep.load(Ordering::SeqCst) {
-            other.unpark();
-        }
+    /// Puts something into the slot, and takes out what was there.
+    fn put(&self, new: Slot) -> Slot {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *slot, new)
     }
 
     fn result(&self) -> Vec<f32> {
         let mut looks = 0u32;
-        loop {
-            match self.state.load(Ordering::SeqCst) {
-                DONE => break,
-                BROKEN => panic!("the other thread has panicked"),
-                _ => {}
-            }
+        while self.state.load(Ordering::SeqCst) != DONE {
             looks += 1;
             // The other may be waiting for this very core.
             match looks % PATIENCE {
@@ -118,32 +122,31 @@ impl Duet {
             }
         }
         self.state.store(IDLE, Ordering::SeqCst);
-        std::mem::take(&mut self.slot().result)
+        match self.put(Slot::Empty) {
+            Slot::Result(Ok(result)) => result,
+            Slot::Result(Err(panic)) => resume_unwind(panic),
+            Slot::Empty | Slot::Work(_) => unreachable!("the work is done"),
+        }
     }
 
     /// What the other thread does, until [`CLOSED`].
     fn serve(&self) {
-        struct Breaking<'a>(&'a Duet);
-        impl Drop for Breaking<'_> {
-            fn drop(&mut self) {
-                if thread::panicking() {
-                    self.0.state.store(BROKEN, Ordering::SeqCst);
-                }
-            }
-        }
-        let _breaking = Breaking(self);
         let mut looks = 0;
         loop {
             match self.state.load(Ordering::SeqCst) {
                 CLOSED => return,
                 POSTED => {
                     looks = 0;
-                    let work = self.slot().work.take();
-                    if let Some(work) = work {
-                        let result = work();
-                        self.slot().result = result;
-                        self.state.store(DONE, Ordering::SeqCst);
+                    if let Slot::Work(work) = self.put(Slot::Empty) {
+                        self.put(Slot::Result(catch_unwind(AssertUnwindSafe(work))));
                     }
+                    // Unless it is closed: nobody waits for the result then.
+                    let _ = self.state.compare_exchange(
+                        POSTED,
+                        DONE,
+                        Ordering::SeqCst,
+                        Ordering::SeqCst,
+                    );
                 }
                 _ if looks < PATIENCE => {
                     looks += 1;
@@ -207,15 +210,35 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the other thread has panicked")]
-    fn a_panic_of_the_other_is_not_waited_for() {
-        pool(2).install(|| together(|| beside(|| (), Box::new(|| panic!("as it should")))));
+    #[should_panic(expected = "of the other")]
+    fn a_panic_of_the_other_thread_is_one_of_this() {
+        pool(2).install(|| together(|| beside(|| (), Box::new(|| panic!("of the other")))));
     }
 
     #[test]
     fn together_ends_with_the_panic_of_its_work() {
-        let work = || pool(2).install(|| together(|| panic!("as it should")));
-        assert!(std::panic::catch_unwind(work).is_err());
+        let idle = || together::<()>(|| panic!("as it should"));
+        let busy = || {
+            together(|| {
+                let other = || {
+                    thread::sleep(Duration::from_millis(20));
+                    Vec::new()
+                };
+                beside(|| panic!("as it should"), Box::new(other)).0
+            })
+        };
+        for work in [&idle as &(dyn Fn() + Sync), &busy] {
+            let panicked = pool(2).install(|| catch_unwind(AssertUnwindSafe(work)).is_err());
+            assert!(panicked);
+        }
         assert_eq!(sums(2), [0.0, 3.0]);
+    }
+
+    #[test]
+    fn work_within_work_is_done_by_the_thread_it_is_on() {
+        let nested = || beside(|| 1.0, Box::new(|| vec![2.0]));
+        let inner = || together(|| beside(nested, Box::new(move || nested().1)));
+        let ((one, two), other) = pool(2).install(|| together(inner));
+        assert_eq!((one, two, other), (1.0, vec![2.0], vec![2.0]));
     }
 }

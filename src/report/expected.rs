@@ -72,6 +72,7 @@ pub(super) fn sentence(expected: &[Expected]) -> Option<String> {
         (0, 0) => format!("{figures} expected, none of them measured so far"),
         (met, 0) if met == expected.len() => match met {
             1 => "The one figure that was expected is met".to_owned(),
+            2 => "Both figures that were expected are met".to_owned(),
             _ => format!("All {figures} that were expected are met"),
         },
         (met, 0) => format!("Of {figures} expected, {met} met"),

@@ -217,11 +217,11 @@ mod tests {
 
     #[test]
     fn a_panic_is_named_with_its_place_and_message() {
-        let stderr = "warming up\n\nthread 'main' (7) panicked at src/model/gpt/mod.rs:10:5:\nindex out of \
+        let stderr = "warming up\n\nthread 'main' (7) panicked at src/model/gpt.rs:10:5:\nindex out of \
                       bounds\nnote: run with `RUST_BACKTRACE=1`\n";
         assert_eq!(
             words(stderr).as_deref(),
-            Some("panicked at src/model/gpt/mod.rs:10:5: index out of bounds")
+            Some("panicked at src/model/gpt.rs:10:5: index out of bounds")
         );
     }
 

@@ -20,14 +20,15 @@ const PATTERN: &str = concat!(
 );
 
 impl Interval {
-    /// The interval in steps, to the nearest, at least one.
+    /// The interval in steps, rounded up, as the length of a run is: that of one epoch ends with it.
     pub(super) fn in_steps(self, tokens_per_step: u64, steps_per_epoch: f64) -> u64 {
         let steps = match self {
             Self::Steps(steps) => return steps,
             Self::Tokens(tokens) => tokens as f64 / tokens_per_step as f64,
             Self::Epochs(epochs) => epochs * steps_per_epoch,
         };
-        (steps.round() as u64).max(1)
+        // Not for what rounding alone has put above a whole number.
+        ((steps - 1e-9).ceil() as u64).max(1)
     }
 
     /// Number of steps, in a run that is planned, whose intervals are in steps all; elsewhere `None`
@@ -156,10 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn epochs_and_tokens_become_the_nearest_step_but_never_none() {
+    fn epochs_and_tokens_become_as_many_steps_as_it_takes() {
         assert_eq!(Interval::Epochs(1.0).in_steps(768, 100.5), 101);
         assert_eq!(Interval::Epochs(0.001).in_steps(768, 100.5), 1);
-        assert_eq!(Interval::Tokens(1000).in_steps(300, 100.5), 3);
+        assert_eq!(Interval::Epochs(0.1).in_steps(768, 30.0), 3);
+        assert_eq!(Interval::Tokens(1000).in_steps(300, 100.5), 4);
+        assert_eq!(Interval::Tokens(900).in_steps(300, 100.5), 3);
         assert_eq!(Interval::Steps(9).in_steps(300, 100.5), 9);
     }
 }

@@ -42,7 +42,7 @@ pub struct Train {
     /// first tensor that was not, whatever this says.
     pub debug: bool,
     /// Between evaluations on the whole validation split: a number of steps, or a text such as `1
-    /// epoch` or `100000 tokens`, which is rounded to steps. The first is before step 1 and the last
+    /// epoch` or `100000 tokens`, which is rounded up to steps. The first is before step 1 and the last
     /// after the last step, whatever this says.
     pub eval_every: Interval,
     /// Whether each evaluation scores the whole training split as well, in the same windows. It costs

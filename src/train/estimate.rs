@@ -21,10 +21,11 @@ pub struct Estimate {
 /// Width of a GPT whose step reaches half of the rate of large matrix products. A wider one comes
 /// closer to all of it: the time that benches/growth.svg shows for widths of 32 to 512, within a fifth.
 const HALF_RATE_WIDTH: f64 = 48.0;
-/// The same of a table, which is no more than a guess: little of its time depends on it.
+/// Share of that rate that a table of a bigram reaches, which is no more than a guess: little of its
+/// time depends on it.
 const TABLE_UTILISATION: f64 = 0.1;
 /// Seconds to add up a parameter's gradients and to update it.
-const SECONDS_PER_PARAMETER: f64 = 3e-9;
+const SECONDS_PER_PARAMETER: f64 = 5e-9;
 /// Seconds that a step takes whatever its size.
 const STEP_OVERHEAD: f64 = 100e-6;
 /// Share of a step that is left to one thread, however many there are, or lost in waiting for the
@@ -83,8 +84,8 @@ fn utilisation(model: &Model) -> f64 {
     }
 }
 
-/// Weights, what the optimizer keeps of each, the average, gradients, and the activations kept for the
-/// way back.
+/// Weights, what the optimizer keeps of each (at most), the average, the gradients of shards and their
+/// sum, and the activations kept for the way back.
 fn memory_mb(spec: &RunSpec, params: u64, vocab_size: usize) -> f64 {
     let (model, train) = (&spec.model, &spec.train);
     let kept = match spec.optimizer.kind {
@@ -98,7 +99,9 @@ fn memory_mb(spec: &RunSpec, params: u64, vocab_size: usize) -> f64 {
         ModelKind::Ngram => 0,
         ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
     };
-    let floats = params as f64 * (4.0 + kept + average) + rows as f64 * row as f64;
+    let weights_and_gradients = 4.0;
+    let floats =
+        params as f64 * (weights_and_gradients + kept + average) + rows as f64 * row as f64;
     BASE_MEMORY_MB + floats * 4.0 / (1024.0 * 1024.0)
 }
 

@@ -90,6 +90,7 @@ pub(in crate::ops) fn attention(
     let mut before = 0;
     for (sequence, qkv) in memory.sequences.iter_mut().zip(new.clone()) {
         before = sequence.len;
+        debug_assert_eq!(before, heads.first, "what is remembered came first");
         sequence.append(qkv, layout);
     }
     if before == 0 && m > 1 {
