@@ -15,7 +15,7 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 const MANIFEST: &str = "corpus.json";
 
 /// Raised when the same data and tokenizer begin to give other files.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// `corpus.json`: what is known of the corpus, and what the other files must be.
 #[derive(Serialize, Deserialize)]

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Thread};
 
-/// What the other thread is handed, and what it comes to.
-type Work = Box<dyn FnOnce() -> Vec<f32> + Send>;
+/// What the other thread is handed, and what it comes to. It is called once, and comes back with its
+/// result: what it has of this thread's memory is then let go by this thread, without the two of them
+/// waiting for each other's caches.
+type Work = Box<dyn FnMut() -> Vec<f32> + Send>;
 
 /// Nothing is to be done.
 const IDLE: u8 = 0;
@@ -37,7 +39,7 @@ enum Slot {
     Empty,
     Work(Work),
     /// An error is the panic of the work.
-    Result(thread::Result<Vec<f32>>),
+    Result(thread::Result<Vec<f32>>, Work),
 }
 
 /// The other thread, and where it is handed work.
@@ -84,7 +86,7 @@ impl Drop for Closing {
 
 /// The results of `mine` and of `other`, which another thread has done meanwhile, where [`together`]
 /// has put one at hand that is not at work already.
-pub(super) fn beside<R>(mine: impl FnOnce() -> R, other: Work) -> (R, Vec<f32>) {
+pub(super) fn beside<R>(mine: impl FnOnce() -> R, mut other: Work) -> (R, Vec<f32>) {
     let Some(partner) = PARTNER.take() else {
         return (mine(), other());
     };
@@ -123,8 +125,10 @@ impl Duet {
         }
         self.state.store(IDLE, Ordering::SeqCst);
         match self.put(Slot::Empty) {
-            Slot::Result(Ok(result)) => result,
-            Slot::Result(Err(panic)) => resume_unwind(panic),
+            Slot::Result(result, work) => {
+                drop(work);
+                result.unwrap_or_else(|panic| resume_unwind(panic))
+            }
             Slot::Empty | Slot::Work(_) => unreachable!("the work is done"),
         }
     }
@@ -137,8 +141,9 @@ impl Duet {
                 CLOSED => return,
                 POSTED => {
                     looks = 0;
-                    if let Slot::Work(work) = self.put(Slot::Empty) {
-                        self.put(Slot::Result(catch_unwind(AssertUnwindSafe(work))));
+                    if let Slot::Work(mut work) = self.put(Slot::Empty) {
+                        let result = catch_unwind(AssertUnwindSafe(&mut work));
+                        self.put(Slot::Result(result, work));
                     }
                     // Unless it is closed: nobody waits for the result then.
                     let _ = self.state.compare_exchange(

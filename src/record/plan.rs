@@ -71,8 +71,8 @@ pub struct CorpusInfo {
     /// Entropy of the source over the validation split, in bits per byte, where it is known: no
     /// model can do better on average.
     pub floor_bits_per_byte: Option<f64>,
-    /// Validation loss of the best count-based bigram (add-one smoothing, counted on the training
-    /// split), in nats a token. `None` where vocab x vocab counts would not fit in memory.
+    /// Validation loss of the best bigram that counting the training split gives, in nats a token.
+    /// `None` where a split is empty.
     pub bigram_count_loss: Option<f64>,
 }
 

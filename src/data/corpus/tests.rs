@@ -146,7 +146,7 @@ fn a_damaged_corpus_is_found_and_built_again() {
             let json = fs::read_to_string(at("corpus.json")).unwrap();
             fs::write(
                 at("corpus.json"),
-                json.replace("\"format\": 2", "\"format\": 0"),
+                json.replace(&format!("\"format\": {}", store::FORMAT), "\"format\": 0"),
             )
             .unwrap();
         }),

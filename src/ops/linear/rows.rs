@@ -10,6 +10,7 @@ use crate::ops::storage::slice;
 use crate::ops::tile::{Left, product, tile_rows};
 use crate::ops::weighted::add_weighted;
 use dfdx::prelude::*;
+use std::mem::take;
 use std::ops::Range;
 
 /// Columns of a panel but the last.
@@ -54,14 +55,15 @@ impl Product<'_> {
             true => (d / 2).next_multiple_of(PANEL).min(d),
             false => d,
         };
-        let left = || run(Part::new(self, 0..half));
+        let left = || run(Part::new(self, 0..half, vec![0.0; n * half]));
         if half == d {
             return add_columns(y, d, 0..d, &left());
         }
         let (x, weight) = (self.x.clone(), self.weight.clone());
+        let mut sums = vec![0.0; n * (d - half)];
         let right = move || {
             let (x, weight) = (&x, &weight);
-            run(Part::new(Product { x, weight }, half..d))
+            run(Part::new(Product { x, weight }, half..d, take(&mut sums)))
         };
         let (of_left, of_right) = beside(left, Box::new(right));
         add_columns(y, d, 0..half, &of_left);
@@ -83,15 +85,18 @@ struct Part<'a> {
     c: usize,
     /// From the first of a panel on.
     columns: Range<usize>,
+    /// Zeros (N, columns), which become the sums.
+    sums: Vec<f32>,
 }
 
 impl<'a> Part<'a> {
-    fn new(product: Product<'a>, columns: Range<usize>) -> Self {
+    fn new(product: Product<'a>, columns: Range<usize>, sums: Vec<f32>) -> Self {
         Self {
             x: slice(product.x),
             weight: slice(product.weight),
             c: product.x.shape().1,
             columns,
+            sums,
         }
     }
 }
@@ -104,10 +109,15 @@ impl Kernel for Part<'_> {
     /// row.
     #[inline(always)]
     fn run<const WIDE: bool>(self) -> Vec<f32> {
-        let Self { x, weight, c, .. } = self;
+        let Self {
+            x,
+            weight,
+            c,
+            mut sums,
+            ..
+        } = self;
         let (n, width) = (x.len() / c, self.columns.len());
         let tiled = n - n % tile_rows(WIDE);
-        let mut sums = vec![0.0; n * width];
         let left = self.columns.start;
         for panel in panels(self.columns) {
             let rows = &weight[panel.start * c..panel.end * c];
