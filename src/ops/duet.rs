@@ -33,10 +33,7 @@ struct Duet {
     slot: Mutex<Slot>,
 }
 
-/// Not in the cache line of the state, which one thread looks at all the time while the other writes
-/// here.
 #[derive(Default)]
-#[repr(align(128))]
 enum Slot {
     #[default]
     Empty,
