@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Builder, Thread};
+use std::thread::{self, Builder, Thread, available_parallelism};
 
 /// What the other thread is handed, and what it comes to. It is called once, and comes back with its
 /// result: what it has of this thread's memory is then let go by this thread, without the two of them
@@ -54,9 +54,14 @@ thread_local! {
     static PARTNER: RefCell<Option<Partner>> = const { RefCell::new(None) };
 }
 
-/// Does `work` with another thread at hand for [`beside`], where there may be two: rayon says.
+/// Does `work` with another thread at hand for [`beside`], where there may be two: as many as the pool
+/// has that this thread is of, or the machine.
 pub fn together<R>(work: impl FnOnce() -> R) -> R {
-    if rayon::current_num_threads() < 2 || PARTNER.with_borrow(Option::is_some) {
+    let threads = match rayon::current_thread_index() {
+        Some(_) => rayon::current_num_threads(),
+        None => available_parallelism().map_or(1, usize::from),
+    };
+    if threads < 2 || PARTNER.with_borrow(Option::is_some) {
         return work();
     }
     let duet = Arc::new(Duet::default());
