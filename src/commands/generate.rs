@@ -93,30 +93,39 @@ pub(super) fn run(arguments: &cli::Generate) -> Result<Exit, Error> {
 
 /// The file with the weights after a step, or after the last.
 fn weights(dir: &RunDir, step: Option<u64>) -> Result<PathBuf, GenerateError> {
-    let folder = || dir.path().to_owned();
-    let unread = |source| GenerateError::Record {
-        folder: folder(),
-        source,
-    };
-    let status = dir.status().map_err(unread)?;
-    let outcome = status.as_ref().and_then(|status| status.outcome.as_ref());
-    let last = outcome.map(|outcome| outcome.steps);
-    match step {
-        Some(step) if Some(step) != last || !dir.weights().exists() => {
-            let weights = dir.weights_at(step);
-            if weights.exists() {
-                return Ok(weights);
-            }
-            let mut kept = dir.kept_steps().map_err(unread)?;
-            kept.extend(last.filter(|last| dir.weights().exists() && !kept.contains(last)));
-            let folder = folder();
-            Err(GenerateError::NotKept { folder, step, kept })
+    let status = || dir.status().map_err(unread(dir));
+    let folder = dir.path().to_owned();
+    let of_last = dir.weights();
+    let Some(step) = step else {
+        if of_last.exists() {
+            return Ok(of_last);
         }
-        _ if dir.weights().exists() => Ok(dir.weights()),
-        _ => Err(GenerateError::NoModel {
-            folder: folder(),
-            state: state(status),
-        }),
+        let state = state(status()?);
+        return Err(GenerateError::NoModel { folder, state });
+    };
+    let of_step = dir.weights_at(step);
+    if of_step.exists() {
+        return Ok(of_step);
+    }
+    let mut kept = dir.kept_steps().map_err(unread(dir))?;
+    if of_last.exists()
+        && let Some(outcome) = status()?.and_then(|status| status.outcome)
+    {
+        if outcome.steps == step {
+            return Ok(of_last);
+        }
+        if !kept.contains(&outcome.steps) {
+            kept.push(outcome.steps);
+        }
+    }
+    Err(GenerateError::NotKept { folder, step, kept })
+}
+
+/// The error of a record that cannot be read.
+fn unread(dir: &RunDir) -> impl Fn(io::Error) -> GenerateError {
+    |source| GenerateError::Record {
+        folder: dir.path().to_owned(),
+        source,
     }
 }
 
@@ -155,11 +164,7 @@ struct Run {
 impl Run {
     /// By the weights after a step, or after the last.
     fn read(dir: &RunDir, step: Option<u64>) -> Result<Self, GenerateError> {
-        let unread = |source| GenerateError::Record {
-            folder: dir.path().to_owned(),
-            source,
-        };
-        let spec = dir.spec().map_err(unread)?;
+        let spec = dir.spec().map_err(unread(dir))?;
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Counted(dir.samples()));
         }

@@ -38,9 +38,7 @@ impl<'a> TrainingSplit<'a> {
         let sampled = sampler
             .zip(tokens_per_epoch)
             .map(|(sampler, tokens_per_epoch)| {
-                let tokens: Vec<u32> = (0..corpus.train.len())
-                    .map(|i| corpus.train.get(i) as u32)
-                    .collect();
+                let tokens: Vec<u32> = corpus.train.iter().map(|token| token as u32).collect();
                 Sampled {
                     sampler,
                     // Every character of the training split is known to a tokenizer trained on it.

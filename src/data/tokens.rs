@@ -83,6 +83,11 @@ impl Tokens {
         self.read(&self.map[at..at + self.width.bytes()])
     }
 
+    /// The tokens, from the first to the last.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + Clone {
+        (0..self.len()).map(|i| self.get(i))
+    }
+
     /// Appends the tokens of a range to `out`.
     ///
     /// # Panics

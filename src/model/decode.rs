@@ -1,6 +1,7 @@
 use super::bigram::Bigram;
 use super::gpt::{Gpt, Past};
-use super::{Model, Ngram, Parameter};
+use super::{Model, Parameter};
+use crate::data::Ngram;
 use crate::ops::{Backend, Matrix, Rowwise};
 use crate::spec;
 use dfdx::prelude::*;

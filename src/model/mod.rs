@@ -7,7 +7,6 @@ mod bigram;
 mod decode;
 mod generate;
 mod gpt;
-mod ngram;
 mod parameter;
 mod sampler;
 mod size;
@@ -19,7 +18,6 @@ mod weights;
 
 pub use decode::Decoder;
 pub use generate::{generate, prompt_tokens};
-pub use ngram::Ngram;
 pub use parameter::{Parameter, Role};
 pub use size::{Size, size};
 pub use weights::{Matrices, WeightsError, write_matrices};
@@ -52,7 +50,7 @@ impl<B: Backend> Model<B> {
     /// A model with fresh weights, drawn from the stream `init` of the seed.
     ///
     /// # Panics
-    /// If the kind is `ngram`, which has no weights: see [`Ngram`].
+    /// If the kind is `ngram`, which has no weights: see [`crate::data::Ngram`].
     pub fn new(
         device: &B::Device,
         config: &spec::Model,

@@ -1,9 +1,7 @@
 use super::{
     AdamW, Dropout, Fault, GradientSum, Head, Heads, Lion, Matrix, Muon, Normalization, RmsProp,
-    Rotary, Scalar, Sgd,
-};
-use super::{
-    activation, attention, cross_entropy, dropout, embedding, linear, norm, qk_norm, rotary, update,
+    Rotary, Scalar, Sgd, activation, attention, cross_entropy, dropout, embedding, linear, norm,
+    qk_norm, rotary, update,
 };
 use crate::spec::Mlp;
 use dfdx::prelude::*;

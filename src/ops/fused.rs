@@ -1,10 +1,7 @@
 use super::{
-    AdamW, Dropout, GradientSum, Head, Heads, Lion, Matrix, Muon, Normalization, RmsProp, Rotary,
-    Scalar, Sgd,
-};
-use super::{
-    Backend, attention, cross_entropy, dropout, embedding, linear, norm, qk_norm, rotary, storage,
-    update,
+    AdamW, Backend, Dropout, GradientSum, Head, Heads, Lion, Matrix, Muon, Normalization, RmsProp,
+    Rotary, Scalar, Sgd, attention, cross_entropy, dropout, embedding, linear, norm, qk_norm,
+    rotary, storage, update,
 };
 use crate::spec::Mlp;
 use dfdx::prelude::*;

@@ -3,8 +3,8 @@
 use super::sample::draw;
 use super::session::{peak_memory_mb, rate};
 use super::{Job, Phase, Progress, TrainError};
-use crate::data::{Corpus, Tokens};
-use crate::model::{Decoder, Ngram};
+use crate::data::Ngram;
+use crate::model::Decoder;
 use crate::record::{Evaluation, Metric, Outcome, RunStatus, State};
 use std::time::Instant;
 
@@ -25,10 +25,10 @@ pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunSt
     };
     report(Phase::Training, None);
     let train = &job.corpus.train;
-    let model = Ngram::count(each(train), job.spec.model.order, info.vocab_size);
+    let model = Ngram::count(train.iter(), job.spec.model.order, info.vocab_size);
     let counting_seconds = started.elapsed().as_secs_f64();
     report(Phase::Evaluating, None);
-    let val_loss = loss(&model, job.corpus);
+    let val_loss = model.loss(train, &job.corpus.val);
     let bits_per_byte = info.bits_per_byte(val_loss);
     let evaluation = Metric::Eval(Evaluation {
         step: 0,
@@ -70,20 +70,4 @@ pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunSt
             device: "cpu".to_owned(),
         }),
     })
-}
-
-/// Mean cross-entropy, in nats a token, over the whole validation split, each token after all the
-/// context that the model can use: a count has no window that it could be cut off by.
-fn loss(model: &Ngram, corpus: &Corpus) -> f64 {
-    let longest = model.order() - 1;
-    let before = corpus.train.len().saturating_sub(longest)..corpus.train.len();
-    let mut tokens: Vec<usize> = before.map(|i| corpus.train.get(i)).collect();
-    let first = tokens.len();
-    tokens.extend(each(&corpus.val));
-    let nats = (first..tokens.len()).map(|i| -model.probability(&tokens[..i], tokens[i]).ln());
-    nats.sum::<f64>() / corpus.val.len() as f64
-}
-
-fn each(tokens: &Tokens) -> impl Iterator<Item = usize> + Clone {
-    (0..tokens.len()).map(|i| tokens.get(i))
 }

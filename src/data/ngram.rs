@@ -1,3 +1,4 @@
+use super::Tokens;
 use std::ops::Range;
 
 /// An interpolated n-gram model, by counting: what follows the last `order - 1` tokens, smoothed
@@ -92,6 +93,18 @@ impl Ngram {
             p = (count as f64 + kinds * p) / (table.sum(after) as f64 + kinds);
         }
         p
+    }
+
+    /// Mean cross-entropy of `val`, in nats a token, which goes on after `train`: each token after all
+    /// the context that the model can use, as a count has no window that it could be cut off by.
+    pub fn loss(&self, train: &Tokens, val: &Tokens) -> f64 {
+        let context = train.len().min(self.order() - 1);
+        let before = train.len() - context..train.len();
+        let before = before.map(|i| train.get(i));
+        let tokens: Vec<usize> = before.chain(val.iter()).collect();
+        let places = context..tokens.len();
+        let nats = places.map(|i| -self.probability(&tokens[..i], tokens[i]).ln());
+        nats.sum::<f64>() / val.len() as f64
     }
 
     /// Probabilities (V) of every token after `context`.
