@@ -10,6 +10,9 @@ use std::sync::LazyLock;
 /// Partial sums of a reduction: the widest vector, AVX-512's.
 pub const LANES: usize = 16;
 
+/// One number for each lane of a vector.
+pub(super) type Lanes = [f32; LANES];
+
 static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
 
 /// Runs a closure compiled for the best vector instructions that the processor has.
@@ -114,65 +117,68 @@ pub(super) fn sum(x: &[f32]) -> f32 {
 /// Sum of `f` of each element, in the order of [`sum`].
 #[inline(always)]
 pub(super) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
     for chunk in chunks {
-        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+        for i in 0..LANES {
+            lanes[i] += f(chunk[i]);
+        }
+    }
+    if !rest.is_empty() {
+        lanes = in_one_piece(lanes);
+        for (lane, &v) in lanes.iter_mut().zip(rest) {
             *lane += f(v);
         }
     }
-    for (lane, &v) in lanes.iter_mut().zip(rest) {
-        *lane += f(v);
-    }
-    fold(lanes)
+    sum_lanes(lanes)
 }
 
-/// Sum of `f` of the elements of two slices of the same length, in the order of [`sum`].
+/// Largest element; NaN if any element is one, negative infinity of nothing.
 #[inline(always)]
-pub(super) fn sum_of2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let rest = xs.remainder().iter().zip(ys.remainder());
-    for (x, y) in xs.zip(ys) {
+pub(super) fn max(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
         for i in 0..LANES {
-            lanes[i] += f(x[i], y[i]);
+            lanes[i] = larger(lanes[i], chunk[i]);
         }
     }
-    for (lane, (&x, &y)) in lanes.iter_mut().zip(rest) {
-        *lane += f(x, y);
+    if !rest.is_empty() {
+        lanes = in_one_piece(lanes);
+        for (lane, &v) in lanes.iter_mut().zip(rest) {
+            *lane = larger(*lane, v);
+        }
     }
-    fold(lanes)
+    fold(lanes, larger)
 }
 
+/// The sum of the partial sums, pairwise.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub(super) fn sum_lanes(lanes: Lanes) -> f32 {
+    fold(lanes, |a, b| a + b)
+}
+
+/// The lanes' halves taken together, until there is one.
+#[inline(always)]
+fn fold(lanes: Lanes, together: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = in_one_piece(lanes);
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
-            lanes[i] += lanes[i + width];
+            lanes[i] = together(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
     lanes[0]
 }
 
-/// Largest element; NaN if any element is one, negative infinity of nothing.
+/// The same lanes. What is done with single lanes after it does not show before it: the compiler
+/// would keep the pieces that are wanted there apart in the loop that makes them, which then takes
+/// two to three times as long.
 #[inline(always)]
-pub(super) fn max(x: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, v);
-        }
-    }
-    for (lane, &v) in lanes.iter_mut().zip(rest) {
-        *lane = larger(*lane, v);
-    }
-    lanes.into_iter().fold(f32::NEG_INFINITY, larger)
+fn in_one_piece(lanes: Lanes) -> Lanes {
+    std::hint::black_box(lanes)
 }
 
 /// `x += y`, element by element.

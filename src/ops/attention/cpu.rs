@@ -6,7 +6,7 @@
 
 use super::Heads;
 use crate::ops::matmul::Into;
-use crate::ops::simd::{Kernel, LANES, exp, run};
+use crate::ops::simd::{Kernel, LANES, Lanes, exp, run};
 use crate::ops::storage::{filled, matrix, slice};
 use crate::ops::tile::{Left, product, tile_rows};
 use crate::ops::{Dropout, Matrix};
@@ -16,9 +16,6 @@ use std::ops::Range;
 
 /// Queries in a block. Scores of 256 x 64 are 64 KiB, which stays in the second-level cache.
 const QUERIES: usize = 64;
-
-/// One number for each of as many queries as a vector has lanes.
-type Lanes = [f32; LANES];
 
 /// Shapes, and what the scores are multiplied by.
 #[derive(Clone, Copy)]
@@ -225,8 +222,7 @@ impl Block {
         }
         for (i, keys) in self.vectors() {
             for key in self.queries.start + i..keys.end {
-                let blind = self.seeing(key) - i;
-                self.at(scores, key, i)[..blind].fill(f32::NEG_INFINITY);
+                blind(self.at(scores, key, i), 0..self.seeing(key) - i);
             }
         }
         if self.window < self.queries.end {
@@ -256,7 +252,7 @@ impl Block {
             for key in keys {
                 let seeing = (key + self.window).saturating_sub(self.queries.start + i);
                 if seeing < queries {
-                    self.at(scores, key, i)[seeing..queries].fill(f32::NEG_INFINITY);
+                    blind(self.at(scores, key, i), seeing..queries);
                 }
             }
         }
@@ -315,13 +311,13 @@ impl Block {
         for (i, keys) in self.vectors() {
             let mut inner = [0.0f32; LANES];
             for key in keys.clone() {
-                let (p, gp) = (self.at(p, key, i), self.at(gp, key, i));
+                let (p, gp) = (*self.at(p, key, i), *self.at(gp, key, i));
                 for lane in 0..LANES {
                     inner[lane] = p[lane].mul_add(gp[lane], inner[lane]);
                 }
             }
             for key in keys.clone() {
-                let (p, gp) = (self.at(p, key, i), self.at(gp, key, i));
+                let (p, gp) = (*self.at(p, key, i), self.at(gp, key, i));
                 for lane in 0..LANES {
                     gp[lane] = p[lane] * (gp[lane] - inner[lane]) * scale;
                 }
@@ -338,6 +334,16 @@ impl Block {
                 dropout.apply_strided((first + i) * t + key, t, self.at(scores, key, i));
             }
         }
+    }
+}
+
+/// Puts negative infinity into some lanes, by a comparison of all of them.
+#[inline(always)]
+fn blind(scores: &mut Lanes, lanes: Range<usize>) {
+    let (first, end) = (lanes.start as u32, lanes.end as u32);
+    for (lane, score) in (0..).zip(scores) {
+        let seen = lane < first || lane >= end;
+        *score = if seen { *score } else { f32::NEG_INFINITY };
     }
 }
 

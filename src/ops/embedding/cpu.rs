@@ -1,5 +1,5 @@
 use crate::ops::Matrix;
-use crate::ops::simd::add_assign;
+use crate::ops::simd::vectorized;
 use crate::ops::storage::{filled, matrix, slice};
 use dfdx::prelude::*;
 use std::mem::take;
@@ -14,19 +14,24 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
     first: usize,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (n, c) = (tokens.len(), table.shape().1);
-    let rows = slice(table);
+    let (rows, at) = (slice(table), positions.map(slice));
     // SAFETY: each of the n rows of `y` is written.
     let y = unsafe {
         filled(n * c, |y| {
-            for (i, (y, &token)) in y.chunks_exact_mut(c).zip(tokens).enumerate() {
-                y.copy_from_slice(&rows[token * c..][..c]);
-                if scale != 1.0 {
-                    y.iter_mut().for_each(|y| *y *= scale);
-                }
-                if let Some(positions) = positions {
-                    add_assign(y, &slice(positions)[(first + i % block) * c..][..c]);
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (i, (y, &token)) in y.chunks_exact_mut(c).zip(tokens).enumerate() {
+                        y.copy_from_slice(&rows[token * c..][..c]);
+                        if scale != 1.0 {
+                            y.iter_mut().for_each(|y| *y *= scale);
+                        }
+                        if let Some(at) = at {
+                            add(y, &at[(first + i % block) * c..][..c]);
+                        }
+                    }
+                },
+            );
         })
     };
     let y = matrix((n, c), y);
@@ -37,18 +42,32 @@ pub(in crate::ops) fn embed<T: Tape<f32, Cpu>>(
         let mut gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
         if let Some(positions) = positions {
             let g_positions = gradients.get_or_alloc_mut(&positions)?;
-            for (i, gy) in gy.chunks_exact(c).enumerate() {
-                add_assign(&mut g_positions[(first + i % block) * c..][..c], gy);
-            }
+            let at = (0..n).map(|i| first + i % block);
+            add_rows(g_positions, at, &gy, c);
         }
         if scale != 1.0 {
             gy.iter_mut().for_each(|g| *g *= scale);
         }
         let g_table = gradients.get_or_alloc_mut(&table)?;
-        for (gy, &token) in gy.chunks_exact(c).zip(&tokens) {
-            add_assign(&mut g_table[token * c..][..c], gy);
-        }
+        add_rows(g_table, tokens.iter().copied(), &gy, c);
         Ok(())
     });
     Ok(y.put_tape(tape))
+}
+
+/// Adds rows of `c` elements to those of a table, at these places.
+fn add_rows(table: &mut [f32], at: impl Iterator<Item = usize>, rows: &[f32], c: usize) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, at) in rows.chunks_exact(c).zip(at) {
+                add(&mut table[at * c..][..c], row);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
