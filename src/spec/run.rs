@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Raised when a change to the code, or to a default, changes the result of an unchanged
 /// configuration, so that no run of before is taken for one of after.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// One run, complete: nothing about it is decided later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! One (sequence, head) at a time, one block of queries at a time against the keys up to its end.
 //! The scores of a block are transposed, a row a key and a lane a query, so that the softmax works
 //! on whole vectors with nothing to add up across lanes; T x [`QUERIES`] of them are all that is
-//! ever there of the T x T matrix. The way back makes them again from the log of the softmax's sum,
-//! kept for each query (Dao et al. 2022, section 3.1).
+//! ever there of the T x T matrix. The way back makes them again from the largest score and the sum
+//! of each query, which are kept (Dao et al. 2022, section 3.1).
 
 use super::Heads;
 use crate::ops::matmul::Into;
@@ -69,10 +69,23 @@ impl Layout {
             .map(move |number| (number / count, number % count, number))
     }
 
+    /// Vectors of queries of a (sequence, head).
+    fn vectors(&self) -> usize {
+        self.heads.block.div_ceil(LANES)
+    }
+
     /// Elements of the scores of a block.
     fn size(&self) -> usize {
         self.heads.block * QUERIES.min(self.heads.block.next_multiple_of(LANES))
     }
+}
+
+/// Of the scores of a vector of queries, what is kept for the way back.
+#[derive(Clone, Copy, Default)]
+struct Statistics {
+    largest: Lanes,
+    /// Of `exp(score - largest)`.
+    inverse_sum: Lanes,
 }
 
 /// A block of queries, of T.
@@ -204,6 +217,13 @@ impl Block {
             .map(move |i| (i, keys.start..(first + i + LANES).min(keys.end)))
     }
 
+    /// Numbers of the block's vectors, if the first of the (sequence, head) has number `first`.
+    #[inline(always)]
+    fn vectors_of(&self, first: usize) -> Range<usize> {
+        let first = first + self.queries.start / LANES;
+        first..first + self.width / LANES
+    }
+
     /// The scores of a key, for the vector of queries from `i` on.
     #[inline(always)]
     fn at<'a>(&self, scores: &'a mut [f32], key: usize, i: usize) -> &'a mut Lanes {
@@ -221,8 +241,9 @@ impl Block {
             self.lower(scores);
         }
         for (i, keys) in self.vectors() {
-            for key in self.queries.start + i..keys.end {
-                blind(self.at(scores, key, i), 0..self.seeing(key) - i);
+            let first = self.queries.start + i;
+            for earlier in 1..keys.end.saturating_sub(first) {
+                blind(self.at(scores, first + earlier, i), 0..earlier);
             }
         }
         if self.window < self.queries.end {
@@ -258,12 +279,12 @@ impl Block {
         }
     }
 
-    /// Softmax over the keys but for the division: a query's scores become `exp(score - largest)`.
-    /// Their sum goes into `sums`, and the logarithm of what `exp(score)` sum to into `log_sums`.
+    /// Softmax over the keys but for the division by the sum: a query's scores become
+    /// `exp(score - largest)`. Both go into `statistics`.
     #[inline(always)]
-    fn softmax(&self, scores: &mut [f32], sums: &mut [f32; QUERIES], log_sums: &mut [f32]) {
+    fn softmax(&self, scores: &mut [f32], statistics: &mut [Statistics]) {
         self.mask(scores);
-        for (i, keys) in self.vectors() {
+        for ((i, keys), statistics) in self.vectors().zip(statistics) {
             let mut largest = [f32::NEG_INFINITY; LANES];
             for key in keys.clone() {
                 let scores = self.at(scores, key, i);
@@ -272,33 +293,34 @@ impl Block {
                 }
             }
             let mut sum = [0.0; LANES];
-            for key in keys.clone() {
+            for key in keys {
                 let scores = self.at(scores, key, i);
                 for lane in 0..LANES {
                     scores[lane] = exp(scores[lane] - largest[lane]);
                     sum[lane] += scores[lane];
                 }
             }
-            sums[i..i + LANES].copy_from_slice(&sum);
-            let each = log_sums[i..].iter_mut();
-            for ((log_sum, largest), sum) in each.zip(largest).zip(sum) {
-                *log_sum = largest + sum.ln();
-            }
+            let inverse_sum = sum.map(|sum| 1.0 / sum);
+            *statistics = Statistics {
+                largest,
+                inverse_sum,
+            };
         }
     }
 
-    /// The softmax of [`Self::softmax`] again, from the sums it left, divided.
+    /// The softmax of [`Self::softmax`] again, from what it left, divided.
     #[inline(always)]
-    fn softmax_again(&self, scores: &mut [f32], log_sums: &[f32]) {
+    fn softmax_again(&self, scores: &mut [f32], statistics: &[Statistics]) {
         self.mask(scores);
-        for (i, keys) in self.vectors() {
-            let mut log_sum = [0.0; LANES];
-            let each = &log_sums[i..(i + LANES).min(log_sums.len())];
-            log_sum[..each.len()].copy_from_slice(each);
-            for key in keys.clone() {
+        for ((i, keys), statistics) in self.vectors().zip(statistics) {
+            let &Statistics {
+                largest,
+                inverse_sum,
+            } = statistics;
+            for key in keys {
                 let scores = self.at(scores, key, i);
                 for lane in 0..LANES {
-                    scores[lane] = exp(scores[lane] - log_sum[lane]);
+                    scores[lane] = exp(scores[lane] - largest[lane]) * inverse_sum[lane];
                 }
             }
         }
@@ -340,10 +362,10 @@ impl Block {
 /// Puts negative infinity into some lanes, by a comparison of all of them.
 #[inline(always)]
 fn blind(scores: &mut Lanes, lanes: Range<usize>) {
-    let (first, end) = (lanes.start as u32, lanes.end as u32);
-    for (lane, score) in (0..).zip(scores) {
-        let seen = lane < first || lane >= end;
-        *score = if seen { *score } else { f32::NEG_INFINITY };
+    for (lane, score) in scores.iter_mut().enumerate() {
+        if lanes.contains(&lane) {
+            *score = f32::NEG_INFINITY;
+        }
     }
 }
 
@@ -355,7 +377,8 @@ pub(in crate::ops) fn attention<T: Tape<f32, Cpu>>(
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (qkv, mut tape) = qkv.split_tape();
     let layout = Layout::new(*qkv.shape(), heads);
-    let mut log_sums = vec![0.0; layout.n * heads.count];
+    let (sequences, vectors) = (layout.n / heads.block, layout.vectors());
+    let mut statistics = vec![Statistics::default(); sequences * heads.count * vectors];
     // SAFETY: `Forward` overwrites the columns of every head in every row.
     let y = unsafe {
         filled(layout.n * layout.c, |y| {
@@ -364,7 +387,7 @@ pub(in crate::ops) fn attention<T: Tape<f32, Cpu>>(
                 qkv: slice(&qkv),
                 dropout,
                 y,
-                log_sums: &mut log_sums,
+                statistics: &mut statistics,
             });
         })
     };
@@ -375,7 +398,7 @@ pub(in crate::ops) fn attention<T: Tape<f32, Cpu>>(
         run(Backward {
             layout,
             qkv: slice(&qkv),
-            log_sums: &log_sums,
+            statistics: &statistics,
             dropout,
             gy: &gy,
             g_qkv: gradients.get_or_alloc_mut(&qkv)?,
@@ -392,8 +415,8 @@ struct Forward<'a> {
     dropout: Option<Dropout>,
     /// (N, C)
     y: &'a mut [f32],
-    /// (B, nh, T)
-    log_sums: &'a mut [f32],
+    /// (B, nh, T / LANES)
+    statistics: &'a mut [Statistics],
 }
 
 impl Kernel for Forward<'_> {
@@ -409,26 +432,25 @@ impl Kernel for Forward<'_> {
             scale,
             ..
         } = layout;
-        let t = layout.heads.block;
+        let (t, vectors) = (layout.heads.block, layout.vectors());
         let mut scores = vec![0.0; layout.size()];
         let mut q_t = vec![0.0; hs * QUERIES];
-        let mut sums = [0.0; QUERIES];
         for (sequence, head, number) in layout.each() {
             let [q, k, v] = layout.parts(sequence, head).map(|part| &self.qkv[part..]);
             let y = &mut self.y[layout.start(sequence, head)..];
             for block in Block::all(layout.heads, head) {
-                let log_sums = &mut self.log_sums[number * t..][block.queries.clone()];
+                let statistics = &mut self.statistics[block.vectors_of(number * vectors)];
                 let q_t = &mut q_t[..hs * block.width];
                 block.transpose(q_t, q, width, scale);
                 block.scores::<WIDE>(&mut scores, (k, width), q_t);
-                block.softmax(&mut scores, &mut sums, log_sums);
+                block.softmax(&mut scores, statistics);
                 if let Some(dropout) = self.dropout {
                     let first = number * t + block.queries.start;
                     block.drop_scores(dropout, &mut scores, first, t);
                 }
                 block.to_queries::<WIDE>((y, c), Into::Overwrite, &scores, (v, width), hs);
-                for (query, sum) in block.queries.zip(sums) {
-                    let inverse = 1.0 / sum;
+                let inverses = statistics.iter().flat_map(|each| each.inverse_sum);
+                for (query, inverse) in block.queries.zip(inverses) {
                     y[query * c..][..hs].iter_mut().for_each(|y| *y *= inverse);
                 }
             }
@@ -439,7 +461,7 @@ impl Kernel for Forward<'_> {
 struct Backward<'a> {
     layout: Layout,
     qkv: &'a [f32],
-    log_sums: &'a [f32],
+    statistics: &'a [Statistics],
     dropout: Option<Dropout>,
     gy: &'a [f32],
     g_qkv: &'a mut [f32],
@@ -460,7 +482,7 @@ impl Kernel for Backward<'_> {
             scale,
             ..
         } = layout;
-        let t = layout.heads.block;
+        let (t, vectors) = (layout.heads.block, layout.vectors());
         let (mut p, mut gp) = (vec![0.0; layout.size()], vec![0.0; layout.size()]);
         let mut kept = vec![0.0; if self.dropout.is_some() { p.len() } else { 0 }];
         let (mut q_t, mut gy_t) = (vec![0.0; hs * QUERIES], vec![0.0; hs * QUERIES]);
@@ -469,12 +491,12 @@ impl Kernel for Backward<'_> {
             let [q, k, v] = [q_at, k_at, v_at].map(|at| (&self.qkv[at..], width));
             let gy = &self.gy[layout.start(sequence, head)..];
             for block in Block::all(layout.heads, head) {
-                let log_sums = &self.log_sums[number * t..][block.queries.clone()];
+                let statistics = &self.statistics[block.vectors_of(number * vectors)];
                 let (q_t, gy_t) = (&mut q_t[..hs * block.width], &mut gy_t[..hs * block.width]);
                 block.transpose(q_t, q.0, width, scale);
                 block.transpose(gy_t, gy, c, 1.0);
                 block.scores::<WIDE>(&mut p, k, q_t);
-                block.softmax_again(&mut p, log_sums);
+                block.softmax_again(&mut p, statistics);
                 block.scores::<WIDE>(&mut gp, v, gy_t);
                 let p_dropped: &[f32] = match self.dropout {
                     Some(dropout) => {
