@@ -99,14 +99,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
         table,
         positions,
     } = inputs;
-    let heads = Heads {
-        count: size.n_head,
-        kv_count: size.n_head,
-        block: size.block_size,
-        window: None,
-        alibi: false,
-        first: 0,
-    };
+    let heads = Heads::new(size.n_head, size.block_size);
     let dropout = Dropout::new(0.1, &Stream::new(1, "dropout"), 0, 0, 0);
     let activation = |kind| Fused::linear_activation(x.retaped(), mlp_weight, None, kind);
     let operations: [(&str, &Operation); 9] = [

@@ -3,7 +3,7 @@ use crate::ops::storage::filled;
 use crate::spec::Mlp;
 
 /// 2 √(2/π)
-const TWICE: f32 = 1.595_769_1;
+const TWICE: f32 = 1.595_769_2;
 const CUBIC: f32 = 0.044_715;
 
 /// The activation of rows of `width` columns. What came in becomes what the gradient of what goes

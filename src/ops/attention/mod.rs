@@ -1,5 +1,6 @@
 //! Causal self-attention over heads (Vaswani et al. 2017, section 3.2).
 
+mod block;
 pub(super) mod cpu;
 pub(super) mod recall;
 
@@ -28,6 +29,23 @@ pub struct Heads {
 }
 
 impl Heads {
+    /// Plain ones, each with keys of its own, of whole sequences of `block` tokens.
+    pub fn new(count: usize, block: usize) -> Self {
+        Self {
+            count,
+            kv_count: count,
+            block,
+            first: 0,
+            window: None,
+            alibi: false,
+        }
+    }
+
+    /// The head of keys that a head of queries reads.
+    pub(super) fn kv_of(&self, head: usize) -> usize {
+        head / (self.count / self.kv_count)
+    }
+
     /// Of columns `width` in all.
     pub(super) fn head_size(&self, width: usize) -> usize {
         width / (self.count + 2 * self.kv_count)
@@ -156,24 +174,13 @@ mod tests {
     use crate::random::Stream;
     use proptest::prelude::*;
 
-    fn heads(count: usize, block: usize) -> Heads {
-        Heads {
-            count,
-            kv_count: count,
-            block,
-            first: 0,
-            window: None,
-            alibi: false,
-        }
-    }
-
     proptest! {
         #![proptest_config(crate::ops::testing::cases())]
         #[test]
         fn the_kernel_agrees_with_the_reference(
             b in 1usize..4, t in 1usize..90, count in 1usize..4, hs in 1usize..20, seed: u64, p in prop_oneof![Just(0.0f32), Just(0.3)]
         ) {
-            let heads = heads(count, t);
+            let heads = Heads::new(count, t);
             let dropout = (p > 0.0).then(|| Dropout::new(p, &Stream::new(seed, "dropout"), 3, 0, 0));
             let inputs = matrices(seed, &[(b * t, 3 * count * hs)]);
             check_against_reference(&inputs, |x| reference(x[0].retaped(), heads, dropout),
@@ -185,7 +192,7 @@ mod tests {
             t in 1usize..200, kv_count in 1usize..4, group in 1usize..4, hs in 1usize..20, window in 1usize..150,
             alibi: bool, seed: u64, p in prop_oneof![Just(0.0f32), Just(0.3)]
         ) {
-            let heads = Heads { kv_count, alibi, window: (window < t).then_some(window), ..heads(kv_count * group, t) };
+            let heads = Heads { kv_count, alibi, window: (window < t).then_some(window), ..Heads::new(kv_count * group, t) };
             let dropout = (p > 0.0).then(|| Dropout::new(p, &Stream::new(seed, "dropout"), 3, 0, 0));
             let inputs = matrices(seed, &[(2 * t, (group + 2) * kv_count * hs)]);
             check_against_reference(&inputs, |x| reference(x[0].retaped(), heads, dropout),
@@ -205,7 +212,7 @@ mod tests {
             let count = kv_count * group;
             let (c, width) = (count * hs, (count + 2 * kv_count) * hs);
             let qkv = matrices(seed, &[(b * t, width)]).remove(0);
-            let all = Heads { kv_count, window, alibi, ..heads(count, t) };
+            let all = Heads { kv_count, window, alibi, ..Heads::new(count, t) };
             let want: Matrix<Cpu> = Fused::attention(qkv.clone(), all, None).unwrap();
             // Tokens `from..to` of each sequence.
             let part = |rows: &Matrix<Cpu>, from: usize, to: usize| -> Vec<f32> {
@@ -230,7 +237,7 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let plain = heads(2, 5);
+        let plain = Heads::new(2, 5);
         let shared = Heads {
             kv_count: 1,
             window: Some(3),
@@ -249,7 +256,7 @@ mod tests {
         let slopes = |count| {
             let heads = Heads {
                 alibi: true,
-                ..heads(count, 1)
+                ..Heads::new(count, 1)
             };
             (0..count).map(|head| heads.slope(head)).collect::<Vec<_>>()
         };
@@ -261,7 +268,7 @@ mod tests {
     fn a_token_sees_its_window_and_no_more() {
         let heads = Heads {
             window: Some(3),
-            ..heads(1, 100)
+            ..Heads::new(1, 100)
         };
         let x = matrices(6, &[(100, 6)]).remove(0);
         let before: Matrix<Cpu> = Fused::attention(x.clone(), heads, None).unwrap();
@@ -276,7 +283,7 @@ mod tests {
 
     #[test]
     fn no_token_sees_a_later_one() {
-        let heads = heads(2, 6);
+        let heads = Heads::new(2, 6);
         let x = matrices(6, &[(6, 12)]).remove(0);
         let before: Matrix<Cpu> = Fused::attention(x.clone(), heads, None).unwrap();
         for (value, seen) in [

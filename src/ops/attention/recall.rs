@@ -123,7 +123,7 @@ impl Remembered {
             let first = (token + 1).saturating_sub(window);
             let scores = &mut scores[..=token - first];
             for (head, y) in y.chunks_exact_mut(hs).enumerate() {
-                let shared = head / (heads.count / heads.kv_count) * hs;
+                let shared = heads.kv_of(head) * hs;
                 query.copy_from_slice(&row[head * hs..][..hs]);
                 let find = Find {
                     query: &mut query,

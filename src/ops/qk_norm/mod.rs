@@ -36,24 +36,13 @@ mod tests {
     use crate::ops::{Backend, Fused};
     use proptest::prelude::*;
 
-    fn heads(count: usize, kv_count: usize) -> Heads {
-        Heads {
-            count,
-            kv_count,
-            block: 1,
-            first: 0,
-            window: None,
-            alibi: false,
-        }
-    }
-
     proptest! {
         #![proptest_config(crate::ops::testing::cases())]
         #[test]
         fn the_kernel_agrees_with_the_reference(
             n in 1usize..20, kv_count in 1usize..3, group in 1usize..3, hs in 4usize..40, seed: u64
         ) {
-            let heads = heads(kv_count * group, kv_count);
+            let heads = Heads { kv_count, ..Heads::new(kv_count * group, 1) };
             let inputs = matrices(seed, &[(n, (group + 2) * kv_count * hs), (1, hs), (1, hs)]);
             check_against_reference(&inputs, |x| reference(x[0].retaped(), heads, [&x[1], &x[2]]),
                 |x| Fused::qk_norm(x[0].retaped(), heads, [&x[1], &x[2]]))?;
@@ -63,7 +52,14 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         check_gradient(&matrices(5, &[(3, 16), (1, 4), (1, 4)]), |x| {
-            Fused::qk_norm(x[0].retaped(), heads(2, 1), [&x[1], &x[2]])
+            Fused::qk_norm(
+                x[0].retaped(),
+                Heads {
+                    kv_count: 1,
+                    ..Heads::new(2, 1)
+                },
+                [&x[1], &x[2]],
+            )
         });
     }
 }

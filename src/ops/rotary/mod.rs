@@ -91,24 +91,13 @@ mod tests {
     use crate::ops::{Backend, Fused};
     use proptest::prelude::*;
 
-    fn heads(count: usize, kv_count: usize, block: usize) -> Heads {
-        Heads {
-            count,
-            kv_count,
-            block,
-            first: 0,
-            window: None,
-            alibi: false,
-        }
-    }
-
     proptest! {
         #![proptest_config(crate::ops::testing::cases())]
         #[test]
         fn the_kernel_agrees_with_the_reference(
             b in 1usize..4, t in 1usize..20, kv_count in 1usize..3, group in 1usize..3, half in 1usize..20, rest in 0usize..9, seed: u64
         ) {
-            let heads = heads(kv_count * group, kv_count, t);
+            let heads = Heads { kv_count, ..Heads::new(kv_count * group, t) };
             let rotary = Rotary::new(100.0, 2 * half, t + 3);
             let width = (group + 2) * kv_count * (2 * half + rest);
             check_against_reference(&matrices(seed, &[(b * t, width)]),
@@ -121,7 +110,14 @@ mod tests {
     fn gradients_agree_with_finite_differences() {
         let rotary = Rotary::new(10.0, 4, 3);
         check_gradient(&matrices(5, &[(6, 20)]), |x| {
-            Fused::rotary(x[0].retaped(), heads(2, 1, 3), &rotary)
+            Fused::rotary(
+                x[0].retaped(),
+                Heads {
+                    kv_count: 1,
+                    ..Heads::new(2, 3)
+                },
+                &rotary,
+            )
         });
     }
 
@@ -133,7 +129,7 @@ mod tests {
         let head = matrices(3, &[(1, 3 * width)]).remove(0).as_vec();
         let rows: Vec<f32> = (0..places).flat_map(|_| head.clone()).collect();
         let x = Cpu::default().tensor_from_vec(rows, (places, 3 * width));
-        let y: Matrix<Cpu> = Fused::rotary(x, heads(1, 1, places), &rotary).unwrap();
+        let y: Matrix<Cpu> = Fused::rotary(x, Heads::new(1, places), &rotary).unwrap();
         let score = |query: usize, key: usize| -> f32 {
             (0..width)
                 .map(|d| y[[query, d]] * y[[key, width + d]])
