@@ -69,7 +69,14 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
     if near > CLOSE * best {
         return None;
     }
-    lines.retain(|line| line.curve.points.len() > 1 && last(line).is_some_and(|y| y <= near));
+    lines.retain(|line| line.curve.points.len() > 1);
+    let all = lines.len();
+    lines.retain(|line| last(line).is_some_and(|y| y <= near));
+    let without = match all - lines.len() {
+        0 => String::new(),
+        1 => ", without the variant that ends far from the best".to_owned(),
+        far => format!(", without the {far} variants that end far from the best"),
+    };
     if lines.len() < 2 {
         return None;
     }
@@ -83,7 +90,9 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
     });
     let chart = Chart {
         title: "The second half of training, close up (bits per byte)",
-        caption: "As above, without variants that end far from the best. Seeds move all variants together, so bands overlap where differences are clear: those are judged seed by seed.".to_owned(),
+        caption: format!(
+            "As above{without}. Seeds move all variants together, so bands overlap where differences are clear: those are judged seed by seed."
+        ),
         x_title: TOKENS.to_owned(),
         x: Axis::between(0.5 * end, end),
         y: Axis::linear(values)?,
