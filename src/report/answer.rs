@@ -3,6 +3,7 @@
 use super::ranking::{Ranking, Variant};
 use super::results::{Condition, Results};
 use super::units::{change, count, difference, list, loss, plural};
+use crate::spec::ModelKind;
 use crate::stats::{Comparison, Verdict};
 
 /// The answer to the question of the experiment, in a few sentences.
@@ -123,33 +124,36 @@ fn others(ranking: &Ranking, best: &Variant) -> Option<String> {
     Some(sentence)
 }
 
-/// What training is worth: which models do no better than counts of n-grams.
+/// What training is worth: which models do no better than counts of n-grams. Where no variant counts,
+/// transformers are held against the best bigram.
 fn against_counting(ranking: &Ranking) -> Option<String> {
-    let counted = ranking.ranked().find(|variant| !variant.is_trained())?;
-    let (trained, bits) = (
-        ranking.ranked().filter(|variant| variant.is_trained()),
-        counted.mean_bits_per_byte()?,
-    );
-    let (better, others): (Vec<_>, Vec<_>) =
-        trained.partition(|variant| variant.mean_bits_per_byte().is_some_and(|own| own < bits));
-    let names = |variants: &[&Variant]| {
-        let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
-        list(&names)
+    let counted = ranking.ranked().find(|variant| !variant.is_trained());
+    let (name, bits) = match counted {
+        Some(variant) => (variant.name, variant.mean_bits_per_byte()?),
+        None => ("A bigram", ranking.bigram_count()?),
     };
+    let does_better =
+        |variant: &&Variant| variant.mean_bits_per_byte().is_some_and(|own| own < bits);
+    let (better, others): (Vec<_>, Vec<_>) = ranking
+        .ranked()
+        .filter(|variant| match counted {
+            Some(_) => variant.is_trained(),
+            None => variant.spec().model.kind == ModelKind::Gpt,
+        })
+        .partition(does_better);
+    if others.is_empty() && (better.is_empty() || counted.is_none()) {
+        return None;
+    }
     let reference = format!(
-        "{} reaches {} bits per byte by counting alone",
-        counted.name,
+        "{name} reaches {} bits per byte by counting alone",
         loss(bits)
     );
-    Some(match (better.is_empty(), others.is_empty()) {
-        (_, true) if better.is_empty() => return None,
-        (_, true) => format!("{reference}, and every trained variant does better."),
-        (true, false) => format!("{reference}, and no trained variant does better."),
-        (false, false) => format!(
-            "{reference}; {} {} not do better.",
-            names(&others),
-            if others.len() == 1 { "does" } else { "do" }
-        ),
+    let names: Vec<&str> = others.iter().map(|variant| variant.name).collect();
+    Some(match (better.is_empty(), names.len()) {
+        (_, 0) => format!("{reference}, and every trained variant does better."),
+        (true, _) => format!("{reference}, and no trained variant does better."),
+        (false, 1) => format!("{reference}; {} does not do better.", list(&names)),
+        (false, _) => format!("{reference}; {} do not do better.", list(&names)),
     })
 }
 

@@ -385,6 +385,15 @@ fn a_bigram_is_set_against_the_best_transformer() {
 }
 
 #[test]
+fn a_transformer_that_learns_less_than_a_bigram_counts_is_told() {
+    let folder = one_seed();
+    variant(&folder, "lazy", 1, 3.6, |run| run);
+    let answer = folder.write().answer;
+    let told = "A bigram reaches 3.4769 bits per byte by counting alone; lazy does not do better.";
+    assert!(answer.contains(&told.to_owned()), "{answer:?}");
+}
+
+#[test]
 fn counting_is_what_training_must_beat() {
     let folder = one_seed();
     variant(&folder, "bigram", 1, 3.5, |run| {
