@@ -1,6 +1,29 @@
-//! Single-threaded matrix products on slices, by the crate `gemm`.
+//! Matrix products on slices, by the crate `gemm`.
 
 use gemm::{Parallelism, gemm};
+use std::cell::Cell;
+
+/// Multiplications of a product that are worth a thread: with fewer, handing them over and waiting
+/// for them gains little.
+const WORTH_A_THREAD: usize = 16_000_000;
+
+thread_local! {
+    /// Of the current pool, how many threads a product may take.
+    static THREADS: Cell<usize> = const { Cell::new(1) };
+}
+
+/// Does some work whose matrix products may each take so many threads of the current pool. They come
+/// to the same bits with any number: a thread makes some of the elements, each as it always is made.
+pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
+    struct Before(usize);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            THREADS.set(self.0);
+        }
+    }
+    let _before = Before(THREADS.replace(threads));
+    work()
+}
 
 /// A matrix inside a slice: element (i, j) is at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
@@ -67,6 +90,10 @@ pub(super) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b:
         dst_stride >= n && dst.len() >= (m - 1) * dst_stride + n,
         "the product fits"
     );
+    let parallelism = match THREADS.get().min(m * n * k / WORTH_A_THREAD) {
+        0 | 1 => Parallelism::None,
+        threads => Parallelism::Rayon(threads),
+    };
     // SAFETY: the views lie inside their slices (checked when made), the product lies inside `dst`
     // (checked above), and a `&mut` overlaps neither.
     unsafe {
@@ -89,7 +116,7 @@ pub(super) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b:
             false,
             false,
             false,
-            Parallelism::None,
+            parallelism,
         );
     }
 }
@@ -150,6 +177,26 @@ mod tests {
             }
         }
         out
+    }
+
+    /// Large enough for four threads, and of no round size.
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let (m, k, n) = (301, 413, 517);
+        let data: Vec<f32> = (0..m * k + k * n).map(|i| (i as f32).sin()).collect();
+        let (a, b) = (View::new(&data, m, k), View::new(&data[m * k..], n, k).t());
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(4)
+            .build()
+            .unwrap();
+        let results = [1, 2, 3, 4].map(|threads| {
+            let mut dst = vec![0.0; m * n];
+            pool.install(|| {
+                with_product_threads(threads, || matmul(&mut dst, n, Into::Overwrite, a, b));
+            });
+            dst
+        });
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
     proptest! {

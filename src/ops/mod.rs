@@ -39,7 +39,7 @@ pub use cross_entropy::Head;
 pub use dropout::Dropout;
 pub use duet::together;
 pub use fused::Fused;
-pub use matmul::LinearProducts;
+pub use matmul::{LinearProducts, with_product_threads};
 pub use norm::Normalization;
 pub use rotary::Rotary;
 pub use rowwise::Rowwise;

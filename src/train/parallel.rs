@@ -9,7 +9,7 @@ use super::optimizer::Update;
 use super::step::{Shard, Trainer};
 use crate::data::{Batch, Corpus, Split};
 use crate::model::Model;
-use crate::ops::{Backend, Composed, Fault, Fused, GradientSum, Matrix};
+use crate::ops::{Backend, Composed, Fault, Fused, GradientSum, Matrix, with_product_threads};
 use dfdx::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -54,8 +54,11 @@ impl Parallel for Fused {
         batch: &Batch,
         rows: Vec<Range<usize>>,
     ) -> Result<Vec<Shard<Self>>, CpuError> {
+        // Threads that have no shard of their own take part in the products of the others.
+        let threads = rayon::current_num_threads() / rows.len().max(1);
         let rows = rows.into_par_iter().with_max_len(1);
-        rows.map(|rows| trainer.shard(batch, rows)).collect()
+        rows.map(|rows| with_product_threads(threads, || trainer.shard(batch, rows)))
+            .collect()
     }
 
     fn sums(gradients: Vec<Vec<Matrix<Cpu>>>) -> Result<Vec<GradientSum<Cpu>>, CpuError> {

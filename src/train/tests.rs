@@ -106,13 +106,21 @@ fn left(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let (lab, spec) = (Lab::new(), spec());
-    let results = [1, 2, 3].map(|threads| {
-        let dir = lab.dir(&format!("threads-{threads}"), &spec);
-        assert_eq!(lab.run(&dir, &spec, threads, u64::MAX).state, State::Done);
-        left(&dir)
-    });
-    assert!(results[0] == results[1] && results[1] == results[2]);
+    let four_shards = spec();
+    // Of which threads share the products.
+    let mut one_shard = spec();
+    one_shard.model.n_embd = 256;
+    one_shard.train.batch_size = 8;
+    one_shard.train.steps = 3;
+    for spec in [four_shards, one_shard] {
+        let lab = Lab::new();
+        let results = [1, 2, 3].map(|threads| {
+            let dir = lab.dir(&format!("threads-{threads}"), &spec);
+            assert_eq!(lab.run(&dir, &spec, threads, u64::MAX).state, State::Done);
+            left(&dir)
+        });
+        assert!(results[0] == results[1] && results[1] == results[2]);
+    }
 }
 
 #[test]
