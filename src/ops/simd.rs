@@ -108,6 +108,23 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / y.mul_add(power_of_two(n), 1.0)
 }
 
+/// The hyperbolic tangent within 2 ulp, infinities and NaN as they should be: near 0 a polynomial (the
+/// coefficients of Cephes' tanhf, S. Moshier), and from an exponential elsewhere.
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    let square = x * x;
+    let mut p = -5.704_988_7e-3f32;
+    p = p.mul_add(square, 2.063_908_9e-2);
+    p = p.mul_add(square, -5.373_971_6e-2);
+    p = p.mul_add(square, 1.333_144_2e-1);
+    p = p.mul_add(square, -3.333_328_2e-1);
+    let near = (p * square).mul_add(x, x);
+    let far = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
+    // Where x is NaN, this is the polynomial, which is NaN.
+    let y = if x.abs() > 0.625 { far } else { near };
+    y.copysign(x)
+}
+
 /// Sum in a fixed order: [`LANES`] partial sums, then pairwise.
 #[inline(always)]
 pub(super) fn sum(x: &[f32]) -> f32 {
@@ -234,6 +251,34 @@ mod tests {
         assert!(exp(f32::NAN).is_nan());
         assert!(exp(LEAST_EXPONENT).is_normal());
         assert_eq!(exp(LEAST_EXPONENT.next_down()), 0.0);
+    }
+
+    #[test]
+    fn tanh_and_sigmoid_are_within_two_ulps() {
+        let (mut worst_tanh, mut worst_sigmoid) = (0.0f64, 0.0f64);
+        let mut x = 1e-30f32;
+        while x < 80.0 {
+            for x in [x, -x] {
+                let exact = f64::from(x);
+                worst_tanh = worst_tanh.max(ulps(tanh(x), exact.tanh()));
+                worst_sigmoid = worst_sigmoid.max(ulps(sigmoid(x), 1.0 / (1.0 + (-exact).exp())));
+            }
+            x *= 1.000_37;
+        }
+        assert!(worst_tanh <= 2.0, "{worst_tanh} ulps");
+        assert!(worst_sigmoid <= 2.0, "{worst_sigmoid} ulps");
+    }
+
+    #[test]
+    fn tanh_and_sigmoid_keep_the_special_values() {
+        assert_eq!(
+            [0.0, -0.0].map(tanh).map(f32::to_bits),
+            [0.0f32, -0.0].map(f32::to_bits)
+        );
+        assert_eq!([f32::INFINITY, f32::NEG_INFINITY].map(tanh), [1.0, -1.0]);
+        assert_eq!(sigmoid(f32::INFINITY), 1.0);
+        assert!(sigmoid(f32::NEG_INFINITY) < 1e-37);
+        assert!(tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
     }
 
     #[test]

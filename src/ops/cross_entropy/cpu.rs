@@ -1,6 +1,6 @@
 use super::Head;
 use crate::ops::matmul::{Into, View, matmul};
-use crate::ops::simd::{LANES, add_assign, exp, max, sigmoid, sum, sum_columns, vectorized};
+use crate::ops::simd::{LANES, add_assign, exp, max, sum, sum_columns, tanh, vectorized};
 use crate::ops::storage::slice;
 use crate::ops::{Matrix, Scalar};
 use dfdx::prelude::*;
@@ -167,7 +167,7 @@ fn bound(logits: &mut [f32], slopes: &mut [f32], cap: f32) {
         #[inline(always)]
         || {
             for (x, slope) in logits.iter_mut().zip(slopes) {
-                let tanh = 2.0 * sigmoid(*x * (2.0 / cap)) - 1.0;
+                let tanh = tanh(*x / cap);
                 *x = cap * tanh;
                 *slope = 1.0 - tanh * tanh;
             }
