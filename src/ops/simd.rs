@@ -101,7 +101,7 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// `1 / (1 + e^-x)`; not below e^-87, where it is no longer a normal number.
+/// `1 / (1 + e^-x)` within 2 ulp; not below e^-87, where it is no longer a normal number.
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
     let (y, n) = exp_parts(clamped(-x, -87.0, 87.0));
@@ -134,40 +134,33 @@ pub(super) fn sum(x: &[f32]) -> f32 {
 /// Sum of `f` of each element, in the order of [`sum`].
 #[inline(always)]
 pub(super) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        for i in 0..LANES {
-            lanes[i] += f(chunk[i]);
-        }
-    }
-    if !rest.is_empty() {
-        lanes = in_one_piece(lanes);
-        for (lane, &v) in lanes.iter_mut().zip(rest) {
-            *lane += f(v);
-        }
-    }
-    sum_lanes(lanes)
+    sum_lanes(taken_in(x, 0.0, |sum, x| sum + f(x)))
 }
 
 /// Largest element; NaN if any element is one, negative infinity of nothing.
 #[inline(always)]
 pub(super) fn max(x: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+    fold(taken_in(x, f32::NEG_INFINITY, larger), larger)
+}
+
+/// What becomes of `start` in each lane when the elements are taken in, dealt to the lanes in turn.
+#[inline(always)]
+fn taken_in(x: &[f32], start: f32, take_in: impl Fn(f32, f32) -> f32) -> Lanes {
     let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut lanes = [start; LANES];
     for chunk in chunks {
         for i in 0..LANES {
-            lanes[i] = larger(lanes[i], chunk[i]);
+            lanes[i] = take_in(lanes[i], chunk[i]);
         }
     }
     if !rest.is_empty() {
         lanes = in_one_piece(lanes);
-        for (lane, &v) in lanes.iter_mut().zip(rest) {
-            *lane = larger(*lane, v);
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane = take_in(*lane, x);
         }
     }
-    fold(lanes, larger)
+    lanes
 }
 
 /// The sum of the partial sums, pairwise.
@@ -198,12 +191,18 @@ fn in_one_piece(lanes: Lanes) -> Lanes {
     std::hint::black_box(lanes)
 }
 
+/// `x += y`, element by element, as far as both go; to be called inside [`vectorized`].
+#[inline(always)]
+pub(super) fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
 /// `x += y`, element by element.
 pub(super) fn add_assign(x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "as many elements on both sides");
     vectorized(
         #[inline(always)]
-        || x.iter_mut().zip(y).for_each(|(x, y)| *x += y),
+        || add(x, y),
     );
 }
 
@@ -213,7 +212,7 @@ pub(super) fn sum_columns(row: &mut [f32], x: &[f32]) {
         #[inline(always)]
         || {
             for x in x.chunks_exact(row.len()) {
-                row.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+                add(row, x);
             }
         },
     );

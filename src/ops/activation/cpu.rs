@@ -3,7 +3,7 @@ use crate::ops::storage::filled;
 use crate::spec::Mlp;
 
 /// 2 √(2/π)
-const TWICE: f32 = 1.595_769_2;
+const TWO_SQRT_2_OVER_PI: f32 = 1.595_769_2;
 const CUBIC: f32 = 0.044_715;
 
 /// The activation of rows of `width` columns. What came in becomes what the gradient of what goes
@@ -116,8 +116,8 @@ fn gated(y: &mut [f32], pre: &mut [f32], width: usize, f: impl Fn(f32) -> (f32, 
 #[inline(always)]
 fn gelu(x: f32) -> (f32, f32) {
     let square = x * x;
-    let s = sigmoid(x * square.mul_add(TWICE * CUBIC, TWICE));
-    let slope = square.mul_add(3.0 * TWICE * CUBIC, TWICE);
+    let s = sigmoid(x * square.mul_add(TWO_SQRT_2_OVER_PI * CUBIC, TWO_SQRT_2_OVER_PI));
+    let slope = square.mul_add(3.0 * TWO_SQRT_2_OVER_PI * CUBIC, TWO_SQRT_2_OVER_PI);
     let value = x * s;
     (value, (value * (1.0 - s)).mul_add(slope, s))
 }

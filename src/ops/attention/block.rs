@@ -271,7 +271,7 @@ impl Block {
                     inner[lane] = p[lane].mul_add(gp[lane], inner[lane]);
                 }
             }
-            for key in keys.clone() {
+            for key in keys {
                 let (p, gp) = (*self.at(p, key, i), self.at(gp, key, i));
                 for lane in 0..LANES {
                     gp[lane] = p[lane] * (gp[lane] - inner[lane]) * scale;
@@ -285,7 +285,7 @@ impl Block {
     #[inline(always)]
     pub(super) fn drop_scores(&self, dropout: Dropout, scores: &mut [f32], first: usize, t: usize) {
         for (i, keys) in self.vectors() {
-            for key in keys.clone() {
+            for key in keys {
                 dropout.apply_strided((first + i) * t + key, t, self.at(scores, key, i));
             }
         }

@@ -1,5 +1,5 @@
 use crate::ops::Matrix;
-use crate::ops::simd::vectorized;
+use crate::ops::simd::{add, vectorized};
 use crate::ops::storage::{filled, matrix, slice};
 use dfdx::prelude::*;
 use std::mem::take;
@@ -65,9 +65,4 @@ fn add_rows(table: &mut [f32], at: impl Iterator<Item = usize>, rows: &[f32], c:
             }
         },
     );
-}
-
-#[inline(always)]
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

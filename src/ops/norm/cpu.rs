@@ -1,6 +1,6 @@
 use super::{EPSILON, Normalization};
 use crate::ops::Matrix;
-use crate::ops::simd::{LANES, Lanes, sum, sum_lanes, sum_of, vectorized};
+use crate::ops::simd::{LANES, Lanes, add, sum, sum_lanes, sum_of, vectorized};
 use crate::ops::storage::{filled, matrix, slice};
 use dfdx::prelude::*;
 use std::array::from_fn;
@@ -99,7 +99,7 @@ fn forward(
                 let row = RowStatistics::of(x, kind);
                 scale_row(y, x, row, gain);
                 if let Some(bias) = bias {
-                    y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+                    add(y, bias);
                 }
                 statistics.push(row);
             }
@@ -174,7 +174,7 @@ pub(in crate::ops) fn backward_row(
     };
     add_row_gradient(gx, h, normalized, mean_h, sum_hx / n, row.inverse);
     add_products(g_gain, gy, normalized);
-    g_bias.iter_mut().zip(gy).for_each(|(b, g)| *b += g);
+    add(g_bias, gy);
 }
 
 /// x̂ and h of a row, and the sums of h and of h x̂, in one pass: a narrow row is not worth four.

@@ -2,7 +2,7 @@
 
 use super::{AdamW, GradientSum, Lion, RmsProp, Sgd};
 use crate::ops::Matrix;
-use crate::ops::simd::{sum_of, vectorized};
+use crate::ops::simd::{add, sum_of, vectorized};
 use crate::ops::storage::{slice, slice_mut};
 use dfdx::prelude::*;
 
@@ -21,7 +21,7 @@ pub(in crate::ops) fn sum(shards: Vec<Matrix<Cpu>>) -> GradientSum<Cpu> {
             for (i, total) in slice_mut(&mut total).chunks_mut(CHUNK).enumerate() {
                 for other in &others {
                     let other = &slice(other)[i * CHUNK..][..total.len()];
-                    total.iter_mut().zip(other).for_each(|(t, o)| *t += o);
+                    add(total, other);
                 }
                 squared += f64::from(sum_of(total, |x| x * x));
             }
