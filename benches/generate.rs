@@ -3,8 +3,8 @@
 
 use dfdx::prelude::Cpu;
 use dfdx::prelude::CpuError;
+use runner::kernels::CpuBackend;
 use runner::model::{Decoder, Model, generate};
-use runner::ops::Fused;
 use runner::spec::{self, Data, Sample, Tokenizer};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn main() {
     let info = runner::data::prepare(&Data::default(), &Tokenizer::default(), folder.path());
     let info = info.expect("a corpus");
     let corpus = runner::data::open(folder.path(), &info.key).expect("a corpus");
-    let model = Model::<Fused>::new(&Cpu::default(), &config, info.vocab_size, 1);
+    let model = Model::<CpuBackend>::new(&Cpu::default(), &config, info.vocab_size, 1);
     let model = model.expect("memory for a model");
     let decoder =
         Decoder::new(&model, &config, info.vocab_size, block_size).expect("memory for a model");

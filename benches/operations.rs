@@ -5,7 +5,7 @@ mod setup;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use dfdx::prelude::*;
-use runner::ops::{AdamW, Backend, Dropout, Fused, Head, Heads, Matrix, Normalization};
+use runner::kernels::{AdamW, Backend, CpuBackend, Dropout, Head, Heads, Matrix, Normalization};
 use runner::random::{Stream, below, unit};
 use runner::spec::Mlp;
 use setup::{SIZES, Size, Training};
@@ -101,10 +101,10 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
     } = inputs;
     let heads = Heads::new(size.n_head, size.block_size);
     let dropout = Dropout::new(0.1, &Stream::new(1, "dropout"), 0, 0, 0);
-    let activation = |kind| Fused::linear_activation(x.retaped(), mlp_weight, None, kind);
+    let activation = |kind| CpuBackend::linear_activation(x.retaped(), mlp_weight, None, kind);
     let operations: [(&str, &Operation); 9] = [
         ("embedding", &|| {
-            seeded(Fused::embed(
+            seeded(CpuBackend::embed(
                 table,
                 1.0,
                 Some(positions),
@@ -114,20 +114,32 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
             )?)
         }),
         ("norm", &|| {
-            seeded(Fused::norm(x.retaped(), Normalization::Layer, gain, None)?)
+            seeded(CpuBackend::norm(
+                x.retaped(),
+                Normalization::Layer,
+                gain,
+                None,
+            )?)
         }),
         ("linear", &|| {
-            seeded(Fused::linear(x.retaped(), qkv_weight, None)?)
+            seeded(CpuBackend::linear(x.retaped(), qkv_weight, None)?)
         }),
         ("linear_residual", &|| {
-            seeded(Fused::linear_residual(x.retaped(), out_weight, None, x)?)
+            seeded(CpuBackend::linear_residual(
+                x.retaped(),
+                out_weight,
+                None,
+                x,
+            )?)
         }),
         ("linear_gelu", &|| seeded(activation(Mlp::Gelu)?)),
         ("linear_swiglu", &|| seeded(activation(Mlp::Swiglu)?)),
         ("attention", &|| {
-            seeded(Fused::attention(qkv.retaped(), heads, None)?)
+            seeded(CpuBackend::attention(qkv.retaped(), heads, None)?)
         }),
-        ("dropout", &|| seeded(Fused::dropout(x.retaped(), dropout)?)),
+        ("dropout", &|| {
+            seeded(CpuBackend::dropout(x.retaped(), dropout)?)
+        }),
         ("head_cross_entropy", &|| {
             let scale = 1.0 / tokens.len() as f32;
             let head = Head {
@@ -135,7 +147,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
                 bias: None,
                 soft_cap: None,
             };
-            Fused::head_cross_entropy(x.retaped(), head, tokens, scale)
+            CpuBackend::head_cross_entropy(x.retaped(), head, tokens, scale)
         }),
     ];
     let mut group = criterion.benchmark_group(size.name);
@@ -170,7 +182,7 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
     group.throughput(Throughput::Elements((rows * cols) as u64));
     group.bench_function("sum_of_two_gradients", |bencher| {
         let shards = || vec![gradient(), gradient()];
-        let sum = |shards| Fused::sum_gradients(shards).expect("memory");
+        let sum = |shards| CpuBackend::sum_gradients(shards).expect("memory");
         bencher.iter_batched(shards, sum, BatchSize::PerIteration);
     });
     let step = AdamW {
@@ -185,7 +197,7 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
     let mut parameter = uniform(rows, cols, 0.05);
     let (gradient, mut m, mut v) = (gradient(), gradient(), uniform(rows, cols, 0.0));
     group.bench_function("adamw", |bencher| {
-        bencher.iter(|| Fused::adamw(&mut parameter, &gradient, (&mut m, &mut v), &step));
+        bencher.iter(|| CpuBackend::adamw(&mut parameter, &gradient, (&mut m, &mut v), &step));
     });
     group.finish();
 }

@@ -5,8 +5,8 @@
 mod setup;
 
 use rayon::prelude::*;
+use runner::kernels::LinearProducts;
 use runner::model;
-use runner::ops::LinearProducts;
 use setup::{SIZES, Size, Training};
 use std::time::{Duration, Instant};
 

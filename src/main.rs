@@ -10,7 +10,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match runner::commands::run(Cli::parse()) {
+    match runner::cli::run(Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {
             error.render();

@@ -1,9 +1,9 @@
 //! The sizes that are measured, and a model of one of them in training.
 
 use runner::data::{self, Corpus};
-use runner::ops::Fused;
-use runner::runner::WORKER_ENVIRONMENT;
+use runner::kernels::CpuBackend;
 use runner::spec::{Data, Model, Optimizer, RunSpec, Sample, Tokenizer, Train};
+use runner::sweep::WORKER_ENVIRONMENT;
 use runner::train::Trainer;
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -92,7 +92,7 @@ pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
 /// A model in training on the default text.
 pub(crate) struct Training {
     pub(crate) corpus: Corpus,
-    trainer: Trainer<Fused>,
+    trainer: Trainer<CpuBackend>,
 }
 
 impl Training {

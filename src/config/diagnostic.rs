@@ -1,7 +1,7 @@
 //! Errors with their places, shown as a compiler shows them.
 
-use super::problem::Problem;
-use super::source::{FILE, Place, Sources};
+use super::error_kind::Problem;
+use super::spans::{FILE, Place, Sources};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::fmt;
 use std::io::IsTerminal;

@@ -1,16 +1,16 @@
-use super::check::{check, check_schedule};
+use super::conditional_keys::{self, Verdict};
+use super::cross_checks::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::expect;
-use super::kinds::{self, Verdict};
-use super::lengths;
+use super::durations;
+use super::error_kind::Problem;
+use super::expected_values;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
-use super::problem::Problem;
-use super::source::{self, FILE, Place, Sources};
-use super::sweep::{self, Variant};
+use super::spans::{self, FILE, Place, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
+use super::variants::{self, Variant};
 use crate::spec::{Data, Experiment, ModelKind, RunSpec, Source};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -42,7 +42,7 @@ pub struct Expansion {
 /// All that is wrong with the structure of the document, together.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> {
     let name = path.display().to_string();
-    match source::read(path) {
+    match spans::read(path) {
         Ok(text) => from_text(&name, &text, overrides),
         Err((text, diagnostic)) => {
             let sources = Arc::new(Sources::new(name, text, overrides));
@@ -68,7 +68,7 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Documen
 /// The passes of loading. `None` leaves at least one diagnostic in `found`.
 fn build(sources: &Arc<Sources>, found: &mut Vec<Diagnostic>) -> Option<Document> {
     let text = &sources.get(FILE).text;
-    if text.len() as u64 > source::MAX_FILE_BYTES {
+    if text.len() as u64 > spans::MAX_FILE_BYTES {
         found.push(Diagnostic::new(None, Problem::TooLarge));
         return None;
     }
@@ -138,11 +138,11 @@ impl Document {
             .collect();
         found.extend(wasted(&variants));
         self.check_distinct(&variants, &specs, &mut found);
-        let baseline = sweep::baseline(&self.tree, &variants);
+        let baseline = variants::baseline(&self.tree, &variants);
         // A variant that could not be resolved would be taken for an unknown one.
         if specs.len() == variants.len() {
             let expected = &self.experiment.expect;
-            expect::check(&self.tree, expected, &specs, &baseline, &mut found);
+            expected_values::check(&self.tree, expected, &specs, &baseline, &mut found);
         }
         if !found.is_empty() {
             return Err(self.diagnostics(found));
@@ -205,12 +205,12 @@ impl Document {
     }
 
     fn variants(&self, found: &mut Vec<Diagnostic>) -> Vec<Variant> {
-        sweep::variants(&self.tree, &self.overrides, &self.sources, found)
+        variants::variants(&self.tree, &self.overrides, &self.sources, found)
     }
 
     /// A variant as a run, its seed still to be set, with its fields checked against each other.
     fn resolve(&self, variant: &Variant, found: &mut Vec<Diagnostic>) -> Option<RunSpec> {
-        let tree = lengths::one_length(&kinds::applicable(&variant.tree), found);
+        let tree = durations::one_length(&conditional_keys::applicable(&variant.tree), found);
         let experiment = match typed(&tree) {
             Ok(experiment) => experiment,
             Err(diagnostic) => {
@@ -271,7 +271,7 @@ fn wasted(variants: &[Variant]) -> Vec<Diagnostic> {
     let mut used: HashSet<Place> = HashSet::new();
     let mut wasted: HashMap<Place, Problem> = HashMap::new();
     for variant in variants {
-        for (place, verdict) in kinds::verdicts(&variant.tree) {
+        for (place, verdict) in conditional_keys::verdicts(&variant.tree) {
             match verdict {
                 Verdict::Used => {
                     used.insert(place);

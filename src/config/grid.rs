@@ -1,9 +1,9 @@
 //! The combinations that a grid stands for.
 
 use super::diagnostic::Diagnostic;
+use super::error_kind::Problem;
 use super::merge::merge;
-use super::problem::Problem;
-use super::source::Place;
+use super::spans::Place;
 use super::tree::{Entry, Layer, Node, Value};
 
 /// Most runs of a sweep: far more than anybody waits for.

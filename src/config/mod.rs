@@ -10,26 +10,26 @@
 //! itself; what only the data can tell, such as a text that is too short, comes back through
 //! [`Document::error_at`].
 
-mod check;
+mod conditional_keys;
+mod cross_checks;
 mod diagnostic;
 mod document;
-mod expect;
+mod durations;
+mod error_kind;
+mod expected_values;
 mod grid;
-mod kinds;
-mod lengths;
 mod merge;
-mod names;
 mod overrides;
 mod parse;
-mod problem;
 mod reference;
 mod scalar;
 mod schema;
-mod source;
+mod spans;
 mod suggest;
-mod sweep;
 mod tree;
 mod validate;
+mod variant_names;
+mod variants;
 
 pub use diagnostic::Diagnostics;
 pub use document::{Document, Expansion, from_text, load};

@@ -1,10 +1,10 @@
 //! `path=value` of the command line, as a tree to write over the document.
 
 use super::diagnostic::Diagnostic;
+use super::error_kind::{Problem, shortened};
 use super::merge::merge;
 use super::parse::parse;
-use super::problem::{Problem, shortened};
-use super::source::{Place, Sources};
+use super::spans::{Place, Sources};
 use super::tree::{Entry, Layer, Node, Value};
 
 /// All overrides as one tree, later ones over earlier ones. The document says which variants there

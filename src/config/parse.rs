@@ -1,9 +1,9 @@
 //! YAML text to a tree, within limits that no honest experiment meets.
 
 use super::diagnostic::Diagnostic;
-use super::problem::{Problem, shortened};
+use super::error_kind::{Problem, shortened};
 use super::scalar;
-use super::source::Place;
+use super::spans::Place;
 use super::tree::{Entry, Layer, Node, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The reference of experiment files, written from the schema so that it cannot drift from the
 //! types.
 
-use super::kinds::Rule;
+use super::conditional_keys::Rule;
 use super::schema;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
@@ -214,8 +214,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::conditional_keys::RULES;
     use crate::config::from_text;
-    use crate::config::kinds::RULES;
     use crate::spec::Sweep;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The known name nearest to an unknown one.
 
-use super::problem::Hint;
+use super::error_kind::Hint;
 
 /// Names longer than this are no typing mistakes, and comparing them would take long.
 const LONGEST: usize = 64;

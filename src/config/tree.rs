@@ -1,6 +1,6 @@
 //! A YAML document as a tree in which every key and every value knows where it was written.
 
-use super::source::Place;
+use super::spans::Place;
 use serde_yaml::{Mapping, Number};
 
 /// A value and its place.

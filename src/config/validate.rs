@@ -1,9 +1,9 @@
 //! Structural validation: a tree against the JSON Schema, all mistakes at once.
 
 use super::diagnostic::{Diagnostic, MOST_FOUND};
-use super::problem::{Hint, Problem, shortened};
+use super::error_kind::{Hint, Problem, shortened};
 use super::schema::{self, VARIANT_SECTIONS};
-use super::source::Sources;
+use super::spans::Sources;
 use super::suggest::{choice, hint};
 use super::tree::{Entry, Node, Value};
 use regex::Regex;

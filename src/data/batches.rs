@@ -105,7 +105,7 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tokens::Width;
+    use super::super::token_file::Width;
     use super::*;
 
     fn counting(len: u32) -> Tokens {

@@ -1,12 +1,12 @@
 //! From a source of text to two files of tokens, once for each distinct pair of data and tokenizer.
 
-use super::source::{self, Located};
-use super::store::{self, Building, Check};
+use super::corpus_cache::{self, Building, Check};
+use super::sources::{self, Located};
+use super::token_file::Width;
 use super::tokenizer::{Sampler, TokenizerFile};
-use super::tokens::Width;
-use super::{DataError, Tokenizer, Tokens, bigram, epochs, plays};
+use super::{DataError, Tokenizer, Tokens, bigram_baseline, epochs, plays};
 use crate::hash;
-use crate::record::CorpusInfo;
+use crate::results::CorpusInfo;
 use crate::spec::{self, TokenizerKind};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -40,17 +40,17 @@ pub fn prepare(
     tokenizer: &spec::Tokenizer,
     cache_root: &Path,
 ) -> Result<CorpusInfo, DataError> {
-    let located = source::locate(data)?;
+    let located = sources::locate(data)?;
     let file = TokenizerFile::of(tokenizer)?;
     let key = key(&located, data, tokenizer, file.as_ref());
     let dir = cache_root.join(&key);
     let name = data.source.to_string();
-    let mut info = match store::check(&dir, Check::Bytes) {
+    let mut info = match corpus_cache::check(&dir, Check::Bytes) {
         Ok(info) => info,
         // Absent, damaged or of another format: all end in a folder that is none of these.
         Err(_) => build(located, data, tokenizer, file, cache_root, &key)?,
     };
-    source::within_limit(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
+    sources::within_limit(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
     // The corpus may have been built from the same text under another name.
     info.source = name;
     Ok(info)
@@ -59,12 +59,12 @@ pub fn prepare(
 /// Maps a corpus that [`prepare`] left.
 pub fn open(cache_root: &Path, key: &str) -> Result<Corpus, DataError> {
     let dir = cache_root.join(key);
-    let info = store::check(&dir, Check::Sizes)?;
+    let info = corpus_cache::check(&dir, Check::Sizes)?;
     let width = Width::of(info.vocab_size);
     Ok(Corpus {
-        train: Tokens::open(&dir.join(store::TRAIN), width)?,
-        val: Tokens::open(&dir.join(store::VAL), width)?,
-        tokenizer: Tokenizer::load(&dir.join(store::TOKENIZER))?,
+        train: Tokens::open(&dir.join(corpus_cache::TRAIN), width)?,
+        val: Tokens::open(&dir.join(corpus_cache::VAL), width)?,
+        tokenizer: Tokenizer::load(&dir.join(corpus_cache::TOKENIZER))?,
         info,
     })
 }
@@ -150,7 +150,7 @@ fn key(
     };
     let all = format!(
         "{}\n{}\n{:?}\n{tokenizer}{}",
-        store::FORMAT,
+        corpus_cache::FORMAT,
         located.fingerprint(),
         data.val_fraction,
         sampling(tokenizer_spec)
@@ -194,11 +194,11 @@ fn build(
 
     let building = Building::begin(cache_root)?;
     let width = Width::of(tokenizer.vocab_size());
-    let train_path = building.path(store::TRAIN);
-    let val_path = building.path(store::VAL);
+    let train_path = building.path(corpus_cache::TRAIN);
+    let val_path = building.path(corpus_cache::VAL);
     encode(&tokenizer, train, &train_path, width)?;
     let val_unknown_tokens = encode(&tokenizer, val, &val_path, width)?;
-    let tokenizer_path = building.path(store::TOKENIZER);
+    let tokenizer_path = building.path(corpus_cache::TOKENIZER);
     tokenizer.save(&tokenizer_path)?;
 
     let train_tokens = Tokens::open(&train_path, width)?;
@@ -221,7 +221,11 @@ fn build(
             plays::floor_bits_per_byte(&text, train.len()..text.len())
                 .expect("whatever the generator writes can be read back: its tests do so")
         }),
-        bigram_count_loss: bigram::count_loss(&train_tokens, &val_tokens, tokenizer.vocab_size()),
+        bigram_count_loss: bigram_baseline::count_loss(
+            &train_tokens,
+            &val_tokens,
+            tokenizer.vocab_size(),
+        ),
     };
     building.install(&info)?;
     Ok(info)

@@ -75,7 +75,7 @@ fn fetch(url: &str, limit: u64, file: &mut fs::File, path: &Path) -> Result<Stri
         });
     }
     let expected = response.body().content_length();
-    super::source::within_limit(url, expected.unwrap_or(0), limit)?;
+    super::sources::within_limit(url, expected.unwrap_or(0), limit)?;
     let mut body = response.into_body().into_reader();
     let mut hash = Sha256::new();
     let mut received = 0;

@@ -1,7 +1,7 @@
 //! The tokens that a run is trained on: the same throughout, or others in each epoch.
 
+use super::token_file::Width;
 use super::tokenizer::Sampler;
-use super::tokens::Width;
 use super::{Corpus, DataError, Tokens};
 use crate::random::Stream;
 use crate::spec;
@@ -116,7 +116,7 @@ pub(super) fn sampled_len(sampler: &Sampler, text: &str) -> Result<u64, DataErro
 mod tests {
     use super::*;
     use crate::data::{open, plays, prepare};
-    use crate::record::CorpusInfo;
+    use crate::results::CorpusInfo;
     use crate::spec::{Data, RunSpec, Source, TokenizerKind};
 
     fn run(tokenizer: spec::Tokenizer) -> RunSpec {

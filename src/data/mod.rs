@@ -4,23 +4,23 @@
 //! and tokenizer; [`open`] maps one into memory; [`Batches`] draws windows from it.
 
 mod batches;
-mod bigram;
+mod bigram_baseline;
 mod corpus;
+mod corpus_cache;
+mod data_error;
 pub mod download;
 mod epochs;
-mod error;
 mod ngram;
 pub mod plays;
-mod source;
-mod store;
+mod sources;
+mod token_file;
 mod tokenizer;
-mod tokens;
 
 pub use batches::{Batch, Batches};
 pub use corpus::{Corpus, Split, check_sequence_length, open, prepare};
+pub use corpus_cache::remove_leftovers;
+pub use data_error::DataError;
 pub use epochs::TrainingSplit;
-pub use error::DataError;
 pub use ngram::Ngram;
-pub use store::remove_leftovers;
+pub use token_file::Tokens;
 pub use tokenizer::{TextStream, Tokenizer};
-pub use tokens::Tokens;

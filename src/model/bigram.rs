@@ -1,5 +1,5 @@
-use super::parameter::{Initializer, Parameter, Role};
-use crate::ops::{Backend, Fault, Matrix, Scalar};
+use super::parameter::{Initializer, ParamGroup, Parameter};
+use crate::kernels::{Backend, DeviceError, Matrix, Scalar};
 use crate::random::Stream;
 use crate::spec;
 use dfdx::prelude::*;
@@ -16,11 +16,11 @@ impl<B: Backend> Bigram<B> {
         config: &spec::Model,
         vocab_size: usize,
         stream: Option<&Stream>,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let shape = (vocab_size, vocab_size);
         let mut init = Initializer::new(device, stream, &config.init);
         Ok(Self {
-            table: init.table("table.weight", Role::Embedding, shape)?,
+            table: init.table("table.weight", ParamGroup::Embedding, shape)?,
         })
     }
 
@@ -29,7 +29,7 @@ impl<B: Backend> Bigram<B> {
         inputs: &[usize],
         targets: &[usize],
         scale: f32,
-    ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
+    ) -> Result<Scalar<B::Device, T>, DeviceError<B::Device>> {
         B::cross_entropy(self.logits(inputs)?, targets, scale)
     }
 
@@ -37,7 +37,7 @@ impl<B: Backend> Bigram<B> {
     pub(super) fn logits<T: Tape<f32, B::Device>>(
         &self,
         tokens: &[usize],
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+    ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         B::embed(&self.table.value, 1.0, None, tokens, tokens.len(), 0)
     }
 

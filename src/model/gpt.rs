@@ -8,9 +8,11 @@
 mod dropouts;
 mod positions;
 
-use super::StepNoise;
-use super::parameter::{Initializer, Parameter, Role};
-use crate::ops::{Backend, Fault, Head, Heads, Matrix, Normalization, Rotary, Rowwise, Scalar};
+use super::DropoutContext;
+use super::parameter::{Initializer, ParamGroup, Parameter};
+use crate::kernels::{
+    Backend, DecodeBackend, DeviceError, Head, Heads, Matrix, Normalization, Rotary, Scalar,
+};
 use crate::random::Stream;
 use crate::spec::{self, NormPosition};
 use dfdx::prelude::*;
@@ -48,8 +50,13 @@ impl<B: Backend> Linear<B> {
         shape: (usize, usize),
         bias: bool,
         branches: Option<usize>,
-    ) -> Result<Self, Fault<B::Device>> {
-        let weight = init.matrix(format!("{name}.weight"), Role::Matrix, shape, branches)?;
+    ) -> Result<Self, DeviceError<B::Device>> {
+        let weight = init.matrix(
+            format!("{name}.weight"),
+            ParamGroup::Matrix,
+            shape,
+            branches,
+        )?;
         let bias = match bias {
             true => Some(init.bias(format!("{name}.bias"), shape)?),
             false => None,
@@ -75,7 +82,7 @@ impl<B: Backend> Norm<B> {
         init: &mut Initializer<B>,
         name: &str,
         config: &spec::Model,
-    ) -> Result<Option<Self>, Fault<B::Device>> {
+    ) -> Result<Option<Self>, DeviceError<B::Device>> {
         let kind = match config.norm {
             spec::Norm::Layernorm => Normalization::Layer,
             spec::Norm::Rmsnorm => Normalization::Rms,
@@ -83,10 +90,10 @@ impl<B: Backend> Norm<B> {
         };
         let c = config.n_embd;
         let bias = match config.biases().norm {
-            true => Some(init.constant(format!("{name}.bias"), Role::Bias, c, 0.0)?),
+            true => Some(init.constant(format!("{name}.bias"), ParamGroup::Bias, c, 0.0)?),
             false => None,
         };
-        let gain = init.constant(format!("{name}.weight"), Role::Norm, c, 1.0)?;
+        let gain = init.constant(format!("{name}.weight"), ParamGroup::Norm, c, 1.0)?;
         Ok(Some(Self { kind, gain, bias }))
     }
 
@@ -111,7 +118,7 @@ impl<B: Backend> Norms<B> {
         init: &mut Initializer<B>,
         name: &str,
         config: &spec::Model,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let mut norm = |name: &str| Norm::new(init, name, config);
         Ok(match config.norm_position {
             NormPosition::Pre => Self {
@@ -144,7 +151,7 @@ impl<B: Backend> Norms<B> {
 fn normalized<B: Backend, T: Tape<f32, B::Device>>(
     norm: Option<&Norm<B>>,
     x: Matrix<B::Device, T>,
-) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
     match norm {
         Some(Norm { kind, gain, bias }) => {
             B::norm(x, *kind, &gain.value, bias.as_ref().map(|bias| &bias.value))
@@ -180,7 +187,7 @@ impl<B: Backend> Block<B> {
         init: &mut Initializer<B>,
         i: usize,
         config: &spec::Model,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let (c, h) = (config.n_embd, config.mlp_width());
         let hs = config.head_size();
         let qkv = c + 2 * config.kv_heads() * hs;
@@ -195,7 +202,7 @@ impl<B: Backend> Block<B> {
         let attention_out = linear("attn.c_proj", (c, c), biases.attention_out, branches)?;
         let mlp_in = linear("mlp.c_fc", (mlp_in, c), biases.mlp, None)?;
         let mlp_out = linear("mlp.c_proj", (c, h), biases.mlp, branches)?;
-        let mut gain = |part: &str| init.constant(name(part), Role::Norm, hs, 1.0);
+        let mut gain = |part: &str| init.constant(name(part), ParamGroup::Norm, hs, 1.0);
         let qk_gains = match config.qk_norm {
             true => Some([gain("attn.q_norm.weight")?, gain("attn.k_norm.weight")?]),
             false => None,
@@ -219,8 +226,8 @@ impl<B: Backend> Block<B> {
         &self,
         x: Matrix<B::Device, T>,
         pass: &mut Pass,
-        memory: Option<&mut B::Memory>,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+        memory: Option<&mut B::LayerCache>,
+    ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let (residual, tape) = x.split_tape();
         let y = normalized(
             self.norms_1.before.as_ref(),
@@ -247,8 +254,8 @@ impl<B: Backend> Block<B> {
         x: Matrix<B::Device, T>,
         residual: &Matrix<B::Device>,
         pass: &mut Pass,
-        memory: Option<&mut B::Memory>,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+        memory: Option<&mut B::LayerCache>,
+    ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let heads = pass.heads;
         let mut qkv = B::linear(x, &self.qkv.weight.value, self.qkv.bias())?; // (N, C + 2 kv hs)
         if let Some([q, k]) = &self.qk_gains {
@@ -261,7 +268,7 @@ impl<B: Backend> Block<B> {
             None => B::attention(qkv, heads, pass.dropouts.scores(heads))?,
             Some(memory) => {
                 let (qkv, tape) = qkv.split_tape();
-                B::attention_recalling(&qkv, heads, memory)?.put_tape(tape)
+                B::attention_cached(&qkv, heads, memory)?.put_tape(tape)
             }
         }; // (N, C)
         self.join(y, &self.attention_out, &self.norms_1, residual, pass)
@@ -273,7 +280,7 @@ impl<B: Backend> Block<B> {
         x: Matrix<B::Device, T>,
         residual: &Matrix<B::Device>,
         pass: &mut Pass,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+    ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let (weight, bias) = (&self.mlp_in.weight.value, self.mlp_in.bias());
         let y = B::linear_activation(x, weight, bias, pass.config.mlp)?; // (N, H)
         self.join(y, &self.mlp_out, &self.norms_2, residual, pass)
@@ -287,7 +294,7 @@ impl<B: Backend> Block<B> {
         norms: &Norms<B>,
         residual: &Matrix<B::Device>,
         pass: &mut Pass,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+    ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let (weight, bias) = (&last.weight.value, last.bias());
         let c = weight.shape().0;
         let dropout = pass.dropouts.next(c, pass.dropouts.p.residual);
@@ -354,14 +361,14 @@ pub struct Gpt<B: Backend> {
 
 /// What a GPT keeps of the tokens it has seen, so as not to compute them again: keys and values.
 #[derive(Debug, Clone)]
-pub(super) struct Past<B: Backend> {
+pub(super) struct KvCache<B: Backend> {
     /// Tokens of each sequence.
     pub(super) len: usize,
     /// Of each block.
-    memories: Vec<B::Memory>,
+    memories: Vec<B::LayerCache>,
 }
 
-impl Past<Rowwise> {
+impl KvCache<DecodeBackend> {
     /// The past of one sequence for several that begin with it.
     pub(super) fn repeat(&mut self, sequences: usize) {
         let memories = self.memories.iter_mut();
@@ -375,14 +382,14 @@ impl<B: Backend> Gpt<B> {
         config: &spec::Model,
         vocab_size: usize,
         stream: Option<&Stream>,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let c = config.n_embd;
         let biases = config.biases();
         let mut init = Initializer::new(device, stream, &config.init);
         let role = if config.tie_weights {
-            Role::Head
+            ParamGroup::Head
         } else {
-            Role::Embedding
+            ParamGroup::Embedding
         };
         let tokens = init.table("wte.weight", role, (vocab_size, c))?;
         let positions = Positions::new(&mut init, device, config)?;
@@ -396,7 +403,7 @@ impl<B: Backend> Gpt<B> {
         let shape = (vocab_size, c);
         let head = match config.tie_weights {
             true => None,
-            false => Some(init.matrix("lm_head.weight", Role::Head, shape, None)?),
+            false => Some(init.matrix("lm_head.weight", ParamGroup::Head, shape, None)?),
         };
         let head_bias = match biases.head {
             true => Some(init.bias("lm_head.bias", shape)?),
@@ -420,8 +427,8 @@ impl<B: Backend> Gpt<B> {
         targets: &[usize],
         block: usize,
         scale: f32,
-        noise: Option<StepNoise>,
-    ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
+        noise: Option<DropoutContext>,
+    ) -> Result<Scalar<B::Device, T>, DeviceError<B::Device>> {
         let x = normalized(self.norm.as_ref(), self.trunk(inputs, block, noise, None)?)?; // (N, C)
         B::head_cross_entropy(x, self.head(), targets, scale)
     }
@@ -432,8 +439,8 @@ impl<B: Backend> Gpt<B> {
         &self,
         tokens: &[usize],
         block: usize,
-        past: Option<&mut Past<B>>,
-    ) -> Result<Matrix<B::Device>, Fault<B::Device>> {
+        past: Option<&mut KvCache<B>>,
+    ) -> Result<Matrix<B::Device>, DeviceError<B::Device>> {
         let x = self.trunk(tokens, block, None, past)?; // (N, C)
         let last = if block == 1 {
             x
@@ -449,10 +456,10 @@ impl<B: Backend> Gpt<B> {
     }
 
     /// A past of nothing.
-    pub(super) fn no_past(&self) -> Past<B> {
-        Past {
+    pub(super) fn empty_cache(&self) -> KvCache<B> {
+        KvCache {
             len: 0,
-            memories: vec![B::Memory::default(); self.blocks.len()],
+            memories: vec![B::LayerCache::default(); self.blocks.len()],
         }
     }
 
@@ -462,9 +469,9 @@ impl<B: Backend> Gpt<B> {
         &self,
         tokens: &[usize],
         block: usize,
-        noise: Option<StepNoise>,
-        mut past: Option<&mut Past<B>>,
-    ) -> Result<Matrix<B::Device, T>, Fault<B::Device>> {
+        noise: Option<DropoutContext>,
+        mut past: Option<&mut KvCache<B>>,
+    ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let mut dropouts = Dropouts::new(&self.config, noise, block);
         let scale = match self.config.scale_embedding {
             true => (self.config.n_embd as f32).sqrt(),
@@ -536,15 +543,15 @@ impl<B: Backend> Gpt<B> {
     }
 }
 
-impl Gpt<Rowwise> {
-    /// With the weights of the linear layers as [`Rowwise`] wants them, who are given as in any
+impl Gpt<DecodeBackend> {
+    /// With the weights of the linear layers as [`DecodeBackend`] wants them, who are given as in any
     /// other GPT.
     pub(super) fn laid(mut self) -> Self {
         let mut head = self.head.take().unwrap_or_else(|| self.tokens.clone());
-        head.value = Rowwise::laid(&head.value);
+        head.value = DecodeBackend::laid(&head.value);
         self.head = Some(head);
         for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
-            linear.weight.value = Rowwise::laid(&linear.weight.value);
+            linear.weight.value = DecodeBackend::laid(&linear.weight.value);
         }
         self
     }

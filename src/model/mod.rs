@@ -4,8 +4,8 @@
 //! vocabulary, H the MLP's hidden width.
 
 mod bigram;
-mod decode;
-mod generate;
+mod decoder;
+mod generation;
 mod gpt;
 mod parameter;
 mod sampler;
@@ -16,13 +16,13 @@ mod testing;
 mod tests;
 mod weights;
 
-pub use decode::Decoder;
-pub use generate::{generate, prompt_tokens};
-pub use parameter::{Parameter, Role};
+pub use decoder::Decoder;
+pub use generation::{generate, prompt_tokens};
+pub use parameter::{ParamGroup, Parameter};
 pub use size::{Size, size};
 pub use weights::{Matrices, WeightsError, write_matrices};
 
-use crate::ops::{Backend, Fault, Matrix, Scalar};
+use crate::kernels::{Backend, DeviceError, Matrix, Scalar};
 use crate::random::Stream;
 use crate::spec::{self, ModelKind};
 use bigram::Bigram;
@@ -38,7 +38,7 @@ pub enum Model<B: Backend> {
 
 /// The randomness of one training step.
 #[derive(Debug, Clone, Copy)]
-pub struct StepNoise<'a> {
+pub struct DropoutContext<'a> {
     /// The stream `dropout` of the run's seed.
     pub stream: &'a Stream,
     pub step: u64,
@@ -56,7 +56,7 @@ impl<B: Backend> Model<B> {
         config: &spec::Model,
         vocab_size: usize,
         seed: u64,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let stream = Stream::new(seed, "init");
         Self::build(device, config, vocab_size, Some(&stream))
     }
@@ -66,7 +66,7 @@ impl<B: Backend> Model<B> {
         device: &B::Device,
         config: &spec::Model,
         vocab_size: usize,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         Self::build(device, config, vocab_size, None)
     }
 
@@ -75,7 +75,7 @@ impl<B: Backend> Model<B> {
         config: &spec::Model,
         vocab_size: usize,
         stream: Option<&Stream>,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         Ok(match config.kind {
             ModelKind::Bigram => Self::Bigram(Bigram::new(device, config, vocab_size, stream)?),
             ModelKind::Ngram => unreachable!("an n-gram model is counted, not trained"),
@@ -93,8 +93,8 @@ impl<B: Backend> Model<B> {
         targets: &[usize],
         block: usize,
         scale: f32,
-        noise: Option<StepNoise>,
-    ) -> Result<Scalar<B::Device, T>, Fault<B::Device>> {
+        noise: Option<DropoutContext>,
+    ) -> Result<Scalar<B::Device, T>, DeviceError<B::Device>> {
         match self {
             Self::Bigram(model) => model.loss(inputs, targets, scale),
             Self::Gpt(model) => model.loss(inputs, targets, block, scale, noise),
@@ -103,7 +103,10 @@ impl<B: Backend> Model<B> {
 
     /// Logits (1, V) for the token after the last of `tokens`, of which there is at least one and
     /// at most the block size. What a [`Decoder`] comes to in less time.
-    pub fn next_logits(&self, tokens: &[usize]) -> Result<Matrix<B::Device>, Fault<B::Device>> {
+    pub fn next_logits(
+        &self,
+        tokens: &[usize],
+    ) -> Result<Matrix<B::Device>, DeviceError<B::Device>> {
         match self {
             Self::Bigram(model) => model.logits(&tokens[tokens.len() - 1..]),
             Self::Gpt(model) => model.next_logits(tokens, tokens.len(), None),

@@ -1,11 +1,11 @@
-use crate::ops::{Backend, Fault, Matrix};
+use crate::kernels::{Backend, DeviceError, Matrix};
 use crate::random::{Stream, unit};
 use crate::spec::{self, InitKind};
 use dfdx::prelude::*;
 
 /// What a parameter is for. Optimizers treat roles differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum ParamGroup {
     /// Multiplies activations inside the model.
     Matrix,
     /// A table that rows are read from, and no more.
@@ -23,7 +23,7 @@ pub enum Role {
 #[derive(Debug, Clone)]
 pub struct Parameter<B: Backend> {
     pub name: String,
-    pub role: Role,
+    pub role: ParamGroup,
     pub value: Matrix<B::Device>,
 }
 
@@ -54,9 +54,9 @@ impl<'a, B: Backend> Initializer<'a, B> {
     pub(super) fn table(
         &mut self,
         name: impl Into<String>,
-        role: Role,
+        role: ParamGroup,
         shape: (usize, usize),
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         self.normal(name, role, shape, self.config.embedding_std)
     }
 
@@ -65,10 +65,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
     pub(super) fn matrix(
         &mut self,
         name: impl Into<String>,
-        role: Role,
+        role: ParamGroup,
         shape: (usize, usize),
         branches: Option<usize>,
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         let (outputs, inputs) = (shape.0 as f64, shape.1 as f64);
         match self.config.kind {
             InitKind::Normal => {
@@ -86,12 +86,14 @@ impl<'a, B: Backend> Initializer<'a, B> {
         &mut self,
         name: impl Into<String>,
         (outputs, inputs): (usize, usize),
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         match self.config.kind {
-            InitKind::Normal | InitKind::Xavier => self.constant(name, Role::Bias, outputs, 0.0),
+            InitKind::Normal | InitKind::Xavier => {
+                self.constant(name, ParamGroup::Bias, outputs, 0.0)
+            }
             InitKind::Uniform => {
                 let bound = 1.0 / (inputs as f64).sqrt();
-                self.uniform(name, Role::Bias, (1, outputs), bound)
+                self.uniform(name, ParamGroup::Bias, (1, outputs), bound)
             }
         }
     }
@@ -100,10 +102,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
     pub(super) fn constant(
         &mut self,
         name: impl Into<String>,
-        role: Role,
+        role: ParamGroup,
         cols: usize,
         value: f32,
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         self.made(name, role, (1, cols), vec![value; cols])
     }
 
@@ -111,10 +113,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
     fn normal(
         &mut self,
         name: impl Into<String>,
-        role: Role,
+        role: ParamGroup,
         (rows, cols): (usize, usize),
         std: f64,
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         let Some(stream) = self.stream else {
             return self.made(name, role, (rows, cols), vec![0.0; rows * cols]);
         };
@@ -134,10 +136,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
     fn uniform(
         &mut self,
         name: impl Into<String>,
-        role: Role,
+        role: ParamGroup,
         (rows, cols): (usize, usize),
         bound: f64,
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         let Some(stream) = self.stream else {
             return self.made(name, role, (rows, cols), vec![0.0; rows * cols]);
         };
@@ -150,10 +152,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
     fn made(
         &mut self,
         name: impl Into<String>,
-        role: Role,
+        role: ParamGroup,
         shape: (usize, usize),
         values: Vec<f32>,
-    ) -> Result<Parameter<B>, Fault<B::Device>> {
+    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         self.made += 1;
         Ok(Parameter {
             name: name.into(),

@@ -80,9 +80,9 @@ fn mean_seen(model: &Model, block: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::model;
     use crate::model::testing::configs;
-    use crate::ops::Fused;
     use crate::spec::{BiasIn, Mlp, MlpHidden};
     use dfdx::prelude::Cpu;
 
@@ -90,9 +90,9 @@ mod tests {
     fn counts_what_is_built() {
         use dfdx::prelude::HasShape;
         for config in configs() {
-            let built = model::Model::<Fused>::new(&Cpu::default(), &config, 19, 1).unwrap();
+            let built = model::Model::<CpuBackend>::new(&Cpu::default(), &config, 19, 1).unwrap();
             let count =
-                |p: &&model::Parameter<Fused>| (p.value.shape().0 * p.value.shape().1) as u64;
+                |p: &&model::Parameter<CpuBackend>| (p.value.shape().0 * p.value.shape().1) as u64;
             let built: u64 = built.parameters().iter().map(count).sum();
             assert_eq!(params(&config, 19), built, "{config:?}");
         }

@@ -3,7 +3,7 @@
 
 use super::testing::{BLOCK, configs};
 use super::*;
-use crate::ops::{Composed, Fused};
+use crate::kernels::{CpuBackend, ReferenceBackend};
 use crate::spec::{Init, InitKind, Model as Config};
 
 const VOCAB: usize = 29;
@@ -20,7 +20,7 @@ fn first_step<B: Backend>(device: &B::Device, config: &Config) -> (f32, Vec<(Str
     let model = Model::<B>::new(device, config, VOCAB, 7).unwrap();
     let (inputs, targets) = batch(4);
     let stream = Stream::new(7, "dropout");
-    let noise = StepNoise {
+    let noise = DropoutContext {
         stream: &stream,
         step: 0,
         first_row: 0,
@@ -42,8 +42,8 @@ fn first_step<B: Backend>(device: &B::Device, config: &Config) -> (f32, Vec<(Str
 fn loss_and_gradients_are_those_of_the_composition() {
     let device = Cpu::default();
     for config in configs() {
-        let (want, want_gradients) = first_step::<Composed<Cpu>>(&device, &config);
-        let (got, got_gradients) = first_step::<Fused>(&device, &config);
+        let (want, want_gradients) = first_step::<ReferenceBackend<Cpu>>(&device, &config);
+        let (got, got_gradients) = first_step::<CpuBackend>(&device, &config);
         assert!(
             (want - got).abs() < 1e-4 * want,
             "{want} against {got}: {config:?}"
@@ -69,11 +69,11 @@ fn shards_of_a_batch_add_up_to_the_batch() {
         block_size: BLOCK,
         ..Config::default()
     };
-    let model = Model::<Fused>::new(&Cpu::default(), &config, VOCAB, 7).unwrap();
+    let model = Model::<CpuBackend>::new(&Cpu::default(), &config, VOCAB, 7).unwrap();
     let (inputs, targets) = batch(4);
     let loss = |from: usize, to: usize| {
         let rows = from * BLOCK..to * BLOCK;
-        let noise = StepNoise {
+        let noise = DropoutContext {
             stream: &stream,
             step: 3,
             first_row: rows.start,
@@ -91,10 +91,11 @@ fn shards_of_a_batch_add_up_to_the_batch() {
 #[test]
 fn the_next_token_is_predicted_as_in_training() {
     for config in configs() {
-        let model = Model::<Fused>::new(&Cpu::default(), &config, VOCAB, 7).unwrap();
+        let model = Model::<CpuBackend>::new(&Cpu::default(), &config, VOCAB, 7).unwrap();
         let (inputs, targets) = batch(1);
         let logits = model.next_logits(&inputs).unwrap();
-        let last: Scalar<Cpu> = Fused::cross_entropy(logits, &targets[BLOCK - 1..], 1.0).unwrap();
+        let last: Scalar<Cpu> =
+            CpuBackend::cross_entropy(logits, &targets[BLOCK - 1..], 1.0).unwrap();
         let all = |n: usize| -> f32 {
             let loss: Scalar<Cpu> = model
                 .loss(&inputs[..n], &targets[..n], n, 1.0, None)
@@ -134,8 +135,8 @@ fn continued(
 }
 
 /// A model far from its initial weights, of which all are so alike that any mistake would pass.
-fn wild(config: &Config, seed: u64) -> Model<Fused> {
-    let mut model = Model::<Fused>::new(&Cpu::default(), config, VOCAB, seed).unwrap();
+fn wild(config: &Config, seed: u64) -> Model<CpuBackend> {
+    let mut model = Model::<CpuBackend>::new(&Cpu::default(), config, VOCAB, seed).unwrap();
     for parameter in model.parameters_mut() {
         let noise = parameter.value.as_vec().into_iter().enumerate();
         let values = noise.map(|(i, v)| 8.0 * v + 0.3 * (i as f32 * 0.7).sin());
@@ -164,7 +165,7 @@ fn a_token_is_the_same_whether_the_past_is_remembered_or_computed_again() {
         // One after another, from nothing, by the forward pass of training.
         let (whole, logits_whole) = continued(prompts, tokens, |texts| {
             let next = |text: &Vec<usize>| {
-                let context = &text[decode::context_start(text.len(), BLOCK)..];
+                let context = &text[decoder::context_start(text.len(), BLOCK)..];
                 model.next_logits(context).unwrap().as_vec()
             };
             texts.iter().flat_map(next).collect()
@@ -206,7 +207,7 @@ fn texts_that_begin_alike_are_what_each_would_be_alone() {
 fn a_context_is_never_longer_than_the_block_nor_shorter_than_half() {
     for block in 1..12 {
         for len in 1..100 {
-            let context = len - decode::context_start(len, block);
+            let context = len - decoder::context_start(len, block);
             assert!(
                 context <= block && (context == len || context > block / 2),
                 "{context} of {block}"
@@ -217,7 +218,7 @@ fn a_context_is_never_longer_than_the_block_nor_shorter_than_half() {
 
 /// The weights of a first model, by name.
 fn first_weights(config: &Config, vocab_size: usize) -> impl Fn(&str) -> Vec<f32> + use<> {
-    let model = Model::<Fused>::new(&Cpu::default(), config, vocab_size, 7).unwrap();
+    let model = Model::<CpuBackend>::new(&Cpu::default(), config, vocab_size, 7).unwrap();
     move |name| {
         let all = model.parameters();
         let named = all.iter().find(|parameter| parameter.name == name);

@@ -1,8 +1,8 @@
 //! The weights of a trained model, as a safetensors file.
 
 use super::Model;
-use crate::ops::{Backend, Matrix};
-use crate::record::write_atomic;
+use crate::kernels::{Backend, Matrix};
+use crate::results::write_atomic;
 use dfdx::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;

@@ -1,10 +1,11 @@
 //! The answer in words, and what to be careful about: plain sentences, for any kind of page.
 
+use super::loaded_results::Results;
 use super::ranking::{Ranking, Variant};
-use super::results::{Condition, Results};
-use super::units::{change, count, difference, list, loss, plural};
+use crate::results::RunState;
 use crate::spec::ModelKind;
 use crate::stats::{Comparison, Verdict};
+use crate::text::units::{change, count, difference, list, loss, plural};
 
 /// The answer to the question of the experiment, in a few sentences.
 pub(super) fn answer(ranking: &Ranking) -> Vec<String> {
@@ -200,10 +201,10 @@ pub(super) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
 
 fn unfinished(results: &Results) -> Option<String> {
     let conditions = [
-        Condition::Failed,
-        Condition::Diverged,
-        Condition::Stopped,
-        Condition::NotStarted,
+        RunState::Failed,
+        RunState::Diverged,
+        RunState::Stopped,
+        RunState::NotStarted,
     ];
     let counts: Vec<String> = conditions
         .into_iter()

@@ -4,36 +4,35 @@
 //! a report again. Unchanged records give the same bytes.
 
 mod answer;
-mod columns;
-mod error;
-pub(crate) mod escape;
-mod expected;
-mod overlay;
+mod config_diff;
+mod loaded_results;
+mod page_data;
 mod plots;
 mod ranking;
 mod render;
-mod results;
-mod table;
+mod report_error;
+mod reproduction;
+mod side_by_side;
+mod summary_csv;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tokenizers;
-pub(crate) mod units;
-mod view;
+mod tokenizer_table;
 
-pub use error::ReportError;
-pub use expected::{Expected, Verdict, expected_of_plan};
-pub use tokenizers::{TokenizerRow, tokenizers};
-pub use view::Row;
+pub use page_data::Row;
+pub use report_error::ReportError;
+pub use reproduction::{Expected, Verdict, expected_of_plan};
+pub use tokenizer_table::{TokenizerRow, tokenizers};
 
-use crate::record::write_atomic;
+use crate::results::RunState;
+use crate::results::write_atomic;
+use loaded_results::Results;
+use page_data::View;
 use ranking::Ranking;
-use results::{Condition, Results};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use view::View;
 
 /// What a terminal shows when a report is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +75,7 @@ pub fn write(results_dir: &Path) -> Result<Summary, ReportError> {
     // Everything is rendered before anything is written: an error leaves the last report whole.
     let markdown = render::markdown(&view, custom)?;
     let html = render::html(&view)?;
-    let csv = table::summary_csv(&results)?;
+    let csv = summary_csv::summary_csv(&results)?;
 
     let summary = Summary {
         experiment: results.plan.experiment.name.clone(),
@@ -85,11 +84,11 @@ pub fn write(results_dir: &Path) -> Result<Summary, ReportError> {
         csv: put(results_dir, "summary.csv", &csv)?,
         plots: put_plots(results_dir, &plots)?,
         counts: Counts {
-            done: results.count(Condition::Done),
-            failed: results.count(Condition::Failed),
-            diverged: results.count(Condition::Diverged),
-            stopped: results.count(Condition::Stopped),
-            not_started: results.count(Condition::NotStarted),
+            done: results.count(RunState::Done),
+            failed: results.count(RunState::Failed),
+            diverged: results.count(RunState::Diverged),
+            stopped: results.count(RunState::Stopped),
+            not_started: results.count(RunState::NotStarted),
         },
         answer: view.answer,
         cautions: view.cautions,

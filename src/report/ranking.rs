@@ -1,5 +1,5 @@
-use super::results::{Results, Run};
-use crate::record::{CorpusInfo, Outcome};
+use super::loaded_results::{Results, Run};
+use crate::results::{CorpusInfo, Outcome};
 use crate::spec::{ModelKind, RunSpec};
 use crate::stats::{Comparison, compare, mean, paired_differences, sample_sd};
 

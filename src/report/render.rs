@@ -1,4 +1,5 @@
-use super::{ReportError, escape};
+use super::ReportError;
+use crate::text::escape;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};

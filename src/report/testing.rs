@@ -1,7 +1,7 @@
 //! Results folders for tests, made of the records that runs leave behind.
 
-use crate::record::{
-    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunStatus, SampleText, State,
+use crate::results::{
+    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunState, RunStatus, SampleText,
     StepMetric, SweepPlan, write_json_atomic,
 };
 use crate::spec::{
@@ -208,19 +208,19 @@ impl RunBuilder<'_> {
     }
 
     pub(super) fn done(self) {
-        self.end(Some((State::Done, "")));
+        self.end(Some((RunState::Done, "")));
     }
 
     pub(super) fn failed(self, reason: &str) {
-        self.end(Some((State::Failed, reason)));
+        self.end(Some((RunState::Failed, reason)));
     }
 
     pub(super) fn diverged(self, reason: &str) {
-        self.end(Some((State::Diverged, reason)));
+        self.end(Some((RunState::Diverged, reason)));
     }
 
     pub(super) fn stopped(self) {
-        self.end(Some((State::Stopped, "interrupted at step 200")));
+        self.end(Some((RunState::Stopped, "interrupted at step 200")));
     }
 
     /// A checkpoint and no status: under way, or killed.
@@ -237,7 +237,7 @@ impl RunBuilder<'_> {
         self.end(None);
     }
 
-    fn end(self, ending: Option<(State, &str)>) {
+    fn end(self, ending: Option<(RunState, &str)>) {
         let mut plan = self.folder.plan.borrow_mut();
         let corpus = &plan.corpora[self.corpus];
         let identity = self.spec.identity(&corpus.content_sha256());
@@ -265,11 +265,11 @@ impl RunBuilder<'_> {
             dir.write_status(&RunStatus {
                 state,
                 reason: reason.to_owned(),
-                outcome: (state != State::Failed).then_some(outcome),
+                outcome: (state != RunState::Failed).then_some(outcome),
             })
             .unwrap();
         }
-        if matches!(ending, Some((State::Done, _))) {
+        if matches!(ending, Some((RunState::Done, _))) {
             let drawn = |step, text: &str| SampleText {
                 step,
                 number: 1,

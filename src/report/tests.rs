@@ -1,6 +1,6 @@
 use super::testing::{Folder, ablation, corpus, variant};
 use super::{Counts, ReportError, write};
-use crate::record::CorpusInfo;
+use crate::results::CorpusInfo;
 use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
 

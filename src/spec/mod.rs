@@ -8,20 +8,20 @@
 //! One file an area; an option keeps its type, default, range and documentation in one place.
 
 mod data;
+mod every;
 mod expect;
-mod interval;
 mod mlp_hidden;
 mod model;
 mod optimizer;
-mod run;
-mod sample;
-mod sweep;
+mod run_spec;
+mod sample_settings;
+mod sweep_settings;
 mod tokenizer;
 mod train;
 
 pub use data::{Data, Source};
+pub use every::Every;
 pub use expect::{Expect, Measure};
-pub use interval::Interval;
 pub use mlp_hidden::MlpHidden;
 pub use model::{
     BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition,
@@ -30,9 +30,9 @@ pub use model::{
 pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };
-pub use run::{RunSpec, sequences_per_epoch};
-pub use sample::Sample;
-pub use sweep::{Report, Sweep};
+pub use run_spec::{RunSpec, sequences_per_epoch};
+pub use sample_settings::Sample;
+pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
 pub use train::{BatchOrder, Train};
 

@@ -1,4 +1,4 @@
-use super::Interval;
+use super::Every;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,17 +44,17 @@ pub struct Train {
     /// Between evaluations on the whole validation split: a number of steps, or a text such as `1
     /// epoch` or `100000 tokens`, which is rounded up to steps. The first is before step 1 and the last
     /// after the last step, whatever this says.
-    pub eval_every: Interval,
+    pub eval_every: Every,
     /// Whether each evaluation scores the whole training split as well, in the same windows. It costs
     /// as much more as that split is longer.
     pub eval_train: bool,
     /// Between checkpoints, from which a run that was interrupted goes on, as for `eval_every`. A
     /// checkpoint does not change what is computed.
-    pub checkpoint_every: Interval,
+    pub checkpoint_every: Every,
     /// Between copies of the weights that are kept, from which `runner generate RUN --step N` draws,
     /// as for `eval_every`. `null` keeps those after the last step alone.
-    #[schemars(schema_with = "super::interval::or_null")]
-    pub keep_weights_every: Option<Interval>,
+    #[schemars(schema_with = "super::every::or_null")]
+    pub keep_weights_every: Option<Every>,
 }
 
 impl Default for Train {
@@ -69,9 +69,9 @@ impl Default for Train {
             sequence_length: None,
             ema: None,
             debug: false,
-            eval_every: Interval::Steps(100),
+            eval_every: Every::Steps(100),
             eval_train: false,
-            checkpoint_every: Interval::Steps(100),
+            checkpoint_every: Every::Steps(100),
             keep_weights_every: None,
         }
     }

@@ -1,4 +1,4 @@
-use super::{Interval, Paired, holm, mean};
+use super::{ConfidenceInterval, Paired, holm, mean};
 
 /// Probability of calling one or more differences real that are not, over all the comparisons of a
 /// report.
@@ -21,10 +21,10 @@ pub struct Comparison {
     /// Mean of the differences `variant - baseline`.
     pub mean: f64,
     /// The 95 % interval of this difference alone.
-    pub interval: Option<Interval>,
+    pub interval: Option<ConfidenceInterval>,
     /// The interval at the level that Holm's correction leaves for this difference: contains 0
     /// exactly where the verdict is inconclusive.
-    pub corrected: Option<Interval>,
+    pub corrected: Option<ConfidenceInterval>,
     pub verdict: Verdict,
 }
 

@@ -12,4 +12,4 @@ mod paired;
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
 pub use holm::{Step, holm};
-pub use paired::{Interval, Paired, paired_differences};
+pub use paired::{ConfidenceInterval, Paired, paired_differences};

@@ -12,12 +12,12 @@ pub fn paired_differences(variant: &[(u64, f64)], baseline: &[(u64, f64)]) -> Ve
 
 /// A range of values that the data do not rule out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Interval {
+pub struct ConfidenceInterval {
     pub low: f64,
     pub high: f64,
 }
 
-impl Interval {
+impl ConfidenceInterval {
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
@@ -57,10 +57,10 @@ impl Paired {
     }
 
     /// The interval that misses the true mean with probability `alpha`.
-    pub fn interval(&self, alpha: f64) -> Interval {
+    pub fn interval(&self, alpha: f64) -> ConfidenceInterval {
         // A spread of exactly 0 needs no quantile, and 0 times a large one stays 0.
         let reach = self.standard_error * self.distribution.inverse_cdf(1.0 - alpha / 2.0);
-        Interval {
+        ConfidenceInterval {
             low: self.mean - reach,
             high: self.mean + reach,
         }
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(same.p_value(), 1.0);
         assert_eq!(
             same.interval(0.05),
-            Interval {
+            ConfidenceInterval {
                 low: 0.0,
                 high: 0.0
             }

@@ -1,7 +1,7 @@
-use super::step::shards;
+use super::trainer::shards;
+use crate::kernels::LinearProducts;
 use crate::model;
-use crate::ops::LinearProducts;
-use crate::record::CorpusInfo;
+use crate::results::CorpusInfo;
 use crate::spec::{Model, ModelKind, OptimizerKind, RunSpec};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

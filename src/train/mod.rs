@@ -1,30 +1,30 @@
 //! Training one run, from its first step or from its last checkpoint to its record.
 
-mod average;
-mod checkpoint;
-mod counting;
-mod diagnosis;
-mod error;
+mod checkpoints;
+mod divergence;
+mod ema;
 mod estimate;
-mod evaluate;
+mod evaluation;
+mod lr_schedule;
+mod ngram_run;
 mod optimizer;
 mod parallel;
-mod sample;
-mod schedule;
-mod session;
-mod step;
+mod sampling;
 #[cfg(test)]
 mod tests;
+mod train_error;
+mod train_loop;
+mod trainer;
 
-pub use error::TrainError;
 pub use estimate::{Estimate, estimate};
 pub use optimizer::Update;
 pub use parallel::Parallel;
-pub use step::{Shard, Trainer};
+pub use train_error::TrainError;
+pub use trainer::{Shard, Trainer};
 
 use crate::data::Corpus;
-use crate::ops::Fused;
-use crate::record::{RunDir, RunStatus};
+use crate::kernels::CpuBackend;
+use crate::results::{RunDir, RunStatus};
 use crate::spec::{ModelKind, RunSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
@@ -81,7 +81,7 @@ pub enum Phase {
 /// fails. A run that diverges is no error but a status.
 pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
     if job.spec.model.kind == ModelKind::Ngram {
-        return counting::run(&job, progress);
+        return ngram_run::run(&job, progress);
     }
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(job.threads)
@@ -95,7 +95,8 @@ pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, Tr
             std::thread::scope(|scope| {
                 let run = scope.spawn(|| {
                     let mut send = move |update| drop(sender.send(update));
-                    threads.install(|| session::run::<Fused>(&job, device, "cpu", &mut send))
+                    threads
+                        .install(|| train_loop::run::<CpuBackend>(&job, device, "cpu", &mut send))
                 });
                 receiver.into_iter().for_each(progress);
                 run.join()
@@ -107,7 +108,9 @@ pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, Tr
             let device = dfdx::prelude::Cuda::try_build(ordinal, 0)
                 .map_err(|error| TrainError::Device(format!("{error:?}")))?;
             let name = format!("cuda:{ordinal}");
-            session::run::<crate::ops::Composed<dfdx::prelude::Cuda>>(&job, device, &name, progress)
+            train_loop::run::<crate::kernels::ReferenceBackend<dfdx::prelude::Cuda>>(
+                &job, device, &name, progress,
+            )
         }
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => Err(TrainError::Device(

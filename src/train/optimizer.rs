@@ -1,6 +1,6 @@
 use super::parallel::Parallel;
-use crate::model::{Model, Parameter, Role};
-use crate::ops::{AdamW, Backend, Fault, Lion, Matrix, Muon, RmsProp, Sgd};
+use crate::kernels::{AdamW, Backend, DeviceError, Lion, Matrix, Muon, RmsProp, Sgd};
+use crate::model::{Model, ParamGroup, Parameter};
 use crate::spec::{self, Group, OptimizerKind};
 use dfdx::prelude::*;
 
@@ -24,7 +24,7 @@ impl<B: Backend> Optimizer<B> {
     pub(super) fn new(
         config: &spec::Optimizer,
         model: &Model<B>,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let zeros = |value: &Matrix<B::Device>| value.device().try_zeros_like(value.shape());
         let nothing = |parameter: &Parameter<B>| {
             let rule = rule_of(config.kind, parameter.role);
@@ -60,7 +60,7 @@ impl<B: Backend> Optimizer<B> {
         grad_norm: f64,
         lr: f64,
         taken: u64,
-    ) -> Result<(), Fault<B::Device>>
+    ) -> Result<(), DeviceError<B::Device>>
     where
         B: Parallel,
     {
@@ -82,9 +82,9 @@ impl<B: Backend> Optimizer<B> {
 }
 
 /// The rule that updates a parameter: Muon is for the matrices inside the model.
-fn rule_of(kind: OptimizerKind, role: Role) -> OptimizerKind {
+fn rule_of(kind: OptimizerKind, role: ParamGroup) -> OptimizerKind {
     match (kind, role) {
-        (OptimizerKind::Muon, Role::Matrix) => OptimizerKind::Muon,
+        (OptimizerKind::Muon, ParamGroup::Matrix) => OptimizerKind::Muon,
         (OptimizerKind::Muon, _) => OptimizerKind::Adamw,
         (kind, _) => kind,
     }
@@ -116,7 +116,7 @@ pub struct Update<'a, B: Backend> {
 }
 
 impl<B: Backend> Update<'_, B> {
-    pub(super) fn run(self) -> Result<(), Fault<B::Device>> {
+    pub(super) fn run(self) -> Result<(), DeviceError<B::Device>> {
         let Self {
             config,
             gradient_scale,
@@ -196,19 +196,19 @@ impl<B: Backend> Update<'_, B> {
     }
 }
 
-fn group_of(config: &spec::Optimizer, role: Role) -> &Group {
+fn group_of(config: &spec::Optimizer, role: ParamGroup) -> &Group {
     let groups = &config.groups;
     match role {
-        Role::Matrix => &groups.matrix,
-        Role::Embedding => &groups.embedding,
-        Role::Head => &groups.head,
-        Role::Norm => &groups.norm,
-        Role::Bias => &groups.bias,
+        ParamGroup::Matrix => &groups.matrix,
+        ParamGroup::Embedding => &groups.embedding,
+        ParamGroup::Head => &groups.head,
+        ParamGroup::Norm => &groups.norm,
+        ParamGroup::Bias => &groups.bias,
     }
 }
 
 /// Weight decay of the parameters of a role, with the defaults filled in.
-fn weight_decay(config: &spec::Optimizer, role: Role) -> f64 {
+fn weight_decay(config: &spec::Optimizer, role: ParamGroup) -> f64 {
     let of_all = config
         .weight_decay
         .unwrap_or(if config.kind.decouples_decay() {
@@ -217,8 +217,8 @@ fn weight_decay(config: &spec::Optimizer, role: Role) -> f64 {
             0.0
         });
     let of_role = match role {
-        Role::Matrix | Role::Head => of_all,
-        Role::Embedding | Role::Norm | Role::Bias => 0.0,
+        ParamGroup::Matrix | ParamGroup::Head => of_all,
+        ParamGroup::Embedding | ParamGroup::Norm | ParamGroup::Bias => 0.0,
     };
     group_of(config, role).weight_decay.unwrap_or(of_role)
 }
@@ -248,11 +248,11 @@ mod tests {
     #[test]
     fn decay_is_on_matrices_and_the_head_unless_a_group_says_otherwise() {
         let roles = [
-            Role::Matrix,
-            Role::Head,
-            Role::Embedding,
-            Role::Norm,
-            Role::Bias,
+            ParamGroup::Matrix,
+            ParamGroup::Head,
+            ParamGroup::Embedding,
+            ParamGroup::Norm,
+            ParamGroup::Bias,
         ];
         let decays = |config: &spec::Optimizer| roles.map(|role| weight_decay(config, role));
         let mut config = spec::Optimizer::default();

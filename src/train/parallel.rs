@@ -4,12 +4,14 @@
 //! The work is cut before it comes here, in pieces that do not depend on the number of threads, and
 //! the results are in the order of the pieces.
 
-use super::evaluate;
+use super::evaluation;
 use super::optimizer::Update;
-use super::step::{Shard, Trainer};
+use super::trainer::{Shard, Trainer};
 use crate::data::{Batch, Corpus, Split};
+use crate::kernels::{
+    Backend, CpuBackend, DeviceError, GradientSum, Matrix, ReferenceBackend, with_product_threads,
+};
 use crate::model::Model;
-use crate::ops::{Backend, Composed, Fault, Fused, GradientSum, Matrix, with_product_threads};
 use dfdx::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -21,22 +23,22 @@ pub trait Parallel: Backend {
         trainer: &Trainer<Self>,
         batch: &Batch,
         rows: Vec<Range<usize>>,
-    ) -> Result<Vec<Shard<Self>>, Fault<Self::Device>>;
+    ) -> Result<Vec<Shard<Self>>, DeviceError<Self::Device>>;
 
     /// For each parameter, the sum of its gradients.
     fn sums(
         gradients: Vec<Vec<Matrix<Self::Device>>>,
-    ) -> Result<Vec<GradientSum<Self::Device>>, Fault<Self::Device>>;
+    ) -> Result<Vec<GradientSum<Self::Device>>, DeviceError<Self::Device>>;
 
     /// Each parameter's update.
-    fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<Self::Device>>;
+    fn updates(updates: Vec<Update<Self>>) -> Result<(), DeviceError<Self::Device>>;
 
     /// Moves each mean by `weight` of the way to its value.
     fn averages(
         means: &mut [Matrix<Self::Device>],
         values: &[&Matrix<Self::Device>],
         weight: f32,
-    ) -> Result<(), Fault<Self::Device>>;
+    ) -> Result<(), DeviceError<Self::Device>>;
 
     /// The summed loss of each piece of a split.
     fn losses(
@@ -45,10 +47,10 @@ pub trait Parallel: Backend {
         split: Split,
         block: usize,
         pieces: Vec<Range<usize>>,
-    ) -> Result<Vec<f64>, Fault<Self::Device>>;
+    ) -> Result<Vec<f64>, DeviceError<Self::Device>>;
 }
 
-impl Parallel for Fused {
+impl Parallel for CpuBackend {
     fn shards(
         trainer: &Trainer<Self>,
         batch: &Batch,
@@ -91,27 +93,27 @@ impl Parallel for Fused {
     ) -> Result<Vec<f64>, CpuError> {
         let pieces = pieces.into_par_iter().with_max_len(1);
         pieces
-            .map(|piece| evaluate::piece(model, corpus, split, block, piece))
+            .map(|piece| evaluation::piece(model, corpus, split, block, piece))
             .collect()
     }
 }
 
-impl<D: Device<f32>> Parallel for Composed<D> {
+impl<D: Device<f32>> Parallel for ReferenceBackend<D> {
     fn shards(
         trainer: &Trainer<Self>,
         batch: &Batch,
         rows: Vec<Range<usize>>,
-    ) -> Result<Vec<Shard<Self>>, Fault<D>> {
+    ) -> Result<Vec<Shard<Self>>, DeviceError<D>> {
         rows.into_iter()
             .map(|rows| trainer.shard(batch, rows))
             .collect()
     }
 
-    fn sums(gradients: Vec<Vec<Matrix<D>>>) -> Result<Vec<GradientSum<D>>, Fault<D>> {
+    fn sums(gradients: Vec<Vec<Matrix<D>>>) -> Result<Vec<GradientSum<D>>, DeviceError<D>> {
         gradients.into_iter().map(Self::sum_gradients).collect()
     }
 
-    fn updates(updates: Vec<Update<Self>>) -> Result<(), Fault<D>> {
+    fn updates(updates: Vec<Update<Self>>) -> Result<(), DeviceError<D>> {
         updates.into_iter().try_for_each(Update::run)
     }
 
@@ -119,7 +121,7 @@ impl<D: Device<f32>> Parallel for Composed<D> {
         means: &mut [Matrix<D>],
         values: &[&Matrix<D>],
         weight: f32,
-    ) -> Result<(), Fault<D>> {
+    ) -> Result<(), DeviceError<D>> {
         let mut pairs = means.iter_mut().zip(values);
         pairs.try_for_each(|(mean, value)| Self::average(mean, value, weight))
     }
@@ -130,8 +132,8 @@ impl<D: Device<f32>> Parallel for Composed<D> {
         split: Split,
         block: usize,
         pieces: Vec<Range<usize>>,
-    ) -> Result<Vec<f64>, Fault<D>> {
-        let piece = |piece| evaluate::piece(model, corpus, split, block, piece);
+    ) -> Result<Vec<f64>, DeviceError<D>> {
+        let piece = |piece| evaluation::piece(model, corpus, split, block, piece);
         pieces.into_iter().map(piece).collect()
     }
 }

@@ -3,10 +3,9 @@
 
 use super::*;
 use crate::data;
-use crate::record::{Metric, State};
+use crate::results::{Metric, RunState};
 use crate::spec::{
-    BatchOrder, Data, Interval, Model, ModelKind, Optimizer, OptimizerKind, Sample, Tokenizer,
-    Train,
+    BatchOrder, Data, Every, Model, ModelKind, Optimizer, OptimizerKind, Sample, Tokenizer, Train,
 };
 use std::fs;
 use std::path::Path;
@@ -78,15 +77,15 @@ fn spec() -> RunSpec {
         train: Train {
             steps: 40,
             batch_size: 32, // 1024 rows: four shards
-            eval_every: Interval::Steps(15),
+            eval_every: Every::Steps(15),
             eval_train: true,
-            checkpoint_every: Interval::Steps(7),
+            checkpoint_every: Every::Steps(7),
             ..Train::default()
         },
         sample: Sample {
             tokens: 20,
             num: 2,
-            every: Some(Interval::Steps(10)),
+            every: Some(Every::Steps(10)),
             ..Sample::default()
         },
     }
@@ -116,7 +115,10 @@ fn the_number_of_threads_changes_no_bit() {
         let lab = Lab::new();
         let results = [1, 2, 3].map(|threads| {
             let dir = lab.dir(&format!("threads-{threads}"), &spec);
-            assert_eq!(lab.run(&dir, &spec, threads, u64::MAX).state, State::Done);
+            assert_eq!(
+                lab.run(&dir, &spec, threads, u64::MAX).state,
+                RunState::Done
+            );
             left(&dir)
         });
         assert!(results[0] == results[1] && results[1] == results[2]);
@@ -132,7 +134,7 @@ fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
         let status = lab.run(&whole, &spec, 1, u64::MAX);
         let pieces = lab.dir("pieces", &spec);
         for stop_at in [3, 15, 29] {
-            assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, State::Stopped);
+            assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, RunState::Stopped);
         }
         let resumed = lab.run(&pieces, &spec, 1, u64::MAX);
         assert!(left(&whole) == left(&pieces));
@@ -180,7 +182,8 @@ fn a_group_whose_learning_rate_is_scaled_to_nothing_stays() {
     let bytes = fs::read(dir.weights()).unwrap();
     let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let vocab_size = lab.corpus.info.vocab_size;
-    let fresh = Trainer::<crate::ops::Fused>::new(&Default::default(), &spec, vocab_size).unwrap();
+    let fresh =
+        Trainer::<crate::kernels::CpuBackend>::new(&Default::default(), &spec, vocab_size).unwrap();
     for parameter in fresh.model.parameters() {
         let before: Vec<u8> = parameter
             .value
@@ -191,7 +194,7 @@ fn a_group_whose_learning_rate_is_scaled_to_nothing_stays() {
         let stays = weights.tensor(&parameter.name).unwrap().data() == before;
         assert_eq!(
             stays,
-            parameter.role == crate::model::Role::Matrix,
+            parameter.role == crate::model::ParamGroup::Matrix,
             "{}",
             parameter.name
         );
@@ -242,7 +245,7 @@ fn an_average_of_the_weights_is_what_is_evaluated_and_resumed() {
     lab.run(&whole, &spec, 1, u64::MAX);
     let pieces = lab.dir("pieces", &spec);
     for stop_at in [3, 15, 29] {
-        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, State::Stopped);
+        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, RunState::Stopped);
     }
     lab.run(&pieces, &spec, 3, u64::MAX);
     assert!(left(&whole) == left(&pieces));
@@ -260,7 +263,7 @@ fn sequences_in_turn_go_on_where_a_run_was_stopped() {
     let (lab, mut spec) = (Lab::new(), spec());
     spec.train.batches = BatchOrder::Sequential;
     spec.train.epochs = Some(1.5);
-    spec.train.checkpoint_every = Interval::Epochs(0.5);
+    spec.train.checkpoint_every = Every::Epochs(0.5);
     spec.count_steps(lab.corpus.info.train_tokens);
     let whole = lab.dir("whole", &spec);
     let steps = lab.run(&whole, &spec, 1, u64::MAX).outcome.unwrap().steps;
@@ -268,7 +271,7 @@ fn sequences_in_turn_go_on_where_a_run_was_stopped() {
     assert!((24..=30).contains(&steps), "{steps}");
     let pieces = lab.dir("pieces", &spec);
     for stop_at in [4, 21] {
-        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, State::Stopped);
+        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, RunState::Stopped);
     }
     lab.run(&pieces, &spec, 1, u64::MAX);
     assert!(left(&whole) == left(&pieces));
@@ -304,7 +307,7 @@ fn a_run_that_diverges_says_where() {
         ..Optimizer::default()
     };
     let status = lab.run(&lab.dir("run", &spec), &spec, 1, u64::MAX);
-    assert_eq!(status.state, State::Diverged);
+    assert_eq!(status.state, RunState::Diverged);
     let (what, first) = status.reason.split_once("; first ").unwrap();
     assert!(what.contains("is not finite at step"), "{what}");
     assert!(
@@ -315,7 +318,7 @@ fn a_run_that_diverges_says_where() {
     // The same, before it reaches the loss.
     spec.train.debug = true;
     let watched = lab.run(&lab.dir("watched", &spec), &spec, 1, u64::MAX);
-    assert_eq!(watched.state, State::Diverged);
+    assert_eq!(watched.state, RunState::Diverged);
     let steps = |status: &RunStatus| status.outcome.as_ref().unwrap().steps;
     assert!(steps(&watched) <= steps(&status));
 }
@@ -386,7 +389,7 @@ fn counting_takes_no_steps_and_beats_a_guess() {
         spec.model.order = order;
         let dir = lab.dir(&format!("order-{order}"), &spec);
         let status = lab.run(&dir, &spec, 1, u64::MAX);
-        assert_eq!(status.state, State::Done);
+        assert_eq!(status.state, RunState::Done);
         // What was killed before its status was written is counted again, and told once.
         lab.run(&dir, &spec, 1, u64::MAX);
         let outcome = status.outcome.unwrap();

@@ -114,7 +114,7 @@ fn a_corpus_is_kept_and_told_apart_by_data_and_tokenizer() {
 fn a_corpus_that_is_there_is_not_built_again() {
     let root = tempfile::tempdir().unwrap();
     let plays = data(Source::Plays);
-    let train = |key: &str| root.path().join(key).join(store::TRAIN);
+    let train = |key: &str| root.path().join(key).join(corpus_cache::TRAIN);
     let info = prepare(&plays, &kind(TokenizerKind::Char), root.path()).unwrap();
     let written = fs::metadata(train(&info.key)).unwrap().modified().unwrap();
     assert_eq!(
@@ -132,13 +132,15 @@ fn a_damaged_corpus_is_found_and_built_again() {
     let tokenizer = kind(TokenizerKind::Char);
     let info = prepare(&plays, &tokenizer, root.path()).unwrap();
     let at = |name: &str| -> PathBuf { root.path().join(&info.key).join(name) };
-    let good = fs::read(at(store::TRAIN)).unwrap();
+    let good = fs::read(at(corpus_cache::TRAIN)).unwrap();
 
     let damage: [(&str, &dyn Fn()); 4] = [
         ("train.bin has 100 bytes", &|| {
-            fs::write(at(store::TRAIN), &good[..100]).unwrap();
+            fs::write(at(corpus_cache::TRAIN), &good[..100]).unwrap();
         }),
-        ("val.bin: ", &|| fs::remove_file(at(store::VAL)).unwrap()),
+        ("val.bin: ", &|| {
+            fs::remove_file(at(corpus_cache::VAL)).unwrap()
+        }),
         ("corpus.json: ", &|| {
             fs::write(at("corpus.json"), "{}").unwrap();
         }),
@@ -146,7 +148,10 @@ fn a_damaged_corpus_is_found_and_built_again() {
             let json = fs::read_to_string(at("corpus.json")).unwrap();
             fs::write(
                 at("corpus.json"),
-                json.replace(&format!("\"format\": {}", store::FORMAT), "\"format\": 0"),
+                json.replace(
+                    &format!("\"format\": {}", corpus_cache::FORMAT),
+                    "\"format\": 0",
+                ),
             )
             .unwrap();
         }),
@@ -159,15 +164,15 @@ fn a_damaged_corpus_is_found_and_built_again() {
             "{error}"
         );
         assert_eq!(prepare(&plays, &tokenizer, root.path()).unwrap(), info);
-        assert_eq!(fs::read(at(store::TRAIN)).unwrap(), good);
+        assert_eq!(fs::read(at(corpus_cache::TRAIN)).unwrap(), good);
     }
 
     // One changed byte keeps the size, and is found by its hash.
     let mut changed = good.clone();
     changed[1000] ^= 1;
-    fs::write(at(store::TRAIN), changed).unwrap();
+    fs::write(at(corpus_cache::TRAIN), changed).unwrap();
     prepare(&plays, &tokenizer, root.path()).unwrap();
-    assert_eq!(fs::read(at(store::TRAIN)).unwrap(), good);
+    assert_eq!(fs::read(at(corpus_cache::TRAIN)).unwrap(), good);
 }
 
 #[test]

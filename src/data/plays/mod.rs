@@ -13,14 +13,14 @@
 //! [`Reader`] it reads one back. Weights are integers and random numbers are drawn as integers, so
 //! the text is the same on every platform.
 
+mod choices;
 mod grammar;
 mod stage;
-mod voice;
 
 use crate::random::Stream;
+use choices::{Reader, Writer};
 use std::ops::Range;
 use thiserror::Error;
-use voice::{Reader, Writer};
 
 /// Raised when the same seed begins to give another text.
 pub const VERSION: u32 = 1;

@@ -1,8 +1,8 @@
 //! How a play goes: who is there, who speaks, what they remember. It speaks through a
 //! [`Voice`], which draws the choices or reads them back.
 
+use super::choices::Voice;
 use super::grammar::{Grammar, Part, Rule, grammar};
-use super::voice::Voice;
 
 /// Something that the play remembers, or a choice that depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,24 +9,24 @@ mod alphabet;
 mod bpe;
 mod byte;
 mod char;
-mod file;
 mod lattice;
 mod merges;
-mod pieces;
 mod sampling;
 mod stream;
 mod tiktoken;
+mod token_bytes;
+mod tokenizer_file;
 mod unigram;
 mod wordpiece;
 mod words;
 
-pub(super) use self::file::TokenizerFile;
 pub(super) use self::sampling::Sampler;
 pub use self::stream::TextStream;
+pub(super) use tokenizer_file::TokenizerFile;
 
 use self::char::CharTable;
 use super::DataError;
-use crate::record::write_atomic;
+use crate::results::write_atomic;
 use crate::spec::{self, TokenizerKind};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -92,7 +92,7 @@ impl Tokenizer {
 
     fn from_pipeline(pipeline: Pipeline) -> Result<Self, String> {
         let tokens = tokens_in_order(&pipeline)?;
-        let pieces = pieces::of(&tokens, pipeline.get_decoder())?;
+        let pieces = token_bytes::of(&tokens, pipeline.get_decoder())?;
         let encoder = if let Some(table) = CharTable::new(&pipeline, &tokens) {
             Encoder::Char(table)
         } else if byte::is_pipeline(&pipeline, &pieces) {

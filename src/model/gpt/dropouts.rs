@@ -1,17 +1,21 @@
-use crate::model::StepNoise;
-use crate::ops::{Dropout, Heads};
+use crate::kernels::{Dropout, Heads};
+use crate::model::DropoutContext;
 use crate::spec;
 
 /// The dropouts of one pass, each with a mask of its own.
 pub(super) struct Dropouts<'a> {
     pub(super) p: spec::Dropouts,
-    noise: Option<StepNoise<'a>>,
+    noise: Option<DropoutContext<'a>>,
     block: usize,
     site: u32,
 }
 
 impl<'a> Dropouts<'a> {
-    pub(super) fn new(config: &spec::Model, noise: Option<StepNoise<'a>>, block: usize) -> Self {
+    pub(super) fn new(
+        config: &spec::Model,
+        noise: Option<DropoutContext<'a>>,
+        block: usize,
+    ) -> Self {
         Self {
             p: config.dropouts(),
             noise,

@@ -1,5 +1,5 @@
-use crate::model::parameter::{Initializer, Parameter, Role};
-use crate::ops::{Backend, Fault, Matrix, Rotary};
+use crate::kernels::{Backend, DeviceError, Matrix, Rotary};
+use crate::model::parameter::{Initializer, ParamGroup, Parameter};
 use crate::spec::{self, PositionKind};
 use dfdx::prelude::*;
 
@@ -20,11 +20,11 @@ impl<B: Backend> Positions<B> {
         init: &mut Initializer<B>,
         device: &B::Device,
         config: &spec::Model,
-    ) -> Result<Self, Fault<B::Device>> {
+    ) -> Result<Self, DeviceError<B::Device>> {
         let shape = (config.block_size, config.n_embd);
         Ok(match config.positions.kind {
             PositionKind::Learned => {
-                Self::Learned(init.table("wpe.weight", Role::Embedding, shape)?)
+                Self::Learned(init.table("wpe.weight", ParamGroup::Embedding, shape)?)
             }
             PositionKind::Sinusoidal => {
                 Self::Sinusoidal(device.try_tensor_from_vec(sinusoids(shape), shape)?)

@@ -1,11 +1,12 @@
 use super::super::ranking::{Ranking, Variant};
-use super::super::{units, view};
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
 use super::labels::shorten;
 use super::palette::{GRID, INK, MUTED};
 use super::{Drawing, Drawn};
-use crate::stats::{Comparison, Interval, Verdict};
+use crate::report::page_data as view;
+use crate::stats::{Comparison, ConfidenceInterval, Verdict};
+use crate::text::units;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
@@ -73,7 +74,7 @@ fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
         .collect();
     reaches.sort_by(f64::total_cmp);
     let widest = |comparison: &Comparison| {
-        let interval = comparison.corrected.unwrap_or(Interval {
+        let interval = comparison.corrected.unwrap_or(ConfidenceInterval {
             low: comparison.mean,
             high: comparison.mean,
         });
@@ -174,7 +175,7 @@ fn whisker(
     canvas: &Canvas,
     frame: &Frame,
     y: i32,
-    interval: Interval,
+    interval: ConfidenceInterval,
     colour: RGBColor,
     width: u32,
 ) -> Result<(), Error> {

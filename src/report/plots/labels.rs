@@ -9,7 +9,7 @@ const SECTIONS: [&str; 5] = ["model.", "optimizer.", "schedule.", "train.", "tok
 
 /// A name short enough for a plot.
 pub(super) fn shorten(name: &str) -> String {
-    let mut visible = super::super::escape::visible(name);
+    let mut visible = crate::text::escape::visible(name);
     if visible.chars().count() > LONGEST {
         // The names of a grid say the same sections over and over.
         for section in SECTIONS {

@@ -1,12 +1,13 @@
+use super::super::loaded_results::Run;
 use super::super::ranking::{Ranking, Variant};
-use super::super::results::{Condition, Run};
-use super::super::units;
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::labels::{shorten, spread};
 use super::palette::{INK, MUTED, Palette, REFERENCE};
 use super::series::{self, Curve};
 use super::{Drawing, Drawn};
+use crate::results::RunState;
+use crate::text::units;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
@@ -74,7 +75,7 @@ pub(super) fn lines<'a>(
 
 fn diverged<'a>(variant: &'a Variant) -> impl Iterator<Item = &'a Run> {
     let runs = variant.runs.iter().copied();
-    runs.filter(|run| run.condition() == Condition::Diverged)
+    runs.filter(|run| run.state() == RunState::Diverged)
 }
 
 pub(super) fn xs(lines: &[Line]) -> impl Iterator<Item = f64> {

@@ -1,10 +1,10 @@
 use super::super::ranking::Ranking;
-use super::super::units;
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::labels::{beside, shorten};
 use super::palette::{INK, MUTED, Palette};
 use super::{Drawing, Drawn};
+use crate::text::units;
 use plotters::style::text_anchor::HPos;
 
 const HEIGHT: i32 = 820;

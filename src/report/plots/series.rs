@@ -1,7 +1,7 @@
 //! The numbers behind the curves.
 
 use super::super::ranking::Variant;
-use crate::record::{Evaluation, StepMetric};
+use crate::results::{Evaluation, StepMetric};
 use std::collections::BTreeMap;
 
 /// Points of a curve that are worth their bytes: more could not be told apart.
@@ -170,8 +170,8 @@ pub(super) fn clip_band(band: &[(f64, f64, f64)], top: f64) -> Vec<Vec<(f64, f64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::loaded_results::Results;
     use crate::report::ranking::Ranking;
-    use crate::report::results::Results;
     use crate::report::testing::Folder;
 
     #[test]

@@ -1,0 +1,159 @@
+use super::generate::GenerateError;
+use crate::config::Diagnostics;
+use crate::report::ReportError;
+use crate::sweep as sweeps;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How a command that could be carried out ended. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Well = 0,
+    /// A run failed or diverged, or something could not be written.
+    Failed = 1,
+    /// The command line, the experiment or its data is at fault.
+    Usage = 2,
+    /// What the experiment expects was not met.
+    Missed = 3,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `sweep` or `plan` without a file. Holds the command and the files that might be meant.
+    #[error(
+        "`runner {command}` needs an experiment file, such as\n{}",
+        examples(command, files)
+    )]
+    NoFile {
+        command: &'static str,
+        files: Vec<String>,
+    },
+    /// `sweep` or `plan` with a file that is not there.
+    #[error(
+        "there is no file {}; `runner {command}` needs an experiment file, such as\n{}",
+        file.display(),
+        examples(command, files)
+    )]
+    MissingFile {
+        command: &'static str,
+        file: PathBuf,
+        files: Vec<String>,
+    },
+    #[error(transparent)]
+    Runner(#[from] sweeps::Error),
+    #[error(transparent)]
+    Report(ReportError),
+    #[error("the runs have ended and are kept, but their report could not be written")]
+    ReportAfterSweep(#[source] ReportError),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    #[error("{0}")]
+    Worker(io::Error),
+    #[error("cannot use a temporary folder: {0}")]
+    Temporary(io::Error),
+}
+
+impl From<Diagnostics> for Error {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Runner(sweeps::Error::Config(diagnostics))
+    }
+}
+
+impl Error {
+    pub fn exit(&self) -> Exit {
+        use sweeps::Error as Runner;
+        match self {
+            Self::NoFile { .. } | Self::MissingFile { .. } => Exit::Usage,
+            Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
+            Self::Generate(_) => Exit::Usage,
+            Self::Runner(error) => match error {
+                Runner::Config(_)
+                | Runner::Held { .. }
+                | Runner::Record { .. }
+                | Runner::NothingMatches { .. }
+                | Runner::NoCuda
+                | Runner::NoGpu { .. } => Exit::Usage,
+                Runner::Io { .. } | Runner::Signals(_) | Runner::Program(_) => Exit::Failed,
+            },
+            Self::Report(
+                ReportError::NoFolder(_) | ReportError::NotAFolder(_) | ReportError::NoPlan(_),
+            ) => Exit::Usage,
+            Self::Report(_)
+            | Self::ReportAfterSweep(_)
+            | Self::Output(_)
+            | Self::Worker(_)
+            | Self::Temporary(_) => Exit::Failed,
+        }
+    }
+
+    /// Writes the error for people, to standard error.
+    pub fn render(&self) {
+        if let Self::Runner(sweeps::Error::Config(diagnostics)) = self {
+            return diagnostics.eprint();
+        }
+        // Nothing can be said where standard error is gone; the exit code says it.
+        let _ = writeln!(io::stderr(), "error: {}", self.with_causes().trim_end());
+    }
+
+    fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let words = cause.to_string();
+            // Some errors have their cause in the middle of what they say.
+            if !text.contains(&words) {
+                text += &format!(": {words}");
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
+fn examples(command: &str, files: &[String]) -> String {
+    let line = |file: &String| format!("  runner {command} {file}");
+    files.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let denied = || io::Error::other("disk on fire");
+        let unread = || ReportError::Read {
+            path: "t.j2".into(),
+            source: denied(),
+        };
+        let told = |error: Error| error.with_causes();
+        assert_eq!(
+            told(Error::Report(unread())),
+            "cannot read t.j2: disk on fire"
+        );
+        assert_eq!(
+            told(Error::ReportAfterSweep(unread())),
+            "the runs have ended and are kept, but their report could not be written: \
+             cannot read t.j2: disk on fire"
+        );
+        assert_eq!(
+            told(Error::Runner(sweeps::Error::Io {
+                action: "create",
+                path: "x".into(),
+                source: denied(),
+            })),
+            "cannot create x: disk on fire"
+        );
+    }
+}

@@ -1,0 +1,167 @@
+use super::Error;
+use super::args::Target;
+use crate::config::{self, Document};
+use crate::results::{PlannedRun, SweepPlan};
+use crate::sweep as sweeps;
+use crate::sweep::{DeviceChoice, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the files of `needs an experiment file` are looked for.
+const EXPERIMENTS: &str = "experiments";
+
+/// The document that the command line names, overrides applied.
+pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, Error> {
+    let files = || experiment_files(Path::new(EXPERIMENTS));
+    let file = target.file.as_ref().ok_or_else(|| Error::NoFile {
+        command,
+        files: files(),
+    })?;
+    if !file.exists() {
+        return Err(Error::MissingFile {
+            command,
+            file: file.clone(),
+            files: files(),
+        });
+    }
+    Ok(config::load(file, &target.overrides)?)
+}
+
+/// The results folder of the document's experiment.
+pub(super) fn folder(document: &Document, target: &Target) -> PathBuf {
+    target.results.join(&document.experiment().name)
+}
+
+/// Indices of the runs that `--only` selects: all of them without it.
+pub(super) fn select(plan: &SweepPlan, target: &Target) -> Result<Vec<usize>, Error> {
+    let Some(glob) = &target.only else {
+        return Ok((0..plan.runs.len()).collect());
+    };
+    let matches = |run: &PlannedRun| glob.matches(&run.spec.variant) || glob.matches(&run.name);
+    let selected: Vec<usize> = (0..plan.runs.len())
+        .filter(|&run| matches(&plan.runs[run]))
+        .collect();
+    if selected.is_empty() {
+        let mut variants: Vec<String> = plan
+            .runs
+            .iter()
+            .map(|run| run.spec.variant.clone())
+            .collect();
+        variants.dedup();
+        return Err(Error::Runner(sweeps::Error::NothingMatches {
+            glob: glob.as_str().to_owned(),
+            variants,
+        }));
+    }
+    Ok(selected)
+}
+
+/// The command as somebody would type it to get the same results: without what only says where,
+/// how fast, or which part.
+pub(super) fn command(target: &Target, device: DeviceChoice) -> String {
+    let file = target.file.iter().map(|file| file.display().to_string());
+    let mut words: Vec<String> = ["runner".to_owned(), "sweep".to_owned()]
+        .into_iter()
+        .chain(file)
+        .chain(target.overrides.iter().cloned())
+        .map(|word| quoted(&word))
+        .collect();
+    match device {
+        DeviceChoice::Auto => {}
+        DeviceChoice::Cpu => words.push("--device cpu".to_owned()),
+        DeviceChoice::Cuda(_) => words.push("--device cuda".to_owned()),
+    }
+    words.join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The first few experiments at hand, or the usual one.
+fn experiment_files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .map(|path| path.display().to_string())
+        .collect();
+    files.sort();
+    files.truncate(5);
+    if files.is_empty() {
+        files.push(format!("{EXPERIMENTS}/ablation.yaml"));
+    }
+    files
+}
+
+/// Where corpora are encoded for a look at a plan: in the results folder where there is one, else in
+/// a temporary folder, since a look leaves nothing behind.
+pub(super) enum Cache {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Cache {
+    pub(super) fn for_a_look(store: &Store) -> Result<Self, Error> {
+        let kept = store.cache();
+        if kept.is_dir() {
+            return Ok(Self::Kept(kept));
+        }
+        tempfile::tempdir()
+            .map(Self::Temporary)
+            .map_err(Error::Temporary)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("train.steps=50"), "train.steps=50");
+        assert_eq!(
+            quoted("sample.prompt=it's \"so\""),
+            r#"'sample.prompt=it'\''s "so"'"#
+        );
+        assert_eq!(
+            quoted("optimizer.betas=[0.9, 0.95]"),
+            "'optimizer.betas=[0.9, 0.95]'"
+        );
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn proposes_experiments_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            experiment_files(folder.path()),
+            ["experiments/ablation.yaml"]
+        );
+        for name in ["b.yaml", "a.yaml", "schema.json"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = experiment_files(folder.path());
+        assert_eq!(found.len(), 2);
+        assert!(
+            found[0].ends_with("a.yaml") && found[1].ends_with("b.yaml"),
+            "{found:?}"
+        );
+    }
+}

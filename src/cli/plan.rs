@@ -1,0 +1,149 @@
+use super::args;
+use super::experiment_target::{self, Cache};
+use super::{Error, Exit, print, result_tables, sweep};
+use crate::report::{self, expected_of_plan};
+use crate::results::{PlannedRun, RunState, SweepPlan};
+use crate::spec::ModelKind;
+use crate::sweep::{Jobs, Machine, Store, build_plan, makespan, order, slots};
+use crate::text::units;
+use crate::train::{self, Device, Estimate};
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
+    let document = experiment_target::load("plan", &arguments.target)?;
+    let expansion = document.expand()?;
+    let device = arguments.device.resolve()?;
+    let store = Store::look(experiment_target::folder(&document, &arguments.target));
+    let cache = Cache::for_a_look(&store)?;
+    let command = experiment_target::command(&arguments.target, arguments.device);
+    let plan = build_plan(&document, expansion, cache.path(), command, device)?;
+    let selected = experiment_target::select(&plan, &arguments.target)?;
+    let rows = selected
+        .into_iter()
+        .map(|run| {
+            let planned = &plan.runs[run];
+            Ok(Row {
+                run,
+                estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
+                state: store.state(planned)?,
+            })
+        })
+        .collect::<Result<Vec<Row>, Error>>()?;
+    let total = total(&plan, &rows, arguments.jobs, device);
+    let tokenizers = tokenizers(&plan);
+    let mut text = format!("{}\n\n{tokenizers}\n\n{total}\n", table(&plan, &rows));
+    let expected = expected_of_plan(&plan);
+    if !expected.is_empty() {
+        text += &format!("\n{}\n", result_tables::expected(&expected));
+    }
+    print(&text)?;
+    Ok(result_tables::exit(&expected))
+}
+
+/// One line of the table.
+struct Row {
+    run: usize,
+    estimate: Estimate,
+    state: RunState,
+}
+
+impl Row {
+    fn is_open(&self) -> bool {
+        matches!(self.state, RunState::NotStarted | RunState::Stopped)
+    }
+}
+
+fn table(plan: &SweepPlan, rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "run",
+        "parameters",
+        "FLOPs/token",
+        "tokens",
+        "time, about",
+        "memory, about",
+        "state",
+    ]);
+    for row in rows {
+        let run = &plan.runs[row.run];
+        let tokens = run.spec.train.steps as f64 * run.spec.tokens_per_step() as f64;
+        table.add_row(vec![
+            Cell::new(&run.name),
+            right(parameters(run)),
+            right(units::count(run.flops_per_token)),
+            right(units::count(tokens)),
+            right(units::duration(row.estimate.seconds)),
+            right(units::memory(row.estimate.memory_mb)),
+            Cell::new(row.state),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// How many there are is known beforehand but for what is counted.
+fn parameters(run: &PlannedRun) -> String {
+    match run.spec.model.kind {
+        ModelKind::Ngram => "to be counted".to_owned(),
+        _ => units::count(run.params as f64),
+    }
+}
+
+/// What each tokenizer makes of the text.
+fn tokenizers(plan: &SweepPlan) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "tokenizer",
+        "vocabulary",
+        "bytes/token",
+        "unknown",
+        "keeps the text",
+        "training tokens",
+    ]);
+    for row in report::tokenizers(plan) {
+        table.add_row(vec![
+            Cell::new(row.tokenizer),
+            right(row.vocab_size),
+            right(row.bytes_per_token),
+            right(row.unknown),
+            Cell::new(if row.lossless { "yes" } else { "no" }),
+            Cell::new(row.train_tokens),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// How many runs are in which state, and how long the open ones take together.
+fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
+    let states = [
+        RunState::Done,
+        RunState::Stopped,
+        RunState::NotStarted,
+        RunState::Failed,
+        RunState::Diverged,
+    ];
+    let counts = states.iter().filter_map(|&state| {
+        let n = rows.iter().filter(|row| row.state == state).count();
+        (n > 0).then(|| format!("{n} {state}"))
+    });
+    let runs = units::plural(rows.len(), "run");
+    let mut words = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
+    let open: Vec<&Row> = rows.iter().filter(|row| row.is_open()).collect();
+    if !open.is_empty() {
+        let queue = order(plan, open.iter().map(|row| (row.run, row.state)).collect());
+        let estimates = sweep::estimates(plan, &queue);
+        let slots = slots(jobs, device, &estimates, Machine::of_this_process());
+        let seconds = estimates.iter().map(|run| run.seconds_on(slots.threads));
+        let seconds: Vec<f64> = seconds.collect();
+        words += &format!(
+            "; about {} with {} at a time",
+            units::duration(makespan(&[], &seconds, slots.jobs)),
+            units::plural(slots.jobs, "run")
+        );
+    }
+    words
+}

@@ -1,0 +1,310 @@
+//! What a sweep says, as variants: the document with overlays, combinations of the grid and
+//! overrides written over it, in this order.
+
+use super::diagnostic::Diagnostic;
+use super::error_kind::Problem;
+use super::grid::combinations;
+use super::merge::merge;
+use super::spans::{Place, Sources};
+use super::suggest::hint;
+use super::tree::{Entry, Layer, Node, Value};
+use super::variant_names;
+use std::collections::HashMap;
+
+/// Name of the only variant of a sweep that names none.
+const ONLY_VARIANT: &str = "base";
+
+/// A variant, resolved but not yet typed.
+pub(super) struct Variant {
+    pub(super) name: String,
+    /// Where it was asked for.
+    pub(super) place: Place,
+    pub(super) tree: Node,
+}
+
+/// All variants of a document, in the order of the file.
+pub(super) fn variants(
+    document: &Node,
+    overrides: &Node,
+    sources: &Sources,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Variant> {
+    let (document, sweep) = split(document);
+    let (overrides, _) = split(overrides);
+    let written = sweep.as_ref().map_or(&[][..], Node::entries);
+    if let Some(sweep) = sweep.as_ref().filter(|_| written.is_empty()) {
+        found.push(Diagnostic::new(sweep.place, Problem::EmptySweep));
+    }
+    let absent = Node::empty_map(document.place);
+    let sweep = sweep.as_ref().unwrap_or(&absent);
+    check_seeds(sweep, found);
+    let named = sweep.get("variants").map_or(&[][..], Node::entries);
+    let per_combination = named.len().max(1) * seeds(sweep).len().max(1);
+    let combinations = combinations(sweep, per_combination, found);
+
+    let mut variants = Vec::new();
+    let mut add = |name: Option<&str>, over: &Node, place: Place| {
+        let tree = merge(&document, over, Layer::Variant);
+        let last = |tree: &Node| merge(tree, &overrides, Layer::Override);
+        let Some(combinations) = &combinations else {
+            let name = name.unwrap_or(ONLY_VARIANT).to_owned();
+            let tree = last(&tree);
+            return variants.push(Variant { name, place, tree });
+        };
+        for combination in combinations {
+            variants.push(Variant {
+                name: variant_names::of_combination(name, &combination.values, sources),
+                place: combination.place,
+                tree: last(&combination.over(&tree)),
+            });
+        }
+    };
+    if named.is_empty() {
+        add(None, &absent, sweep.place);
+    }
+    for entry in named {
+        add(Some(&entry.key), &entry.value, entry.key_place);
+    }
+    variant_names::make_unique(variants.iter_mut().map(|variant| &mut variant.name));
+    check_baseline(sweep, &variants, found);
+    variants
+}
+
+/// Name of the variant that the others are compared with.
+pub(super) fn baseline(document: &Node, variants: &[Variant]) -> String {
+    let written = document.at("sweep.baseline");
+    let written = written.and_then(|entry| entry.value.as_str());
+    let first = variants.first().map(|variant| variant.name.as_str());
+    written.or(first).unwrap_or(ONLY_VARIANT).to_owned()
+}
+
+/// The document without its sweep, and the sweep.
+fn split(document: &Node) -> (Node, Option<Node>) {
+    let (sweep, rest): (Vec<Entry>, Vec<Entry>) = document
+        .entries()
+        .iter()
+        .cloned()
+        .partition(|entry| entry.key == "sweep");
+    let rest = Node {
+        place: document.place,
+        value: Value::Map(rest),
+    };
+    let sweep = sweep.into_iter().next().map(|entry| Node {
+        // The key says where, better than the first line of what is under it.
+        place: entry.key_place,
+        value: entry.value.value,
+    });
+    let sweep = sweep.filter(|sweep| matches!(sweep.value, Value::Map(_)));
+    (rest, sweep)
+}
+
+fn seeds(sweep: &Node) -> &[Node] {
+    sweep.get("seeds").map_or(&[], Node::items)
+}
+
+fn check_seeds(sweep: &Node, found: &mut Vec<Diagnostic>) {
+    let mut places = HashMap::new();
+    for seed in seeds(sweep) {
+        let Value::Int(int) = seed.value else {
+            continue;
+        };
+        if let Some(first) = places.insert(int, seed.place) {
+            let problem = Problem::DuplicateSeed(u64::try_from(int).unwrap_or_default());
+            found.push(Diagnostic::new(seed.place, problem).related(first, "first listed here"));
+        }
+    }
+}
+
+fn check_baseline(sweep: &Node, variants: &[Variant], found: &mut Vec<Diagnostic>) {
+    let Some(node) = sweep.get("baseline") else {
+        return;
+    };
+    let names: Vec<_> = variants
+        .iter()
+        .map(|variant| variant.name.as_str())
+        .collect();
+    if let Some(name) = node.as_str()
+        && !names.is_empty()
+        && !names.contains(&name)
+    {
+        let problem = Problem::UnknownBaseline {
+            name: name.to_owned(),
+            hint: hint(name, &names),
+        };
+        found.push(Diagnostic::new(node.place, problem));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Expansion, from_text};
+    use crate::spec::{Mlp, Norm, OptimizerKind, RunSpec};
+
+    fn expand(sweep: &str, overrides: &[&str]) -> Expansion {
+        let text = format!("name: test\nsweep:\n{sweep}");
+        let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        let document = from_text("test.yaml", &text, &overrides).unwrap_or_else(|e| panic!("{e}"));
+        document.expand().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn names(expansion: &Expansion) -> Vec<&str> {
+        expansion
+            .runs
+            .iter()
+            .map(|run| run.variant.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn without_a_sweep_there_is_one_run() {
+        let document = from_text("test.yaml", "name: test", &[]).unwrap();
+        let Expansion { baseline, runs } = document.expand().unwrap();
+        assert_eq!(baseline, "base");
+        let [
+            RunSpec {
+                variant, seed: 1, ..
+            },
+        ] = &runs[..]
+        else {
+            panic!("{runs:?}");
+        };
+        assert_eq!(variant, "base");
+    }
+
+    #[test]
+    fn seeds_alone_repeat_the_document() {
+        let expansion = expand("  seeds: [3, 1, 2]", &[]);
+        let seeds: Vec<_> = expansion.runs.iter().map(|run| run.seed).collect();
+        assert_eq!(seeds, [3, 1, 2]);
+    }
+
+    #[test]
+    fn the_first_variant_is_the_baseline_unless_another_is_named() {
+        let variants = "  variants: {b: {}, a: {model: {norm: rmsnorm}}}";
+        assert_eq!(expand(variants, &[]).baseline, "b");
+        assert_eq!(expand(variants, &["sweep.baseline=a"]).baseline, "a");
+    }
+
+    #[test]
+    fn a_grid_is_all_combinations_the_last_axis_fastest() {
+        let grid = "  grid: {model.norm: [layernorm, rmsnorm], model.n_layer: [1, 2]}";
+        let expansion = expand(grid, &[]);
+        assert_eq!(
+            names(&expansion),
+            [
+                "layernorm+n_layer-1",
+                "layernorm+n_layer-2",
+                "rmsnorm+n_layer-1",
+                "rmsnorm+n_layer-2"
+            ]
+        );
+        let last = &expansion.runs[3].model;
+        assert_eq!((last.norm, last.n_layer), (Norm::Rmsnorm, 2));
+    }
+
+    #[test]
+    fn excludes_come_before_includes_and_compare_numbers_as_numbers() {
+        let grid = "  grid: {optimizer.lr: [1, 2.0], train.steps: [10, 20]}
+  exclude: [{optimizer.lr: 2}, {train.steps: 20, optimizer.lr: 1.0}]
+  include: [{optimizer.lr: 2.0, model.mlp: swiglu}]";
+        let expansion = expand(grid, &[]);
+        assert_eq!(names(&expansion), ["lr-1+steps-10", "lr-2.0+swiglu"]);
+        assert_eq!(expansion.runs[1].model.mlp, Mlp::Swiglu);
+    }
+
+    #[test]
+    fn a_grid_multiplies_named_variants() {
+        let expansion = expand(
+            "  variants: {small: {model: {n_layer: 1}}, large: {}}\n  grid: {train.steps: [5, 6]}",
+            &[],
+        );
+        let expected = [
+            "small+steps-5",
+            "small+steps-6",
+            "large+steps-5",
+            "large+steps-6",
+        ];
+        assert_eq!(names(&expansion), expected);
+        assert_eq!(expansion.runs[1].model.n_layer, 1);
+    }
+
+    #[test]
+    fn a_grid_of_sections_changes_several_fields() {
+        let expansion = expand(
+            "  grid: {optimizer: [{kind: adamw}, {kind: sgd, lr: 0.1}]}",
+            &[],
+        );
+        assert_eq!(names(&expansion), ["adamw", "sgd-lr-0.1"]);
+        let sgd = &expansion.runs[1].optimizer;
+        assert_eq!((sgd.kind, sgd.lr), (OptimizerKind::Sgd, 0.1));
+    }
+
+    #[test]
+    fn names_of_combinations_are_legal_short_and_distinct() {
+        let long = "x".repeat(100);
+        let grid = format!("  grid: {{data.source: [texts/a.txt, texts-a.txt, ../b, {long}]}}");
+        let expansion = expand(&grid, &[]);
+        let names = names(&expansion);
+        assert_eq!(names[..3], ["texts-a.txt", "texts-a.txt-2", "b"]);
+        assert_eq!(names[3].len(), 64);
+    }
+
+    #[test]
+    fn an_override_is_the_last_word() {
+        let variants = "  variants:
+    a: {train: {steps: 10}, model: {norm: rmsnorm}}
+    b: {train: {steps: 20}}";
+        let expansion = expand(variants, &["train.steps=5", "train.steps=7"]);
+        assert!(expansion.runs.iter().all(|run| run.train.steps == 7));
+        assert_eq!(expansion.runs[0].model.norm, Norm::Rmsnorm);
+    }
+
+    #[test]
+    fn overrides_reach_into_the_sweep() {
+        let sweep =
+            "  variants: {v1.0: {model: {norm: rmsnorm}}, v1: {}}\n  grid: {train.steps: [1, 2]}";
+        let expansion = expand(
+            sweep,
+            &[
+                "sweep.seeds=[7]",
+                "sweep.variants.v1.0.model.n_layer=1",
+                "sweep.grid.train.steps=[9]",
+            ],
+        );
+        assert_eq!(names(&expansion), ["v1.0+steps-9", "v1+steps-9"]);
+        assert_eq!(expansion.runs[0].model.n_layer, 1);
+        assert_eq!(expansion.runs[0].seed, 7);
+        assert_eq!(names(&expand(sweep, &["sweep=null"])), ["base"]);
+    }
+
+    #[test]
+    fn a_source_is_replaced_as_a_whole() {
+        let sha256 = "0".repeat(64);
+        let text = format!(
+            "name: test\ndata: {{source: {{url: 'https://example.org/', sha256: {sha256:?}}}}}\n\
+             sweep: {{variants: {{a: {{data: {{source: {{url: 'https://example.org/b'}}}}}}}}}}"
+        );
+        let error = from_text("test.yaml", &text, &[]).unwrap_err();
+        assert!(error.to_string().contains("has no `sha256`"), "{error}");
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_work() {
+        let expansion = expand(
+            "  variants:
+    small: &small {model: &model {n_layer: 1, n_embd: 32}}
+    alias: {model: *model, train: {steps: 5}}
+    merged: {<<: *small, train: {steps: 6}}
+    nested: {model: {<<: *model, n_layer: 3}}",
+            &[],
+        );
+        let sizes = expansion
+            .runs
+            .iter()
+            .map(|run| (run.model.n_layer, run.model.n_embd));
+        assert_eq!(
+            sizes.collect::<Vec<_>>(),
+            [(1, 32), (1, 32), (1, 32), (3, 32)]
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! Matrix products on slices, by the crate `gemm`.
+
+use gemm::{Parallelism, gemm};
+use std::cell::Cell;
+
+/// Multiplications of a product that are worth a thread: with fewer, handing them over and waiting
+/// for them gains little.
+const WORTH_A_THREAD: usize = 16_000_000;
+
+thread_local! {
+    /// Of the current pool, how many threads a product may take.
+    static THREADS: Cell<usize> = const { Cell::new(1) };
+}
+
+/// Does some work whose matrix products may each take so many threads of the current pool. They come
+/// to the same bits with any number: a thread makes some of the elements, each as it always is made.
+pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
+    struct Before(usize);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            THREADS.set(self.0);
+        }
+    }
+    let _before = Before(THREADS.replace(threads));
+    work()
+}
+
+/// A matrix inside a slice: element (i, j) is at `i * row_stride + j * col_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// `rows` rows of `cols` elements, one after another.
+    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// `rows` rows of `cols` elements, `row_stride` apart.
+    pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        let needed = if rows == 0 {
+            0
+        } else {
+            (rows - 1) * row_stride + cols
+        };
+        assert!(data.len() >= needed, "a view lies inside its slice");
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+            col_stride: 1,
+        }
+    }
+
+    /// The transpose.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// What becomes of the destination's old content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Into {
+    /// Not read: `dst = a b`.
+    Overwrite,
+    /// `dst += a b`.
+    Add,
+}
+
+/// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n) with rows `dst_stride` apart.
+pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b: View) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
+    assert_eq!(k, b.rows, "inner dimensions agree");
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(
+        dst_stride >= n && dst.len() >= (m - 1) * dst_stride + n,
+        "the product fits"
+    );
+    let parallelism = match THREADS.get().min(m * n * k / WORTH_A_THREAD) {
+        0 | 1 => Parallelism::None,
+        threads => Parallelism::Rayon(threads),
+    };
+    // SAFETY: the views lie inside their slices (checked when made), the product lies inside `dst`
+    // (checked above), and a `&mut` overlaps neither.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            dst_stride as isize,
+            into == Into::Add,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// The three products of a linear layer, x (N, C) and weight (D, C), forward and back: what the
+/// rate of a machine is measured with.
+#[derive(Debug)]
+pub struct LinearProducts {
+    shape: (usize, usize, usize),
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    y: Vec<f32>,
+    gx: Vec<f32>,
+    gw: Vec<f32>,
+}
+
+impl LinearProducts {
+    pub fn new(n: usize, c: usize, d: usize) -> Self {
+        Self {
+            shape: (n, c, d),
+            x: vec![0.5; n * c],
+            weight: vec![0.25; d * c],
+            y: vec![0.0; n * d],
+            gx: vec![0.0; n * c],
+            gw: vec![0.0; d * c],
+        }
+    }
+
+    /// Floating-point operations of [`Self::run`].
+    pub fn flops(&self) -> f64 {
+        let (n, c, d) = self.shape;
+        3.0 * 2.0 * (n * c * d) as f64
+    }
+
+    /// Multiplies, on one thread: `y = x Wᵀ`, `gx = y W`, `gw = yᵀ x`.
+    pub fn run(&mut self) {
+        let (n, c, d) = self.shape;
+        let (x, weight) = (View::new(&self.x, n, c), View::new(&self.weight, d, c));
+        matmul(&mut self.y, d, Into::Overwrite, x, weight.t());
+        let y = View::new(&self.y, n, d);
+        matmul(&mut self.gx, c, Into::Overwrite, y, weight);
+        matmul(&mut self.gw, c, Into::Overwrite, y.t(), x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn naive(a: View, b: View) -> Vec<f64> {
+        let at =
+            |v: View, i: usize, j: usize| f64::from(v.data[i * v.row_stride + j * v.col_stride]);
+        let mut out = Vec::new();
+        for i in 0..a.rows {
+            for j in 0..b.cols {
+                out.push((0..a.cols).map(|k| at(a, i, k) * at(b, k, j)).sum());
+            }
+        }
+        out
+    }
+
+    /// Large enough for four threads, and of no round size.
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let (m, k, n) = (301, 413, 517);
+        let data: Vec<f32> = (0..m * k + k * n).map(|i| (i as f32).sin()).collect();
+        let (a, b) = (View::new(&data, m, k), View::new(&data[m * k..], n, k).t());
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(4)
+            .build()
+            .unwrap();
+        let results = [1, 2, 3, 4].map(|threads| {
+            let mut dst = vec![0.0; m * n];
+            pool.install(|| {
+                with_product_threads(threads, || matmul(&mut dst, n, Into::Overwrite, a, b));
+            });
+            dst
+        });
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(m in 1usize..20, n in 1usize..20, k in 1usize..20, ta: bool, tb: bool, add: bool) {
+            let data: Vec<f32> = (0..800).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+            let a = if ta { View::new(&data, k, m).t() } else { View::new(&data, m, k) };
+            let b = if tb { View::new(&data[400..], n, k).t() } else { View::new(&data[400..], k, n) };
+            let stride = n + 3;
+            let mut dst = vec![0.5; m * stride];
+            matmul(&mut dst, stride, if add { Into::Add } else { Into::Overwrite }, a, b);
+            let expected = naive(a, b);
+            for i in 0..m {
+                for j in 0..stride {
+                    let want = if j >= n { 0.5 } else { expected[i * n + j] + if add { 0.5 } else { 0.0 } };
+                    prop_assert!((f64::from(dst[i * stride + j]) - want).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Elementwise loops, compiled for AVX-512, AVX2 and the plain target, chosen at run time.
+//!
+//! A kernel is a plain loop that the compiler turns into vector code, inside [`vectorized`].
+//! Floating-point sums keep [`LANES`] partial sums in a fixed order whatever the vector width, and
+//! multiply-adds are fused where the code says so and nowhere else, so that the elementwise kernels
+//! give the same bits on every processor (matrix products do not).
+
+use std::sync::LazyLock;
+
+/// Partial sums of a reduction: the widest vector, AVX-512's.
+pub const LANES: usize = 16;
+
+/// One number for each lane of a vector.
+pub(crate) type Lanes = [f32; LANES];
+
+static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
+
+/// Runs a closure compiled for the best vector instructions that the processor has.
+///
+/// Everything called in the closure must be `#[inline(always)]` to profit.
+#[inline(always)]
+pub(crate) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
+    ARCH.dispatch(kernel)
+}
+
+/// A kernel that keeps a tile of a product in registers, and so needs to know how many there are.
+pub(crate) trait Kernel {
+    type Output;
+
+    /// Runs it; `WIDE` with 32 vector registers of [`LANES`], else with 16 of half of that.
+    ///
+    /// To be `#[inline(always)]`, with everything called in it.
+    fn run<const WIDE: bool>(self) -> Self::Output;
+}
+
+/// Runs a kernel compiled for the best vector instructions that the processor has.
+pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
+    struct Dispatched<K>(K);
+    impl<K: Kernel> pulp::WithSimd for Dispatched<K> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) -> K::Output {
+            if S::REGISTER_COUNT >= 32 && S::F32_LANES == LANES {
+                self.0.run::<true>()
+            } else {
+                self.0.run::<false>()
+            }
+        }
+    }
+    ARCH.dispatch(Dispatched(kernel))
+}
+
+/// `e^x` within 2 ulp, infinities and NaN as they should be. A result too small for a normal number
+/// is 0: a denormal one would cost a hundred cycles, here and in every product it meets.
+///
+/// Cody & Waite's reduction by a two-part ln 2, and a polynomial of degree 6 fitted for the rest
+/// (the coefficients of Cephes' expf, S. Moshier).
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    let (y, n) = exp_parts(clamped(x, LEAST_EXPONENT, 89.0));
+    // 2^n in two factors, each a normal number, so that the result may be infinite.
+    let half = n >> 1;
+    let y = y * power_of_two(half) * power_of_two(n.wrapping_sub(half));
+    if x < LEAST_EXPONENT { 0.0 } else { y }
+}
+
+/// The logarithm of the smallest normal number, rounded up.
+const LEAST_EXPONENT: f32 = -87.336_54;
+
+/// `y` and `n` of `e^x = y 2^n`, y around 1, for x so small that n is an exponent.
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, i32) {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    /// 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let exponent = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let r = n.mul_add(-LN2_HIGH, x);
+    let r = n.mul_add(-LN2_LOW, r);
+    let mut p = 1.987_569_1e-4f32;
+    p = p.mul_add(r, 1.398_2e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 5e-1);
+    (p.mul_add(r * r, r) + 1.0, exponent)
+}
+
+/// Written so that a NaN, which is in no order, passes through.
+#[inline(always)]
+fn clamped(x: f32, least: f32, most: f32) -> f32 {
+    let x = if x > most { most } else { x };
+    if x < least { least } else { x }
+}
+
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
+}
+
+/// `1 / (1 + e^-x)` within 2 ulp; not below e^-87, where it is no longer a normal number.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    let (y, n) = exp_parts(clamped(-x, -87.0, 87.0));
+    1.0 / y.mul_add(power_of_two(n), 1.0)
+}
+
+/// The hyperbolic tangent within 2 ulp, infinities and NaN as they should be: near 0 a polynomial (the
+/// coefficients of Cephes' tanhf, S. Moshier), and from an exponential elsewhere.
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    let square = x * x;
+    let mut p = -5.704_988_7e-3f32;
+    p = p.mul_add(square, 2.063_909e-2);
+    p = p.mul_add(square, -5.373_971_6e-2);
+    p = p.mul_add(square, 1.333_144_2e-1);
+    p = p.mul_add(square, -3.333_328e-1);
+    let near = (p * square).mul_add(x, x);
+    let far = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
+    // Where x is NaN, this is the polynomial, which is NaN.
+    let y = if x.abs() > 0.625 { far } else { near };
+    y.copysign(x)
+}
+
+/// Sum in a fixed order: [`LANES`] partial sums, then pairwise.
+#[inline(always)]
+pub(crate) fn sum(x: &[f32]) -> f32 {
+    sum_of(x, |v| v)
+}
+
+/// Sum of `f` of each element, in the order of [`sum`].
+#[inline(always)]
+pub(crate) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    sum_lanes(taken_in(x, 0.0, |sum, x| sum + f(x)))
+}
+
+/// Largest element; NaN if any element is one, negative infinity of nothing.
+#[inline(always)]
+pub(crate) fn max(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+    fold(taken_in(x, f32::NEG_INFINITY, larger), larger)
+}
+
+/// What becomes of `start` in each lane when the elements are taken in, dealt to the lanes in turn.
+#[inline(always)]
+fn taken_in(x: &[f32], start: f32, take_in: impl Fn(f32, f32) -> f32) -> Lanes {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [start; LANES];
+    for chunk in chunks {
+        for i in 0..LANES {
+            lanes[i] = take_in(lanes[i], chunk[i]);
+        }
+    }
+    if !rest.is_empty() {
+        lanes = in_one_piece(lanes);
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane = take_in(*lane, x);
+        }
+    }
+    lanes
+}
+
+/// The sum of the partial sums, pairwise.
+#[inline(always)]
+pub(crate) fn sum_lanes(lanes: Lanes) -> f32 {
+    fold(lanes, |a, b| a + b)
+}
+
+/// The lanes' halves taken together, until there is one.
+#[inline(always)]
+fn fold(lanes: Lanes, together: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = in_one_piece(lanes);
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = together(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// The same lanes. What is done with single lanes after it does not show before it: the compiler
+/// would keep the pieces that are wanted there apart in the loop that makes them, which then takes
+/// two to three times as long.
+#[inline(always)]
+fn in_one_piece(lanes: Lanes) -> Lanes {
+    std::hint::black_box(lanes)
+}
+
+/// `x += y`, element by element, as far as both go; to be called inside [`vectorized`].
+#[inline(always)]
+pub(crate) fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
+/// `x += y`, element by element.
+pub(crate) fn add_assign(x: &mut [f32], y: &[f32]) {
+    assert_eq!(x.len(), y.len(), "as many elements on both sides");
+    vectorized(
+        #[inline(always)]
+        || add(x, y),
+    );
+}
+
+/// Adds the rows of (N, C) to a row (C).
+pub(crate) fn sum_columns(row: &mut [f32], x: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for x in x.chunks_exact(row.len()) {
+                add(row, x);
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distance in units in the last place of the exact result.
+    fn ulps(got: f32, exact: f64) -> f64 {
+        let rounded = exact as f32;
+        let ulp = f64::from(f32::from_bits(rounded.to_bits() + 1)) - f64::from(rounded);
+        ((f64::from(got) - exact) / ulp).abs()
+    }
+
+    #[test]
+    fn exp_is_within_two_ulps() {
+        let mut worst = 0.0f64;
+        let mut x = LEAST_EXPONENT;
+        while x < 88.7 {
+            worst = worst.max(ulps(exp(x), f64::from(x).exp()));
+            x += 0.000_37;
+        }
+        assert!(worst <= 2.0, "{worst} ulps");
+    }
+
+    #[test]
+    fn exp_keeps_the_special_values() {
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::INFINITY), f32::INFINITY);
+        assert_eq!(exp(200.0), f32::INFINITY);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-200.0), 0.0);
+        assert!(exp(f32::NAN).is_nan());
+        assert!(exp(LEAST_EXPONENT).is_normal());
+        assert_eq!(exp(LEAST_EXPONENT.next_down()), 0.0);
+    }
+
+    #[test]
+    fn tanh_and_sigmoid_are_within_two_ulps() {
+        let (mut worst_tanh, mut worst_sigmoid) = (0.0f64, 0.0f64);
+        let mut x = 1e-30f32;
+        while x < 80.0 {
+            for x in [x, -x] {
+                let exact = f64::from(x);
+                worst_tanh = worst_tanh.max(ulps(tanh(x), exact.tanh()));
+                worst_sigmoid = worst_sigmoid.max(ulps(sigmoid(x), 1.0 / (1.0 + (-exact).exp())));
+            }
+            x *= 1.000_37;
+        }
+        assert!(worst_tanh <= 2.0, "{worst_tanh} ulps");
+        assert!(worst_sigmoid <= 2.0, "{worst_sigmoid} ulps");
+    }
+
+    #[test]
+    fn tanh_and_sigmoid_keep_the_special_values() {
+        assert_eq!(
+            [0.0, -0.0].map(tanh).map(f32::to_bits),
+            [0.0f32, -0.0].map(f32::to_bits)
+        );
+        assert_eq!([f32::INFINITY, f32::NEG_INFINITY].map(tanh), [1.0, -1.0]);
+        assert_eq!(sigmoid(f32::INFINITY), 1.0);
+        assert!(sigmoid(f32::NEG_INFINITY) < 1e-37);
+        assert!(tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn reductions_do_not_swallow_nan() {
+        let mut x = vec![1.0; 37];
+        assert_eq!(sum(&x), 37.0);
+        assert_eq!(max(&x), 1.0);
+        x[20] = f32::NAN;
+        assert!(sum(&x).is_nan() && max(&x).is_nan());
+    }
+
+    #[test]
+    fn every_vector_width_gives_the_same_bits() {
+        let x: Vec<f32> = (0..1001).map(|i| (i as f32 * 0.37).sin() * 20.0).collect();
+        let plain = sum_of(&x, exp);
+        let vector = vectorized(
+            #[inline(always)]
+            || sum_of(&x, exp),
+        );
+        assert_eq!(plain.to_bits(), vector.to_bits());
+    }
+}

@@ -1,0 +1,115 @@
+use crate::kernels::cpu::simd::vectorized;
+use crate::kernels::cpu::storage::{matrix, slice};
+use crate::kernels::norm::Normalization;
+use crate::kernels::norm::cpu::{RowStatistics, backward_row, scale_row};
+use crate::kernels::{Heads, Matrix};
+use dfdx::prelude::*;
+use std::mem::take;
+
+/// See [`crate::kernels::Backend::qk_norm`].
+pub(in crate::kernels) fn qk_norm<T: Tape<f32, Cpu>>(
+    qkv: Matrix<Cpu, T>,
+    heads: Heads,
+    [q_gain, k_gain]: [&Matrix<Cpu>; 2],
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    let (qkv, mut tape) = qkv.split_tape();
+    let mut y = slice(&qkv).to_vec();
+    forward(&mut y, qkv.shape().1, heads, [slice(q_gain), slice(k_gain)]);
+    let y = matrix(*qkv.shape(), y);
+    let y_ghost = y.ghost();
+    let (q_gain, k_gain) = (q_gain.clone(), k_gain.clone());
+    tape.add_backward_op(move |gradients| {
+        let gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
+        let mut g_q_gain = take(&mut **gradients.get_or_alloc_mut(&q_gain)?);
+        let mut g_k_gain = take(&mut **gradients.get_or_alloc_mut(&k_gain)?);
+        let backward = Backward {
+            x: slice(&qkv),
+            width: qkv.shape().1,
+            heads,
+            gains: [slice(&q_gain), slice(&k_gain)],
+            gy: &gy,
+        };
+        let gx = gradients.get_or_alloc_mut(&qkv)?;
+        backward.run(gx, [&mut g_q_gain, &mut g_k_gain]);
+        **gradients.get_or_alloc_mut(&q_gain)? = g_q_gain;
+        **gradients.get_or_alloc_mut(&k_gain)? = g_k_gain;
+        Ok(())
+    });
+    Ok(y.put_tape(tape))
+}
+
+/// In place.
+fn forward(x: &mut [f32], width: usize, heads: Heads, gains: [&[f32]; 2]) {
+    let hs = heads.head_size(width);
+    let (q_end, k_end) = (heads.count * hs, (heads.count + heads.kv_count) * hs);
+    let mut row_before = vec![0.0; hs];
+    let before = row_before.as_mut_slice();
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact_mut(width) {
+                for (part, gain) in [0..q_end, q_end..k_end].into_iter().zip(gains) {
+                    for head in row[part].chunks_exact_mut(hs) {
+                        before.copy_from_slice(head);
+                        let statistics = RowStatistics::of(before, Normalization::Rms);
+                        scale_row(head, before, statistics, gain);
+                    }
+                }
+            }
+        },
+    );
+}
+
+struct Backward<'a> {
+    x: &'a [f32],
+    width: usize,
+    heads: Heads,
+    gains: [&'a [f32]; 2],
+    gy: &'a [f32],
+}
+
+impl Backward<'_> {
+    /// Adds to the gradients of x and of the gains. The statistics of a head are made again, which
+    /// costs less than keeping them.
+    fn run(self, gx: &mut [f32], g_gains: [&mut [f32]; 2]) {
+        let Self {
+            x,
+            width,
+            heads,
+            gains,
+            gy,
+        } = self;
+        let hs = heads.head_size(width);
+        let (q_end, k_end) = (heads.count * hs, (heads.count + heads.kv_count) * hs);
+        let (mut normalized, mut h) = (vec![0.0; hs], vec![0.0; hs]);
+        let (normalized, h) = (normalized.as_mut_slice(), h.as_mut_slice());
+        let [g_q_gain, g_k_gain] = g_gains;
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = x.chunks_exact(width).zip(gy.chunks_exact(width));
+                for ((x, gy), gx) in rows.zip(gx.chunks_exact_mut(width)) {
+                    for start in (0..k_end).step_by(hs) {
+                        let head = start..start + hs;
+                        let (gain, g_gain) = match start < q_end {
+                            true => (gains[0], &mut *g_q_gain),
+                            false => (gains[1], &mut *g_k_gain),
+                        };
+                        let statistics = RowStatistics::of(&x[head.clone()], Normalization::Rms);
+                        backward_row(
+                            (&x[head.clone()], &gy[head.clone()], &mut gx[head]),
+                            Normalization::Rms,
+                            gain,
+                            statistics,
+                            (g_gain, &mut []),
+                            (normalized, h),
+                        );
+                    }
+                    for (gx, gy) in gx[k_end..].iter_mut().zip(&gy[k_end..]) {
+                        *gx += gy;
+                    }
+                }
+            },
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! How the operations are tested: against the composition of dfdx's own, and against finite
+//! differences.
+
+use super::Matrix;
+use super::cpu::storage;
+use crate::random::{Stream, unit};
+use dfdx::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestCaseError};
+
+/// The same cases every time: what is compared is rounding, and rounding has no bound that random
+/// cases would never pass.
+pub(super) fn cases() -> Config {
+    Config {
+        cases: 32,
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..Config::default()
+    }
+}
+
+/// Matrices of these shapes, uniform in (-1, 1).
+pub(super) fn matrices(seed: u64, shapes: &[(usize, usize)]) -> Vec<Matrix<Cpu>> {
+    let mut rng = Stream::new(seed, "test").at(0);
+    shapes
+        .iter()
+        .map(|&(n, c)| {
+            let data = (0..n * c)
+                .map(|_| unit(&mut rng) as f32 * 2.0 - 1.0)
+                .collect();
+            storage::matrix((n, c), data)
+        })
+        .collect()
+}
+
+type Taped = Matrix<Cpu, OwnedTape<f32, Cpu>>;
+
+/// Fixed weights of a sum, so that every element of an output has a gradient of its own.
+fn weighted_sum(y: Taped) -> Scalar {
+    let weights = matrices(99, &[*y.shape()]).remove(0);
+    (y * weights).sum()
+}
+
+/// An operation of a test: some matrices to one.
+type Operation<'a> = dyn Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError> + 'a;
+
+type Scalar = Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>;
+
+/// Checks outputs and all gradients of an operation against those of its reference, to 1e-5 of
+/// their norm.
+pub(super) fn check_against_reference(
+    inputs: &[Matrix<Cpu>],
+    reference: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
+    fused: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
+) -> Result<(), TestCaseError> {
+    let run = |operation: &Operation| {
+        let y = operation(inputs).expect("memory for a test");
+        let mut results = vec![y.as_vec()];
+        let mut gradients = weighted_sum(y).backward();
+        for input in inputs {
+            let _ = gradients.get_or_alloc_mut(input);
+            results.push(gradients.get(input).as_vec());
+        }
+        results
+    };
+    for (i, (want, got)) in run(&reference).iter().zip(run(&fused)).enumerate() {
+        let error = relative_error(want, &got);
+        if error > 1e-5 {
+            let what = if i == 0 {
+                "the output".to_owned()
+            } else {
+                format!("gradient {}", i - 1)
+            };
+            return Err(TestCaseError::fail(format!(
+                "{what} differs by {error:e} of its norm"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Norm of the difference over the norm (or over one part in a million, for a norm of nothing).
+pub(super) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
+    assert_eq!(want.len(), got.len());
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut want.iter().zip(got).map(|(a, b)| f64::from(a - b)));
+    difference
+        / norm(&mut want.iter().map(|&a| f64::from(a)))
+            .max(1e-6 * (want.len() as f64).sqrt())
+            .max(1e-2)
+}
+
+pub(super) fn assert_close(want: &Matrix<Cpu>, got: &Matrix<Cpu>, tolerance: f64) {
+    let error = relative_error(&want.as_vec(), &got.as_vec());
+    assert!(error <= tolerance, "differs by {error:e} of its norm");
+}
+
+/// Checks all gradients of an operation against central differences.
+pub(super) fn check_gradient(
+    inputs: &[Matrix<Cpu>],
+    operation: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
+) {
+    let value = |inputs: &[Matrix<Cpu>]| -> f64 {
+        let y = operation(inputs).expect("memory for a test");
+        let weights = matrices(99, &[*y.shape()]).remove(0).as_vec();
+        y.as_vec()
+            .iter()
+            .zip(weights)
+            .map(|(&y, w)| f64::from(y) * f64::from(w))
+            .sum()
+    };
+    let mut gradients = weighted_sum(operation(inputs).expect("memory for a test")).backward();
+    let step = 1e-2f32;
+    for (i, input) in inputs.iter().enumerate() {
+        let _ = gradients.get_or_alloc_mut(input);
+        let gradient = gradients.get(input).as_vec();
+        for (j, &got) in gradient.iter().enumerate() {
+            let moved = |by: f32| {
+                let mut inputs = inputs.to_vec();
+                storage::slice_mut(&mut inputs[i])[j] += by;
+                value(&inputs)
+            };
+            let want = (moved(step) - moved(-step)) / f64::from(2.0 * step);
+            let tolerance = 2e-3 * (1.0 + want.abs());
+            assert!(
+                (want - f64::from(got)).abs() < tolerance,
+                "input {i}, element {j}: {want} against {got}"
+            );
+        }
+    }
+}

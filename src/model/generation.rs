@@ -1,0 +1,82 @@
+use super::Decoder;
+use super::sampler::pick;
+use crate::data::{DataError, TextStream, Tokenizer};
+use crate::kernels::{elements, together};
+use crate::random::{Stream, unit};
+use crate::spec::Sample;
+use dfdx::prelude::{CpuError, HasShape};
+
+/// The tokens of a prompt; where it is empty, one to begin with.
+///
+/// # Errors
+/// If the tokenizer does not know a character of it.
+pub fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<usize>, DataError> {
+    let mut tokens = tokenizer.encode(prompt)?;
+    if tokens.is_empty() {
+        tokens = tokenizer.encode("\n").unwrap_or_default();
+    }
+    if tokens.is_empty() {
+        tokens.push(0);
+    }
+    Ok(tokens.into_iter().map(|token| token as usize).collect())
+}
+
+/// Draws `sample.num` texts at once, each of `sample.tokens` tokens after `prompt` (at least one
+/// token) or up to `sample.stop`. Hands `sink` their pieces as they come, each with the number of
+/// its text.
+///
+/// A text depends on the seed and its number: not on how many there are.
+///
+/// # Errors
+/// Those of the sink, and [`CpuError`] where there is no memory.
+pub fn generate<E: From<CpuError>>(
+    decoder: Decoder,
+    tokenizer: &Tokenizer,
+    prompt: &[usize],
+    sample: &Sample,
+    seed: u64,
+    sink: impl FnMut(usize, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    together(|| draw(decoder, tokenizer, prompt, sample, seed, sink))
+}
+
+fn draw<E: From<CpuError>>(
+    mut decoder: Decoder,
+    tokenizer: &Tokenizer,
+    prompt: &[usize],
+    sample: &Sample,
+    seed: u64,
+    mut sink: impl FnMut(usize, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    let stream = Stream::new(seed, "sampling");
+    // One text until the first token is drawn: they all begin with the prompt.
+    let mut texts = vec![prompt.to_vec()];
+    let mut outputs = vec![TextStream::new(tokenizer, sample.stop.as_deref()); sample.num];
+    for i in 0..sample.tokens {
+        if outputs.iter().all(TextStream::is_stopped) {
+            break;
+        }
+        let logits = decoder.next_logits(&texts)?; // (1, V), then (num, V)
+        texts.resize(sample.num, prompt.to_vec());
+        let vocab_size = logits.shape().1;
+        let rows = elements(&logits).chunks_exact(vocab_size).cycle();
+        for (number, ((text, output), logits)) in
+            texts.iter_mut().zip(&mut outputs).zip(rows).enumerate()
+        {
+            let drawn = unit(&mut stream.at((number as u64) << 32 | i as u64));
+            let token = pick(logits, text, sample, drawn);
+            text.push(token);
+            let piece = output.push(token as u32);
+            if !piece.is_empty() {
+                sink(number, &piece)?;
+            }
+        }
+    }
+    for (number, output) in outputs.into_iter().enumerate() {
+        let piece = output.finish();
+        if !piece.is_empty() {
+            sink(number, &piece)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+use super::loaded_results::{Results, Run};
+use crate::results::Outcome;
+use crate::results::RunState;
+use crate::text::escape::visible;
+use polars::prelude::*;
+
+/// `summary.csv`: one line for each run that has been started, in the order of the plan.
+///
+/// The columns are a contract: new ones come at the end and none is renamed. Losses are written
+/// with all their digits, timings only as far as they mean something. What is not known is empty.
+pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
+    let begun: Vec<&Run> = results
+        .runs
+        .iter()
+        .filter(|run| run.state() != RunState::NotStarted)
+        .collect();
+    let experiment = &results.plan.experiment.name;
+    let columns = vec![
+        text("experiment", &begun, |_| experiment.clone()),
+        text("variant", &begun, |run| run.planned.spec.variant.clone()),
+        whole("seed", &begun, |run| Some(run.planned.spec.seed)),
+        text("run", &begun, |run| run.planned.name.clone()),
+        text("status", &begun, |run| run.state().name().to_owned()),
+        text("reason", &begun, |run| {
+            visible(&run.reason()).replace('\n', " ")
+        }),
+        measured("steps", &begun, |outcome| outcome.steps as f64),
+        measured("tokens", &begun, |outcome| outcome.tokens as f64),
+        whole("params", &begun, |run| Some(run.params())),
+        whole("params_non_embedding", &begun, |run| {
+            Some(run.planned.params_non_embedding)
+        }),
+        whole("flops_per_token", &begun, |run| {
+            Some(run.planned.flops_per_token.round() as u64)
+        }),
+        number("train_loss", &begun, |outcome| outcome.train_loss),
+        number("val_loss", &begun, |outcome| outcome.val_loss),
+        number("bits_per_byte", &begun, |outcome| outcome.bits_per_byte),
+        measured("tokens_per_second", &begun, |o| o.tokens_per_second),
+        number("seconds", &begun, |o| Some(hundredths(o.seconds))),
+        measured("peak_memory_mb", &begun, |o| o.peak_memory_mb),
+        text("device", &begun, |run| {
+            run.outcome().map_or(String::new(), |o| o.device.clone())
+        }),
+        floats("train_split_loss", &begun, Run::train_split_loss),
+    ];
+    let mut table = DataFrame::new(begun.len(), columns)?;
+    let mut csv = Vec::new();
+    CsvWriter::new(&mut csv).n_threads(1).finish(&mut table)?;
+    Ok(csv)
+}
+
+fn text(name: &str, runs: &[&Run], value: impl Fn(&Run) -> String) -> Column {
+    // An empty text is as unknown as a missing number, and is written without quotes.
+    let value = |run: &&Run| Some(value(run)).filter(|text| !text.is_empty());
+    Column::new(name.into(), runs.iter().map(value).collect::<Vec<_>>())
+}
+
+fn whole(name: &str, runs: &[&Run], value: impl Fn(&Run) -> Option<u64>) -> Column {
+    let values: Vec<_> = runs.iter().map(|run| value(run)).collect();
+    Column::new(name.into(), values)
+}
+
+/// A measurement of which whole numbers are all that is meant.
+fn measured(name: &str, runs: &[&Run], value: impl Fn(&Outcome) -> f64) -> Column {
+    whole(name, runs, |run| {
+        let value = run.outcome().map(&value);
+        value.filter(|v| v.is_finite()).map(|v| v.round() as u64)
+    })
+}
+
+fn number(name: &str, runs: &[&Run], value: impl Fn(&Outcome) -> Option<f64>) -> Column {
+    floats(name, runs, |run| run.outcome().and_then(&value))
+}
+
+fn floats(name: &str, runs: &[&Run], value: impl Fn(&Run) -> Option<f64>) -> Column {
+    let value = |run: &&Run| value(run).filter(|v| v.is_finite());
+    Column::new(name.into(), runs.iter().map(value).collect::<Vec<_>>())
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}

@@ -1,0 +1,18 @@
+//! What a run leaves behind: the only thing that reports read, and the only thing training writes.
+
+mod atomic_files;
+mod metrics;
+mod run_dir;
+mod run_state;
+mod samples;
+mod status;
+mod sweep_plan;
+
+pub use atomic_files::{write_atomic, write_json_atomic};
+pub use metrics::{Evaluation, Metric, StepMetric, is_logged, log_every};
+pub use run_dir::{MetricsWriter, RunDir};
+pub use run_state::RunState;
+pub use samples::SampleText;
+pub(crate) use samples::longest_run;
+pub use status::{Outcome, RunStatus};
+pub use sweep_plan::{CorpusInfo, PlannedRun, SweepPlan};

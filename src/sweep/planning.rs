@@ -1,0 +1,281 @@
+use super::slow_notice::with_patience;
+use super::{Error, Machine, machine};
+use crate::config::{Diagnostics, Document, Expansion, nearest};
+use crate::data::{self, DataError};
+use crate::hash::hex;
+use crate::model;
+use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
+use crate::spec::{Data, ModelKind, OptimizerKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::text::units;
+use crate::train::Device;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a text may take to be read before anything is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Resolves an experiment: its text read and encoded (kept under `cache`), its runs sized and named.
+/// Everything that is wrong with the data is reported at once, at the place in the file that names
+/// it.
+pub fn build(
+    document: &Document,
+    expansion: Expansion,
+    cache: &Path,
+    command: String,
+    device: Device,
+) -> Result<SweepPlan, Error> {
+    let mut errors = Vec::new();
+    errors.extend(missing_template(document));
+    let mut corpora = Corpora::new(cache);
+    let mut prompts = HashSet::new();
+    let mut runs = Vec::new();
+    for mut spec in expansion.runs {
+        match corpora.prepare(&spec) {
+            Prepared::Ready(corpus) => {
+                spec.count_steps(corpora.infos[corpus].train_tokens);
+                errors.extend(document.check_counted(&spec));
+                errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
+                // Once for each tokenizer: a large one takes a while to be read.
+                if prompts.insert((corpus, spec.sample.prompt.clone())) {
+                    let info = &corpora.infos[corpus];
+                    errors.extend(unknown_prompt(document, &spec, cache, info));
+                }
+                let run = planned(spec, corpus, &corpora.infos[corpus]);
+                if device == Device::Cpu {
+                    errors.extend(too_large(document, &run, &corpora.infos[corpus]));
+                }
+                runs.push(run);
+            }
+            Prepared::Refused(error) => errors.push(refused(document, &spec, &error)),
+            Prepared::RefusedBefore => {}
+        }
+    }
+    if let Some(all) = errors.into_iter().reduce(Diagnostics::and) {
+        return Err(Error::Config(all));
+    }
+    Ok(SweepPlan {
+        experiment: document.experiment().clone(),
+        baseline: expansion.baseline,
+        command,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_hash: config_hash(&runs),
+        machine: machine::describe(device),
+        corpora: corpora.infos,
+        runs,
+    })
+}
+
+/// The corpora of a sweep, each distinct (data, tokenizer) pair prepared once.
+struct Corpora<'a> {
+    cache: &'a Path,
+    infos: Vec<CorpusInfo>,
+    seen: Vec<(Data, Tokenizer, Option<usize>)>,
+}
+
+enum Prepared {
+    /// Index into the corpora.
+    Ready(usize),
+    Refused(DataError),
+    /// The same pair was refused, and reported, for an earlier run.
+    RefusedBefore,
+}
+
+impl<'a> Corpora<'a> {
+    fn new(cache: &'a Path) -> Self {
+        Self {
+            cache,
+            infos: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    fn prepare(&mut self, spec: &RunSpec) -> Prepared {
+        let pair = |(data, tokenizer, _): &&(Data, Tokenizer, _)| {
+            *data == spec.data && *tokenizer == spec.tokenizer
+        };
+        if let Some((_, _, corpus)) = self.seen.iter().find(pair) {
+            return corpus.map_or(Prepared::RefusedBefore, Prepared::Ready);
+        }
+        let say = || {
+            // One that cannot be written is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "{}", preparing(spec));
+        };
+        let result = with_patience(PATIENCE, say, || {
+            data::prepare(&spec.data, &spec.tokenizer, self.cache)
+        });
+        let prepared = match result {
+            Ok(info) => Prepared::Ready(self.add(info)),
+            Err(error) => Prepared::Refused(error),
+        };
+        let corpus = match prepared {
+            Prepared::Ready(corpus) => Some(corpus),
+            _ => None,
+        };
+        let pair = (spec.data.clone(), spec.tokenizer.clone(), corpus);
+        self.seen.push(pair);
+        prepared
+    }
+
+    /// Pairs that differ only in what their kind ignores are one corpus.
+    fn add(&mut self, info: CorpusInfo) -> usize {
+        let known = self.infos.iter().position(|known| known.key == info.key);
+        known.unwrap_or_else(|| {
+            self.infos.push(info);
+            self.infos.len() - 1
+        })
+    }
+}
+
+/// What somebody who waits for a corpus is told.
+fn preparing(spec: &RunSpec) -> String {
+    let source = &spec.data.source;
+    let kind = spec.tokenizer.kind;
+    match kind {
+        TokenizerKind::Bpe | TokenizerKind::Wordpiece | TokenizerKind::Unigram => {
+            format!("reading {source} and training a {kind} tokenizer on it")
+        }
+        TokenizerKind::Tiktoken | TokenizerKind::File => {
+            format!("reading {source} and encoding it")
+        }
+        TokenizerKind::Char | TokenizerKind::Byte => format!("reading {source}"),
+    }
+}
+
+fn planned(spec: RunSpec, corpus: usize, info: &CorpusInfo) -> PlannedRun {
+    let size = model::size(&spec.model, info.vocab_size, spec.sequence_length());
+    PlannedRun {
+        name: spec.run_name(&info.content_sha256()),
+        identity: spec.identity(&info.content_sha256()),
+        corpus,
+        params: size.params,
+        params_non_embedding: size.params_non_embedding,
+        flops_per_token: size.flops_per_token,
+        spec,
+    }
+}
+
+fn config_hash(runs: &[PlannedRun]) -> String {
+    let mut hash = Sha256::new();
+    for run in runs {
+        hash.update(&run.identity);
+    }
+    hex(&hash.finalize())
+}
+
+/// What is wrong with the data, at the value that could be another.
+fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostics {
+    let (path, help) = match error {
+        DataError::Missing { path } => ("data.source", Some(sources(&path.to_string_lossy()))),
+        DataError::VocabTooLarge { .. } | DataError::VocabTooSmall { .. } => {
+            ("tokenizer.vocab_size", None)
+        }
+        DataError::TooLongToTrainOn { .. } => ("tokenizer.kind", None),
+        DataError::MissingTokenizer { .. } => {
+            let help = "a path is relative to the folder the command is run in".to_owned();
+            ("tokenizer.path", Some(help))
+        }
+        DataError::NotATokenizer { .. } => {
+            let help =
+                "give a `tokenizer.json` as the library tokenizers writes it, or another kind";
+            ("tokenizer.path", Some(help.to_owned()))
+        }
+        DataError::TooLongToEncodeWhole { .. } | DataError::Tokenizer { .. }
+            if spec.tokenizer.kind == TokenizerKind::File =>
+        {
+            ("tokenizer.path", None)
+        }
+        _ => ("data.source", None),
+    };
+    document.error_at(Some(&spec.variant), path, error.to_string(), help)
+}
+
+/// The sources that there are, and the one that `word` is near to.
+fn sources(word: &str) -> String {
+    let named = Source::NAMED.map(|source| source.to_string());
+    let meant = nearest(word, &named);
+    let meant = meant.map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    let named = named.map(|name| format!("`{name}`")).join(", ");
+    format!(
+        "{meant}a source is {named}, a path from the folder the command is run in, a glob, or \
+         {{url, sha256}}"
+    )
+}
+
+fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<Diagnostics> {
+    if spec.model.kind == ModelKind::Ngram {
+        return None; // it has no windows
+    }
+    let error = data::check_sequence_length(info, spec.sequence_length()).err()?;
+    let key = match spec.train.sequence_length {
+        Some(_) => "train.sequence_length",
+        None => "model.block_size",
+    };
+    let help = format!("use a smaller {key}, more text, or another val_fraction");
+    let variant = Some(spec.variant.as_str());
+    Some(document.error_at(variant, key, error.to_string(), Some(help)))
+}
+
+/// A model that memory has no room for. Found before any is asked for, which would end in the
+/// system ending the run, or something else.
+fn too_large(document: &Document, run: &PlannedRun, info: &CorpusInfo) -> Option<Diagnostics> {
+    let free = Machine::of_this_process().free_memory_mb?;
+    // Weights and gradients, and what the optimizer keeps at the least.
+    let (copies, what) = match run.spec.optimizer.kind {
+        OptimizerKind::Adamw => (4, "weights, gradients and moments"),
+        _ => (2, "weights and gradients"),
+    };
+    let needed = (copies * 4 * run.params) as f64 / f64::from(1 << 20);
+    if needed <= free {
+        return None;
+    }
+    let message = format!(
+        "the {what} of {} take {}, and {} of memory are free",
+        run.spec.variant,
+        units::memory(needed),
+        units::memory(free)
+    );
+    let (path, help) = match run.spec.model.kind {
+        ModelKind::Bigram => {
+            let vocab_size = info.vocab_size;
+            let table = format!("{vocab_size} x {vocab_size} weights");
+            let help = format!(
+                "a bigram has {table}, one for each pair of tokens; take a tokenizer with fewer"
+            );
+            ("model.kind", help)
+        }
+        // It has no weights but counts, of what the text has.
+        ModelKind::Ngram => return None,
+        ModelKind::Gpt => (
+            "model.n_embd",
+            "take a smaller model, or a tokenizer with fewer tokens".to_owned(),
+        ),
+    };
+    let variant = Some(run.spec.variant.as_str());
+    Some(document.error_at(variant, path, message, Some(help)))
+}
+
+/// A prompt that cannot be encoded. Found now, and not after hours of training.
+fn unknown_prompt(
+    document: &Document,
+    spec: &RunSpec,
+    cache: &Path,
+    info: &CorpusInfo,
+) -> Option<Diagnostics> {
+    let corpus = data::open(cache, &info.key);
+    let encoded = corpus.and_then(|corpus| corpus.tokenizer.encode(&spec.sample.prompt));
+    let message = encoded.err()?.to_string();
+    let help = "use characters of the training text, or a byte or bpe tokenizer".to_owned();
+    let variant = Some(spec.variant.as_str());
+    Some(document.error_at(variant, "sample.prompt", message, Some(help)))
+}
+
+/// Likewise.
+fn missing_template(document: &Document) -> Option<Diagnostics> {
+    let path = document.experiment().report.template.as_ref()?;
+    let error = std::fs::File::open(path).err()?;
+    let message = format!("cannot read the template {path}: {error}");
+    Some(document.error_at(None, "report.template", message, None))
+}

@@ -1,0 +1,179 @@
+//! Text that others wrote (models, users, operating systems), made safe to show.
+//!
+//! A sample may contain anything a byte-level model can say: fences, HTML, control characters,
+//! marks that turn the direction of the text around them. None of it may change the report.
+
+use crate::results::longest_run;
+
+/// The text with every character that is not shown replaced by a symbol or by its number.
+/// Line breaks stay; `\r\n` counts as one.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.replace("\r\n", "\n").chars() {
+        match character {
+            '\n' => shown.push('\n'),
+            '\t' => shown.push('\t'),
+            // The block of control pictures follows the order of the control characters.
+            '\0'..='\x1f' => shown.extend(char::from_u32(0x2400 + u32::from(character))),
+            '\x7f' => shown.push('␡'),
+            _ if is_invisible(character) => {
+                shown += &format!("⟨U+{:04X}⟩", u32::from(character));
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// C1 controls, separators of lines and paragraphs, zero-width and direction marks, tags.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{80}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text as one line that markdown shows as it is, in a paragraph or in a table.
+pub(crate) fn markdown(text: &str) -> String {
+    let line = visible(text.trim());
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut escaped = String::with_capacity(line.len());
+    for (index, character) in line.char_indices() {
+        match character {
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '&' => escaped += "&amp;",
+            // Neither a mention of somebody nor an address to be linked.
+            '@' => escaped += "&#64;",
+            ':' if line[index..].starts_with("://") => escaped += "&#58;",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '$' => {
+                // Inside a word, an underscore is only an underscore.
+                if character != '_' || at_word_border(&line, index) {
+                    escaped.push('\\');
+                }
+                escaped.push(character);
+            }
+            '-' | '+' | '=' | '.' | ')' if starts_block(&line, index) => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+fn at_word_border(line: &str, index: usize) -> bool {
+    let before = line[..index].chars().next_back();
+    let after = line[index + 1..].chars().next();
+    let in_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    !(in_word(before) && in_word(after))
+}
+
+/// Whether the character makes the line a list (`- a`, `1. a`), a rule (`---`) or the line above it
+/// a heading (`===`).
+fn starts_block(line: &str, index: usize) -> bool {
+    let before = &line[..index];
+    let followed_by_space = matches!(line[index + 1..].chars().next(), None | Some(' '));
+    match line.as_bytes()[index] {
+        b'-' | b'=' => index == 0 && (followed_by_space || line[1..].starts_with(['-', '='])),
+        b'+' => index == 0 && followed_by_space,
+        _ => followed_by_space && is_list_number(before),
+    }
+}
+
+fn is_list_number(start: &str) -> bool {
+    !start.is_empty() && start.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The text as inline code, one line, with pipes that do not end the cell of a table.
+pub(crate) fn code(text: &str) -> String {
+    let line = visible(text).replace(['\n', '\t'], " ").replace('|', "\\|");
+    if line.trim().is_empty() {
+        return String::new();
+    }
+    let ticks = "`".repeat(longest_run(&line, '`') + 1);
+    let pad = if line.starts_with('`') || line.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{ticks}{pad}{line}{pad}{ticks}")
+}
+
+/// The text as a fenced block, with a fence longer than any run of backticks in it.
+pub(crate) fn fence(text: &str) -> String {
+    let text = visible(text);
+    let ticks = "`".repeat(longest_run(&text, '`').max(2) + 1);
+    format!("{ticks}text\n{}\n{ticks}", text.trim_end_matches('\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_not_shown_is_named() {
+        let text = "a\u{0}\u{1b}[31m\u{202e}b\u{200b}\r\nc\rd\u{7f}";
+        assert_eq!(visible(text), "a␀␛[31m⟨U+202E⟩b⟨U+200B⟩\nc␍d␡");
+        assert_eq!(visible("naïve 東京 👍"), "naïve 東京 👍");
+    }
+
+    #[test]
+    fn markdown_shows_the_text_as_it_is() {
+        let shown = [
+            ("n_embd is a_b, not _a_", "n_embd is a_b, not \\_a\\_"),
+            ("<b>x</b> & | y", "&lt;b&gt;x&lt;/b&gt; &amp; \\| y"),
+            ("# a\n- b", "\\# a - b"),
+            ("- a", "\\- a"),
+            ("12. a", "12\\. a"),
+            ("1.5 nats", "1.5 nats"),
+            ("+0.1", "+0.1"),
+            ("---", "\\---"),
+            ("[x](http://y) @z", "\\[x\\](http&#58;//y) &#64;z"),
+        ];
+        for (text, expected) in shown {
+            assert_eq!(markdown(text), expected);
+        }
+    }
+
+    #[test]
+    fn code_survives_backticks_and_pipes() {
+        assert_eq!(code("a`b|c"), "``a`b\\|c``");
+        assert_eq!(code("`"), "`` ` ``");
+        assert_eq!(code(""), "");
+    }
+
+    #[test]
+    fn fence_is_longer_than_any_inside() {
+        assert_eq!(fence("a"), "```text\na\n```");
+        assert_eq!(fence("````\n</pre>"), "`````text\n````\n</pre>\n`````");
+    }
+
+    proptest! {
+        #[test]
+        fn a_fence_cannot_be_ended_from_inside(text in "[`\n a<\u{0}\u{202e}]{0,60}") {
+            let fenced = fence(&text);
+            let ticks = fenced.split("text\n").next().unwrap();
+            let end = format!("\n{ticks}");
+            prop_assert!(fenced.ends_with(&end));
+            let body = &fenced[ticks.len()..fenced.len() - ticks.len()];
+            prop_assert!(!body.contains(ticks));
+        }
+
+        #[test]
+        fn escaped_text_is_one_line_without_html(text in any::<String>()) {
+            let escaped = markdown(&text);
+            let harmful = escaped.contains(['\n', '<', '>', '\u{202e}', '\u{0}']);
+            prop_assert!(!harmful);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Text for people: numbers and units, escaping, wrapping.
+
+pub(crate) mod escape;
+pub(crate) mod units;

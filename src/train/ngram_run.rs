@@ -1,0 +1,73 @@
+//! A run that counts instead of training: one look at the training split, one evaluation, no steps.
+
+use super::sampling::draw;
+use super::train_loop::{peak_memory_mb, rate};
+use super::{Job, Phase, Progress, TrainError};
+use crate::data::Ngram;
+use crate::model::Decoder;
+use crate::results::{Evaluation, Metric, Outcome, RunState, RunStatus};
+use std::time::Instant;
+
+/// Counts and evaluates. It takes seconds, so that there is nothing to go on from.
+pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
+    let started = Instant::now();
+    let info = &job.corpus.info;
+    job.corpus.tokenizer.save(&job.dir.tokenizer())?;
+    let mut report = |phase, val_loss| {
+        progress(Progress {
+            step: 0,
+            steps: 0,
+            loss: None,
+            val_loss,
+            tokens_per_second: 0.0,
+            phase,
+        });
+    };
+    report(Phase::Training, None);
+    let train = &job.corpus.train;
+    let model = Ngram::count(train.iter(), job.spec.model.order, info.vocab_size);
+    let counting_seconds = started.elapsed().as_secs_f64();
+    report(Phase::Evaluating, None);
+    let val_loss = model.loss(train, &job.corpus.val);
+    let bits_per_byte = info.bits_per_byte(val_loss);
+    let evaluation = Metric::Eval(Evaluation {
+        step: 0,
+        val_loss,
+        bits_per_byte,
+        train_loss: None,
+        seconds: counting_seconds,
+    });
+    let (mut metrics, known) = job
+        .dir
+        .open_metrics(0)
+        .map_err(TrainError::file(job.dir.path()))?;
+    // A run that was killed after this line has it already.
+    if known.is_empty() {
+        metrics
+            .write(&[evaluation])
+            .map_err(TrainError::file(job.dir.path()))?;
+    }
+    report(Phase::Sampling, Some(val_loss));
+    let params = model.size() as u64;
+    let samples = draw(job, Decoder::counting(model), 0)?;
+    let written = job.dir.write_samples(&samples);
+    written.map_err(TrainError::file(job.dir.samples()))?;
+    Ok(RunStatus {
+        state: RunState::Done,
+        reason: String::new(),
+        outcome: Some(Outcome {
+            steps: 0,
+            tokens: info.train_tokens,
+            params,
+            params_non_embedding: 0,
+            flops_per_token: 0.0,
+            train_loss: None,
+            val_loss: Some(val_loss),
+            bits_per_byte: Some(bits_per_byte),
+            tokens_per_second: rate(info.train_tokens, counting_seconds),
+            seconds: started.elapsed().as_secs_f64(),
+            peak_memory_mb: peak_memory_mb(),
+            device: "cpu".to_owned(),
+        }),
+    })
+}
