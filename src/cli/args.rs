@@ -122,6 +122,10 @@ pub struct Report {
     /// Folder of one experiment, as a sweep left it.
     #[arg(value_name = "RESULTS_DIR")]
     pub results: PathBuf,
+    /// Template for `report.md`, instead of the built-in one. A template that the experiment names is
+    /// used by `runner sweep` only.
+    #[arg(long, value_name = "FILE")]
+    pub template: Option<String>,
 }
 
 /// Draw text from the model of a run.

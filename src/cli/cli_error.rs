@@ -2,7 +2,8 @@ use super::generate::GenerateError;
 use crate::config::Diagnostics;
 use crate::report::ReportError;
 use crate::sweep as sweeps;
-use std::io::{self, Write};
+use crate::text::terminal::print_note;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -102,8 +103,7 @@ impl Error {
         if let Self::Runner(sweeps::Error::Config(diagnostics)) = self {
             return diagnostics.eprint();
         }
-        // Nothing can be said where standard error is gone; the exit code says it.
-        let _ = writeln!(io::stderr(), "error: {}", self.with_causes().trim_end());
+        print_note(&format!("error: {}", self.with_causes().trim_end()));
     }
 
     fn with_causes(&self) -> String {

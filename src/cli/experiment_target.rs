@@ -1,5 +1,5 @@
-use super::Error;
 use super::args::Target;
+use super::{Error, shell_quoting};
 use crate::config::{self, Document};
 use crate::results::{PlannedRun, SweepPlan};
 use crate::sweep as sweeps;
@@ -59,12 +59,13 @@ pub(super) fn select(plan: &SweepPlan, target: &Target) -> Result<Vec<usize>, Er
 /// The command as somebody would type it to get the same results: without what only says where,
 /// how fast, or which part.
 pub(super) fn command(target: &Target, device: DeviceChoice) -> String {
-    let file = target.file.iter().map(|file| file.display().to_string());
+    let file = target.file.iter();
+    let file = file.map(|file| shell_quoting::word(&file.display().to_string()));
+    let overrides = target.overrides.iter();
     let mut words: Vec<String> = ["runner".to_owned(), "sweep".to_owned()]
         .into_iter()
         .chain(file)
-        .chain(target.overrides.iter().cloned())
-        .map(|word| quoted(&word))
+        .chain(overrides.map(|text| shell_quoting::path_value(text)))
         .collect();
     match device {
         DeviceChoice::Auto => {}
@@ -72,16 +73,6 @@ pub(super) fn command(target: &Target, device: DeviceChoice) -> String {
         DeviceChoice::Cuda(_) => words.push("--device cuda".to_owned()),
     }
     words.join(" ")
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// The first few experiments at hand, or the usual one.
@@ -132,20 +123,6 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(quoted("train.steps=50"), "train.steps=50");
-        assert_eq!(
-            quoted("sample.prompt=it's \"so\""),
-            r#"'sample.prompt=it'\''s "so"'"#
-        );
-        assert_eq!(
-            quoted("optimizer.betas=[0.9, 0.95]"),
-            "'optimizer.betas=[0.9, 0.95]'"
-        );
-        assert_eq!(quoted(""), "''");
-    }
 
     #[test]
     fn proposes_experiments_that_are_there() {

@@ -9,9 +9,11 @@ mod plan;
 mod report;
 mod result_tables;
 mod schema;
+mod shell_quoting;
 mod sweep;
 
 use crate::sweep as sweeps;
+use crate::text::escape;
 pub use args::Cli;
 use args::Command;
 pub use cli_error::{Error, Exit};
@@ -30,10 +32,14 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
     }
 }
 
-/// Prints a text to standard output.
+/// Prints a text to standard output, with control characters made visible: names, paths and foreign
+/// results can contain sequences that a terminal would carry out.
 fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out
+        .write_all(escape::visible(text).as_bytes())
+        .and_then(|()| out.flush())
+    {
         // The reader, such as `head`, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(Error::Output),

@@ -1,9 +1,19 @@
 use super::args;
-use super::{Error, Exit, print, result_tables};
+use super::{Error, Exit, print, result_tables, shell_quoting};
 use crate::report;
+use crate::text::terminal;
 
 pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
-    let summary = report::write(&arguments.results).map_err(Error::Report)?;
+    let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
+    let template = arguments.template.as_deref();
+    if let (None, Some(named)) = (template, &plan.experiment.report.template) {
+        terminal::print_note(&format!(
+            "note: the built-in template is used; the experiment names another, which \
+             `--template {}` uses",
+            shell_quoting::word(named)
+        ));
+    }
+    let summary = report::write(&arguments.results, plan, template).map_err(Error::Report)?;
     print(&result_tables::render(&summary))?;
     Ok(result_tables::exit(&summary.expected))
 }

@@ -3,9 +3,9 @@ use super::{Error, Exit, experiment_target, print, result_tables};
 use crate::report::{self, Expected};
 use crate::results::{RunState, SweepPlan};
 use crate::sweep::{Ended, Machine, Slots, Store, build_plan, ending, execute, order, slots};
+use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{self, Estimate};
-use std::io::{self, Write};
 
 /// Most runs that are listed one by one at the end.
 const LISTED: usize = 10;
@@ -33,7 +33,9 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     } else {
         execute(&plan, &store, queue, slots, device)?
     };
-    let summary = report::write(store.root()).map_err(Error::ReportAfterSweep)?;
+    let template = document.experiment().report.template.as_deref();
+    let summary = report::write(store.root(), plan.clone(), template);
+    let summary = summary.map_err(Error::ReportAfterSweep)?;
     print(&result_tables::render(&summary))?;
     let states = states(&store, &plan, &selected)?;
     let exit = exit(ended, &states, &summary.expected);
@@ -102,12 +104,7 @@ fn announce(plan: &SweepPlan, selected: usize, todo: usize, slots: Slots, device
             slots.jobs
         )
     };
-    say(&words);
-}
-
-/// A line for people, on standard error. One that cannot be written is no reason to stop.
-fn say(words: &str) {
-    let _ = writeln!(io::stderr(), "{words}");
+    print_note(&words);
 }
 
 fn exit(ended: Ended, states: &[(usize, RunState)], expected: &[Expected]) -> Exit {
@@ -122,20 +119,20 @@ fn exit(ended: Ended, states: &[(usize, RunState)], expected: &[Expected]) -> Ex
 /// What is left to do, and how to do it.
 fn advise(exit: Exit, store: &Store, plan: &SweepPlan, states: &[(usize, RunState)]) {
     match exit {
-        Exit::Interrupted => say("interrupted; the same command goes on from here"),
+        Exit::Interrupted => print_note("interrupted; the same command goes on from here"),
         Exit::Failed => {
             let open = |(_, state): &&(usize, RunState)| *state != RunState::Done;
             let open: Vec<usize> = states.iter().filter(open).map(|(run, _)| *run).collect();
-            say(&format!("{} not done:", units::plural(open.len(), "run")));
+            print_note(&format!("{} not done:", units::plural(open.len(), "run")));
             for &run in open.iter().take(LISTED) {
                 // A record that cannot be read was an error before this.
                 let status = store.run_dir(&plan.runs[run]).status().ok().flatten();
-                say(&format!("  {}", ending(&plan.runs[run], status.as_ref())));
+                print_note(&format!("  {}", ending(&plan.runs[run], status.as_ref())));
             }
             if open.len() > LISTED {
-                say(&format!("  and {} more", open.len() - LISTED));
+                print_note(&format!("  and {} more", open.len() - LISTED));
             }
-            say("the same command with --retry trains those again that failed or diverged");
+            print_note("the same command with --retry trains those again that failed or diverged");
         }
         Exit::Well | Exit::Usage | Exit::Missed => {}
     }

@@ -1,11 +1,9 @@
-use super::ReportError;
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunState, RunStatus, SampleText,
     StepMetric, SweepPlan,
 };
 use crate::spec::ModelKind;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 /// A results folder, read.
@@ -30,33 +28,10 @@ pub(super) struct Run {
 }
 
 impl Results {
-    pub(super) fn read(dir: &Path) -> Result<Self, ReportError> {
-        let path = dir.join("plan.json");
-        let json = match fs::read(&path) {
-            Ok(json) => json,
-            Err(_) if !dir.exists() => return Err(ReportError::NoFolder(dir.to_owned())),
-            Err(_) if !dir.is_dir() => return Err(ReportError::NotAFolder(dir.to_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(ReportError::NoPlan(dir.to_owned()));
-            }
-            Err(source) => return Err(ReportError::Read { path, source }),
-        };
-        let plan: SweepPlan =
-            serde_json::from_slice(&json).map_err(|source| ReportError::BadPlan {
-                path: path.clone(),
-                source,
-            })?;
-        if let Some(run) = plan
-            .runs
-            .iter()
-            .find(|run| run.corpus >= plan.corpora.len())
-        {
-            let message = format!("run {} names a corpus that is not listed", run.name);
-            let source = serde::de::Error::custom(message);
-            return Err(ReportError::BadPlan { path, source });
-        }
+    /// The records of the runs of `plan`, in the results folder `dir`.
+    pub(super) fn read(dir: &Path, plan: SweepPlan) -> Self {
         let runs = plan.runs.iter().map(|run| Run::read(dir, run)).collect();
-        Ok(Self { plan, runs })
+        Self { plan, runs }
     }
 
     pub(super) fn corpus(&self, run: &PlannedRun) -> &CorpusInfo {

@@ -25,8 +25,7 @@ pub use report_error::ReportError;
 pub use reproduction::{Expected, Verdict, expected_of_plan};
 pub use tokenizer_table::{TokenizerRow, tokenizers};
 
-use crate::results::RunState;
-use crate::results::write_atomic;
+use crate::results::{RunState, SweepPlan, write_atomic};
 use loaded_results::Results;
 use page_data::View;
 use ranking::Ranking;
@@ -64,16 +63,40 @@ pub struct Counts {
     pub not_started: usize,
 }
 
-/// Reads `plan.json` and `runs/` of a results folder and writes `report.md`, `report.html`,
-/// `summary.csv` and `plots/` into it, each file complete or not at all.
-pub fn write(results_dir: &Path) -> Result<Summary, ReportError> {
-    let results = Results::read(results_dir)?;
+/// Reads `plan.json` of a results folder.
+pub fn read_plan(results_dir: &Path) -> Result<SweepPlan, ReportError> {
+    let path = results_dir.join("plan.json");
+    let json = match fs::read(&path) {
+        Ok(json) => json,
+        Err(_) if !results_dir.exists() => {
+            return Err(ReportError::NoFolder(results_dir.to_owned()));
+        }
+        Err(_) if !results_dir.is_dir() => {
+            return Err(ReportError::NotAFolder(results_dir.to_owned()));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(ReportError::NoPlan(results_dir.to_owned()));
+        }
+        Err(source) => return Err(ReportError::Read { path, source }),
+    };
+    SweepPlan::from_json(&json).map_err(|source| ReportError::BadPlan { path, source })
+}
+
+/// Reads `runs/` of a results folder and writes `report.md`, `report.html`, `summary.csv` and
+/// `plots/` into it. Each file is complete or absent. `plan` is the plan of this folder, and `template`
+/// is the path of a template that replaces the built-in one of `report.md`. The template that a plan
+/// names is not opened: a plan can come from somebody else, and a template can read files.
+pub fn write(
+    results_dir: &Path,
+    plan: SweepPlan,
+    template: Option<&str>,
+) -> Result<Summary, ReportError> {
+    let results = Results::read(results_dir, plan);
     let ranking = Ranking::new(&results);
     let plots = plots::draw(&ranking)?;
     let view = View::new(&results, &ranking, &plots);
-    let custom = results.plan.experiment.report.template.as_deref();
     // Everything is rendered before anything is written: an error leaves the last report whole.
-    let markdown = render::markdown(&view, custom)?;
+    let markdown = render::markdown(&view, template)?;
     let html = render::html(&view)?;
     let csv = summary_csv::summary_csv(&results)?;
 

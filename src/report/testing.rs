@@ -89,7 +89,14 @@ impl Folder {
 
     pub(super) fn write(&self) -> super::Summary {
         self.write_plan();
-        super::write(self.path()).unwrap()
+        self.try_write().unwrap()
+    }
+
+    /// Writes the report by the plan on disk, with the template of its experiment, as a sweep does.
+    pub(super) fn try_write(&self) -> Result<super::Summary, super::ReportError> {
+        let plan = super::read_plan(self.path())?;
+        let template = plan.experiment.report.template.clone();
+        super::write(self.path(), plan, template.as_deref())
     }
 
     pub(super) fn read(&self, name: &str) -> String {

@@ -1,5 +1,5 @@
 use super::testing::{Folder, ablation, corpus, variant};
-use super::{Counts, ReportError, write};
+use super::{Counts, ReportError, read_plan, write};
 use crate::results::CorpusInfo;
 use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
@@ -179,7 +179,7 @@ fn no_sample_can_break_out() {
     folder.plan.borrow_mut().experiment.description =
         "Is <img src=x onerror=alert(1)> | *safe*?".to_owned();
     variant(&folder, "gpt", 2, 1.52, |run| run.text(HOSTILE));
-    variant(&folder, "<b>\u{202e}`x`</b>|", 2, 1.50, |run| {
+    variant(&folder, "<b>\u{202e}`x`<b>|", 2, 1.50, |run| {
         run.text_before(0, HOSTILE)
             .text_before(100, "nonsense")
             .text(HOSTILE)
@@ -432,17 +432,17 @@ fn counting_is_what_training_must_beat() {
 #[test]
 fn missing_and_broken_plans_say_what_to_do() {
     let folder = Folder::new("none");
-    let error = write(folder.path()).unwrap_err();
+    let error = read_plan(folder.path()).unwrap_err();
     assert!(matches!(error, ReportError::NoPlan(_)));
     assert!(error.to_string().contains("`runner sweep FILE`"));
-    let absent = write(&folder.path().join("absent")).unwrap_err();
+    let absent = read_plan(&folder.path().join("absent")).unwrap_err();
     assert!(matches!(absent, ReportError::NoFolder(_)));
     let file = folder.path().join("file.yaml");
     fs::write(&file, "").unwrap();
-    assert!(matches!(write(&file), Err(ReportError::NotAFolder(_))));
+    assert!(matches!(read_plan(&file), Err(ReportError::NotAFolder(_))));
     fs::write(folder.path().join("plan.json"), "[]").unwrap();
     assert!(matches!(
-        write(folder.path()),
+        read_plan(folder.path()),
         Err(ReportError::BadPlan { .. })
     ));
 }
@@ -457,9 +457,15 @@ fn a_template_of_ones_own() {
     folder.write();
     assert_eq!(folder.read("report.md"), "one-seed: swiglu\n");
 
+    // A plan can come from somebody else: the template that it names is not opened by itself.
+    let plan = read_plan(folder.path()).unwrap();
+    write(folder.path(), plan, None).unwrap();
+    assert!(folder.read("report.md").contains("# one-seed"));
+    folder.write();
+
     fs::write(&template, "one\n{{ nmae }}\n").unwrap();
     folder.write_plan();
-    let error = write(folder.path()).unwrap_err().to_string();
+    let error = folder.try_write().unwrap_err().to_string();
     assert_eq!(
         error,
         format!("template {path}:2: undefined value: `nmae` is undefined")
@@ -471,15 +477,12 @@ fn a_template_of_ones_own() {
     );
 
     fs::write(&template, "\n\n{% if %}").unwrap();
-    let error = write(folder.path()).unwrap_err().to_string();
+    let error = folder.try_write().unwrap_err().to_string();
     assert!(
         error.starts_with(&format!("template {path}:3: syntax error")),
         "{error}"
     );
 
     fs::remove_file(&template).unwrap();
-    assert!(matches!(
-        write(folder.path()),
-        Err(ReportError::Read { .. })
-    ));
+    assert!(matches!(folder.try_write(), Err(ReportError::Read { .. })));
 }

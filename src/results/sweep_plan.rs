@@ -1,6 +1,8 @@
 use crate::hash;
 use crate::spec::{Experiment, RunSpec};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::path::{Component, Path};
 
 /// `plan.json`: every run of a sweep, resolved, with what the report needs besides the records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +25,34 @@ pub struct SweepPlan {
     pub runs: Vec<PlannedRun>,
 }
 
+impl SweepPlan {
+    /// Reads the contents of a `plan.json`.
+    ///
+    /// # Errors
+    /// If it is not a plan, if the name of a run is not a plain file name, or if a run refers to a
+    /// corpus that is not listed.
+    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
+        let plan: Self = serde_json::from_slice(json)?;
+        match plan
+            .runs
+            .iter()
+            .find(|run| run.corpus >= plan.corpora.len())
+        {
+            Some(run) => Err(serde_json::Error::custom(format!(
+                "run {} refers to a corpus that is not listed",
+                run.name
+            ))),
+            None => Ok(plan),
+        }
+    }
+}
+
 /// One run of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedRun {
-    /// `<variant>-s<seed>-<hash8>`, also the name of its folder under `runs/`.
+    /// `<variant>-s<seed>-<hash8>`, also the name of its folder under `runs/`. A plan in which it is
+    /// not a plain file name cannot be read, so that no reader leaves the results folder.
+    #[serde(deserialize_with = "file_name")]
     pub name: String,
     /// The full identity of which `hash8` is the start.
     pub identity: String,
@@ -38,6 +64,18 @@ pub struct PlannedRun {
     pub params_non_embedding: u64,
     /// Forward and backward, the causal half of attention counted once.
     pub flops_per_token: f64,
+}
+
+/// A string that is one normal component of a path: not empty, not `..`, without a separator.
+fn file_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let mut components = Path::new(&name).components();
+    match (components.next(), components.next()) {
+        (Some(Component::Normal(only)), None) if only == name.as_str() => Ok(name),
+        _ => Err(D::Error::custom(format!(
+            "the run name {name:?} is not a plain file name"
+        ))),
+    }
 }
 
 /// What is known of an encoded corpus. One for each distinct (data, tokenizer) pair.
@@ -95,5 +133,26 @@ impl CorpusInfo {
     /// Turns a validation loss in nats a token into bits per byte of text.
     pub fn bits_per_byte(&self, nats_per_token: f64) -> f64 {
         nats_per_token * self.val_tokens as f64 / (self.val_bytes as f64 * std::f64::consts::LN_2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_names_that_leave_the_folder_are_rejected() {
+        let read = |name: &str| {
+            let json = serde_json::to_string(name).unwrap();
+            file_name(&mut serde_json::Deserializer::from_str(&json))
+        };
+        assert_eq!(read("gpt-s1-0a1b2c3d").unwrap(), "gpt-s1-0a1b2c3d");
+        for name in ["", ".", "..", "/", "/etc", "../other", "a/b", "a/", "./a"] {
+            let error = read(name).unwrap_err().to_string();
+            assert!(
+                error.contains("is not a plain file name"),
+                "{name}: {error}"
+            );
+        }
     }
 }

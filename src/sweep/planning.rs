@@ -6,11 +6,11 @@ use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
 use crate::spec::{Data, ModelKind, OptimizerKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::Device;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,8 +100,7 @@ impl<'a> Corpora<'a> {
             return corpus.map_or(Prepared::RefusedBefore, Prepared::Ready);
         }
         let say = || {
-            // One that cannot be written is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{}", preparing(spec));
+            print_note(&preparing(spec));
         };
         let result = with_patience(PATIENCE, say, || {
             data::prepare(&spec.data, &spec.tokenizer, self.cache)

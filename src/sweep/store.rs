@@ -137,7 +137,7 @@ impl Store {
         let path = self.root.join("plan.json");
         let before: Option<SweepPlan> = fs::read(&path)
             .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok());
+            .and_then(|json| SweepPlan::from_json(&json).ok());
         if let Some(before) = before
             && all_done
             && before.config_hash == plan.config_hash

@@ -188,7 +188,7 @@ mod tests {
             .evaluations(&[(0, 4.0), (100, 900.0)])
             .diverged("loss is not finite");
         folder.write_plan();
-        let results = Results::read(folder.path()).unwrap();
+        let results = Results::read(folder.path(), folder.plan.borrow().clone());
         let ranking = Ranking::new(&results);
         let curve = validation(&ranking.variants[0]);
         let tokens = 100.0 * 12.0 * 64.0;

@@ -1,5 +1,5 @@
 use super::{Display, Overall, activity};
-use crate::text::units;
+use crate::text::{escape, units};
 use crate::train::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
@@ -44,14 +44,18 @@ fn style(template: &str) -> ProgressStyle {
 impl Display for Bars {
     fn notice(&mut self, text: &str) {
         // A terminal that is gone shows nothing, and that is all.
-        let _ = self.screen.println(text);
+        let _ = self.screen.println(escape::visible(text));
     }
 
     fn started(&mut self, run: usize, name: &str, steps: u64, resumed: bool) {
         let bar = ProgressBar::new(steps);
         let bar = self.screen.insert_before(&self.overall, bar);
         bar.set_style(style("{prefix} {bar:24.cyan/dim} {pos}/{len} {msg}"));
-        bar.set_prefix(format!("{name:<width$}", width = self.names));
+        bar.set_prefix(format!(
+            "{:<width$}",
+            escape::visible(name),
+            width = self.names
+        ));
         bar.set_message(if resumed { "resuming" } else { "starting" });
         self.runs.insert(run, bar);
     }

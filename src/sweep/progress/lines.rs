@@ -1,5 +1,5 @@
 use super::{Display, Overall, activity};
-use crate::text::units;
+use crate::text::{escape, units};
 use crate::train::Progress;
 use std::collections::HashMap;
 use std::io::Write;
@@ -27,7 +27,7 @@ impl<W: Write> Lines<W> {
 
     fn say(&mut self, text: &str) {
         // A log that cannot be written to is no reason to stop training.
-        let _ = writeln!(self.out, "{text}");
+        let _ = writeln!(self.out, "{}", escape::visible(text));
     }
 }
 
