@@ -68,12 +68,12 @@ pub struct Sweep {
     /// Where to train: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where one answers, else the CPU.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Train failed and diverged runs again, from the start.
+    /// Train failed and diverged runs again from the beginning.
     #[arg(long)]
-    pub retry: bool,
-    /// Train every run again, from the start, the finished ones too.
+    pub retry_failed: bool,
+    /// Train all runs again from the beginning, including finished ones.
     #[arg(long)]
-    pub fresh: bool,
+    pub restart: bool,
     /// Show what would be trained, as `runner plan` does, and stop.
     #[arg(long)]
     pub dry_run: bool,

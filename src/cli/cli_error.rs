@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// How a command that could be carried out ended. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    Well = 0,
+    Success = 0,
     /// A run failed or diverged, or something could not be written.
     Failed = 1,
     /// The command line, the experiment or its data is at fault.

@@ -94,15 +94,15 @@ fn experiment_files(folder: &Path) -> Vec<String> {
     files
 }
 
-/// Where corpora are encoded for a look at a plan: in the results folder where there is one, else in
-/// a temporary folder, since a look leaves nothing behind.
+/// Where `runner plan` encodes corpora: in the results folder if it has a cache, else in a temporary
+/// folder, because `runner plan` leaves nothing behind.
 pub(super) enum Cache {
     Kept(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
 impl Cache {
-    pub(super) fn for_a_look(store: &Store) -> Result<Self, Error> {
+    pub(super) fn of_plan(store: &Store) -> Result<Self, Error> {
         let kept = store.cache();
         if kept.is_dir() {
             return Ok(Self::Kept(kept));

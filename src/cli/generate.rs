@@ -83,9 +83,9 @@ pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
         )
     });
     match written.and_then(|()| output.end().map_err(Stop::Output)) {
-        Ok(()) => Ok(Exit::Well),
+        Ok(()) => Ok(Exit::Success),
         // The reader, such as `head`, has seen enough.
-        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Well),
+        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Success),
         Err(Stop::Output(error)) => Err(Error::Output(error)),
         Err(Stop::Memory(error)) => Err(GenerateError::Memory(error).into()),
     }

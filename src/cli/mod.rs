@@ -28,7 +28,9 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Report(arguments) => report::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Schema(_) => schema::run(),
-        Command::Worker => sweeps::work().map(|()| Exit::Well).map_err(Error::Worker),
+        Command::Worker => sweeps::run_worker()
+            .map(|()| Exit::Success)
+            .map_err(Error::Worker),
     }
 }
 

@@ -1,10 +1,10 @@
 use super::args;
 use super::experiment_target::{self, Cache};
-use super::{Error, Exit, print, result_tables, sweep};
+use super::{Error, Exit, print, result_tables};
 use crate::report::{self, expected_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
-use crate::sweep::{Jobs, Machine, Store, build_plan, makespan, order, slots};
+use crate::sweep::{Jobs, Machine, RunQueue, Store, build_plan};
 use crate::text::units;
 use crate::train::{self, Device, Estimate};
 
@@ -14,8 +14,8 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let document = experiment_target::load("plan", &arguments.target)?;
     let expansion = document.expand()?;
     let device = arguments.device.resolve()?;
-    let store = Store::look(experiment_target::folder(&document, &arguments.target));
-    let cache = Cache::for_a_look(&store)?;
+    let store = Store::open_readonly(experiment_target::folder(&document, &arguments.target));
+    let cache = Cache::of_plan(&store)?;
     let command = experiment_target::command(&arguments.target, arguments.device);
     let plan = build_plan(&document, expansion, cache.path(), command, device)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
@@ -131,19 +131,16 @@ fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
         (n > 0).then(|| format!("{n} {state}"))
     });
     let runs = units::plural(rows.len(), "run");
-    let mut words = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
-    let open: Vec<&Row> = rows.iter().filter(|row| row.is_open()).collect();
+    let mut text = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
+    let open = rows.iter().filter(|row| row.is_open());
+    let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
     if !open.is_empty() {
-        let queue = order(plan, open.iter().map(|row| (row.run, row.state)).collect());
-        let estimates = sweep::estimates(plan, &queue);
-        let slots = slots(jobs, device, &estimates, Machine::of_this_process());
-        let seconds = estimates.iter().map(|run| run.seconds_on(slots.threads));
-        let seconds: Vec<f64> = seconds.collect();
-        words += &format!(
+        let queue = RunQueue::new(plan, open, jobs, device, Machine::of_this_process());
+        text += &format!(
             "; about {} with {} at a time",
-            units::duration(makespan(&[], &seconds, slots.jobs)),
-            units::plural(slots.jobs, "run")
+            units::duration(queue.total_seconds()),
+            units::plural(queue.slots.jobs, "run")
         );
     }
-    words
+    text
 }

@@ -25,7 +25,7 @@ pub(super) fn render(summary: &Summary) -> String {
 pub(super) fn exit(expected: &[Expected]) -> Exit {
     match expected.iter().any(|e| e.verdict == Verdict::Missed) {
         true => Exit::Missed,
-        false => Exit::Well,
+        false => Exit::Success,
     }
 }
 

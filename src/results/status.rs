@@ -12,6 +12,17 @@ pub struct RunStatus {
     pub outcome: Option<Outcome>,
 }
 
+impl RunStatus {
+    /// The status of a run that ended by an error.
+    pub fn failed(reason: String) -> Self {
+        Self {
+            state: RunState::Failed,
+            reason,
+            outcome: None,
+        }
+    }
+}
+
 /// What a finished (or diverged) run measured. Deterministic but for the fields marked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {

@@ -1,29 +1,31 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Share of a run after which its own pace is a better guide than the estimate.
+/// Share of a run after which its own speed predicts better than the estimate.
 const TRUSTED_SHARE: f64 = 0.05;
 
-/// When a sweep will end, from the estimates of its runs, corrected by the pace measured so far.
+/// Predicts when a sweep ends, from the estimates of its runs and the speed measured so far.
 #[derive(Debug)]
-pub(super) struct Forecast {
+pub(super) struct EtaEstimator {
     jobs: usize,
     /// Estimated seconds of each run that has not started, in the order of work.
     queued: BTreeMap<usize, f64>,
-    running: BTreeMap<usize, Course>,
+    running: BTreeMap<usize, RunProgress>,
+    /// Seconds that ended runs took.
     measured: f64,
+    /// Seconds that were estimated for the same work.
     estimated: f64,
 }
 
 #[derive(Debug)]
-struct Course {
+struct RunProgress {
     estimate: f64,
     /// When the first progress came, and the share done then (not 0 for a resumed run).
     start: Option<(Instant, f64)>,
     latest: Option<(Instant, f64)>,
 }
 
-impl Forecast {
+impl EtaEstimator {
     pub(super) fn new(jobs: usize, estimates: impl IntoIterator<Item = (usize, f64)>) -> Self {
         Self {
             jobs,
@@ -36,37 +38,37 @@ impl Forecast {
 
     pub(super) fn started(&mut self, run: usize) {
         let estimate = self.queued.remove(&run).unwrap_or(0.0);
-        let course = Course {
+        let run_progress = RunProgress {
             estimate,
             start: None,
             latest: None,
         };
-        self.running.insert(run, course);
+        self.running.insert(run, run_progress);
     }
 
     pub(super) fn advanced(&mut self, run: usize, share: f64, now: Instant) {
-        if let Some(course) = self.running.get_mut(&run) {
-            course.start.get_or_insert((now, share));
-            course.latest = Some((now, share));
+        if let Some(run_progress) = self.running.get_mut(&run) {
+            run_progress.start.get_or_insert((now, share));
+            run_progress.latest = Some((now, share));
         }
     }
 
     pub(super) fn ended(&mut self, run: usize) {
-        if let Some(course) = self.running.remove(&run) {
-            let (seconds, share) = course.covered();
+        if let Some(run_progress) = self.running.remove(&run) {
+            let (seconds, share) = run_progress.covered();
             self.measured += seconds;
-            self.estimated += share * course.estimate;
+            self.estimated += share * run_progress.estimate;
         }
     }
 
-    /// Seconds until a running run ends.
-    pub(super) fn run_seconds(&self, run: usize, now: Instant) -> Option<f64> {
-        let course = self.running.get(&run)?;
-        Some(course.remaining(self.pace(), now))
+    /// Seconds until an active run ends.
+    pub(super) fn run_seconds_left(&self, run: usize, now: Instant) -> Option<f64> {
+        let run_progress = self.running.get(&run)?;
+        Some(run_progress.remaining(self.pace(), now))
     }
 
-    /// Seconds until all end.
-    pub(super) fn seconds(&self, now: Instant) -> f64 {
+    /// Seconds until all runs have ended.
+    pub(super) fn seconds_left(&self, now: Instant) -> f64 {
         let pace = self.pace();
         let running: Vec<f64> = self
             .running
@@ -81,13 +83,13 @@ impl Forecast {
         makespan(&running, &queued, self.jobs)
     }
 
-    /// Seconds measured for each second estimated.
+    /// Measured seconds per estimated second.
     fn pace(&self) -> f64 {
         let (mut measured, mut estimated) = (self.measured, self.estimated);
-        for course in self.running.values() {
-            let (seconds, share) = course.covered();
+        for run in self.running.values() {
+            let (seconds, share) = run.covered();
             measured += seconds;
-            estimated += share * course.estimate;
+            estimated += share * run.estimate;
         }
         if measured > 0.0 && estimated > 0.0 {
             measured / estimated
@@ -97,8 +99,8 @@ impl Forecast {
     }
 }
 
-impl Course {
-    /// Seconds measured, and the share of the run that was done in them.
+impl RunProgress {
+    /// Seconds since the first progress, and the share of the run that was done in them.
     fn covered(&self) -> (f64, f64) {
         match (self.start, self.latest) {
             (Some((start, from)), Some((end, to))) => ((end - start).as_secs_f64(), to - from),
@@ -121,8 +123,9 @@ impl Course {
     }
 }
 
-/// Seconds until all is done, when what is queued starts in order as soon as one of `jobs` is free.
-pub fn makespan(running: &[f64], queued: &[f64], jobs: usize) -> f64 {
+/// Seconds until all runs have ended, if each queued run starts in order as soon as one of `jobs` slots
+/// is free. `running` and `queued` are seconds left of each run.
+pub(super) fn makespan(running: &[f64], queued: &[f64], jobs: usize) -> f64 {
     let mut free_at = running.to_vec();
     free_at.resize(jobs.max(running.len()).max(1), 0.0);
     for seconds in queued {
@@ -149,28 +152,28 @@ mod tests {
     }
 
     #[test]
-    fn a_measured_pace_corrects_the_estimates() {
+    fn measured_speed_corrects_the_estimates() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut forecast = Forecast::new(1, [(0, 10.0), (1, 10.0)]);
-        forecast.started(0);
-        assert_eq!(forecast.seconds(start), 20.0);
-        forecast.advanced(0, 0.0, start);
-        forecast.advanced(0, 0.5, at(10)); // twice as slow as estimated
-        assert_eq!(forecast.run_seconds(0, at(10)), Some(10.0));
-        assert_eq!(forecast.seconds(at(10)), 30.0);
-        forecast.ended(0);
-        assert_eq!(forecast.seconds(at(20)), 20.0);
+        let mut eta = EtaEstimator::new(1, [(0, 10.0), (1, 10.0)]);
+        eta.started(0);
+        assert_eq!(eta.seconds_left(start), 20.0);
+        eta.advanced(0, 0.0, start);
+        eta.advanced(0, 0.5, at(10)); // twice as slow as estimated
+        assert_eq!(eta.run_seconds_left(0, at(10)), Some(10.0));
+        assert_eq!(eta.seconds_left(at(10)), 30.0);
+        eta.ended(0);
+        assert_eq!(eta.seconds_left(at(20)), 20.0);
     }
 
     #[test]
-    fn a_resumed_run_is_not_taken_for_a_fast_one() {
+    fn resumed_run_does_not_count_as_fast() {
         let start = Instant::now();
-        let mut forecast = Forecast::new(1, [(0, 10.0)]);
-        forecast.started(0);
-        forecast.advanced(0, 0.8, start);
-        forecast.advanced(0, 0.9, start + Duration::from_secs(1));
-        let left = forecast.seconds(start + Duration::from_secs(1));
+        let mut eta = EtaEstimator::new(1, [(0, 10.0)]);
+        eta.started(0);
+        eta.advanced(0, 0.8, start);
+        eta.advanced(0, 0.9, start + Duration::from_secs(1));
+        let left = eta.seconds_left(start + Duration::from_secs(1));
         assert!((left - 1.0).abs() < 1e-9, "{left}");
     }
 }

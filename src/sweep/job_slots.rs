@@ -1,17 +1,15 @@
-//! How many runs at a time, with how many threads each, and in what order. None of it changes a
+//! How many runs are trained at the same time, and with how many threads each. Neither changes a
 //! result.
 
-use super::{Machine, makespan};
-use crate::results::RunState;
-use crate::results::SweepPlan;
+use super::eta::makespan;
+use super::machine::Machine;
 use crate::train::{Device, Estimate};
-use std::collections::HashMap;
 use std::str::FromStr;
 
-/// Share of the free memory that `auto` plans with.
+/// Share of the free memory that `auto` uses.
 const MEMORY_SHARE: f64 = 0.8;
 
-/// What `--jobs` says.
+/// The value of `--jobs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jobs {
     Auto,
@@ -25,37 +23,37 @@ impl FromStr for Jobs {
         match (text, text.parse()) {
             ("auto", _) => Ok(Self::Auto),
             (_, Ok(n @ 1..)) => Ok(Self::Exactly(n)),
-            _ => Err("jobs are a number from 1, or auto".to_owned()),
+            _ => Err("expected a number from 1, or `auto`".to_owned()),
         }
     }
 }
 
-/// How many children at a time, and how many threads each has.
+/// Number of runs that are trained at the same time, and threads of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
     pub jobs: usize,
     pub threads: usize,
 }
 
-/// Divides the machine among runs. A number that was asked for is kept; `auto` takes what ends
-/// soonest by the estimates, and no more runs at a time than fit in memory.
-pub fn slots(wish: Jobs, device: Device, runs: &[Estimate], machine: Machine) -> Slots {
-    let at_a_time = |jobs: usize| {
+/// Divides the machine among runs. An exact number of jobs is kept. `auto` chooses the division with
+/// the earliest estimated end, among those in which the runs fit in memory.
+pub(super) fn slots(jobs: Jobs, device: Device, runs: &[Estimate], machine: Machine) -> Slots {
+    let with_jobs = |jobs: usize| {
         let jobs = jobs.clamp(1, runs.len().max(1));
         Slots {
             jobs,
             threads: (machine.cores / jobs).max(1),
         }
     };
-    match (wish, device) {
-        (Jobs::Exactly(jobs), _) => at_a_time(jobs),
-        (Jobs::Auto, Device::Cuda(_)) => at_a_time(1),
+    match (jobs, device) {
+        (Jobs::Exactly(jobs), _) => with_jobs(jobs),
+        (Jobs::Auto, Device::Cuda(_)) => with_jobs(1),
         (Jobs::Auto, Device::Cpu) => {
-            let most = fitting(runs, machine);
-            // From many runs with a thread each to one with all of them: where two take as long, the
-            // first is better, as separate runs never wait for each other.
-            let ways =
-                (1..=machine.cores).map(|threads| at_a_time((machine.cores / threads).min(most)));
+            let most = most_in_memory(runs, machine);
+            // From many runs with one thread each to one run with all threads. Of two divisions that
+            // take equally long the first is better, because separate runs never wait for each other.
+            let divisions =
+                (1..=machine.cores).map(|threads| with_jobs((machine.cores / threads).min(most)));
             let seconds = |slots: &Slots| {
                 let each: Vec<f64> = runs
                     .iter()
@@ -63,35 +61,19 @@ pub fn slots(wish: Jobs, device: Device, runs: &[Estimate], machine: Machine) ->
                     .collect();
                 makespan(&[], &each, slots.jobs)
             };
-            ways.min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
-                .unwrap_or_else(|| at_a_time(1))
+            divisions
+                .min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
+                .unwrap_or_else(|| with_jobs(1))
         }
     }
 }
 
-/// Runs that fit in memory at a time.
-fn fitting(runs: &[Estimate], machine: Machine) -> usize {
+/// Number of runs that fit in memory at the same time.
+fn most_in_memory(runs: &[Estimate], machine: Machine) -> usize {
     let largest = runs.iter().map(|run| run.memory_mb).fold(1.0, f64::max);
     machine
         .free_memory_mb
         .map_or(usize::MAX, |free| (MEMORY_SHARE * free / largest) as usize)
-}
-
-/// The order of work: what was stopped first, then the first seed of every variant, then the
-/// second, so that a sweep that is stopped early has compared as much as it could.
-pub fn order(plan: &SweepPlan, mut todo: Vec<(usize, RunState)>) -> Vec<usize> {
-    let mut seeds_before = HashMap::new();
-    let rank: Vec<usize> = plan
-        .runs
-        .iter()
-        .map(|run| {
-            let before = seeds_before.entry(&run.spec.variant).or_insert(0);
-            *before += 1;
-            *before
-        })
-        .collect();
-    todo.sort_by_key(|&(run, state)| (state != RunState::Stopped, rank[run], run));
-    todo.into_iter().map(|(run, _)| run).collect()
 }
 
 #[cfg(test)]
@@ -126,62 +108,32 @@ mod tests {
     }
 
     #[test]
-    fn many_runs_go_side_by_side_whatever_their_size() {
+    fn many_runs_get_one_thread_each() {
         assert_eq!(auto(16, SMALL, 1e5), (8, 1));
         assert_eq!(auto(16, LARGE, 1e5), (8, 1));
     }
 
     #[test]
-    fn cores_left_over_by_few_runs_become_threads() {
+    fn few_runs_share_all_cores() {
         assert_eq!(auto(3, SMALL, 1e5), (3, 2));
         assert_eq!(auto(1, SMALL, 1e5), (1, 8));
         assert_eq!(auto(0, SMALL, 1e5), (1, 8));
     }
 
     #[test]
-    fn the_last_of_nine_large_runs_is_not_left_alone_with_one_of_eight_cores() {
+    fn nine_large_runs_get_more_than_one_thread_each_on_eight_cores() {
         let (jobs, threads) = auto(9, LARGE, 1e5);
         assert!(jobs < 8 && threads > 1, "{jobs} at a time, {threads} each");
     }
 
     #[test]
-    fn memory_limits_what_runs_at_a_time() {
+    fn memory_limits_the_number_of_jobs() {
         assert_eq!(auto(20, SMALL, 110.0), (2, 4));
         assert_eq!(auto(20, LARGE, 110.0), (1, 8));
     }
 
     #[test]
-    fn a_stopped_run_comes_first_and_then_a_seed_of_every_variant() {
-        let text = "{name: x, sweep: {seeds: [7, 3], variants: {a: {}, b: {model: {n_layer: 2}}}}}";
-        let document = crate::config::from_text("x.yaml", text, &[]).unwrap();
-        let runs = document.expand().unwrap().runs.into_iter();
-        let planned = |spec: crate::spec::RunSpec| crate::results::PlannedRun {
-            name: spec.variant.clone(),
-            identity: String::new(),
-            corpus: 0,
-            params: 0,
-            params_non_embedding: 0,
-            flops_per_token: 0.0,
-            spec,
-        };
-        let plan = SweepPlan {
-            experiment: document.experiment().clone(),
-            baseline: "a".to_owned(),
-            command: String::new(),
-            version: String::new(),
-            config_hash: String::new(),
-            machine: String::new(),
-            corpora: Vec::new(),
-            runs: runs.map(planned).collect(), // a7 a3 b7 b3
-        };
-        let todo = |run| (run, RunState::NotStarted);
-        assert_eq!(order(&plan, (0..4).map(todo).collect()), [0, 2, 1, 3]);
-        let stopped = (3, RunState::Stopped);
-        assert_eq!(order(&plan, vec![todo(0), todo(1), stopped]), [3, 0, 1]);
-    }
-
-    #[test]
-    fn a_number_is_kept_and_a_gpu_has_one_job() {
+    fn exact_number_is_kept_and_a_gpu_has_one_job() {
         let given = slots(Jobs::Exactly(16), Device::Cpu, &[LARGE; 20], MACHINE);
         assert_eq!((given.jobs, given.threads), (16, 1));
         let gpu = slots(Jobs::Auto, Device::Cuda(0), &[LARGE; 20], MACHINE);
@@ -189,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_numbers_from_one() {
+    fn accepts_numbers_from_one_and_auto() {
         assert_eq!("3".parse(), Ok(Jobs::Exactly(3)));
         assert_eq!("auto".parse(), Ok(Jobs::Auto));
         for text in ["0", "-1", "two", ""] {

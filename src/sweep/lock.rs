@@ -1,19 +1,31 @@
-use super::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Holds a folder for this process. The system lets go of it when the process ends, however it
-/// ends, so that a lock is never left behind.
+/// Locks a folder for this process. The system releases the lock when the process ends in any way, so
+/// that no lock is left behind.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
-/// Who holds a folder, as written into its `.lock`. Empty where it could not be read.
+/// Why a folder could not be locked.
+#[derive(Debug)]
+pub(super) enum LockError {
+    /// Another process has locked it.
+    Held(Holder),
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+}
+
+/// The process that locked a folder, as written in its `.lock`. Empty if it could not be read.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Holder {
     pid: Option<u32>,
@@ -26,34 +38,39 @@ impl Lock {
     /// Name of the file that is locked.
     pub(super) const FILE: &str = ".lock";
 
-    /// Takes the lock of `folder`, or says who has it.
-    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
+    /// Locks `folder`. Does not wait.
+    pub(super) fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(Self::FILE);
+        let failed = |action| {
+            let path = path.clone();
+            move |source| LockError::Io {
+                action,
+                path,
+                source,
+            }
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(&path)
-            .map_err(Error::io("open", &path))?;
+            .map_err(failed("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Held {
-                    folder: folder.to_owned(),
-                    holder: Holder::read(&mut file),
-                });
+                return Err(LockError::Held(Holder::read(&mut file)));
             }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+            Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
         }
-        // Who holds it is a courtesy to the next one; the lock holds without it.
+        // The holder is written for error messages only. The lock works without it.
         let _ = Holder::of_this_process().write(&mut file);
         Ok(Self { _file: file })
     }
 
-    /// Waits for the lock of `folder`. A worker takes that of its run, so that one whose parent was
-    /// killed has gone before the next writes there.
-    pub(super) fn wait(folder: &Path) -> std::io::Result<Self> {
+    /// Waits until `folder` can be locked. A worker locks the folder of its run: a worker of a sweep that
+    /// was killed has then ended before the next one writes there.
+    pub(super) fn wait(folder: &Path) -> io::Result<Self> {
         let file = File::create(folder.join(Self::FILE))?;
         file.lock()?;
         Ok(Self { _file: file })
@@ -70,7 +87,7 @@ impl Holder {
         }
     }
 
-    fn write(&self, file: &mut File) -> std::io::Result<()> {
+    fn write(&self, file: &mut File) -> io::Result<()> {
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(serde_json::to_string(self)?.as_bytes())
@@ -116,14 +133,22 @@ fn host_name() -> Option<String> {
 mod tests {
     use super::*;
 
+    /// The holder of a folder that cannot be locked.
+    fn holder(folder: &Path) -> String {
+        match Lock::take(folder) {
+            Err(LockError::Held(holder)) => holder.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn the_second_is_told_who_holds_it_and_the_third_gets_it() {
+    fn lock_names_its_holder_until_it_is_released() {
         let folder = tempfile::tempdir().unwrap();
         let first = Lock::take(folder.path()).unwrap();
-        let message = Lock::take(folder.path()).unwrap_err().to_string();
+        let message = holder(folder.path());
         let pid = std::process::id();
         assert!(
-            message.contains(&format!("another sweep (process {pid}")),
+            message.starts_with(&format!("another sweep (process {pid}")),
             "{message}"
         );
         drop(first);
@@ -131,11 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_says_nothing_is_still_a_lock() {
+    fn empty_lock_file_still_locks() {
         let folder = tempfile::tempdir().unwrap();
         let _first = Lock::take(folder.path()).unwrap();
         std::fs::write(folder.path().join(".lock"), "").unwrap();
-        let message = Lock::take(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("in use by another sweep\n"), "{message}");
+        assert_eq!(holder(folder.path()), "another sweep");
     }
 }

@@ -1,33 +1,33 @@
-//! From a plan to records: child processes, progress, interruption and the results folder.
+//! From a plan to finished runs: the results folder, the scheduler, executors, progress and interrupts.
 //!
-//! The parent decides what is to be done, starts a child process a run, and writes how it ended; a
-//! child trains one run and nothing else. Either may be killed at any moment: what a run has written
-//! is complete or absent, and the same command goes on from there.
+//! The scheduler decides which run is next and writes how each run ended. An executor carries out the
+//! runs, by default each in a child process. The sweep and its workers can be killed at any moment:
+//! every file of a run is complete or absent, and the same command continues from there.
 
-mod child;
 mod device;
 mod eta;
+mod executor;
 mod interrupts;
 mod job_slots;
 mod lock;
 mod machine;
 mod planning;
-mod pool;
 mod progress;
-mod protocol;
+mod run_queue;
+mod scheduler;
 mod slow_notice;
 mod store;
 mod sweep_error;
-mod worker;
+#[cfg(test)]
+mod testing;
 
-pub use child::WORKER_ENVIRONMENT;
 pub use device::DeviceChoice;
-pub use eta::makespan;
-pub use job_slots::{Jobs, Slots, order, slots};
+pub use executor::{Event, Executor, LocalExecutor, WORKER_ENVIRONMENT, WorkerRequest, run_worker};
+pub use job_slots::{Jobs, Slots};
 pub use machine::Machine;
 pub use planning::build as build_plan;
-pub use pool::{Ended, execute};
-pub use progress::ending;
+pub use progress::describe_end;
+pub use run_queue::RunQueue;
+pub use scheduler::{SweepEnd, execute};
 pub use store::Store;
 pub use sweep_error::Error;
-pub use worker::work;

@@ -1,4 +1,4 @@
-use super::slow_notice::with_patience;
+use super::slow_notice::notify_if_slow;
 use super::{Error, Machine, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
 use crate::data::{self, DataError};
@@ -14,8 +14,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a text may take to be read before anything is said.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time after which the user is told that a text is being read.
+const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 /// Resolves an experiment: its text read and encoded (kept under `cache`), its runs sized and named.
 /// Everything that is wrong with the data is reported at once, at the place in the file that names
@@ -99,10 +99,10 @@ impl<'a> Corpora<'a> {
         if let Some((_, _, corpus)) = self.seen.iter().find(pair) {
             return corpus.map_or(Prepared::RefusedBefore, Prepared::Ready);
         }
-        let say = || {
+        let notify = || {
             print_note(&preparing(spec));
         };
-        let result = with_patience(PATIENCE, say, || {
+        let result = notify_if_slow(NOTICE_DELAY, notify, || {
             data::prepare(&spec.data, &spec.tokenizer, self.cache)
         });
         let prepared = match result {

@@ -2,23 +2,22 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// Does some work, and calls `say` once if it takes longer than `patience`: whoever waits for longer
-/// than that wants to know for what.
-pub(super) fn with_patience<T>(
-    patience: Duration,
-    say: impl FnOnce() + Send,
-    work: impl FnOnce() -> T,
+/// Performs `operation`, and calls `notify` once if it takes longer than `delay`.
+pub(super) fn notify_if_slow<T>(
+    delay: Duration,
+    notify: impl FnOnce() + Send,
+    operation: impl FnOnce() -> T,
 ) -> T {
-    let (working, waiting) = mpsc::channel::<()>();
+    let (running, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
-            if waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                say();
+            if ended.recv_timeout(delay) == Err(RecvTimeoutError::Timeout) {
+                notify();
             }
         });
-        let result = work();
-        // Ends the waiting; on a panic, unwinding does.
-        drop(working);
+        let result = operation();
+        // Dropping the sender ends the wait of the thread. A panic drops it, too.
+        drop(running);
         result
     })
 }
@@ -29,17 +28,17 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     #[test]
-    fn says_nothing_of_what_is_done_at_once() {
-        let mut said = false;
-        let result = with_patience(Duration::from_secs(3600), || said = true, || 7);
-        assert_eq!((result, said), (7, false));
+    fn fast_operation_causes_no_notice() {
+        let mut notified = false;
+        let result = notify_if_slow(Duration::from_secs(3600), || notified = true, || 7);
+        assert_eq!((result, notified), (7, false));
     }
 
     #[test]
-    fn speaks_while_the_work_goes_on() {
-        let (say, heard) = sync_channel(1);
-        let say = move || say.send("reading").unwrap();
-        let result = with_patience(Duration::ZERO, say, || heard.recv().unwrap());
+    fn notice_comes_while_the_operation_is_still_running() {
+        let (sender, receiver) = sync_channel(1);
+        let notify = move || sender.send("reading").unwrap();
+        let result = notify_if_slow(Duration::ZERO, notify, || receiver.recv().unwrap());
         assert_eq!(result, "reading");
     }
 }

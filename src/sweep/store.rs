@@ -1,37 +1,39 @@
 use super::Error;
 use super::lock::Lock;
 use crate::data;
-use crate::results::{PlannedRun, RunDir, RunState, SweepPlan, write_json_atomic};
+use crate::results::{
+    PlannedRun, RunDir, RunState, SweepPlan, remove_partial_files, write_json_atomic,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Name under which a run's folder is set aside before it is deleted: a deletion that is
-/// interrupted must not leave half a record behind.
-const REMOVED: &str = ".removed-";
+/// A run's folder is renamed to this prefix and its name before it is deleted, so that an interrupted
+/// deletion does not leave a part of a run behind.
+const REMOVED_PREFIX: &str = ".removed-";
 
 /// The results folder of one experiment: `plan.json`, `runs/`, `cache/` and the report.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    /// Dropped before the lock, since only its holder may remove anything.
-    made: Made,
-    /// Absent in a store that is only looked at.
+    /// Declared before the lock, so that it is dropped first: only the holder of the lock may remove files.
+    cleanup: CleanupGuard,
+    /// `None` in a store that was opened for reading.
     _lock: Option<Lock>,
 }
 
-/// What [`Store::open`] made where nothing was. It is removed again unless the sweep begins: a
-/// mistake in an experiment leaves nothing behind.
+/// Removes on drop what [`Store::open`] has created, unless it is disarmed. An experiment with an error
+/// leaves nothing behind.
 #[derive(Debug, Default)]
-struct Made {
+struct CleanupGuard {
     /// Outermost first.
     folders: Vec<PathBuf>,
     lock: Option<PathBuf>,
     cache: Option<PathBuf>,
 }
 
-impl Made {
-    /// Creates a folder with all those around it that are not there.
-    fn folder(&mut self, path: &Path) -> Result<(), Error> {
+impl CleanupGuard {
+    /// Creates a folder and its missing parents.
+    fn create_folder(&mut self, path: &Path) -> Result<(), Error> {
         let absent = path.ancestors().take_while(|path| !path.exists());
         let absent: Vec<PathBuf> = absent
             .filter(|path| !path.as_os_str().is_empty())
@@ -41,15 +43,15 @@ impl Made {
         fs::create_dir_all(path).map_err(Error::io("create", path))
     }
 
-    fn keep(&mut self) {
+    fn disarm(&mut self) {
         self.folders.clear();
         self.lock = None;
         self.cache = None;
     }
 }
 
-impl Drop for Made {
-    /// What cannot be removed stays, as does a folder that somebody has put something into.
+impl Drop for CleanupGuard {
+    /// Errors are ignored. A folder that is not empty stays.
     fn drop(&mut self) {
         if let Some(cache) = &self.cache {
             let _ = fs::remove_dir_all(cache);
@@ -64,33 +66,33 @@ impl Drop for Made {
 }
 
 impl Store {
-    /// Opens the folder for a sweep, which creates it and keeps other sweeps out. What it creates is
-    /// removed with the store unless [`Self::write_plan`] is reached.
+    /// Creates and locks the folder for a sweep, and removes the temporary files of killed sweeps. What
+    /// this creates is removed on drop, unless [`Self::write_plan`] was called.
     pub fn open(root: PathBuf) -> Result<Self, Error> {
-        let mut made = Made::default();
-        made.folder(&root.join("runs"))?;
+        let mut cleanup = CleanupGuard::default();
+        cleanup.create_folder(&root.join("runs"))?;
         let absent = |path: PathBuf| Some(path).filter(|path| !path.exists());
         let lock_file = absent(root.join(Lock::FILE));
-        let lock = Lock::take(&root)?;
-        // Only now: where another sweep has the lock, its file is not ours to remove.
-        made.lock = lock_file;
-        made.cache = absent(root.join("cache"));
+        let lock = Lock::take(&root).map_err(Error::lock(&root))?;
+        // Set after locking: a lock file of another sweep must not be removed.
+        cleanup.lock = lock_file;
+        cleanup.cache = absent(root.join("cache"));
         let store = Self {
             root,
-            made,
+            cleanup,
             _lock: Some(lock),
         };
-        store.finish_removals()?;
+        store.remove_leftovers()?;
         let cache = store.cache();
         data::remove_leftovers(&cache).map_err(Error::io("clean up", &cache))?;
         Ok(store)
     }
 
-    /// Looks at the folder, which need not be there, and changes nothing in it.
-    pub fn look(root: PathBuf) -> Self {
+    /// Opens the folder for reading, without a lock. It need not exist.
+    pub fn open_readonly(root: PathBuf) -> Self {
         Self {
             root,
-            made: Made::default(),
+            cleanup: CleanupGuard::default(),
             _lock: None,
         }
     }
@@ -117,7 +119,7 @@ impl Store {
         Ok(RunState::new(status.as_ref(), dir.is_begun()))
     }
 
-    /// Forgets a run, so that it starts from nothing.
+    /// Deletes the folder of a run, so that the run starts from the beginning.
     pub fn remove(&self, run: &PlannedRun) -> Result<(), Error> {
         let dir = self.run_dir(run);
         if !dir.path().exists() {
@@ -126,13 +128,13 @@ impl Store {
         let aside = self
             .root
             .join("runs")
-            .join(format!("{REMOVED}{}", run.name));
+            .join(format!("{REMOVED_PREFIX}{}", run.name));
         fs::rename(dir.path(), &aside).map_err(Error::io("remove", dir.path()))?;
         fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))
     }
 
-    /// Writes `plan.json`, with which the folder is there to stay. Where it holds the same runs and none of them is to be trained, it goes on
-    /// saying where and by which version they were.
+    /// Writes `plan.json` and keeps the folder from then on. If all runs are done and `plan.json` holds
+    /// the same runs already, it keeps the machine and the version that trained them.
     pub fn write_plan(&mut self, plan: &mut SweepPlan, all_done: bool) -> Result<(), Error> {
         let path = self.root.join("plan.json");
         let before: Option<SweepPlan> = fs::read(&path)
@@ -146,18 +148,23 @@ impl Store {
             plan.version = before.version;
         }
         write_json_atomic(&path, plan).map_err(Error::io("write", &path))?;
-        self.made.keep();
+        self.cleanup.disarm();
         Ok(())
     }
 
-    fn finish_removals(&self) -> Result<(), Error> {
+    /// Removes what killed sweeps have left: folders of runs that were being deleted, and files that
+    /// were being written.
+    fn remove_leftovers(&self) -> Result<(), Error> {
         let runs = self.root.join("runs");
         for entry in fs::read_dir(&runs).map_err(Error::io("read", &runs))? {
             let path = entry.map_err(Error::io("read", &runs))?.path();
             let name = path.file_name().and_then(|name| name.to_str());
-            if name.is_some_and(|name| name.starts_with(REMOVED)) {
+            if name.is_some_and(|name| name.starts_with(REMOVED_PREFIX)) {
                 fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
             }
+        }
+        for (folder, depth) in [(&self.root, 0), (&self.root.join("plots"), 0), (&runs, 2)] {
+            remove_partial_files(folder, depth).map_err(Error::io("clean up", folder))?;
         }
         Ok(())
     }
@@ -168,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sweep_that_does_not_begin_leaves_what_was_there_and_no_more() {
+    fn store_without_a_plan_leaves_the_folder_as_it_was() {
         let around = tempfile::tempdir().unwrap();
         let root = around.path().join("results/tiny");
         drop(Store::open(root.clone()).unwrap());
@@ -186,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_that_is_turned_away_leaves_the_lock_of_the_other() {
+    fn second_sweep_leaves_the_lock_file_of_the_first() {
         let around = tempfile::tempdir().unwrap();
         let root = around.path().join("tiny");
         let _first = Store::open(root.clone()).unwrap();
@@ -195,13 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn the_next_sweep_removes_what_a_killed_one_left() {
+    fn next_sweep_removes_temporary_files_of_a_killed_one() {
         let around = tempfile::tempdir().unwrap();
-        let cache = Store::look(around.path().to_owned()).cache();
+        let cache = Store::open_readonly(around.path().to_owned()).cache();
         let (partial, whole) = (cache.join(".partial-x"), cache.join("0a1b"));
         fs::create_dir_all(partial.join("inner")).unwrap();
         fs::create_dir_all(&whole).unwrap();
+        let run = around.path().join("runs/gpt-s1-0a1b2c3d");
+        let weights = run.join("weights");
+        fs::create_dir_all(&weights).unwrap();
+        let torn = [around.path(), &run, &weights].map(|folder| folder.join(".partial-x"));
+        let kept = run.join("status.json");
+        for file in torn.iter().chain([&kept]) {
+            fs::write(file, "{").unwrap();
+        }
         let _store = Store::open(around.path().to_owned()).unwrap();
         assert!(!partial.exists() && whole.exists());
+        assert!(torn.iter().all(|file| !file.exists()) && kept.exists());
     }
 }

@@ -1,13 +1,13 @@
-use super::lock::Holder;
+use super::lock::{Holder, LockError};
 use crate::config::Diagnostics;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a sweep could not be planned or carried out. What happens to a single run is not an error
-/// but its record.
+/// Why a sweep could not be planned or carried out. An error of a single run is recorded in its
+/// `status.json` instead.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file, or the data it names.
+    /// The experiment file or its data has errors.
     #[error("{0}")]
     Config(Diagnostics),
     #[error("{} is in use by {holder}\nwait until it ends, stop it, or use another folder with --results", folder.display())]
@@ -18,7 +18,7 @@ pub enum Error {
         path: PathBuf,
         source: io::Error,
     },
-    #[error("cannot read the record in {}: {source}\nremove that folder, or train the run again with --fresh", folder.display())]
+    #[error("cannot read the results in {}: {source}\nremove this folder, or train the run again with --restart", folder.display())]
     Record { folder: PathBuf, source: io::Error },
     #[error("no run matches --only '{glob}'\nthe variants are {}", variants.join(", "))]
     NothingMatches { glob: String, variants: Vec<String> },
@@ -32,11 +32,30 @@ pub enum Error {
     NoGpu { ordinal: usize, reason: String },
     #[error("cannot listen for Ctrl-C: {0}")]
     Signals(ctrlc::Error),
-    #[error("cannot find the program file of runner: {0}")]
+    #[error("cannot start worker processes: {0}")]
     Program(io::Error),
 }
 
 impl Error {
+    /// The error of a results folder that could not be locked.
+    pub(super) fn lock(folder: &Path) -> impl FnOnce(LockError) -> Self {
+        move |error| match error {
+            LockError::Held(holder) => Self::Held {
+                folder: folder.to_owned(),
+                holder,
+            },
+            LockError::Io {
+                action,
+                path,
+                source,
+            } => Self::Io {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             action,

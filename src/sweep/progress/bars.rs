@@ -1,96 +1,98 @@
-use super::{Display, Overall, activity};
+use super::{Display, SweepProgress, describe_activity};
 use crate::text::{escape, units};
 use crate::train::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Steps of the overall bar.
-const FINE: u64 = 1000;
+/// Steps of the bar of the whole sweep.
+const SWEEP_BAR_STEPS: u64 = 1000;
 
-/// A bar for each running child and one for the whole.
+/// A bar for each active run and one for the whole sweep.
 #[derive(Debug)]
 pub(crate) struct Bars {
     screen: MultiProgress,
-    overall: ProgressBar,
+    sweep: ProgressBar,
     runs: HashMap<usize, ProgressBar>,
-    names: usize,
-    since: Instant,
+    name_width: usize,
+    start: Instant,
 }
 
 impl Bars {
-    /// `names` are padded to this width, so that the bars stand in a column.
-    pub(crate) fn new(names: usize) -> Self {
+    /// Names are padded to `name_width` characters, so that the bars are aligned.
+    pub(crate) fn new(name_width: usize) -> Self {
         let screen = MultiProgress::new();
-        let overall = screen.add(ProgressBar::new(FINE));
-        overall.set_style(style("{prefix} {bar:24.green/dim} {msg}"));
-        overall.enable_steady_tick(Duration::from_millis(500));
+        let sweep = screen.add(ProgressBar::new(SWEEP_BAR_STEPS));
+        sweep.set_style(style("{prefix} {bar:24.green/dim} {msg}"));
+        sweep.enable_steady_tick(Duration::from_millis(500));
         Self {
             screen,
-            overall,
+            sweep,
             runs: HashMap::new(),
-            names,
-            since: Instant::now(),
+            name_width,
+            start: Instant::now(),
         }
     }
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
-        .expect("the templates in this file are well formed")
+        .expect("the templates in this file are valid")
         .progress_chars("━━─")
 }
 
 impl Display for Bars {
     fn notice(&mut self, text: &str) {
-        // A terminal that is gone shows nothing, and that is all.
+        // A missing terminal must not stop the sweep.
         let _ = self.screen.println(escape::visible(text));
     }
 
     fn started(&mut self, run: usize, name: &str, steps: u64, resumed: bool) {
         let bar = ProgressBar::new(steps);
-        let bar = self.screen.insert_before(&self.overall, bar);
+        let bar = self.screen.insert_before(&self.sweep, bar);
         bar.set_style(style("{prefix} {bar:24.cyan/dim} {pos}/{len} {msg}"));
         bar.set_prefix(format!(
             "{:<width$}",
             escape::visible(name),
-            width = self.names
+            width = self.name_width
         ));
         bar.set_message(if resumed { "resuming" } else { "starting" });
         self.runs.insert(run, bar);
     }
 
-    fn advanced(&mut self, run: usize, progress: &Progress, seconds: Option<f64>) {
+    fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>) {
         if let Some(bar) = self.runs.get(&run) {
             bar.set_position(progress.step);
-            let left = seconds.map_or(String::new(), |s| format!(", {} left", units::duration(s)));
-            bar.set_message(activity(progress) + &left);
+            let left =
+                seconds_left.map_or(String::new(), |s| format!(", {} left", units::duration(s)));
+            bar.set_message(describe_activity(progress) + &left);
         }
     }
 
-    fn ended(&mut self, run: usize, words: &str) {
+    fn ended(&mut self, run: usize, text: &str) {
         if let Some(bar) = self.runs.remove(&run) {
             bar.finish_and_clear();
             self.screen.remove(&bar);
         }
-        self.notice(words);
+        self.notice(text);
     }
 
-    fn overall(&mut self, overall: Overall) {
-        let elapsed = self.since.elapsed().as_secs_f64();
-        let share = elapsed / (elapsed + overall.seconds).max(f64::MIN_POSITIVE);
-        self.overall.set_position((share * FINE as f64) as u64);
-        let runs = format!("{}/{} runs", overall.ended, overall.runs);
-        self.overall
-            .set_prefix(format!("{runs:<width$}", width = self.names));
-        self.overall
-            .set_message(format!("{} left", units::duration(overall.seconds)));
+    fn sweep_progress(&mut self, progress: SweepProgress) {
+        let elapsed = self.start.elapsed().as_secs_f64();
+        let share = elapsed / (elapsed + progress.seconds_left).max(f64::MIN_POSITIVE);
+        self.sweep
+            .set_position((share * SWEEP_BAR_STEPS as f64) as u64);
+        let runs = format!("{}/{} runs", progress.ended, progress.total);
+        self.sweep
+            .set_prefix(format!("{runs:<width$}", width = self.name_width));
+        self.sweep
+            .set_message(format!("{} left", units::duration(progress.seconds_left)));
     }
 
     fn close(&mut self) {
         for (_, bar) in self.runs.drain() {
             bar.finish_and_clear();
         }
-        self.overall.finish_and_clear();
+        self.sweep.finish_and_clear();
     }
 }

@@ -1,19 +1,19 @@
-use super::{Display, Overall, activity};
+use super::{Display, SweepProgress, describe_activity};
 use crate::text::{escape, units};
 use crate::train::Progress;
 use std::collections::HashMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// How often the progress of a run is worth a line in a log.
-const EVERY: Duration = Duration::from_secs(60);
+/// Time between two lines about the progress of a run.
+const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A line an event, and one a minute for each running child.
+/// One line for each event, and one a minute for each active run.
 #[derive(Debug)]
 pub(crate) struct Lines<W> {
     out: W,
     runs: HashMap<usize, (String, Instant)>,
-    overall: Option<Overall>,
+    sweep: Option<SweepProgress>,
 }
 
 impl<W: Write> Lines<W> {
@@ -21,34 +21,34 @@ impl<W: Write> Lines<W> {
         Self {
             out,
             runs: HashMap::new(),
-            overall: None,
+            sweep: None,
         }
     }
 
-    fn say(&mut self, text: &str) {
-        // A log that cannot be written to is no reason to stop training.
+    fn print_line(&mut self, text: &str) {
+        // A log that cannot be written must not stop the sweep.
         let _ = writeln!(self.out, "{}", escape::visible(text));
     }
 }
 
 impl<W: Write> Display for Lines<W> {
     fn notice(&mut self, text: &str) {
-        self.say(text);
+        self.print_line(text);
     }
 
     fn started(&mut self, run: usize, name: &str, _steps: u64, resumed: bool) {
-        self.say(&format!(
+        self.print_line(&format!(
             "{name}: {}",
             if resumed { "resumed" } else { "started" }
         ));
         self.runs.insert(run, (name.to_owned(), Instant::now()));
     }
 
-    fn advanced(&mut self, run: usize, progress: &Progress, seconds: Option<f64>) {
+    fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>) {
         let Some((name, last)) = self.runs.get_mut(&run) else {
             return;
         };
-        if last.elapsed() < EVERY {
+        if last.elapsed() < LINE_INTERVAL {
             return;
         }
         *last = Instant::now();
@@ -56,24 +56,24 @@ impl<W: Write> Display for Lines<W> {
             "{name}: step {}/{}, {}",
             progress.step,
             progress.steps,
-            activity(progress)
+            describe_activity(progress)
         );
-        if let Some(seconds) = seconds {
+        if let Some(seconds) = seconds_left {
             line += &format!(", {} left", units::duration(seconds));
         }
-        if let Some(overall) = self.overall {
-            line += &format!("; all in {}", units::duration(overall.seconds));
+        if let Some(sweep) = self.sweep {
+            line += &format!("; all runs in {}", units::duration(sweep.seconds_left));
         }
-        self.say(&line);
+        self.print_line(&line);
     }
 
-    fn ended(&mut self, run: usize, words: &str) {
+    fn ended(&mut self, run: usize, text: &str) {
         self.runs.remove(&run);
-        self.say(words);
+        self.print_line(text);
     }
 
-    fn overall(&mut self, overall: Overall) {
-        self.overall = Some(overall);
+    fn sweep_progress(&mut self, progress: SweepProgress) {
+        self.sweep = Some(progress);
     }
 
     fn close(&mut self) {}
@@ -85,7 +85,7 @@ mod tests {
     use crate::train::Phase;
 
     #[test]
-    fn a_log_has_a_line_an_event_and_none_a_step() {
+    fn log_has_one_line_per_event_and_none_per_step() {
         let mut out = Vec::new();
         let mut lines = Lines::new(&mut out);
         lines.started(0, "gpt-s1-0a1b2c3d", 1000, false);

@@ -8,57 +8,57 @@ use crate::text::units;
 use crate::train::{Phase, Progress};
 use std::io::IsTerminal;
 
-pub(super) use bars::Bars;
+use bars::Bars;
 pub(super) use lines::Lines;
 
 /// How far a sweep is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Overall {
+pub(super) struct SweepProgress {
     pub(super) ended: usize,
-    pub(super) runs: usize,
-    /// Seconds left.
-    pub(super) seconds: f64,
+    /// Runs in all.
+    pub(super) total: usize,
+    pub(super) seconds_left: f64,
 }
 
-/// Shows the course of a sweep. Nothing that it meets may disturb the sweep: a terminal that is gone
-/// is no reason to stop.
+/// Shows the progress of a sweep. Errors are ignored: a missing terminal must not stop a sweep.
 pub(super) trait Display {
-    /// A line for people to read, now.
+    /// Shows a line at once.
     fn notice(&mut self, text: &str);
     fn started(&mut self, run: usize, name: &str, steps: u64, resumed: bool);
-    /// `seconds`: until the run ends.
-    fn advanced(&mut self, run: usize, progress: &Progress, seconds: Option<f64>);
-    fn ended(&mut self, run: usize, words: &str);
-    fn overall(&mut self, overall: Overall);
-    /// Removes what is not meant to stay.
+    fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>);
+    /// `text` describes how the run ended.
+    fn ended(&mut self, run: usize, text: &str);
+    fn sweep_progress(&mut self, progress: SweepProgress);
+    /// Removes the progress bars.
     fn close(&mut self);
 }
 
-/// The display that suits standard error, for runs whose longest name has `names` characters.
-pub(super) fn display(names: usize) -> Box<dyn Display> {
+/// Bars if standard error is a terminal, else lines. `names` are the names of the runs.
+pub(super) fn display<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Display> {
     if std::io::stderr().is_terminal() {
-        Box::new(Bars::new(names))
+        let width = names.map(|name| name.chars().count()).max();
+        Box::new(Bars::new(width.unwrap_or(0)))
     } else {
         Box::new(Lines::new(std::io::stderr()))
     }
 }
 
-/// How a run ended, in words. `None` for one that was interrupted.
-pub fn ending(run: &PlannedRun, status: Option<&RunStatus>) -> String {
+/// One line that says how a run ended. A `status` of `None` means that it was interrupted.
+pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
     let Some(status) = status else {
-        return format!("{}: stopped; the same command goes on with it", run.name);
+        return format!("{}: stopped; the same command continues it", run.name);
     };
     let outcome = status.outcome.as_ref();
     match status.state {
         RunState::Done => {
-            let mut words = format!("{}: done", run.name);
+            let mut text = format!("{}: done", run.name);
             if let Some(outcome) = outcome {
                 if let Some(val_loss) = outcome.val_loss {
-                    words += &format!(", validation loss {}", units::loss(val_loss));
+                    text += &format!(", validation loss {}", units::loss(val_loss));
                 }
-                words += &format!(", {}", units::duration(outcome.seconds));
+                text += &format!(", {}", units::duration(outcome.seconds));
             }
-            words
+            text
         }
         RunState::Diverged => format!("{}: diverged: {}", run.name, status.reason),
         RunState::Failed => format!("{}: failed: {}", run.name, status.reason),
@@ -66,15 +66,15 @@ pub fn ending(run: &PlannedRun, status: Option<&RunStatus>) -> String {
     }
 }
 
-/// Where a run is: its loss and pace, or what else it is doing.
-fn activity(progress: &Progress) -> String {
-    let mut words = match progress.phase {
+/// What a run is doing, with its loss and speed.
+fn describe_activity(progress: &Progress) -> String {
+    let mut text = match progress.phase {
         Phase::Training => String::new(),
         Phase::Evaluating => "evaluating, ".to_owned(),
         Phase::Sampling => "sampling, ".to_owned(),
     };
     if let Some(loss) = progress.loss {
-        words += &format!("loss {loss:.3}, ");
+        text += &format!("loss {loss:.3}, ");
     }
-    words + &format!("{} tokens/s", units::rate(progress.tokens_per_second))
+    text + &format!("{} tokens/s", units::rate(progress.tokens_per_second))
 }

@@ -1,0 +1,85 @@
+use super::eta::makespan;
+use super::job_slots::{Jobs, Slots, slots};
+use super::machine::Machine;
+use crate::results::{RunState, SweepPlan};
+use crate::train::{self, Device, Estimate};
+use std::collections::HashMap;
+
+/// The runs to train, in order, and how the machine is divided among them. Neither changes a result.
+#[derive(Debug)]
+pub struct RunQueue {
+    /// Indices into the runs of the plan, in the order of work.
+    pub runs: Vec<usize>,
+    /// One for each of `runs`.
+    pub estimates: Vec<Estimate>,
+    pub slots: Slots,
+}
+
+impl RunQueue {
+    /// Puts the runs to train in order, and chooses how many are trained at the same time.
+    pub fn new(
+        plan: &SweepPlan,
+        runs: Vec<(usize, RunState)>,
+        jobs: Jobs,
+        device: Device,
+        machine: Machine,
+    ) -> Self {
+        let runs = in_order(plan, runs);
+        let estimate = |&run: &usize| {
+            let run = &plan.runs[run];
+            train::estimate(&run.spec, &plan.corpora[run.corpus])
+        };
+        let estimates: Vec<Estimate> = runs.iter().map(estimate).collect();
+        Self {
+            slots: slots(jobs, device, &estimates, machine),
+            runs,
+            estimates,
+        }
+    }
+
+    /// Estimated seconds of each run, with the threads that it gets.
+    pub fn seconds(&self) -> impl Iterator<Item = f64> {
+        let threads = self.slots.threads;
+        self.estimates
+            .iter()
+            .map(move |estimate| estimate.seconds_on(threads))
+    }
+
+    /// Estimated seconds until all runs have ended.
+    pub fn total_seconds(&self) -> f64 {
+        makespan(&[], &self.seconds().collect::<Vec<_>>(), self.slots.jobs)
+    }
+}
+
+/// The order of work: stopped runs first, then the first seed of every variant, then the second. A
+/// sweep that ends early has then compared as many variants as possible.
+fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
+    let mut seeds_before = HashMap::new();
+    let rank: Vec<usize> = plan
+        .runs
+        .iter()
+        .map(|run| {
+            let before = seeds_before.entry(&run.spec.variant).or_insert(0);
+            *before += 1;
+            *before
+        })
+        .collect();
+    runs.sort_by_key(|&(run, state)| (state != RunState::Stopped, rank[run], run));
+    runs.into_iter().map(|(run, _)| run).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::plan_of;
+    use super::*;
+
+    #[test]
+    fn stopped_run_comes_first_and_then_a_seed_of_every_variant() {
+        let text = "{name: x, sweep: {seeds: [7, 3], variants: {a: {}, b: {model: {n_layer: 2}}}}}";
+        let plan = plan_of(text); // a7 a3 b7 b3
+        let new = |run| (run, RunState::NotStarted);
+        assert_eq!(in_order(&plan, (0..4).map(new).collect()), [0, 2, 1, 3]);
+        let stopped = (3, RunState::Stopped);
+        assert_eq!(in_order(&plan, vec![new(0), new(1), stopped]), [3, 0, 1]);
+    }
+}

@@ -1,0 +1,314 @@
+use super::eta::EtaEstimator;
+use super::executor::{Event, Executor, WorkerRequest};
+use super::progress::{self, Display, SweepProgress};
+use super::{Error, RunQueue, Store, interrupts};
+use crate::results::{RunState, RunStatus, SweepPlan};
+use crate::train::{self, Device};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Longest wait for an event, after which interrupts are checked.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How a sweep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepEnd {
+    /// Every run has ended, successfully or not.
+    Complete,
+    /// It was interrupted by Ctrl-C or a signal.
+    Interrupted,
+}
+
+/// Trains the runs of `queue` by `executor` and records how each of them ended. Returns when no run
+/// is active.
+pub fn execute(
+    plan: &SweepPlan,
+    store: &Store,
+    queue: RunQueue,
+    device: Device,
+    executor: &mut dyn Executor,
+) -> Result<SweepEnd, Error> {
+    interrupts::install_handler()?;
+    let names = queue.runs.iter().map(|&run| plan.runs[run].name.as_str());
+    let display = progress::display(names);
+    let mut scheduler = Scheduler::new(plan, store, queue, device, executor, display);
+    let result = scheduler.run(interrupts::count);
+    scheduler.display.close();
+    result
+}
+
+struct Scheduler<'a> {
+    plan: &'a SweepPlan,
+    store: &'a Store,
+    device: Device,
+    executor: &'a mut dyn Executor,
+    display: Box<dyn Display + 'a>,
+    queue: VecDeque<usize>,
+    /// Most runs that are active at the same time.
+    jobs: usize,
+    threads: usize,
+    eta: EtaEstimator,
+    total: usize,
+    active: usize,
+    ended: usize,
+    /// Interrupts that have been handled.
+    interrupts: u32,
+}
+
+impl<'a> Scheduler<'a> {
+    fn new(
+        plan: &'a SweepPlan,
+        store: &'a Store,
+        queue: RunQueue,
+        device: Device,
+        executor: &'a mut dyn Executor,
+        display: Box<dyn Display + 'a>,
+    ) -> Self {
+        let seconds = queue.runs.iter().copied().zip(queue.seconds());
+        Self {
+            plan,
+            store,
+            device,
+            executor,
+            display,
+            eta: EtaEstimator::new(queue.slots.jobs, seconds),
+            jobs: queue.slots.jobs,
+            threads: queue.slots.threads,
+            total: queue.runs.len(),
+            queue: queue.runs.into(),
+            active: 0,
+            ended: 0,
+            interrupts: 0,
+        }
+    }
+
+    /// `interrupts` returns the number of interrupts so far.
+    fn run(&mut self, interrupts: impl Fn() -> u32) -> Result<SweepEnd, Error> {
+        loop {
+            self.handle_interrupts(interrupts());
+            while self.interrupts == 0 && self.active < self.jobs {
+                let Some(run) = self.queue.pop_front() else {
+                    break;
+                };
+                self.start(run)?;
+            }
+            if self.active == 0 {
+                break;
+            }
+            match self.executor.poll(POLL_TIMEOUT) {
+                Some(Event::Progress { run, progress }) => self.show_progress(run, &progress),
+                Some(Event::Ended { run, status }) => {
+                    self.active -= 1;
+                    self.record(run, status)?;
+                }
+                None => {}
+            }
+        }
+        Ok(match self.interrupts {
+            0 => SweepEnd::Complete,
+            _ => SweepEnd::Interrupted,
+        })
+    }
+
+    /// The first interrupt asks every run for a checkpoint. The second ends them at once.
+    fn handle_interrupts(&mut self, interrupts: u32) {
+        if interrupts == self.interrupts {
+            return;
+        }
+        if self.interrupts == 0 {
+            self.display.notice(
+                "stopping: every run writes a checkpoint first (press Ctrl-C again to stop at once)",
+            );
+            self.executor.stop();
+        }
+        if interrupts > 1 {
+            self.executor.kill();
+        }
+        self.interrupts = interrupts;
+    }
+
+    fn start(&mut self, run: usize) -> Result<(), Error> {
+        let planned = &self.plan.runs[run];
+        let dir = self.store.run_dir(planned);
+        let resumed = self.store.state(planned)? == RunState::Stopped;
+        dir.create(&planned.spec)
+            .map_err(Error::io("create", dir.path()))?;
+        let request = WorkerRequest {
+            run_dir: dir.path().to_owned(),
+            cache: self.store.cache(),
+            corpus: self.plan.corpora[planned.corpus].key.clone(),
+            gpu: match self.device {
+                Device::Cpu => None,
+                Device::Cuda(ordinal) => Some(ordinal),
+            },
+            threads: self.threads,
+        };
+        let steps = planned.spec.train.steps;
+        self.display.started(run, &planned.name, steps, resumed);
+        self.eta.started(run);
+        match self.executor.start(run, request) {
+            Ok(()) => {
+                self.active += 1;
+                Ok(())
+            }
+            Err(error) => {
+                let reason = format!("cannot start a worker process: {error}");
+                self.record(run, Some(RunStatus::failed(reason)))
+            }
+        }
+    }
+
+    fn show_progress(&mut self, run: usize, progress: &train::Progress) {
+        let now = Instant::now();
+        let share = progress.step as f64 / progress.steps.max(1) as f64;
+        self.eta.advanced(run, share, now);
+        let seconds_left = self.eta.run_seconds_left(run, now);
+        self.display.advanced(run, progress, seconds_left);
+        self.show_sweep_progress();
+    }
+
+    /// Writes how a run ended. `None` leaves it stopped.
+    fn record(&mut self, run: usize, status: Option<RunStatus>) -> Result<(), Error> {
+        let planned = &self.plan.runs[run];
+        if let Some(status) = &status {
+            let dir = self.store.run_dir(planned);
+            dir.write_status(status)
+                .map_err(Error::io("write the status in", dir.path()))?;
+        }
+        self.ended += 1;
+        self.eta.ended(run);
+        let text = progress::describe_end(planned, status.as_ref());
+        self.display.ended(run, &text);
+        self.show_sweep_progress();
+        Ok(())
+    }
+
+    fn show_sweep_progress(&mut self) {
+        self.display.sweep_progress(SweepProgress {
+            ended: self.ended,
+            total: self.total,
+            seconds_left: self.eta.seconds_left(Instant::now()),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job_slots::Slots;
+    use super::super::progress::Lines;
+    use super::super::testing::plan_of;
+    use super::*;
+    use std::cell::Cell;
+    use std::io;
+
+    const EXPERIMENT: &str =
+        "{name: x, sweep: {seeds: [1, 2, 3], variants: {a: {}, b: {model: {n_layer: 2}}}}}";
+
+    /// Ends the oldest active run at each poll, until it is asked to stop.
+    #[derive(Default)]
+    struct FakeExecutor {
+        active: VecDeque<usize>,
+        started: Vec<usize>,
+        most_active: usize,
+        refused: Option<usize>,
+        stopped: bool,
+        killed: bool,
+    }
+
+    impl Executor for FakeExecutor {
+        fn start(&mut self, run: usize, request: WorkerRequest) -> io::Result<()> {
+            assert!(request.run_dir.join("config.yaml").exists());
+            if self.refused == Some(run) {
+                return Err(io::Error::other("no memory"));
+            }
+            self.started.push(run);
+            self.active.push_back(run);
+            self.most_active = self.most_active.max(self.active.len());
+            Ok(())
+        }
+
+        fn poll(&mut self, _: Duration) -> Option<Event> {
+            let run = self.active.pop_front()?;
+            let status = (!self.stopped).then(|| RunStatus {
+                state: RunState::Done,
+                reason: String::new(),
+                outcome: None,
+            });
+            Some(Event::Ended { run, status })
+        }
+
+        fn stop(&mut self) {
+            self.stopped = true;
+        }
+
+        fn kill(&mut self) {
+            self.killed = true;
+        }
+    }
+
+    /// Runs all of [`EXPERIMENT`], two at a time, and returns how the sweep ended and the state of each run.
+    fn sweep(
+        executor: &mut FakeExecutor,
+        interrupts: impl Fn() -> u32,
+    ) -> (SweepEnd, Vec<RunState>) {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan_of(EXPERIMENT);
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        let queue = RunQueue {
+            runs: (0..plan.runs.len()).collect(),
+            estimates: Vec::new(),
+            slots: Slots {
+                jobs: 2,
+                threads: 1,
+            },
+        };
+        let display = Box::new(Lines::new(io::sink()));
+        let mut scheduler = Scheduler::new(&plan, &store, queue, Device::Cpu, executor, display);
+        let end = scheduler.run(interrupts).unwrap();
+        let states = plan.runs.iter().map(|run| store.state(run).unwrap());
+        (end, states.collect())
+    }
+
+    #[test]
+    fn runs_start_in_order_and_as_many_as_there_are_slots() {
+        let mut executor = FakeExecutor::default();
+        let (end, states) = sweep(&mut executor, || 0);
+        assert_eq!(end, SweepEnd::Complete);
+        assert_eq!(states, [RunState::Done; 6]);
+        assert_eq!(executor.started, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(executor.most_active, 2);
+    }
+
+    #[test]
+    fn run_that_cannot_start_is_recorded_and_the_others_continue() {
+        let mut executor = FakeExecutor {
+            refused: Some(1),
+            ..Default::default()
+        };
+        let (end, states) = sweep(&mut executor, || 0);
+        assert_eq!(end, SweepEnd::Complete);
+        assert_eq!(states[1], RunState::Failed);
+        assert_eq!(executor.started, [0, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn interrupt_stops_active_runs_and_starts_no_more() {
+        let calls = Cell::new(0);
+        let from_second_call = |count: u32| {
+            calls.set(calls.get() + 1);
+            if calls.get() > 1 { count } else { 0 }
+        };
+        let mut executor = FakeExecutor::default();
+        let (end, states) = sweep(&mut executor, || from_second_call(1));
+        assert_eq!(end, SweepEnd::Interrupted);
+        assert!(executor.stopped && !executor.killed);
+        assert_eq!(executor.started, [0, 1]);
+        assert_eq!(states[0], RunState::Done, "it had ended before");
+        assert!(!states[1..].contains(&RunState::Done));
+
+        calls.set(0);
+        let mut executor = FakeExecutor::default();
+        sweep(&mut executor, || from_second_call(2));
+        assert!(executor.stopped && executor.killed);
+    }
+}
