@@ -5,8 +5,8 @@ use super::error_kind::Problem;
 use super::spans::Place;
 use super::tree::Node;
 use crate::spec::{
-    BatchOrder, Model, ModelKind, Norm, NormPosition, OptimizerKind, PositionKind, RunSpec,
-    ScheduleKind, Source, TokenizerKind,
+    BatchOrder, Model, ModelKind, Norm, NormPosition, OptimizerKind, PositionKind, RunSpec, Source,
+    TokenizerKind,
 };
 
 /// Tokens of a byte-level vocabulary before any is merged.
@@ -96,10 +96,7 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     }
     let schedule = &spec.optimizer.schedule;
     let warmup_steps = schedule.warmup_steps;
-    let decay_steps = match schedule.kind {
-        ScheduleKind::Wsd => schedule.decay_steps(steps),
-        _ => 0,
-    };
+    let decay_steps = schedule.decay_steps(steps);
     let length = match (spec.train.epochs, spec.train.tokens) {
         (Some(_), _) => "train.epochs",
         (None, Some(_)) => "train.tokens",

@@ -1,7 +1,7 @@
 use super::{
-    AdamW, DeviceError, Dropout, GradientSum, Head, Heads, Lion, Matrix, Muon, Normalization,
-    RmsProp, Rotary, Scalar, Sgd, activation, attention, cross_entropy, dropout, embedding, linear,
-    norm, qk_norm, rotary, update,
+    DeviceError, Dropout, GradientSum, Head, Heads, Matrix, Normalization, Rotary, Scalar,
+    UpdateRule, activation, attention, cross_entropy, dropout, embedding, gradient_sum, linear,
+    norm, qk_norm, rotary,
 };
 use crate::spec::Mlp;
 use dfdx::prelude::*;
@@ -158,66 +158,17 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
     fn sum_gradients(
         shards: Vec<Matrix<Self::Device>>,
     ) -> Result<GradientSum<Self::Device>, DeviceError<Self::Device>> {
-        update::reference::sum(shards)
+        gradient_sum::reference::sum(shards)
     }
 
-    /// One step of AdamW on a parameter and its two moments, in place.
-    fn adamw(
+    /// Updates a parameter and the state of its rule in place.
+    fn update<const STATES: usize>(
+        rule: &impl UpdateRule<STATES>,
         parameter: &mut Matrix<Self::Device>,
         gradient: &Matrix<Self::Device>,
-        moments: (&mut Matrix<Self::Device>, &mut Matrix<Self::Device>),
-        step: &AdamW,
+        state: &mut [Matrix<Self::Device>; STATES],
     ) -> Result<(), DeviceError<Self::Device>> {
-        update::reference::adamw(parameter, gradient, moments, step)
-    }
-
-    /// One step of SGD with momentum on a parameter and its velocity, in place.
-    fn sgd(
-        parameter: &mut Matrix<Self::Device>,
-        gradient: &Matrix<Self::Device>,
-        velocity: &mut Matrix<Self::Device>,
-        step: &Sgd,
-    ) -> Result<(), DeviceError<Self::Device>> {
-        update::reference::sgd(parameter, gradient, velocity, step)
-    }
-
-    /// One step of RMSprop on a parameter and its second moment, in place.
-    fn rmsprop(
-        parameter: &mut Matrix<Self::Device>,
-        gradient: &Matrix<Self::Device>,
-        second_moment: &mut Matrix<Self::Device>,
-        step: &RmsProp,
-    ) -> Result<(), DeviceError<Self::Device>> {
-        update::reference::rmsprop(parameter, gradient, second_moment, step)
-    }
-
-    /// One step of Lion on a parameter and its momentum, in place.
-    fn lion(
-        parameter: &mut Matrix<Self::Device>,
-        gradient: &Matrix<Self::Device>,
-        momentum: &mut Matrix<Self::Device>,
-        step: &Lion,
-    ) -> Result<(), DeviceError<Self::Device>> {
-        update::reference::lion(parameter, gradient, momentum, step)
-    }
-
-    /// One step of Muon on a parameter and its momentum, in place.
-    fn muon(
-        parameter: &mut Matrix<Self::Device>,
-        gradient: &Matrix<Self::Device>,
-        momentum: &mut Matrix<Self::Device>,
-        step: &Muon,
-    ) -> Result<(), DeviceError<Self::Device>> {
-        update::reference::muon(parameter, gradient, momentum, step)
-    }
-
-    /// Moves a mean by `weight` of the way to a value, in place.
-    fn average(
-        mean: &mut Matrix<Self::Device>,
-        value: &Matrix<Self::Device>,
-        weight: f32,
-    ) -> Result<(), DeviceError<Self::Device>> {
-        update::reference::average(mean, value, weight)
+        rule.reference(parameter, gradient, state.each_mut())
     }
 }
 

@@ -1,8 +1,7 @@
 use super::cpu::storage;
 use super::{
-    AdamW, Backend, Dropout, GradientSum, Head, Heads, Lion, Matrix, Muon, Normalization, RmsProp,
-    Rotary, Scalar, Sgd, attention, cross_entropy, dropout, embedding, linear, norm, qk_norm,
-    rotary, update,
+    Backend, Dropout, GradientSum, Head, Heads, Matrix, Normalization, Rotary, Scalar, UpdateRule,
+    attention, cross_entropy, dropout, embedding, gradient_sum, linear, norm, qk_norm, rotary,
 };
 use crate::spec::Mlp;
 use dfdx::prelude::*;
@@ -126,61 +125,23 @@ impl Backend for CpuBackend {
     }
 
     fn sum_gradients(shards: Vec<Matrix<Cpu>>) -> Result<GradientSum<Cpu>, CpuError> {
-        Ok(update::cpu::sum(shards))
+        Ok(gradient_sum::cpu::sum(shards))
     }
 
-    fn adamw(
+    fn update<const STATES: usize>(
+        rule: &impl UpdateRule<STATES>,
         parameter: &mut Matrix<Cpu>,
         gradient: &Matrix<Cpu>,
-        moments: (&mut Matrix<Cpu>, &mut Matrix<Cpu>),
-        step: &AdamW,
+        state: &mut [Matrix<Cpu>; STATES],
     ) -> Result<(), CpuError> {
-        update::cpu::adamw(parameter, gradient, moments, step);
-        Ok(())
-    }
-
-    fn sgd(
-        parameter: &mut Matrix<Cpu>,
-        gradient: &Matrix<Cpu>,
-        velocity: &mut Matrix<Cpu>,
-        step: &Sgd,
-    ) -> Result<(), CpuError> {
-        update::cpu::sgd(parameter, gradient, velocity, step);
-        Ok(())
-    }
-
-    fn rmsprop(
-        parameter: &mut Matrix<Cpu>,
-        gradient: &Matrix<Cpu>,
-        second_moment: &mut Matrix<Cpu>,
-        step: &RmsProp,
-    ) -> Result<(), CpuError> {
-        update::cpu::rmsprop(parameter, gradient, second_moment, step);
-        Ok(())
-    }
-
-    fn lion(
-        parameter: &mut Matrix<Cpu>,
-        gradient: &Matrix<Cpu>,
-        momentum: &mut Matrix<Cpu>,
-        step: &Lion,
-    ) -> Result<(), CpuError> {
-        update::cpu::lion(parameter, gradient, momentum, step);
-        Ok(())
-    }
-
-    fn muon(
-        parameter: &mut Matrix<Cpu>,
-        gradient: &Matrix<Cpu>,
-        momentum: &mut Matrix<Cpu>,
-        step: &Muon,
-    ) -> Result<(), CpuError> {
-        update::muon::muon(parameter, gradient, momentum, step);
-        Ok(())
-    }
-
-    fn average(mean: &mut Matrix<Cpu>, value: &Matrix<Cpu>, weight: f32) -> Result<(), CpuError> {
-        update::cpu::average(mean, value, weight);
+        let shape = *parameter.shape();
+        let state = state.each_mut().map(storage::slice_mut);
+        rule.cpu(
+            shape,
+            storage::slice_mut(parameter),
+            storage::slice(gradient),
+            state,
+        );
         Ok(())
     }
 }

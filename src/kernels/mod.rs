@@ -18,14 +18,15 @@ pub mod cross_entropy;
 mod decode_backend;
 pub mod dropout;
 pub mod embedding;
+pub mod gradient_sum;
 pub mod linear;
 mod nan_check;
 pub mod norm;
 pub mod qk_norm;
 pub mod rotary;
 #[cfg(test)]
-mod testing;
-pub mod update;
+pub(crate) mod testing;
+mod update;
 
 pub use attention::Heads;
 pub use backend::{Backend, ReferenceBackend};
@@ -36,10 +37,11 @@ pub use cpu_backend::CpuBackend;
 pub use cross_entropy::Head;
 pub use decode_backend::DecodeBackend;
 pub use dropout::Dropout;
+pub use gradient_sum::GradientSum;
 pub use nan_check::{NanCheckBackend, first_not_finite, not_finite, watch};
 pub use norm::Normalization;
 pub use rotary::Rotary;
-pub use update::{AdamW, GradientSum, Lion, Muon, RmsProp, Sgd};
+pub use update::UpdateRule;
 
 use dfdx::prelude::*;
 

@@ -19,7 +19,7 @@ pub(super) fn cases() -> Config {
 }
 
 /// Matrices of these shapes, uniform in (-1, 1).
-pub(super) fn matrices(seed: u64, shapes: &[(usize, usize)]) -> Vec<Matrix<Cpu>> {
+pub(crate) fn matrices(seed: u64, shapes: &[(usize, usize)]) -> Vec<Matrix<Cpu>> {
     let mut rng = Stream::new(seed, "test").at(0);
     shapes
         .iter()
@@ -79,7 +79,7 @@ pub(super) fn check_against_reference(
 }
 
 /// Norm of the difference over the norm (or over one part in a million, for a norm of nothing).
-pub(super) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
+pub(crate) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
     assert_eq!(want.len(), got.len());
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
     let difference = norm(&mut want.iter().zip(got).map(|(a, b)| f64::from(a - b)));
@@ -89,7 +89,7 @@ pub(super) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
             .max(1e-2)
 }
 
-pub(super) fn assert_close(want: &Matrix<Cpu>, got: &Matrix<Cpu>, tolerance: f64) {
+pub(crate) fn assert_close(want: &Matrix<Cpu>, got: &Matrix<Cpu>, tolerance: f64) {
     let error = relative_error(&want.as_vec(), &got.as_vec());
     assert!(error <= tolerance, "differs by {error:e} of its norm");
 }

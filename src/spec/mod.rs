@@ -27,6 +27,7 @@ pub use model::{
     BiasIn, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition,
     PositionKind, Positions,
 };
+pub(crate) use optimizer::optimizer_rules;
 pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };

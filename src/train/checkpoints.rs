@@ -98,12 +98,12 @@ fn restore<B: Backend>(
 /// Every matrix of a trainer, with its name in a checkpoint.
 fn everything<B: Backend>(trainer: &mut Trainer<B>) -> Vec<(String, &mut Matrix<B::Device>)> {
     let mut all = Vec::new();
-    if let Some(average) = &mut trainer.average {
+    if let Some(ema) = &mut trainer.ema {
         let names = trainer.model.parameters().into_iter();
         let names = names.map(|parameter| format!("ema.{}", parameter.name));
-        all.extend(names.zip(average.means_mut()));
+        all.extend(names.zip(ema.averages_mut()));
     }
-    let state = trainer.optimizer.state_mut();
+    let state = trainer.optimizer.states_mut();
     for (parameter, state) in trainer.model.parameters_mut().into_iter().zip(state) {
         for (what, matrix) in state {
             all.push((format!("{what}.{}", parameter.name), matrix));

@@ -1,4 +1,4 @@
-use super::trainer::shards;
+use super::step_batch::shard_count;
 use crate::kernels::LinearProducts;
 use crate::model;
 use crate::results::CorpusInfo;
@@ -68,7 +68,7 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
         seconds: seconds + train.steps as f64 * step,
         memory_mb: memory_mb(spec, size.params, corpus.vocab_size),
         steps: train.steps,
-        shards: shards(train.batch_size, spec.sequence_length()),
+        shards: shard_count(train.batch_size, spec.sequence_length()),
     }
 }
 

@@ -1,44 +1,61 @@
-use super::parallel::Parallel;
+use super::parallel::MapOrdered;
 use crate::data::{Corpus, Split};
 use crate::kernels::{Backend, DeviceError, Scalar};
 use crate::model::Model;
 use std::ops::Range;
 
-/// Rows of activations in a piece of a split. The pieces, and so the order of the
-/// sums, do not depend on the number of threads.
-const ROWS: usize = 2048;
+/// Tokens that are scored together. The chunks, and so the order of the sums, do not depend on the
+/// number of threads.
+const CHUNK_TOKENS: usize = 2048;
 
-/// Mean cross-entropy, in nats a token, over a whole split. Every token is scored once, in windows
-/// of `block` one after another: the first of the validation split from the last training token, and
-/// all of the training split but its first, which has none before it.
-pub(super) fn evaluate<B: Parallel>(
+/// Mean cross-entropy, in nats per token, over a whole split. Every token is scored once, in
+/// consecutive windows of `block` tokens. The first window of the validation split starts from the
+/// last training token. The first training token has no token before it and is not scored.
+pub(super) fn evaluate<B>(
     model: &Model<B>,
     corpus: &Corpus,
     split: Split,
     block: usize,
-) -> Result<f64, DeviceError<B::Device>> {
+) -> Result<f64, DeviceError<B::Device>>
+where
+    B: for<'a> MapOrdered<Chunk<'a, B>, f64>,
+{
     let windows: Vec<Range<usize>> = corpus.eval_windows(split, block).collect();
-    let n: usize = windows.iter().map(Range::len).sum();
-    // Windows of one length go together; the last one may be shorter than the others.
-    let pieces = windows
+    let tokens: usize = windows.iter().map(Range::len).sum();
+    // The windows of a chunk have the same length. The last window may be shorter than the others.
+    let chunks = windows
         .chunk_by(|a, b| a.len() == b.len())
-        .flat_map(|alike| alike.chunks((ROWS / block).max(1)))
-        .map(|windows| windows[0].start..windows[windows.len() - 1].end);
-    let losses = B::losses(model, corpus, split, block, pieces.collect())?;
-    Ok(losses.iter().sum::<f64>() / n as f64)
+        .flat_map(|alike| alike.chunks((CHUNK_TOKENS / block).max(1)))
+        .map(|windows| Chunk {
+            model,
+            corpus,
+            split,
+            block,
+            tokens: windows[0].start..windows[windows.len() - 1].end,
+        });
+    let losses = B::map_ordered(chunks.collect(), Chunk::loss)?;
+    Ok(losses.iter().sum::<f64>() / tokens as f64)
 }
 
-/// Summed cross-entropy of the tokens in `piece`.
-pub(super) fn piece<B: Backend>(
-    model: &Model<B>,
-    corpus: &Corpus,
+/// Tokens of a split that are scored together.
+#[derive(Debug)]
+pub struct Chunk<'a, B: Backend> {
+    model: &'a Model<B>,
+    corpus: &'a Corpus,
     split: Split,
     block: usize,
-    piece: Range<usize>,
-) -> Result<f64, DeviceError<B::Device>> {
-    let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-    let block = block.min(piece.len());
-    corpus.eval_window(split, piece, &mut inputs, &mut targets);
-    let loss: Scalar<B::Device> = model.loss(&inputs, &targets, block, 1.0, None)?;
-    Ok(f64::from(loss.as_vec()[0]))
+    tokens: Range<usize>,
+}
+
+impl<B: Backend> Chunk<'_, B> {
+    /// Sum of the cross-entropies of the tokens.
+    fn loss(self) -> Result<f64, DeviceError<B::Device>> {
+        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        let block = self.block.min(self.tokens.len());
+        let tokens = self.tokens;
+        self.corpus
+            .eval_window(self.split, tokens, &mut inputs, &mut targets);
+        let loss: Scalar<B::Device> = self.model.loss(&inputs, &targets, block, 1.0, None)?;
+        Ok(f64::from(loss.as_vec()[0]))
+    }
 }

@@ -7,9 +7,13 @@ mod estimate;
 mod evaluation;
 mod lr_schedule;
 mod ngram_run;
+mod optim;
 mod optimizer;
 mod parallel;
 mod sampling;
+mod step_batch;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod train_error;
@@ -17,10 +21,8 @@ mod train_loop;
 mod trainer;
 
 pub use estimate::{Estimate, estimate};
-pub use optimizer::Update;
-pub use parallel::Parallel;
 pub use train_error::TrainError;
-pub use trainer::{Shard, Trainer};
+pub use trainer::{TrainBackend, Trainer};
 
 use crate::data::Corpus;
 use crate::kernels::CpuBackend;

@@ -1,23 +1,26 @@
-use super::parallel::Parallel;
-use crate::kernels::{AdamW, Backend, DeviceError, Lion, Matrix, Muon, RmsProp, Sgd};
+use super::optim::{self, StepSettings};
+use super::parallel::MapOrdered;
+use crate::kernels::{Backend, DeviceError, Matrix};
 use crate::model::{Model, ParamGroup, Parameter};
 use crate::spec::{self, Group, OptimizerKind};
 use dfdx::prelude::*;
 
-/// An optimizer and its state, of each parameter in the model's order.
+/// An optimizer with its state.
 #[derive(Debug)]
 pub(super) struct Optimizer<B: Backend> {
     config: spec::Optimizer,
-    kept: Vec<Kept<B>>,
+    /// The state of each parameter, in the model's order.
+    states: Vec<OptimizerState<B>>,
 }
 
-/// What is kept of a parameter from step to step.
+/// The state of one parameter.
 #[derive(Debug)]
-struct Kept<B: Backend> {
-    /// The rule that updates it.
-    rule: OptimizerKind,
-    /// As many as the rule has [`state_names`].
-    state: Vec<Matrix<B::Device>>,
+struct OptimizerState<B: Backend> {
+    /// The optimizer that updates the parameter. It differs from that of the configuration where
+    /// that one is for matrices only.
+    kind: OptimizerKind,
+    /// The matrices of [`optim::state_names`], of the parameter's shape.
+    matrices: Vec<Matrix<B::Device>>,
 }
 
 impl<B: Backend> Optimizer<B> {
@@ -26,179 +29,102 @@ impl<B: Backend> Optimizer<B> {
         model: &Model<B>,
     ) -> Result<Self, DeviceError<B::Device>> {
         let zeros = |value: &Matrix<B::Device>| value.device().try_zeros_like(value.shape());
-        let nothing = |parameter: &Parameter<B>| {
-            let rule = rule_of(config.kind, parameter.role);
-            let names = state_names(rule).iter();
-            let state = names
-                .map(|_| zeros(&parameter.value))
-                .collect::<Result<_, _>>()?;
-            Ok(Kept { rule, state })
+        let new_state = |parameter: &Parameter<B>| {
+            let kind = optim::kind_for(config.kind, parameter.role);
+            let names = optim::state_names(kind).iter();
+            let matrices = names.map(|_| zeros(&parameter.value));
+            Ok(OptimizerState {
+                kind,
+                matrices: matrices.collect::<Result<_, _>>()?,
+            })
         };
         let parameters = model.parameters().into_iter();
         Ok(Self {
             config: config.clone(),
-            kept: parameters.map(nothing).collect::<Result<_, _>>()?,
+            states: parameters.map(new_state).collect::<Result<_, _>>()?,
         })
     }
 
-    /// The state of each parameter, to be saved or restored, with the names of what it holds.
-    pub(super) fn state_mut(
+    /// The state matrices of each parameter with their names, to be saved or restored.
+    pub(super) fn states_mut(
         &mut self,
     ) -> impl Iterator<Item = impl Iterator<Item = (&'static str, &mut Matrix<B::Device>)>> {
-        self.kept.iter_mut().map(|kept| {
-            let names = state_names(kept.rule).iter().copied();
-            names.zip(&mut kept.state)
+        self.states.iter_mut().map(|state| {
+            let names = optim::state_names(state.kind).iter().copied();
+            names.zip(&mut state.matrices)
         })
     }
 
-    /// Updates all parameters, given their gradients and the gradient's global norm; `taken` steps
-    /// have been taken before.
+    /// Updates all parameters. `gradients` are in the model's order, `grad_norm` is their global
+    /// norm, `lr` is the learning rate of the schedule, and `step` counts from 1.
     pub(super) fn step(
         &mut self,
         model: &mut Model<B>,
         gradients: Vec<Matrix<B::Device>>,
         grad_norm: f64,
         lr: f64,
-        taken: u64,
+        step: u64,
     ) -> Result<(), DeviceError<B::Device>>
     where
-        B: Parallel,
+        B: for<'a> MapOrdered<ParameterUpdate<'a, B>, ()>,
     {
         let config = &self.config;
-        let gradient_scale = clip(grad_norm, config.grad_clip) as f32;
+        let gradient_scale = clip_factor(grad_norm, config.grad_clip) as f32;
         let parameters = model.parameters_mut().into_iter();
-        let all = parameters.zip(gradients).zip(&mut self.kept);
-        let updates = all.map(|((parameter, gradient), kept)| Update {
+        let all = parameters.zip(gradients).zip(&mut self.states);
+        let updates = all.map(|((parameter, gradient), state)| ParameterUpdate {
             parameter,
             gradient,
-            kept,
+            state,
             config,
             gradient_scale,
             lr,
-            taken,
+            step,
         });
-        B::updates(updates.collect())
+        B::map_ordered(updates.collect(), ParameterUpdate::apply)?;
+        Ok(())
     }
 }
 
-/// The rule that updates a parameter: Muon is for the matrices inside the model.
-fn rule_of(kind: OptimizerKind, role: ParamGroup) -> OptimizerKind {
-    match (kind, role) {
-        (OptimizerKind::Muon, ParamGroup::Matrix) => OptimizerKind::Muon,
-        (OptimizerKind::Muon, _) => OptimizerKind::Adamw,
-        (kind, _) => kind,
-    }
-}
-
-/// What a rule keeps of each parameter, by the names that checkpoints have for it.
-fn state_names(rule: OptimizerKind) -> &'static [&'static str] {
-    match rule {
-        OptimizerKind::Adamw | OptimizerKind::Adam => &["adam.m", "adam.v"],
-        OptimizerKind::Sgd => &["sgd.velocity"],
-        OptimizerKind::Rmsprop => &["rmsprop.v"],
-        OptimizerKind::Lion => &["lion.m"],
-        OptimizerKind::Muon => &["muon.velocity"],
-    }
-}
-
-/// One parameter's part in an optimizer step.
+/// The update of one parameter in an optimizer step.
 #[derive(Debug)]
-pub struct Update<'a, B: Backend> {
+pub struct ParameterUpdate<'a, B: Backend> {
     parameter: &'a mut Parameter<B>,
     gradient: Matrix<B::Device>,
-    kept: &'a mut Kept<B>,
+    state: &'a mut OptimizerState<B>,
     config: &'a spec::Optimizer,
     gradient_scale: f32,
-    /// Of the schedule, the same for all parameters.
+    /// Learning rate of the schedule, the same for all parameters.
     lr: f64,
-    /// Steps taken before.
-    taken: u64,
+    step: u64,
 }
 
-impl<B: Backend> Update<'_, B> {
-    pub(super) fn run(self) -> Result<(), DeviceError<B::Device>> {
-        let Self {
-            config,
-            gradient_scale,
-            ..
-        } = self;
-        let role = self.parameter.role;
-        let rule = self.kept.rule;
-        let lr = (self.lr * group_of(config, role).lr_scale) as f32;
-        let weight_decay = weight_decay(config, role) as f32;
-        // Whichever of the two the rule knows.
-        let (weight_decay, l2) = match rule.decouples_decay() {
+impl<B: Backend> ParameterUpdate<'_, B> {
+    fn apply(self) -> Result<(), DeviceError<B::Device>> {
+        let (config, kind) = (self.config, self.state.kind);
+        let group = self.parameter.role;
+        let weight_decay = weight_decay(config, group) as f32;
+        let (weight_decay, l2) = match kind.decouples_decay() {
             true => (weight_decay, 0.0),
             false => (0.0, weight_decay),
         };
-        let betas = config.betas.map(|beta| beta as f32);
-        let eps = config.eps as f32;
-        let gradient = &self.gradient;
         let value = &mut self.parameter.value;
-        match (rule, self.kept.state.as_mut_slice()) {
-            (OptimizerKind::Adamw | OptimizerKind::Adam, [m, v]) => {
-                let correction = |beta: f64| (1.0 - beta.powf((self.taken + 1) as f64)) as f32;
-                let step = AdamW {
-                    lr,
-                    betas,
-                    eps,
-                    weight_decay,
-                    l2,
-                    gradient_scale,
-                    bias_corrections: config.betas.map(correction),
-                };
-                B::adamw(value, gradient, (m, v), &step)
-            }
-            (OptimizerKind::Sgd, [velocity]) => {
-                let step = Sgd {
-                    lr,
-                    momentum: config.momentum as f32,
-                    nesterov: config.nesterov,
-                    weight_decay,
-                    gradient_scale,
-                };
-                B::sgd(value, gradient, velocity, &step)
-            }
-            (OptimizerKind::Rmsprop, [v]) => {
-                let step = RmsProp {
-                    lr,
-                    alpha: config.alpha as f32,
-                    eps,
-                    l2,
-                    gradient_scale,
-                };
-                B::rmsprop(value, gradient, v, &step)
-            }
-            (OptimizerKind::Lion, [m]) => {
-                let step = Lion {
-                    lr,
-                    betas,
-                    weight_decay,
-                    gradient_scale,
-                };
-                B::lion(value, gradient, m, &step)
-            }
-            (OptimizerKind::Muon, [velocity]) => {
-                let muon = &config.muon;
-                let step = Muon {
-                    lr,
-                    scale: muon.scale.factor(*value.shape()) as f32,
-                    momentum: muon.momentum as f32,
-                    nesterov: muon.nesterov,
-                    iterations: muon.iterations,
-                    weight_decay,
-                    gradient_scale,
-                };
-                B::muon(value, gradient, velocity, &step)
-            }
-            (rule, state) => unreachable!("{rule:?} does not keep {} matrices", state.len()),
-        }
+        let settings = StepSettings {
+            lr: (self.lr * group_settings(config, group).lr_scale) as f32,
+            weight_decay,
+            l2,
+            gradient_scale: self.gradient_scale,
+            step: self.step,
+            shape: *value.shape(),
+        };
+        let state = &mut self.state.matrices;
+        optim::update::<B>(kind, config, &settings, value, &self.gradient, state)
     }
 }
 
-fn group_of(config: &spec::Optimizer, role: ParamGroup) -> &Group {
+fn group_settings(config: &spec::Optimizer, group: ParamGroup) -> &Group {
     let groups = &config.groups;
-    match role {
+    match group {
         ParamGroup::Matrix => &groups.matrix,
         ParamGroup::Embedding => &groups.embedding,
         ParamGroup::Head => &groups.head,
@@ -207,25 +133,23 @@ fn group_of(config: &spec::Optimizer, role: ParamGroup) -> &Group {
     }
 }
 
-/// Weight decay of the parameters of a role, with the defaults filled in.
-fn weight_decay(config: &spec::Optimizer, role: ParamGroup) -> f64 {
-    let of_all = config
-        .weight_decay
-        .unwrap_or(if config.kind.decouples_decay() {
-            0.1
-        } else {
-            0.0
-        });
-    let of_role = match role {
-        ParamGroup::Matrix | ParamGroup::Head => of_all,
+/// Weight decay of a group of parameters, with the defaults filled in.
+fn weight_decay(config: &spec::Optimizer, group: ParamGroup) -> f64 {
+    let default = match config.kind.decouples_decay() {
+        true => 0.1,
+        false => 0.0,
+    };
+    let of_optimizer = config.weight_decay.unwrap_or(default);
+    let of_group = match group {
+        ParamGroup::Matrix | ParamGroup::Head => of_optimizer,
         ParamGroup::Embedding | ParamGroup::Norm | ParamGroup::Bias => 0.0,
     };
-    group_of(config, role).weight_decay.unwrap_or(of_role)
+    let configured = group_settings(config, group).weight_decay;
+    configured.unwrap_or(of_group)
 }
 
-/// What a gradient of this norm is multiplied by, so that it is no longer than `limit` (0: no
-/// limit).
-fn clip(norm: f64, limit: f64) -> f64 {
+/// Factor that scales a gradient of this norm down to the norm `limit`. A limit of 0 means no limit.
+fn clip_factor(norm: f64, limit: f64) -> f64 {
     if limit > 0.0 && norm > limit {
         limit / norm
     } else {
@@ -239,34 +163,34 @@ mod tests {
     use crate::spec::Groups;
 
     #[test]
-    fn a_gradient_is_cut_to_the_limit_and_never_lengthened() {
-        assert_eq!(clip(4.0, 1.0), 0.25);
-        assert_eq!(clip(0.5, 1.0), 1.0);
-        assert_eq!(clip(4.0, 0.0), 1.0);
+    fn clipping_scales_a_gradient_down_to_the_limit_and_never_up() {
+        assert_eq!(clip_factor(4.0, 1.0), 0.25);
+        assert_eq!(clip_factor(0.5, 1.0), 1.0);
+        assert_eq!(clip_factor(4.0, 0.0), 1.0);
     }
 
     #[test]
-    fn decay_is_on_matrices_and_the_head_unless_a_group_says_otherwise() {
-        let roles = [
+    fn weight_decay_applies_to_matrices_and_the_head_unless_a_group_overrides_it() {
+        let groups = [
             ParamGroup::Matrix,
             ParamGroup::Head,
             ParamGroup::Embedding,
             ParamGroup::Norm,
             ParamGroup::Bias,
         ];
-        let decays = |config: &spec::Optimizer| roles.map(|role| weight_decay(config, role));
+        let decays = |config: &spec::Optimizer| groups.map(|group| weight_decay(config, group));
         let mut config = spec::Optimizer::default();
         assert_eq!(decays(&config), [0.1, 0.1, 0.0, 0.0, 0.0]);
         config.kind = OptimizerKind::Adam;
         assert_eq!(decays(&config), [0.0; 5]);
         config.weight_decay = Some(0.3);
-        let some = |weight_decay| Group {
+        let with_decay = |weight_decay| Group {
             weight_decay: Some(weight_decay),
             ..Group::default()
         };
         config.groups = Groups {
-            head: some(0.0),
-            embedding: some(0.2),
+            head: with_decay(0.0),
+            embedding: with_decay(0.2),
             ..Groups::default()
         };
         assert_eq!(decays(&config), [0.3, 0.0, 0.2, 0.0, 0.0]);

@@ -1,107 +1,12 @@
 //! What a run promises: the same bits whatever the threads and the interruptions, and a loss that
 //! falls.
 
+use super::testing::{Lab, left, spec};
 use super::*;
-use crate::data;
 use crate::results::{Metric, RunState};
-use crate::spec::{
-    BatchOrder, Data, Every, Model, ModelKind, Optimizer, OptimizerKind, Sample, Tokenizer, Train,
-};
+use crate::spec::{BatchOrder, Every, ModelKind, Optimizer, OptimizerKind};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use tempfile::TempDir;
-
-/// A corpus, and folders for runs on it.
-struct Lab {
-    folder: TempDir,
-    corpus: Corpus,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = Data {
-            plays_bytes: 20_000,
-            ..Data::default()
-        };
-        let info = data::prepare(&data, &Tokenizer::default(), folder.path()).unwrap();
-        let corpus = data::open(folder.path(), &info.key).unwrap();
-        Self { folder, corpus }
-    }
-
-    fn dir(&self, name: &str, spec: &RunSpec) -> RunDir {
-        let dir = RunDir::new(self.folder.path().join(name));
-        dir.create(spec).unwrap();
-        dir
-    }
-
-    /// Trains to the end, or to the first step from `stop_at` on.
-    fn run(&self, dir: &RunDir, spec: &RunSpec, threads: usize, stop_at: u64) -> RunStatus {
-        let stop = AtomicBool::new(false);
-        let job = Job {
-            spec,
-            corpus: &self.corpus,
-            dir,
-            device: Device::Cpu,
-            threads,
-            stop: &stop,
-        };
-        run(job, &mut |progress| {
-            if progress.step >= stop_at {
-                stop.store(true, Ordering::Relaxed);
-            }
-        })
-        .unwrap()
-    }
-}
-
-fn spec() -> RunSpec {
-    RunSpec {
-        variant: "test".to_owned(),
-        seed: 3,
-        data: Data::default(),
-        tokenizer: Tokenizer::default(),
-        model: Model {
-            n_layer: 1,
-            n_head: 2,
-            n_embd: 16,
-            block_size: 32,
-            dropout: 0.1,
-            ..Model::default()
-        },
-        optimizer: Optimizer {
-            lr: 1e-2,
-            ..Optimizer::default()
-        },
-        train: Train {
-            steps: 40,
-            batch_size: 32, // 1024 rows: four shards
-            eval_every: Every::Steps(15),
-            eval_train: true,
-            checkpoint_every: Every::Steps(7),
-            ..Train::default()
-        },
-        sample: Sample {
-            tokens: 20,
-            num: 2,
-            every: Some(Every::Steps(10)),
-            ..Sample::default()
-        },
-    }
-}
-
-/// Everything deterministic that a run leaves.
-fn left(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
-    let mut metrics = dir.metrics().unwrap();
-    for metric in &mut metrics {
-        if let Metric::Eval(eval) = metric {
-            eval.seconds = 0.0;
-        }
-    }
-    let samples = fs::read_to_string(dir.samples()).unwrap();
-    (fs::read(dir.weights()).unwrap(), metrics, samples)
-}
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
@@ -143,33 +48,6 @@ fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
             (a.val_loss, a.train_loss, a.tokens),
             (b.val_loss, b.train_loss, b.tokens)
         );
-    }
-}
-
-#[test]
-fn every_optimizer_lowers_the_loss_with_the_same_bits_on_any_threads() {
-    let lab = Lab::new();
-    let guess = (lab.corpus.info.vocab_size as f64).ln();
-    for (kind, lr) in [
-        (OptimizerKind::Adamw, 1e-2),
-        (OptimizerKind::Adam, 1e-2),
-        (OptimizerKind::Sgd, 0.3),
-        (OptimizerKind::Rmsprop, 3e-3),
-        (OptimizerKind::Lion, 3e-3),
-        (OptimizerKind::Muon, 1e-2),
-    ] {
-        let mut spec = spec();
-        spec.optimizer.kind = kind;
-        spec.optimizer.lr = lr;
-        spec.optimizer.nesterov = true;
-        let results = [1, 2].map(|threads| {
-            let dir = lab.dir(&format!("{kind:?}-{threads}"), &spec);
-            let outcome = lab.run(&dir, &spec, threads, u64::MAX).outcome.unwrap();
-            let val_loss = outcome.val_loss.unwrap();
-            assert!(val_loss < guess - 0.4, "{kind:?}: {val_loss} of {guess}");
-            left(&dir)
-        });
-        assert!(results[0] == results[1], "{kind:?}");
     }
 }
 

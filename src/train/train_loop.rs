@@ -1,7 +1,8 @@
 use super::checkpoints::{Elapsed, load_checkpoint, save_checkpoint};
+use super::divergence;
 use super::evaluation::evaluate;
 use super::sampling::draw;
-use super::{Job, Parallel, Phase, Progress, TrainError, Trainer};
+use super::{Job, Phase, Progress, TrainBackend, TrainError, Trainer};
 use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
 use crate::model::{self, Decoder, prompt_tokens};
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Trains a run in the order in which things happen.
-pub(super) fn run<B: Parallel>(
+pub(super) fn run<B: TrainBackend>(
     job: &Job,
     device: B::Device,
     device_name: &str,
@@ -40,7 +41,7 @@ pub(super) fn run<B: Parallel>(
             return Ok(session.ended(RunState::Stopped, String::new()));
         }
         session.step()?;
-        if let Some(trouble) = session.trainer.trouble.take() {
+        if let Some(trouble) = session.trainer.divergence.take() {
             return Ok(session.ended(RunState::Diverged, trouble));
         }
         let step = session.trainer.step;
@@ -80,7 +81,7 @@ struct Session<'a, B: Backend> {
     training_seconds: f64,
 }
 
-impl<'a, B: Parallel> Session<'a, B> {
+impl<'a, B: TrainBackend> Session<'a, B> {
     /// A fresh run, or one that goes on from its checkpoint.
     fn start(
         job: &'a Job<'a>,
@@ -146,7 +147,7 @@ impl<'a, B: Parallel> Session<'a, B> {
         }
         self.report(Phase::Evaluating, None);
         let block = self.job.spec.sequence_length();
-        let model = self.trainer.result();
+        let model = self.trainer.eval_model();
         let loss =
             |split| evaluate(&model, self.job.corpus, split, block).map_err(TrainError::device);
         let val_loss = loss(Split::Val)?;
@@ -173,7 +174,7 @@ impl<'a, B: Parallel> Session<'a, B> {
 
     fn save_weights(&self, path: PathBuf) -> Result<(), TrainError> {
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let saved = folder.and_then(|()| self.trainer.result().save(&path));
+        let saved = folder.and_then(|()| self.trainer.eval_model().save(&path));
         saved.map_err(TrainError::file(path))
     }
 
@@ -184,7 +185,7 @@ impl<'a, B: Parallel> Session<'a, B> {
             self.report(Phase::Sampling, None);
             let vocab_size = job.corpus.info.vocab_size;
             let context = job.spec.sequence_length();
-            let model = self.trainer.result();
+            let model = self.trainer.eval_model();
             let decoder = Decoder::new(&model, &job.spec.model, vocab_size, context)?;
             self.samples.extend(draw(job, decoder, step)?);
         }
@@ -194,7 +195,7 @@ impl<'a, B: Parallel> Session<'a, B> {
 
     fn diverged(&self, what: &str) -> RunStatus {
         let mut reason = format!("{what} is not finite at step {}", self.trainer.step);
-        if let Some(parameter) = self.trainer.broken_parameter() {
+        if let Some(parameter) = divergence::non_finite_parameter(&self.trainer.model) {
             reason = format!("{reason}; first {parameter}");
         }
         self.ended(RunState::Diverged, reason)

@@ -1,50 +1,54 @@
-use super::ema::Average;
+use super::divergence;
+use super::ema::{AverageUpdate, Ema};
+use super::evaluation::Chunk;
 use super::lr_schedule::learning_rate;
-use super::optimizer::Optimizer;
-use super::parallel::Parallel;
-use crate::data::{Batch, Batches, Tokens};
-use crate::kernels::{Backend, DeviceError, GradientSum, Matrix, Scalar};
-use crate::model::{DropoutContext, Model};
+use super::optimizer::{Optimizer, ParameterUpdate};
+use super::parallel::MapOrdered;
+use super::step_batch::StepBatch;
+use crate::data::{Batches, Tokens};
+use crate::kernels::{
+    Backend, CpuBackend, DeviceError, GradientSum, Matrix, ReferenceBackend, Scalar,
+};
+use crate::model::Model;
 use crate::random::Stream;
 use crate::results::StepMetric;
 use crate::spec::RunSpec;
 use dfdx::prelude::*;
 use std::ops::Range;
 
-/// A batch is dealt to this many shards at most. Each is taken forward and back by one thread on a
-/// tape of its own, and their gradients are added in order: the number of shards, and not that of
-/// threads, is what the bits of a result depend on.
-const MAX_SHARDS: usize = 4;
-
-/// Rows of a batch that are worth a shard: with fewer, packing the weights for its products and
-/// adding its gradients cost more than another thread saves.
-const ROWS_PER_SHARD: usize = 256;
-
-/// How many shards so many sequences are dealt to: a power of two, so that two or four threads have
-/// as much to do each.
-pub(super) fn shards(sequences: usize, block: usize) -> usize {
-    let worth = (sequences * block / ROWS_PER_SHARD).clamp(1, MAX_SHARDS);
-    (1 << worth.ilog2()).min(sequences)
+/// A backend that can train: it can apply each of the parts that a step and an evaluation consist
+/// of.
+pub trait TrainBackend:
+    Backend
+    + for<'a> MapOrdered<ShardInput<'a, Self>, Shard<Self>>
+    + MapOrdered<Vec<Matrix<<Self as Backend>::Device>>, GradientSum<<Self as Backend>::Device>>
+    + for<'a> MapOrdered<ParameterUpdate<'a, Self>, ()>
+    + for<'a> MapOrdered<AverageUpdate<'a, Self>, ()>
+    + for<'a> MapOrdered<Chunk<'a, Self>, f64>
+{
 }
+
+impl TrainBackend for CpuBackend {}
+impl<D: Device<f32>> TrainBackend for ReferenceBackend<D> {}
 
 /// A model in training.
 #[derive(Debug)]
 pub struct Trainer<B: Backend> {
     pub(super) model: Model<B>,
     pub(super) optimizer: Optimizer<B>,
-    /// The moving average of the weights, where the run keeps one.
-    pub(super) average: Option<Average<B>>,
-    /// Steps taken.
+    /// The moving average of the weights, if the run keeps one.
+    pub(super) ema: Option<Ema<B>>,
+    /// Number of steps taken.
     pub(super) step: u64,
-    /// Why the run cannot go on after the last step, where it cannot.
-    pub(super) trouble: Option<String>,
-    pub(super) spec: RunSpec,
-    pub(super) vocab_size: usize,
-    pub(super) dropout: Stream,
+    /// Why the run cannot continue, if the last step diverged.
+    pub(super) divergence: Option<String>,
+    spec: RunSpec,
+    vocab_size: usize,
+    dropout: Stream,
     batches: Batches,
 }
 
-impl<B: Parallel> Trainer<B> {
+impl<B: TrainBackend> Trainer<B> {
     /// A model with fresh weights.
     ///
     /// # Errors
@@ -57,10 +61,10 @@ impl<B: Parallel> Trainer<B> {
         let model = Model::new(device, &spec.model, vocab_size, spec.seed)?;
         Ok(Self {
             optimizer: Optimizer::new(&spec.optimizer, &model)?,
-            average: spec.train.ema.map(|decay| Average::new(decay, &model)),
+            ema: spec.train.ema.map(|decay| Ema::new(decay, &model)),
             model,
             step: 0,
-            trouble: None,
+            divergence: None,
             vocab_size,
             batches: Batches::new(
                 spec.seed,
@@ -73,122 +77,105 @@ impl<B: Parallel> Trainer<B> {
         })
     }
 
-    /// One optimizer step on the next batch. The weights are left alone where the loss or the
-    /// gradient is not finite, and `trouble` says so.
+    /// Takes one optimizer step on the next batch. If the loss or the gradient is not finite, the
+    /// weights stay as they are and `divergence` holds the reason.
     ///
     /// # Errors
     /// If the device fails.
     pub fn step(&mut self, tokens: &Tokens) -> Result<StepMetric, DeviceError<B::Device>> {
-        let batch = self.batches.batch(tokens, self.step);
-        self.trouble = match self.spec.train.debug {
-            true => self.at_this_step(self.broken_activation(&batch)?),
-            false => None,
+        let batch = StepBatch {
+            batch: self.batches.batch(tokens, self.step),
+            step: self.step,
+            spec: &self.spec,
+            vocab_size: self.vocab_size,
+            dropout: &self.dropout,
         };
-        let (loss, sums) = self.gradients(&batch)?;
+        let debug = self.spec.train.debug;
+        let number = self.step + 1;
+        let at_this_step = |finding| format!("{finding} at step {number}");
+        self.divergence = None;
+        if debug {
+            let finding = divergence::non_finite_activation(&self.model, &batch)?;
+            self.divergence = finding.map(at_this_step);
+        }
+        let (loss, sums) = gradients(&self.model, &batch)?;
         let grad_norm = sums.iter().map(|sum| sum.squared_norm).sum::<f64>().sqrt();
         let lr = learning_rate(&self.spec.optimizer, self.step, self.spec.train.steps);
         if !loss.is_finite() || !grad_norm.is_finite() {
-            self.trouble = Some(self.explain(&batch, loss, &sums)?);
-        } else if self.trouble.is_none() {
+            let reason = divergence::describe(&self.model, &batch, loss, &sums)?;
+            self.divergence = Some(reason);
+        } else if self.divergence.is_none() {
             let gradients = sums.into_iter().map(|sum| sum.gradient).collect();
-            self.update(gradients, grad_norm, lr)?;
+            let model = &mut self.model;
+            self.optimizer
+                .step(model, gradients, grad_norm, lr, number)?;
+            if let Some(ema) = &mut self.ema {
+                ema.update(model, number)?;
+            }
+            if debug {
+                self.divergence = divergence::non_finite_parameter(model).map(at_this_step);
+            }
         }
-        self.step += 1;
+        self.step = number;
         Ok(StepMetric {
-            step: self.step,
+            step: number,
             loss,
             lr,
             grad_norm,
         })
     }
-
-    /// Updates the weights, and their average.
-    fn update(
-        &mut self,
-        gradients: Vec<Matrix<B::Device>>,
-        grad_norm: f64,
-        lr: f64,
-    ) -> Result<(), DeviceError<B::Device>> {
-        let model = &mut self.model;
-        self.optimizer
-            .step(model, gradients, grad_norm, lr, self.step)?;
-        if let Some(average) = &mut self.average {
-            average.take_in(model, self.step)?;
-        }
-        if self.spec.train.debug {
-            self.trouble = self.at_this_step(self.broken_parameter());
-        }
-        Ok(())
-    }
-
-    fn at_this_step(&self, finding: Option<String>) -> Option<String> {
-        finding.map(|finding| format!("{finding} at step {}", self.step + 1))
-    }
-
-    /// Loss and gradients of a batch, one micro-batch after another, so that the activations of one
-    /// alone are there at a time.
-    fn gradients(&self, batch: &Batch) -> Result<(f64, GradientSums<B>), DeviceError<B::Device>> {
-        let mut loss = 0.0;
-        let mut sums = Vec::new();
-        for rows in self.micro_batches(batch) {
-            let shards = B::shards(self, batch, self.shard_rows(rows))?;
-            loss += shards.iter().map(|shard| shard.loss).sum::<f64>();
-            sums = add::<B>(sums, shards)?;
-        }
-        Ok((loss, sums))
-    }
 }
 
 impl<B: Backend> Trainer<B> {
-    /// The model that is evaluated, sampled from and saved: the average where there is one. Copies
-    /// no weights.
-    pub(super) fn result(&self) -> Model<B> {
-        match &self.average {
-            Some(average) => average.of(&self.model),
+    /// The model to evaluate, sample from and save. Its weights are the moving average, if the run
+    /// keeps one. Copies no weights.
+    pub(super) fn eval_model(&self) -> Model<B> {
+        match &self.ema {
+            Some(ema) => ema.averaged_model(&self.model),
             None => self.model.clone(),
         }
     }
+}
 
-    /// The rows of each micro-batch.
-    pub(super) fn micro_batches(
-        &self,
-        batch: &Batch,
-    ) -> impl Iterator<Item = Range<usize>> + use<B> {
-        let rows = self.spec.train.batch_size * self.spec.sequence_length();
-        let all = batch.inputs.len();
-        (0..all)
-            .step_by(rows)
-            .map(move |first| first..(first + rows).min(all))
+/// Loss and gradients of a batch. Micro-batches are computed one after another, so that memory holds
+/// the activations of one at a time.
+fn gradients<B: TrainBackend>(
+    model: &Model<B>,
+    batch: &StepBatch,
+) -> Result<(f64, GradientSums<B>), DeviceError<B::Device>> {
+    let mut loss = 0.0;
+    let mut sums = Vec::new();
+    for rows in batch.micro_batches() {
+        let shards = batch.shards(rows).into_iter();
+        let inputs = shards.map(|rows| ShardInput { model, batch, rows });
+        let shards = B::map_ordered(inputs.collect(), ShardInput::forward_backward)?;
+        loss += shards.iter().map(|shard| shard.loss).sum::<f64>();
+        sums = add_shards::<B>(sums, shards)?;
     }
+    Ok((loss, sums))
+}
 
-    /// The rows of each shard of a micro-batch.
-    pub(super) fn shard_rows(&self, micro_batch: Range<usize>) -> Vec<Range<usize>> {
-        let block = self.spec.sequence_length();
-        let sequences = micro_batch.len() / block;
-        let shards = shards(sequences, block);
-        let first = |shard: usize| micro_batch.start + block * (shard * sequences / shards);
-        (0..shards)
-            .map(|shard| first(shard)..first(shard + 1))
-            .collect()
-    }
+/// Rows of a batch whose forward and backward pass one thread computes.
+#[derive(Debug)]
+pub struct ShardInput<'a, B: Backend> {
+    model: &'a Model<B>,
+    batch: &'a StepBatch<'a>,
+    rows: Range<usize>,
+}
 
-    /// The loss and the gradients of some rows of a batch.
-    pub(super) fn shard(
-        &self,
-        batch: &Batch,
-        rows: Range<usize>,
-    ) -> Result<Shard<B>, DeviceError<B::Device>> {
-        let block = self.spec.sequence_length();
-        let scale = 1.0 / batch.inputs.len() as f32;
-        let noise = DropoutContext {
-            stream: &self.dropout,
-            step: self.step,
-            first_row: rows.start,
-        };
-        let (inputs, targets) = (&batch.inputs[rows.clone()], &batch.targets[rows]);
+/// The result of the forward and backward pass of a shard.
+#[derive(Debug)]
+pub struct Shard<B: Backend> {
+    /// Its part of the batch's mean loss.
+    loss: f64,
+    /// The gradient of each parameter, in the model's order.
+    gradients: Vec<Matrix<B::Device>>,
+}
+
+impl<B: Backend> ShardInput<'_, B> {
+    fn forward_backward(self) -> Result<Shard<B>, DeviceError<B::Device>> {
         let loss: Scalar<B::Device, OwnedTape<f32, B::Device>> =
-            self.model
-                .loss(inputs, targets, block, scale, Some(noise))?;
+            self.batch.loss(self.model, self.rows)?;
         let value = f64::from(loss.as_vec()[0]);
         let mut gradients = loss.try_backward()?;
         let parameters = self.model.parameters().into_iter();
@@ -201,29 +188,20 @@ impl<B: Backend> Trainer<B> {
     }
 }
 
-/// What came of some rows of a batch.
-#[derive(Debug)]
-pub struct Shard<B: Backend> {
-    /// Its share of the batch's mean loss.
-    loss: f64,
-    /// Of each parameter, in the model's order.
-    gradients: Vec<Matrix<B::Device>>,
-}
-
-/// Of each parameter, in the model's order.
+/// The gradient of each parameter, in the model's order.
 type GradientSums<B> = Vec<GradientSum<<B as Backend>::Device>>;
 
-/// Adds the gradients of some shards to those of the shards before, parameter by parameter.
-fn add<B: Parallel>(
-    before: GradientSums<B>,
+/// Adds the gradients of shards, in order, to the sum of the shards before them.
+fn add_shards<B: TrainBackend>(
+    sums: GradientSums<B>,
     shards: Vec<Shard<B>>,
 ) -> Result<GradientSums<B>, DeviceError<B::Device>> {
     let mut by_parameter: Vec<Vec<_>> = Vec::new();
-    by_parameter.extend(before.into_iter().map(|sum| vec![sum.gradient]));
+    by_parameter.extend(sums.into_iter().map(|sum| vec![sum.gradient]));
     for shard in shards {
         by_parameter.resize_with(shard.gradients.len(), Vec::new);
         let pairs = by_parameter.iter_mut().zip(shard.gradients);
-        pairs.for_each(|(all, one)| all.push(one));
+        pairs.for_each(|(gradients, gradient)| gradients.push(gradient));
     }
-    B::sums(by_parameter)
+    B::map_ordered(by_parameter, B::sum_gradients)
 }
