@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The optimizer, its learning rate, and its weight decay.
+/// How the weights are updated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Optimizer {
@@ -10,38 +10,37 @@ pub struct Optimizer {
     /// Peak learning rate.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub lr: f64,
-    /// Decay of the running means of the gradient and of its square. With `lion`, the first is the
-    /// weight of the momentum in the direction of a step, and the second is the decay of the momentum.
+    /// Decay of the running means of the gradient and of its square; with `lion` of the two uses of
+    /// the gradient's mean.
     #[schemars(inner(range(min = 0.0, max = 0.999_999)))]
     pub betas: [f64; 2],
-    /// Added to the square root of the second moment, against division by zero.
+    /// Added to the root of the second moment.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub eps: f64,
-    /// Momentum: the fraction of the velocity that is kept from step to step.
+    /// Share of the velocity kept from step to step.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub momentum: f64,
-    /// Whether to use Nesterov momentum (Nesterov 1983, in the form of Sutskever et al. 2013,
-    /// section 2). Needs a `momentum` above 0.
+    /// Whether a step looks ahead along the velocity (Nesterov 1983, in the form of Sutskever et al.
+    /// 2013, section 2). Needs a `momentum`.
     pub nesterov: bool,
     /// Decay of the running mean of the gradient's square.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub alpha: f64,
-    /// Settings of Muon.
+    /// How Muon treats the matrices.
     pub muon: Muon,
-    /// Weight decay. It applies to matrices and the head, and not to embeddings, norms and biases;
-    /// `groups` can change this. A step multiplies a weight by `1 - lr * weight_decay` (decoupled
-    /// weight decay, Loshchilov & Hutter 2019). With `adam` and `rmsprop` it is L2 regularization
-    /// instead: `weight_decay` times the weight is added to the gradient. `null` means 0.1, and 0
-    /// with `adam` and `rmsprop`.
+    /// Share of a weight that a learning rate of 1 would take away, on matrices and the head:
+    /// embeddings, norms and biases are left alone, unless `groups` says otherwise. Decoupled from
+    /// the gradient (Loshchilov & Hutter 2019), but for `adam` and `rmsprop`, which have it added to
+    /// the gradient (L2 regularisation). `null` means 0.1 where it is decoupled and 0 where it is
+    /// not.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub weight_decay: Option<f64>,
-    /// Learning rate and weight decay of single groups of parameters.
+    /// What differs between groups of parameters.
     pub groups: Groups,
-    /// Gradient clipping: a gradient with a larger global norm is scaled down to this norm. 0 means no
-    /// clipping.
+    /// Largest global gradient norm; a larger gradient is scaled down to it. 0 means no clipping.
     #[schemars(range(min = 0.0))]
     pub grad_clip: f64,
-    /// Learning rate schedule.
+    /// How the learning rate changes over the run.
     pub schedule: Schedule,
 }
 
@@ -70,25 +69,23 @@ impl Default for Optimizer {
 pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
     Adamw,
-    /// Adam (Kingma & Ba 2015, algorithm 1). Weight decay is L2 regularization.
+    /// Adam (Kingma & Ba 2015, algorithm 1); weight decay is L2 regularisation.
     Adam,
     /// Stochastic gradient descent with momentum.
     Sgd,
-    /// RMSprop: the gradient divided by the square root of its running mean square (Tieleman &
-    /// Hinton 2012). Weight decay is L2 regularization.
+    /// The gradient over the root of its running mean square (Tieleman & Hinton 2012); weight decay
+    /// is L2 regularisation.
     Rmsprop,
-    /// Lion: a step follows the sign of the momentum (Chen et al. 2023, algorithm 2). The paper
-    /// recommends a learning rate 3 to 10 times lower than AdamW's, and a weight decay 3 to 10 times
-    /// higher.
+    /// The sign of the momentum (Chen et al. 2023, algorithm 2). It likes a learning rate three to
+    /// ten times lower than AdamW's and as much more weight decay.
     Lion,
-    /// Muon: a step follows the momentum, made orthogonal (Jordan et al. 2024). It updates the weight
-    /// matrices inside the model. AdamW updates embeddings, the head, norms and biases, and all of a
-    /// bigram.
+    /// For the matrices inside the model the momentum made orthogonal (Jordan et al. 2024); AdamW
+    /// for the embeddings, the head, norms and biases, and for a bigram.
     Muon,
 }
 
 impl OptimizerKind {
-    /// Every kind. Tests iterate over it.
+    /// Every optimizer there is: what the tests go through.
     pub const ALL: [Self; 6] = [
         Self::Adamw,
         Self::Adam,
@@ -98,28 +95,17 @@ impl OptimizerKind {
         Self::Muon,
     ];
 
-    /// Whether weight decay is decoupled from the gradient. Otherwise it is L2 regularization.
+    /// Whether weight decay is apart from the gradient, rather than added to it.
     pub fn decouples_decay(self) -> bool {
         match self {
             Self::Adamw | Self::Sgd | Self::Lion | Self::Muon => true,
             Self::Adam | Self::Rmsprop => false,
         }
     }
-
-    /// The keys of `optimizer` that this kind uses, among those that not every kind uses.
-    pub fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Adamw | Self::Adam => &["betas", "eps"],
-            Self::Sgd => &["momentum", "nesterov"],
-            Self::Rmsprop => &["alpha", "eps"],
-            Self::Lion => &["betas"],
-            Self::Muon => &["betas", "eps", "muon"],
-        }
-    }
 }
 
-/// The update rule of each kind: the file in `src/train/optim/` and the type in it. It is a macro so
-/// that `src/train/optim/mod.rs` can declare the files from it.
+/// The update rule of each kind: its file in `src/train/optim/` and its type. It is a macro so that
+/// `src/train/optim/mod.rs` can declare the files from it.
 macro_rules! optimizer_rules {
     ($declare:ident) => {
         $declare! {
@@ -133,20 +119,20 @@ macro_rules! optimizer_rules {
 }
 pub(crate) use optimizer_rules;
 
-/// Settings of Muon for the weight matrices inside the model. Each is taken as it is stored: query,
-/// key and value are one matrix.
+/// How Muon treats the matrices inside the model, each as it is stored: query, key and value are
+/// one matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Muon {
-    /// Momentum: the fraction of the velocity that is kept from step to step.
+    /// Share of the velocity kept from step to step.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub momentum: f64,
-    /// Whether to use Nesterov momentum. Needs a `momentum` above 0.
+    /// Whether a step looks ahead along the velocity. Needs a `momentum`.
     pub nesterov: bool,
-    /// Newton-Schulz iterations that make the momentum orthogonal.
+    /// Iterations of Newton and Schulz that make the velocity orthogonal.
     #[schemars(range(min = 1, max = 100))]
     pub iterations: usize,
-    /// Scale of a step, besides the learning rate.
+    /// What the orthogonal matrix is multiplied by, besides the learning rate.
     pub scale: MuonScale,
 }
 
@@ -161,16 +147,15 @@ impl Default for Muon {
     }
 }
 
-/// The factor that the orthogonal matrix of a step is multiplied by, besides the learning rate, for a
-/// weight matrix of rows x columns.
+/// What an orthogonal matrix of rows x columns is multiplied by, besides the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MuonScale {
-    /// `0.2 sqrt(max(rows, columns))`. It makes steps about as large as those of AdamW, so that one
-    /// learning rate and one weight decay fit both (Liu et al. 2025, section 2.2).
+    /// `0.2 sqrt(max(rows, columns))`, which makes the steps about as long as AdamW's: one learning
+    /// rate and one weight decay do for both (Liu et al. 2025, section 2.2).
     MatchAdamw,
-    /// `sqrt(max(1, rows / columns))`, as in Jordan's implementation. Matrices then need a learning
-    /// rate of their own, which `groups.matrix.lr_scale` sets. The author uses 0.02.
+    /// `sqrt(max(1, rows / columns))`, as in Jordan's own implementation. Matrices then want a
+    /// learning rate of their own, by `groups.matrix.lr_scale`: that of the author is 0.02.
     Spectral,
 }
 
@@ -184,31 +169,31 @@ impl MuonScale {
     }
 }
 
-/// Learning rate and weight decay of groups of parameters. Each parameter is in exactly one group.
+/// What differs between groups of parameters. Each parameter is in one of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Groups {
-    /// Weight matrices of the linear layers inside the model.
+    /// Weights of the linear layers inside the model.
     pub matrix: Group,
-    /// Token embedding, position embedding, and the table of a bigram.
+    /// Tables that rows are read from: tokens, positions, and the table of a bigram.
     pub embedding: Group,
-    /// Output head. It includes the token embedding if the two are tied.
+    /// The output head, and with it the token embedding where it is tied to it.
     pub head: Group,
-    /// Gains of normalization layers.
+    /// Gains of norms.
     pub norm: Group,
-    /// Biases of linear and normalization layers.
+    /// Biases, of linear layers and of norms.
     pub bias: Group,
 }
 
-/// Settings of a group of parameters.
+/// A group of parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Group {
-    /// Factor of the learning rate. 0 freezes the group.
+    /// What the learning rate of every step is multiplied by. 0 freezes the group.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub lr_scale: f64,
     /// Weight decay of the group. `null` means `optimizer.weight_decay` for `matrix` and `head`, and
-    /// 0 for the other groups.
+    /// 0 for the others.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub weight_decay: Option<f64>,
 }
@@ -222,18 +207,18 @@ impl Default for Group {
     }
 }
 
-/// Learning rate schedule.
+/// How the learning rate changes over the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
-    /// The kind of schedule.
+    /// The shape of the schedule.
     pub kind: ScheduleKind,
-    /// Warm-up: the number of steps over which the learning rate rises linearly from 0 to `lr`.
+    /// Steps over which the learning rate rises in a line from 0 to `lr`.
     pub warmup_steps: u64,
     /// Learning rate at the last step.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub min_lr: f64,
-    /// Fraction of the steps, at the end of the run, over which the learning rate falls.
+    /// Share of the steps, at the end of the run, over which the learning rate falls.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub decay_fraction: f64,
 }
@@ -249,26 +234,26 @@ impl Default for Schedule {
     }
 }
 
-/// The kind of schedule: how the learning rate changes after the warm-up.
+/// The shape of the schedule after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
     /// Stays at `lr`.
     Constant,
-    /// Falls linearly from `lr` to `min_lr`.
+    /// Falls from `lr` to `min_lr` in a line.
     Linear,
     /// Falls from `lr` to `min_lr` along half a cosine (Loshchilov & Hutter 2017).
     Cosine,
-    /// Warm-up, stable, decay: stays at `lr`, and falls linearly to `min_lr` over the last
+    /// Warm-up, stable, decay: stays at `lr` and falls to `min_lr` in a line over the last
     /// `decay_fraction` of the steps (Hu et al. 2024, section 4).
     Wsd,
-    /// Falls with the inverse square root of the step, from `lr` at the end of the warm-up
-    /// (Vaswani et al. 2017, section 5.3). It has no lower limit.
+    /// Falls with the inverse root of the step, from `lr` at the end of the warm-up, to wherever
+    /// that leads (Vaswani et al. 2017, section 5.3).
     InverseSqrt,
 }
 
 impl ScheduleKind {
-    /// Every kind. Tests iterate over it.
+    /// Every shape there is: what the tests go through.
     pub const ALL: [Self; 5] = [
         Self::Constant,
         Self::Linear,
@@ -277,28 +262,22 @@ impl ScheduleKind {
         Self::InverseSqrt,
     ];
 
-    /// The keys of `optimizer.schedule` that this kind uses, among those that not every kind uses.
-    pub fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Constant | Self::InverseSqrt => &[],
-            Self::Linear | Self::Cosine => &["min_lr"],
-            Self::Wsd => &["min_lr", "decay_fraction"],
-        }
-    }
-
-    /// Whether the learning rate ends at `min_lr`.
+    /// Whether it ends at `min_lr`.
     pub fn falls_to_min_lr(self) -> bool {
-        self.keys().contains(&"min_lr")
+        match self {
+            Self::Linear | Self::Cosine | Self::Wsd => true,
+            Self::Constant | Self::InverseSqrt => false,
+        }
     }
 }
 
 impl Schedule {
-    /// Number of steps, of a run of `steps`, that the schedule reserves for `decay_fraction`.
+    /// Number of steps, at the end of a run of `steps`, over which `wsd` lowers the learning rate. 0
+    /// with any other kind.
     pub fn decay_steps(&self, steps: u64) -> u64 {
-        if self.kind.keys().contains(&"decay_fraction") {
-            (steps as f64 * self.decay_fraction).round() as u64
-        } else {
-            0
+        match self.kind {
+            ScheduleKind::Wsd => (steps as f64 * self.decay_fraction).round() as u64,
+            _ => 0,
         }
     }
 }
