@@ -5,9 +5,10 @@ mod setup;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use dfdx::prelude::*;
-use runner::kernels::{AdamW, Backend, CpuBackend, Dropout, Head, Heads, Matrix, Normalization};
+use runner::kernels::{Backend, CpuBackend, Dropout, Head, Heads, Matrix, Normalization};
 use runner::random::{Stream, below, unit};
-use runner::spec::Mlp;
+use runner::spec::{Mlp, Optimizer, OptimizerKind};
+use runner::train::optim::{self, StepSettings};
 use setup::{SIZES, Size, Training};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -185,19 +186,24 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
         let sum = |shards| CpuBackend::sum_gradients(shards).expect("memory");
         bencher.iter_batched(shards, sum, BatchSize::PerIteration);
     });
-    let step = AdamW {
+    let config = Optimizer::default();
+    let settings = StepSettings {
         lr: 1e-3,
-        betas: [0.9, 0.99],
-        eps: 1e-8,
         weight_decay: 0.1,
         l2: 0.0,
         gradient_scale: 0.5,
-        bias_corrections: [0.9, 0.5],
+        step: 10,
+        shape: (rows, cols),
     };
     let mut parameter = uniform(rows, cols, 0.05);
-    let (gradient, mut m, mut v) = (gradient(), gradient(), uniform(rows, cols, 0.0));
+    let gradient = gradient();
+    let mut moments = [gradient.clone(), uniform(rows, cols, 0.0)];
     group.bench_function("adamw", |bencher| {
-        bencher.iter(|| CpuBackend::adamw(&mut parameter, &gradient, (&mut m, &mut v), &step));
+        bencher.iter(|| {
+            let kind = OptimizerKind::Adamw;
+            let (parameter, moments) = (&mut parameter, &mut moments);
+            optim::update::<CpuBackend>(kind, &config, &settings, parameter, &gradient, moments)
+        });
     });
     group.finish();
 }

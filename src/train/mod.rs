@@ -7,7 +7,7 @@ mod estimate;
 mod evaluation;
 mod lr_schedule;
 mod ngram_run;
-mod optim;
+pub mod optim;
 mod optimizer;
 mod parallel;
 mod sampling;

@@ -12,7 +12,7 @@ mod rule;
 #[cfg(test)]
 mod testing;
 
-pub(super) use rule::StepSettings;
+pub use rule::StepSettings;
 
 use crate::kernels::{Backend, DeviceError, Matrix};
 use crate::model::ParamGroup;
@@ -41,7 +41,7 @@ macro_rules! declare_rules {
 
         /// Updates a parameter and its state in place. `state` holds the matrices of
         /// [`state_names`].
-        pub(super) fn update<B: Backend>(
+        pub fn update<B: Backend>(
             kind: OptimizerKind,
             config: &spec::Optimizer,
             settings: &StepSettings,

@@ -16,17 +16,17 @@ pub(super) trait OptimizerRule<const STATES: usize>: UpdateRule<STATES> + Sized 
 
 /// Values of a step that every rule uses. They differ between parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::train) struct StepSettings {
+pub struct StepSettings {
     /// Learning rate, after the schedule and the factor of the parameter's group.
-    pub(in crate::train) lr: f32,
+    pub lr: f32,
     /// Decoupled weight decay: the rule multiplies the parameter by `1 - lr * weight_decay`.
-    pub(in crate::train) weight_decay: f32,
+    pub weight_decay: f32,
     /// L2 regularization: the rule adds this fraction of the parameter to its gradient.
-    pub(in crate::train) l2: f32,
+    pub l2: f32,
     /// Factor of the gradient, from clipping. The rule applies it first.
-    pub(in crate::train) gradient_scale: f32,
+    pub gradient_scale: f32,
     /// Number of the step, from 1.
-    pub(in crate::train) step: u64,
+    pub step: u64,
     /// Rows and columns of the parameter.
-    pub(in crate::train) shape: (usize, usize),
+    pub shape: (usize, usize),
 }
