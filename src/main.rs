@@ -1,19 +1,17 @@
-//! Parse, run, render the error, exit.
+//! Parses the command line, runs the command, prints its error, and exits.
 
-use clap::Parser;
-use runner::cli::Cli;
 use std::process::ExitCode;
 
-// Training allocates and frees the same large buffers at every step. With mimalloc, told to keep
-// them, that costs nothing; with the system's they go back and forth.
+// Training allocates and frees the same large buffers at every step. The system's allocator returns them
+// to the system each time. mimalloc keeps them if it is told to (see `WORKER_ENVIRONMENT`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match runner::cli::run(Cli::parse()) {
+    match runner::cli::run(runner::cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            error.render();
+            error.print();
             error.exit().into()
         }
     }

@@ -1,4 +1,4 @@
-//! What can be typed on the command line, and the help that explains it.
+//! The arguments of every command, and their help.
 
 use crate::config;
 use crate::sweep::{DeviceChoice, Jobs};
@@ -9,19 +9,19 @@ use std::str::FromStr;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    all well
-  1    a run failed or diverged (the report says which and why), or a result could not be written
-  2    the command line, the experiment file or its data is at fault; nothing was trained
-  3    a figure that the experiment expects was missed (the report says which)
-  130  interrupted; the same command goes on from there
+  0    success
+  1    a run failed or diverged (the report says which run and why), or a file could not be written
+  2    the command line, the experiment file or its data has an error; nothing was trained
+  3    a metric is not at its expected value (the report says which)
+  130  interrupted; the same command continues from there
 
-Start with:
+First command to try:
   runner sweep experiments/quickstart.yaml";
 
 /// A declarative experiment runner for small language models.
 ///
-/// One YAML file asks a question (is RMSNorm as good as LayerNorm at this size?). One command trains
-/// every variant with every seed and writes the answer as a report with plots.
+/// A YAML file describes an experiment, such as RMSNorm against LayerNorm at a given model size. One
+/// command trains every variant with every seed, and writes a report that compares them with plots.
 #[derive(Debug, Parser)]
 #[command(name = "runner", version, after_help = EXIT_CODES)]
 #[command(arg_required_else_help = true)]
@@ -37,16 +37,16 @@ pub enum Command {
     Report(Report),
     Generate(Generate),
     Schema(Schema),
-    /// Trains the one run that standard input describes.
+    /// Train the run that standard input describes. Used by `runner sweep` only.
     #[command(hide = true)]
     Worker,
 }
 
-/// Train every run of an experiment that is not done yet, and write its report.
+/// Train the runs of an experiment and write its report.
 ///
-/// Runs that are done are skipped, and those that were interrupted go on where they were: stop a
-/// sweep with Ctrl-C (or lose the machine), type the same command again, and the result is the same
-/// to the bit. A run that fails or diverges is reported as such and does not stop the others.
+/// Finished runs are skipped, and interrupted runs continue from their last checkpoint. After Ctrl-C or
+/// a crash, run the same command again: the results are identical to those of an uninterrupted sweep. A
+/// run that fails or diverges is reported and does not stop the others.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -54,18 +54,19 @@ Examples:
   runner sweep experiments/ablation.yaml train.steps=50 model.norm=rmsnorm
   runner sweep experiments/ablation.yaml --only 'swiglu*' --jobs 4
 
-Exit codes: 0 all well, 1 a run failed or diverged, 2 the command line, the file or its data is at \
-fault, 3 a figure that the experiment expects was missed, 130 interrupted.")]
+Exit codes: 0 success, 1 a run failed or diverged, 2 the command line, the file or its data has an \
+error, 3 a metric is not at its expected value, 130 interrupted.")]
 #[command(override_usage = "runner sweep FILE [PATH=VALUE]... [OPTIONS]")]
 pub struct Sweep {
     #[command(flatten)]
     pub target: Target,
-    /// Runs trained at the same time, or `auto`: on the CPU what ends soonest by the estimates of
-    /// `runner plan` (many runs with a thread each, or fewer with several), one on a GPU. Changes the
-    /// time that a sweep takes and nothing else.
+    /// Number of runs to train at the same time. `auto` takes 1 on a GPU. On the CPU it takes the number
+    /// with the earliest estimated end, and divides the cores among the runs. The results do not depend on
+    /// it.
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     pub jobs: Jobs,
-    /// Where to train: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where one answers, else the CPU.
+    /// Where to train: `cpu`, `cuda`, `cuda:N` or `auto`. `auto` takes a GPU if there is one, else the
+    /// CPU.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// Train failed and diverged runs again from the beginning.
@@ -74,14 +75,20 @@ pub struct Sweep {
     /// Train all runs again from the beginning, including finished ones.
     #[arg(long)]
     pub restart: bool,
-    /// Show what would be trained, as `runner plan` does, and stop.
+    /// Show what would be trained, as `runner plan` does, and exit.
     #[arg(long)]
     pub dry_run: bool,
+    /// Former name of `--retry-failed`.
+    #[arg(long, hide = true)]
+    pub retry: bool,
+    /// Former name of `--restart`.
+    #[arg(long, hide = true)]
+    pub fresh: bool,
 }
 
-/// Show the runs of an experiment, with their size, their cost and what is done already.
+/// Show the runs of an experiment with their size, estimated cost and state.
 ///
-/// Nothing is trained. The text is read and encoded, as its length decides the estimates.
+/// Nothing is trained. The data is read and tokenized, because the estimates depend on its length.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -91,16 +98,16 @@ Examples:
 pub struct Plan {
     #[command(flatten)]
     pub target: Target,
-    /// Runs trained at the same time, for the estimate of the total.
+    /// Number of runs to train at the same time, for the estimate of the total time.
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     pub jobs: Jobs,
-    /// Where it would be trained: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Where the runs would be trained: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
 }
 
 impl From<Sweep> for Plan {
-    /// What a dry run shows.
+    /// The arguments of the plan that a dry run shows.
     fn from(sweep: Sweep) -> Self {
         Self {
             target: sweep.target,
@@ -112,83 +119,90 @@ impl From<Sweep> for Plan {
 
 /// Write the report of a results folder again, without training.
 ///
-/// The folder must have its plan.json and runs/ as a sweep left them. Results that come from a
-/// repository have neither: run the sweep again instead.
+/// The folder must contain the plan.json and runs/ of a sweep. These are not committed: for results from
+/// a repository, run the sweep again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   runner report results/ablation")]
 pub struct Report {
-    /// Folder of one experiment, as a sweep left it.
+    /// Results folder of one experiment.
     #[arg(value_name = "RESULTS_DIR")]
     pub results: PathBuf,
-    /// Template for `report.md`, instead of the built-in one. A template that the experiment names is
-    /// used by `runner sweep` only.
+    /// Template for report.md, instead of the built-in one. The template that an experiment file names
+    /// is used by `runner sweep` only.
     #[arg(long, value_name = "FILE")]
     pub template: Option<String>,
 }
 
-/// Draw text from the model of a run.
+/// Generate text from the model of a run.
 ///
-/// The text is shown as it is drawn, the prompt first. Whatever is not said here is as the run's
-/// experiment has it under `sample`: with no option at all this draws the text of the run's
-/// samples.md again. The same run, options and seed give the same text. It runs on the CPU.
+/// The prompt and the text are printed while the text is generated. The defaults of the options are the
+/// values under `sample` in the run's experiment: without options, this prints the last text in the run's
+/// samples.md. The same run, options and seed give the same text. It runs on the CPU.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   runner generate swiglu-s1
   runner generate gpt-s1 --prompt 'Enter ' --tokens 500 --top-k all --top-p 0.9
-  runner generate results/names/runs/gpt-s1-5e0fe8b0 --num 20 --stop $'\\n'
+  runner generate results/names/runs/gpt-s1-5e0fe8b0 --num-samples 20 --stop $'\\n'
   echo 'To be' | runner generate gpt-s1 --prompt - --temperature 0
 
-Exit codes: 0 all well, 1 the text could not be written, 2 the command line, the run or its files \
-are at fault.")]
+Exit codes: 0 success, 1 the text could not be written, 2 the command line, the run or its files have \
+an error.")]
 pub struct Generate {
-    /// The run: its folder, its name, or as much of its name as no other run begins with.
+    /// The run: its folder, its name, or the beginning of its name.
     #[arg(value_name = "RUN")]
     pub run: String,
-    /// Folder that holds a folder of results for each experiment, where the run is looked for by
-    /// its name.
+    /// Folder that contains the results folders of all experiments. The run is searched in it by name.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// Draw from the weights after this step, which `train.keep_weights_every` has kept; the last by
-    /// default.
+    /// Use the weights after this step, which `train.keep_weights_every` has saved. The default is the
+    /// last step.
     #[arg(long, value_name = "N")]
     pub step: Option<u64>,
-    /// Text to go on with; `-` reads it from standard input.
+    /// Text to continue. `-` reads it from standard input.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
-    /// Number of tokens to draw.
+    /// Number of tokens to generate.
     #[arg(long, value_name = "N", value_parser = number::<usize>("tokens"), allow_negative_numbers = true)]
     pub tokens: Option<usize>,
-    /// Divides the logits: below 1 is safer, above 1 is wilder, 0 takes the likeliest token.
+    /// Sampling temperature: the logits are divided by it. 0 always takes the most likely token.
     #[arg(long, value_name = "T", value_parser = number::<f32>("temperature"), allow_negative_numbers = true)]
     pub temperature: Option<f32>,
-    /// Draw from the K likeliest tokens alone, or from all.
+    /// Sample from the K most likely tokens only, or from `all`.
     #[arg(long, value_name = "K|all", allow_negative_numbers = true)]
     pub top_k: Option<TopK>,
-    /// Draw from the fewest likeliest tokens whose probabilities add up to P; 1 draws from all.
+    /// Sample from the smallest set of most likely tokens whose probabilities add up to P (nucleus
+    /// sampling). 1 samples from all.
     #[arg(long, value_name = "P", value_parser = number::<f32>("top_p"), allow_negative_numbers = true)]
     pub top_p: Option<f32>,
-    /// Draw from tokens at least P times as likely as the likeliest; 0 draws from all.
+    /// Sample from tokens whose probability is at least P times that of the most likely token. 0 samples
+    /// from all.
     #[arg(long, value_name = "P", value_parser = number::<f32>("min_p"), allow_negative_numbers = true)]
     pub min_p: Option<f32>,
-    /// Divides the logits of tokens that are in the text already: above 1 repeats less, 1 changes
-    /// nothing.
+    /// Penalty for tokens that are in the text already: their logits are divided by it. Above 1 there is
+    /// less repetition. 1 has no effect.
     #[arg(long, value_name = "R", value_parser = number::<f32>("repetition_penalty"), allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
-    /// Seed of the draws; that of the run by default.
+    /// Random seed. The default is the seed of the run.
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// Number of texts, each drawn with random numbers of its own.
+    /// Number of texts to generate. Each has its own random numbers.
     #[arg(long, value_name = "N", value_parser = number::<usize>("num"), allow_negative_numbers = true)]
-    pub num: Option<usize>,
-    /// End a text where the model writes this. An empty TEXT undoes that of the experiment.
+    pub num_samples: Option<usize>,
+    /// End a text before this string. An empty TEXT removes the stop string of the experiment.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Option<String>,
+    /// Former name of `--num-samples`.
+    #[arg(
+        long, hide = true, conflicts_with = "num_samples", value_name = "N",
+        value_parser = number::<usize>("num"), allow_negative_numbers = true
+    )]
+    pub num: Option<usize>,
 }
 
-/// How many of the likeliest tokens to draw from.
+/// Number of most likely tokens to sample from. `None` means all tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopK(pub Option<usize>);
 
@@ -203,14 +217,14 @@ impl FromStr for TopK {
     }
 }
 
-/// Parses a number that has the range of the key of this name under `sample`.
+/// Parses a number. Its range is that of the key of this name under `sample` in an experiment.
 fn number<T>(key: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone
 where
     T: FromStr<Err: Display>,
 {
     move |text| {
         let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
-        // The range of an integer is in `f64`, as all ranges are; what fits the type parses as it.
+        // All ranges are in `f64`, also those of integers.
         let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
         match config::out_of_range(&format!("sample.{key}"), value) {
             Some(range) => Err(format!("must be {range}")),
@@ -219,35 +233,34 @@ where
     }
 }
 
-/// Print the JSON Schema of an experiment file, for completion and checks in an editor.
+/// Print the JSON Schema of experiment files, for completion and checks in an editor.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   runner schema > experiments/schema.json
 
-An experiment whose first line is
-  # yaml-language-server: $schema=schema.json
-is then completed and checked as it is typed.")]
+An editor with a YAML language server then completes and checks every experiment file that starts with
+  # yaml-language-server: $schema=schema.json")]
 pub struct Schema {}
 
-/// The experiment, and the part of it that is meant.
+/// The experiment, and the selection of its runs.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// The experiment, a YAML file (its fields: experiments/README.md).
+    /// The experiment, a YAML file. experiments/README.md describes its keys.
     #[arg(value_name = "FILE", value_parser = parse_file)]
     pub file: Option<PathBuf>,
-    /// Values that replace those of the file, such as `train.steps=50`.
+    /// Overrides of values in the file, such as `train.steps=50`.
     #[arg(value_name = "PATH=VALUE", value_parser = parse_override)]
     pub overrides: Vec<String>,
-    /// Folder that holds a folder of results for each experiment.
+    /// Folder for the results. Each experiment gets its own folder in it.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// The runs to look at: those whose variant or name matches, such as 'swiglu*' or '*-s1-*'.
+    /// Select runs by their variant or name, such as 'swiglu*' or '*-s1-*'.
     #[arg(long, value_name = "GLOB")]
     pub only: Option<glob::Pattern>,
 }
 
-/// Any path, but not what can only be an override that is in its place.
+/// Accepts any path, except for an override in the place of the file.
 fn parse_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let is_yaml = path
@@ -255,7 +268,7 @@ fn parse_file(text: &str) -> Result<PathBuf, String> {
         .is_some_and(|end| end == "yaml" || end == "yml");
     if parse_override(text).is_ok() && !is_yaml && !path.exists() {
         return Err(format!(
-            "the experiment file comes first and overrides follow it: FILE {text}"
+            "the experiment file must come before the overrides: FILE {text}"
         ));
     }
     Ok(path)
@@ -264,7 +277,7 @@ fn parse_file(text: &str) -> Result<PathBuf, String> {
 fn parse_override(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((path, _)) if !path.is_empty() => Ok(text.to_owned()),
-        _ => Err("an override is written path=value, as in train.steps=50".to_owned()),
+        _ => Err("expected an override PATH=VALUE, such as train.steps=50".to_owned()),
     }
 }
 
@@ -274,12 +287,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn is_a_consistent_definition() {
+    fn definition_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn options_may_follow_overrides() {
+    fn options_can_follow_overrides() {
         let cli = Cli::try_parse_from([
             "runner",
             "sweep",

@@ -1,4 +1,4 @@
-use super::generate::GenerateError;
+use super::generate_error::GenerateError;
 use crate::config::Diagnostics;
 use crate::report::ReportError;
 use crate::sweep as sweeps;
@@ -7,15 +7,15 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// How a command that could be carried out ended. The numbers are part of the interface.
+/// How a command ended. The numbers are the exit codes, which are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Success = 0,
     /// A run failed or diverged, or something could not be written.
     Failed = 1,
-    /// The command line, the experiment or its data is at fault.
+    /// The command line, the experiment or its data has an error.
     Usage = 2,
-    /// What the experiment expects was not met.
+    /// A metric is not at its expected value.
     Missed = 3,
     Interrupted = 130,
 }
@@ -26,10 +26,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not be carried out.
+/// Why a command could not be completed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `sweep` or `plan` without a file. Holds the command and the files that might be meant.
+    /// `sweep` or `plan` without a file. Holds the command and some files to choose from.
     #[error(
         "`runner {command}` needs an experiment file, such as\n{}",
         examples(command, files)
@@ -38,9 +38,9 @@ pub enum Error {
         command: &'static str,
         files: Vec<String>,
     },
-    /// `sweep` or `plan` with a file that is not there.
+    /// `sweep` or `plan` with a file that does not exist.
     #[error(
-        "there is no file {}; `runner {command}` needs an experiment file, such as\n{}",
+        "{} does not exist; `runner {command}` needs an experiment file, such as\n{}",
         file.display(),
         examples(command, files)
     )]
@@ -53,7 +53,7 @@ pub enum Error {
     Runner(#[from] sweeps::Error),
     #[error(transparent)]
     Report(ReportError),
-    #[error("the runs have ended and are kept, but their report could not be written")]
+    #[error("the runs have ended and their results are saved, but the report could not be written")]
     ReportAfterSweep(#[source] ReportError),
     #[error(transparent)]
     Generate(#[from] GenerateError),
@@ -98,8 +98,8 @@ impl Error {
         }
     }
 
-    /// Writes the error for people, to standard error.
-    pub fn render(&self) {
+    /// Prints the error to standard error.
+    pub fn print(&self) {
         if let Self::Runner(sweeps::Error::Config(diagnostics)) = self {
             return diagnostics.eprint();
         }
@@ -110,10 +110,10 @@ impl Error {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
-            let words = cause.to_string();
-            // Some errors have their cause in the middle of what they say.
-            if !text.contains(&words) {
-                text += &format!(": {words}");
+            let cause_text = cause.to_string();
+            // Some messages contain their cause already.
+            if !text.contains(&cause_text) {
+                text += &format!(": {cause_text}");
             }
             source = cause.source();
         }
@@ -131,24 +131,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_is_told_once() {
+    fn every_cause_is_printed_once() {
         let denied = || io::Error::other("disk on fire");
         let unread = || ReportError::Read {
             path: "t.j2".into(),
             source: denied(),
         };
-        let told = |error: Error| error.with_causes();
+        let printed = |error: Error| error.with_causes();
         assert_eq!(
-            told(Error::Report(unread())),
+            printed(Error::Report(unread())),
             "cannot read t.j2: disk on fire"
         );
         assert_eq!(
-            told(Error::ReportAfterSweep(unread())),
-            "the runs have ended and are kept, but their report could not be written: \
+            printed(Error::ReportAfterSweep(unread())),
+            "the runs have ended and their results are saved, but the report could not be written: \
              cannot read t.j2: disk on fire"
         );
         assert_eq!(
-            told(Error::Runner(sweeps::Error::Io {
+            printed(Error::Runner(sweeps::Error::Io {
                 action: "create",
                 path: "x".into(),
                 source: denied(),

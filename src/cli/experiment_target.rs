@@ -7,10 +7,10 @@ use crate::sweep::{DeviceChoice, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the files of `needs an experiment file` are looked for.
+/// Folder whose files an error about a missing experiment file lists.
 const EXPERIMENTS: &str = "experiments";
 
-/// The document that the command line names, overrides applied.
+/// The experiment file of the command line, with overrides applied.
 pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, Error> {
     let files = || experiment_files(Path::new(EXPERIMENTS));
     let file = target.file.as_ref().ok_or_else(|| Error::NoFile {
@@ -32,7 +32,7 @@ pub(super) fn folder(document: &Document, target: &Target) -> PathBuf {
     target.results.join(&document.experiment().name)
 }
 
-/// Indices of the runs that `--only` selects: all of them without it.
+/// Indices of the runs that `--only` selects. Without it, all runs.
 pub(super) fn select(plan: &SweepPlan, target: &Target) -> Result<Vec<usize>, Error> {
     let Some(glob) = &target.only else {
         return Ok((0..plan.runs.len()).collect());
@@ -56,8 +56,8 @@ pub(super) fn select(plan: &SweepPlan, target: &Target) -> Result<Vec<usize>, Er
     Ok(selected)
 }
 
-/// The command as somebody would type it to get the same results: without what only says where,
-/// how fast, or which part.
+/// The command that gives the same results, as it is typed in a shell. Options are left out if they only
+/// select runs, or change the place of the results or the speed.
 pub(super) fn command(target: &Target, device: DeviceChoice) -> String {
     let file = target.file.iter();
     let file = file.map(|file| shell_quoting::word(&file.display().to_string()));
@@ -75,7 +75,7 @@ pub(super) fn command(target: &Target, device: DeviceChoice) -> String {
     words.join(" ")
 }
 
-/// The first few experiments at hand, or the usual one.
+/// The first few experiment files in a folder, or a typical name if there are none.
 fn experiment_files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<String> = entries
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proposes_experiments_that_are_there() {
+    fn proposes_existing_experiments() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(
             experiment_files(folder.path()),

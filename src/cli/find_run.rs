@@ -3,28 +3,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Most runs that an error lists.
-const LISTED: usize = 10;
+const MAX_LISTED: usize = 10;
 
-/// Why no run was found.
+/// Why a run was not found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     #[error("{} is not the folder of a run{}", folder.display(), others(runs))]
     NotARun { folder: PathBuf, runs: Vec<PathBuf> },
-    #[error("no run in {} is named {run}, or begins so{}", results.display(), others(runs))]
+    #[error("no name of a run in {} starts with {run}{}", results.display(), others(runs))]
     NoRun {
         run: String,
         results: PathBuf,
         runs: Vec<PathBuf>,
     },
     #[error(
-        "several runs begin with {run}:{}\nsay more of the name, or give the folder",
+        "the names of several runs start with {run}:{}\ngive more of the name, or the folder",
         list(runs)
     )]
     Several { run: String, runs: Vec<PathBuf> },
 }
 
-/// The run that is meant by a folder, by the name of a run of any experiment in `results`, or by the
-/// beginning of such a name.
+/// Finds a run by its folder, by its name in any experiment in `results`, or by the beginning of its
+/// name.
 pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     let folder = Path::new(run);
     if folder.join("config.yaml").is_file() {
@@ -32,7 +32,7 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     }
     if folder.is_dir() {
         return Err(FindError::NotARun {
-            // The folder of an experiment, or one of several of them.
+            // It can be the folder of one experiment, or of all.
             runs: [runs_of(folder), runs_in(folder)].concat(),
             folder: folder.to_owned(),
         });
@@ -81,7 +81,7 @@ fn runs_of(experiment: &Path) -> Vec<PathBuf> {
     runs
 }
 
-/// The folders in a folder, in order; none where it cannot be read.
+/// The subfolders of a folder, sorted. Empty if it cannot be read.
 fn folders(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -92,19 +92,19 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 
 fn others(runs: &[PathBuf]) -> String {
     match runs {
-        [] => "\na run is there when `runner sweep` has begun it".to_owned(),
-        runs => format!("; there are{}", list(runs)),
+        [] => "; `runner sweep` creates runs".to_owned(),
+        runs => format!("; the runs are{}", list(runs)),
     }
 }
 
 fn list(runs: &[PathBuf]) -> String {
     let mut lines: String = runs
         .iter()
-        .take(LISTED)
+        .take(MAX_LISTED)
         .map(|run| format!("\n  {}", run.display()))
         .collect();
-    if runs.len() > LISTED {
-        lines += &format!("\n  and {} more", runs.len() - LISTED);
+    if runs.len() > MAX_LISTED {
+        lines += &format!("\n  and {} more", runs.len() - MAX_LISTED);
     }
     lines
 }

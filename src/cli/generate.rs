@@ -1,9 +1,10 @@
 use super::args;
-use super::find_run::{FindError, find_run};
+use super::find_run::find_run;
+use super::generate_error::GenerateError;
 use super::{Error, Exit};
-use crate::data::{DataError, Tokenizer};
+use crate::data::Tokenizer;
 use crate::kernels::CpuBackend;
-use crate::model::{Decoder, Model, WeightsError, generate, prompt_tokens};
+use crate::model::{Decoder, Model, generate, prompt_tokens};
 use crate::results::{RunDir, RunState, RunStatus};
 use crate::spec::{ModelKind, RunSpec, Sample};
 use crate::text::escape;
@@ -11,59 +12,10 @@ use dfdx::prelude::{Cpu, CpuError};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
-/// Why there is nothing to draw from.
-#[derive(Debug, thiserror::Error)]
-pub enum GenerateError {
-    #[error(transparent)]
-    Find(#[from] FindError),
-    #[error("cannot read the record in {}: {source}{AGAIN}", folder.display())]
-    Record { folder: PathBuf, source: io::Error },
-    #[error("{} has no model: the run {state}", folder.display())]
-    NoModel { folder: PathBuf, state: String },
-    #[error(
-        "an n-gram model is counted again for each run and is not kept; what it wrote is in {}", .0.display()
-    )]
-    Counted(PathBuf),
-    #[error(
-        "the weights after step {step} of {} are not kept\n{}",
-        folder.display(),
-        kept_words(kept)
-    )]
-    NotKept {
-        folder: PathBuf,
-        step: u64,
-        kept: Vec<u64>,
-    },
-    #[error("{0}{AGAIN}")]
-    Weights(WeightsError),
-    #[error("{0}{AGAIN}")]
-    Tokenizer(DataError),
-    #[error("the prompt cannot be encoded: {0}")]
-    Prompt(DataError),
-    #[error("cannot read the prompt from standard input: {0}")]
-    Stdin(io::Error),
-    #[error("there is no memory for the model: {0}")]
-    Memory(#[from] CpuError),
-}
-
-/// What helps where a file of a run is not what it should be.
-const AGAIN: &str = "\nthe file is damaged, or was written by another version of runner; \
-    `runner sweep` with --fresh trains the run again";
-
-fn kept_words(kept: &[u64]) -> String {
-    let how = "`train.keep_weights_every` keeps more, of a run that is trained with it (again, \
-               with --fresh, where it is done)";
-    if kept.is_empty() {
-        return how.to_owned();
-    }
-    let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
-    format!("kept are those of {}; {how}", kept.join(", "))
-}
-
 pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
     let dir = find_run(&arguments.results, &arguments.run).map_err(GenerateError::Find)?;
     let mut run = Run::read(&dir, arguments.step)?;
-    run.overlay(arguments)?;
+    run.apply_options(arguments)?;
     let Run {
         sample,
         seed,
@@ -84,64 +36,68 @@ pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
     });
     match written.and_then(|()| output.end().map_err(Stop::Output)) {
         Ok(()) => Ok(Exit::Success),
-        // The reader, such as `head`, has seen enough.
+        // The reader, such as `head`, has closed the pipe.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Success),
         Err(Stop::Output(error)) => Err(Error::Output(error)),
         Err(Stop::Memory(error)) => Err(GenerateError::Memory(error).into()),
     }
 }
 
-/// The file with the weights after a step, or after the last.
+/// The file with the weights after `step`, or after the last step.
 fn weights(dir: &RunDir, step: Option<u64>) -> Result<PathBuf, GenerateError> {
-    let status = || dir.status().map_err(unread(dir));
+    let status = || dir.status().map_err(unreadable(dir));
     let folder = dir.path().to_owned();
-    let of_last = dir.weights();
+    let last = dir.weights();
     let Some(step) = step else {
-        if of_last.exists() {
-            return Ok(of_last);
+        if last.exists() {
+            return Ok(last);
         }
-        let state = state(status()?);
+        let state = describe_state(status()?);
         return Err(GenerateError::NoModel { folder, state });
     };
-    let of_step = dir.weights_at(step);
-    if of_step.exists() {
-        return Ok(of_step);
+    let saved = dir.weights_at(step);
+    if saved.exists() {
+        return Ok(saved);
     }
-    let mut kept = dir.kept_steps().map_err(unread(dir))?;
-    if of_last.exists()
+    let mut steps = dir.saved_steps().map_err(unreadable(dir))?;
+    if last.exists()
         && let Some(outcome) = status()?.and_then(|status| status.outcome)
     {
         if outcome.steps == step {
-            return Ok(of_last);
+            return Ok(last);
         }
-        if !kept.contains(&outcome.steps) {
-            kept.push(outcome.steps);
+        if !steps.contains(&outcome.steps) {
+            steps.push(outcome.steps);
         }
     }
-    Err(GenerateError::NotKept { folder, step, kept })
+    Err(GenerateError::NotSaved {
+        folder,
+        step,
+        saved: steps,
+    })
 }
 
-/// The error of a record that cannot be read.
-fn unread(dir: &RunDir) -> impl Fn(io::Error) -> GenerateError {
+/// The error of a file of a run that cannot be read.
+fn unreadable(dir: &RunDir) -> impl Fn(io::Error) -> GenerateError {
     |source| GenerateError::Record {
         folder: dir.path().to_owned(),
         source,
     }
 }
 
-/// What a run that has no model did.
-fn state(status: Option<RunStatus>) -> String {
+/// The state of a run that has no model.
+fn describe_state(status: Option<RunStatus>) -> String {
     match status.map(|status| (status.state, status.reason)) {
         Some((RunState::Failed, why)) => format!("failed: {why}"),
         Some((RunState::Diverged, why)) => format!("diverged: {why}"),
-        Some((RunState::Done, _)) => "is done, but its model.safetensors is gone".to_owned(),
+        Some((RunState::Done, _)) => "is done, but its model.safetensors is missing".to_owned(),
         Some((RunState::NotStarted | RunState::Stopped, _)) | None => {
-            "is not done; `runner sweep` goes on with it".to_owned()
+            "is not done; `runner sweep` continues it".to_owned()
         }
     }
 }
 
-/// What ends a text before its time.
+/// An error that ends the text early.
 enum Stop {
     Output(io::Error),
     Memory(CpuError),
@@ -153,7 +109,7 @@ impl From<CpuError> for Stop {
     }
 }
 
-/// What a run has for drawing text.
+/// What is needed to generate text.
 struct Run {
     sample: Sample,
     seed: u64,
@@ -162,11 +118,11 @@ struct Run {
 }
 
 impl Run {
-    /// By the weights after a step, or after the last.
+    /// Reads the files of a run, with the weights after `step`, or after the last step.
     fn read(dir: &RunDir, step: Option<u64>) -> Result<Self, GenerateError> {
-        let spec = dir.spec().map_err(unread(dir))?;
+        let spec = dir.spec().map_err(unreadable(dir))?;
         if spec.model.kind == ModelKind::Ngram {
-            return Err(GenerateError::Counted(dir.samples()));
+            return Err(GenerateError::Ngram(dir.samples_markdown()));
         }
         let weights = weights(dir, step)?;
         let tokenizer = Tokenizer::load(&dir.tokenizer()).map_err(GenerateError::Tokenizer)?;
@@ -188,11 +144,11 @@ impl Run {
         })
     }
 
-    /// Puts what was typed in the place of what the experiment has.
-    fn overlay(&mut self, arguments: &args::Generate) -> Result<(), GenerateError> {
-        fn put<T: Clone>(field: &mut T, typed: &Option<T>) {
-            if let Some(typed) = typed {
-                *field = typed.clone();
+    /// Replaces the values of the experiment by those of the command line.
+    fn apply_options(&mut self, arguments: &args::Generate) -> Result<(), GenerateError> {
+        fn replace<T: Clone>(field: &mut T, option: &Option<T>) {
+            if let Some(value) = option {
+                *field = value.clone();
             }
         }
         let sample = &mut self.sample;
@@ -201,39 +157,41 @@ impl Run {
             let read = io::stdin().read_to_string(&mut sample.prompt);
             read.map_err(GenerateError::Stdin)?;
         } else {
-            put(&mut sample.prompt, &arguments.prompt);
+            replace(&mut sample.prompt, &arguments.prompt);
         }
-        put(&mut sample.tokens, &arguments.tokens);
-        put(&mut sample.num, &arguments.num);
-        put(&mut sample.temperature, &arguments.temperature);
-        put(&mut sample.top_k, &arguments.top_k.map(|k| k.0));
-        put(&mut sample.top_p, &arguments.top_p);
-        put(&mut sample.min_p, &arguments.min_p);
-        put(
+        replace(&mut sample.tokens, &arguments.tokens);
+        replace(&mut sample.num, &arguments.num_samples);
+        replace(&mut sample.temperature, &arguments.temperature);
+        replace(&mut sample.top_k, &arguments.top_k.map(|k| k.0));
+        replace(&mut sample.top_p, &arguments.top_p);
+        replace(&mut sample.min_p, &arguments.min_p);
+        replace(
             &mut sample.repetition_penalty,
             &arguments.repetition_penalty,
         );
         let stop = arguments.stop.clone();
-        put(
+        replace(
             &mut sample.stop,
             &stop.map(|text| Some(text).filter(|text| !text.is_empty())),
         );
-        put(&mut self.seed, &arguments.seed);
+        replace(&mut self.seed, &arguments.seed);
         Ok(())
     }
 }
 
-/// Shows the first text as it is drawn, and the others, which are drawn at the same time, after it.
+/// Prints the first text while it is generated. The others are generated at the same time and printed
+/// after it.
 struct Output<'a> {
     prompt: &'a str,
     /// Number of texts.
     num: usize,
     out: io::StdoutLock<'static>,
-    /// A terminal obeys control characters, which a model may well draw.
+    /// On a terminal, control characters in the text are made visible.
     is_terminal: bool,
     /// The texts after the first.
     others: Vec<String>,
-    ends_a_line: bool,
+    /// Whether the output so far ends with a line break.
+    at_line_start: bool,
 }
 
 impl<'a> Output<'a> {
@@ -245,7 +203,7 @@ impl<'a> Output<'a> {
             is_terminal: out.is_terminal(),
             out,
             others: vec![String::new(); sample.num - 1],
-            ends_a_line: true,
+            at_line_start: true,
         }
     }
 
@@ -274,7 +232,7 @@ impl<'a> Output<'a> {
         self.end_line()
     }
 
-    /// Says which of several texts follows.
+    /// Prints the number of the text that follows, if there are several.
     fn title(&mut self, number: usize) -> io::Result<()> {
         match self.num {
             1 => Ok(()),
@@ -286,7 +244,7 @@ impl<'a> Output<'a> {
         if text.is_empty() {
             return Ok(());
         }
-        self.ends_a_line = text.ends_with('\n');
+        self.at_line_start = text.ends_with('\n');
         if self.is_terminal {
             self.out.write_all(escape::visible(text).as_bytes())?;
         } else {
@@ -296,10 +254,10 @@ impl<'a> Output<'a> {
     }
 
     fn end_line(&mut self) -> io::Result<()> {
-        if !self.ends_a_line {
+        if !self.at_line_start {
             writeln!(self.out)?;
         }
-        self.ends_a_line = true;
+        self.at_line_start = true;
         self.out.flush()
     }
 }

@@ -1,10 +1,12 @@
-//! One file a command: what it does, from its arguments to what is printed.
+//! The command line. Each command has one file, from its arguments to its output.
 
 mod args;
 mod cli_error;
 mod experiment_target;
 mod find_run;
+mod former_names;
 mod generate;
+mod generate_error;
 mod plan;
 mod report;
 mod result_tables;
@@ -14,19 +16,44 @@ mod sweep;
 
 use crate::sweep as sweeps;
 use crate::text::escape;
+use crate::text::terminal::print_note;
 pub use args::Cli;
 use args::Command;
+use clap::Parser;
 pub use cli_error::{Error, Exit};
 use std::io::{self, Write};
 
-/// Carries out a command line.
+/// Parses the command line. Prints help or a usage error and exits if there is no command to run.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let is_visible = |text: &str| escape::visible(text) == text;
+        let plain = std::env::args_os().all(|argument| argument.to_str().is_some_and(is_visible));
+        if plain || !error.use_stderr() {
+            error.exit();
+        }
+        // The message repeats an argument with control characters. It is printed without colors, so that
+        // they can be told apart from those of the message.
+        print_note(error.render().to_string().trim_end());
+        std::process::exit(error.exit_code())
+    })
+}
+
+/// Runs a command.
 pub fn run(cli: Cli) -> Result<Exit, Error> {
     match cli.command {
-        Command::Sweep(arguments) if arguments.dry_run => plan::run(&arguments.into()),
-        Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Sweep(mut arguments) => {
+            arguments.apply_former_names();
+            match arguments.dry_run {
+                true => plan::run(&arguments.into()),
+                false => sweep::run(&arguments),
+            }
+        }
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
-        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Generate(mut arguments) => {
+            arguments.apply_former_names();
+            generate::run(&arguments)
+        }
         Command::Schema(_) => schema::run(),
         Command::Worker => sweeps::run_worker()
             .map(|()| Exit::Success)
@@ -42,7 +69,7 @@ fn print(text: &str) -> Result<(), Error> {
         .write_all(escape::visible(text).as_bytes())
         .and_then(|()| out.flush())
     {
-        // The reader, such as `head`, has seen enough.
+        // The reader, such as `head`, has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(Error::Output),
     }

@@ -81,7 +81,7 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
     table.trim_fmt()
 }
 
-/// How many there are is known beforehand but for what is counted.
+/// The number of parameters. That of an n-gram model is known after counting only.
 fn parameters(run: &PlannedRun) -> String {
     match run.spec.model.kind {
         ModelKind::Ngram => "to be counted".to_owned(),
@@ -89,7 +89,7 @@ fn parameters(run: &PlannedRun) -> String {
     }
 }
 
-/// What each tokenizer makes of the text.
+/// Vocabulary and token counts of each tokenizer.
 fn tokenizers(plan: &SweepPlan) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
@@ -117,7 +117,7 @@ fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// How many runs are in which state, and how long the open ones take together.
+/// The number of runs in each state, and the estimated time of those that are not done.
 fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
     let states = [
         RunState::Done,

@@ -63,12 +63,12 @@ impl Run {
             Vec::new()
         });
         let samples = folder.read_samples().unwrap_or_else(|error| {
-            note("samples.md", error);
+            note("samples", error);
             Vec::new()
         });
         Self {
             planned: planned.clone(),
-            begun: folder.is_begun(),
+            begun: folder.has_checkpoint(),
             status,
             metrics,
             samples,

@@ -1,10 +1,11 @@
-//! What a run leaves behind: the only thing that reports read, and the only thing training writes.
+//! The files of a run. Training writes them, and reports read nothing else.
 
 mod atomic_files;
 mod metrics;
 mod run_dir;
 mod run_state;
 mod samples;
+mod samples_markdown;
 mod status;
 mod sweep_plan;
 
@@ -13,6 +14,5 @@ pub use metrics::{Evaluation, Metric, StepMetric, is_logged, log_every};
 pub use run_dir::{MetricsWriter, RunDir};
 pub use run_state::RunState;
 pub use samples::SampleText;
-pub(crate) use samples::longest_run;
 pub use status::{Outcome, RunStatus};
 pub use sweep_plan::{CorpusInfo, PlannedRun, SweepPlan};

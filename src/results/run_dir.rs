@@ -5,11 +5,11 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Folder of the weights of steps before the last.
-const KEPT: &str = "weights";
+const WEIGHTS_FOLDER: &str = "weights";
 
 /// The folder of one run: `runs/<variant>-s<seed>-<hash8>/`.
 ///
-/// A file in it is complete or absent; `metrics.jsonl` is appended a line at a time, and a torn
+/// A file in it is complete or absent. Only `metrics.jsonl` is appended line by line, and an incomplete
 /// last line is dropped on reading.
 #[derive(Debug, Clone)]
 pub struct RunDir(PathBuf);
@@ -30,14 +30,14 @@ impl RunDir {
         write_atomic(&self.0.join("config.yaml"), yaml.as_bytes())
     }
 
-    /// The spec that [`Self::create`] wrote.
+    /// The configuration in `config.yaml`. It is as written, which does not mean that it is valid.
     pub fn spec(&self) -> io::Result<RunSpec> {
         let yaml = fs::read_to_string(self.0.join("config.yaml"))?;
         serde_yaml::from_str(&yaml)
             .map_err(|error| io::Error::other(format!("config.yaml: {error}")))
     }
 
-    /// `status.json`, or `None` for a run that has not ended.
+    /// `status.json`. `None` if the run has not ended.
     pub fn status(&self) -> io::Result<Option<RunStatus>> {
         match fs::read(self.0.join("status.json")) {
             Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
@@ -51,6 +51,11 @@ impl RunDir {
     }
 
     pub fn samples(&self) -> PathBuf {
+        self.0.join("samples.json")
+    }
+
+    /// The texts of [`Self::samples`] for people.
+    pub fn samples_markdown(&self) -> PathBuf {
         self.0.join("samples.md")
     }
 
@@ -65,13 +70,13 @@ impl RunDir {
     /// The weights that `train.keep_weights_every` keeps of a step.
     pub fn weights_at(&self, step: u64) -> PathBuf {
         self.0
-            .join(KEPT)
+            .join(WEIGHTS_FOLDER)
             .join(format!("step-{step:07}.safetensors"))
     }
 
-    /// The steps whose weights are kept, in order.
-    pub fn kept_steps(&self) -> io::Result<Vec<u64>> {
-        let entries = match fs::read_dir(self.0.join(KEPT)) {
+    /// The steps whose weights were saved, in increasing order.
+    pub fn saved_steps(&self) -> io::Result<Vec<u64>> {
+        let entries = match fs::read_dir(self.0.join(WEIGHTS_FOLDER)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -91,8 +96,8 @@ impl RunDir {
         self.0.join("checkpoint")
     }
 
-    /// Whether a run that has not ended goes on from somewhere, rather than from nothing.
-    pub fn is_begun(&self) -> bool {
+    /// Whether a run that has not ended can be continued.
+    pub fn has_checkpoint(&self) -> bool {
         self.checkpoint().exists()
     }
 
@@ -100,7 +105,7 @@ impl RunDir {
         self.0.join("metrics.jsonl")
     }
 
-    /// All complete lines of `metrics.jsonl`; none where the file is absent.
+    /// All complete lines of `metrics.jsonl`. Empty if there is no such file.
     pub fn metrics(&self) -> io::Result<Vec<Metric>> {
         let file = match File::open(self.metrics_path()) {
             Ok(file) => file,
@@ -112,7 +117,7 @@ impl RunDir {
         let mut line = String::new();
         while reader.read_line(&mut line)? > 0 {
             if !line.ends_with('\n') {
-                break; // torn by a kill in the middle of a write
+                break; // the process was killed during the write
             }
             metrics.push(serde_json::from_str(&line)?);
             line.clear();
@@ -120,8 +125,8 @@ impl RunDir {
         Ok(metrics)
     }
 
-    /// Opens `metrics.jsonl` for appending, with every line after `step` removed: they are written
-    /// again by the run that goes on from there. Returns the lines kept.
+    /// Opens `metrics.jsonl` for appending, and removes every line after `step`, because a run that
+    /// continues from this step writes them again. Returns the remaining lines.
     pub fn open_metrics(&self, step: u64) -> io::Result<(MetricsWriter, Vec<Metric>)> {
         let mut kept = self.metrics()?;
         kept.retain(|metric| metric.step() <= step);
@@ -136,7 +141,7 @@ impl RunDir {
     }
 }
 
-/// Appends to `metrics.jsonl`, a line at a time.
+/// Appends lines to `metrics.jsonl`.
 #[derive(Debug)]
 pub struct MetricsWriter(File);
 

@@ -2,10 +2,10 @@ use super::Error;
 use crate::train::Device;
 use std::str::FromStr;
 
-/// What `--device` says.
+/// The value of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first GPU where this build can use one and it answers, else the CPU.
+    /// The first GPU if this build supports GPUs and there is one, else the CPU.
     Auto,
     Cpu,
     /// The GPU with this ordinal.
@@ -25,12 +25,12 @@ impl FromStr for DeviceChoice {
         let ordinal = text.strip_prefix("cuda:").and_then(|n| n.parse().ok());
         ordinal
             .map(Self::Cuda)
-            .ok_or_else(|| "a device is auto, cpu, cuda or cuda:N".to_owned())
+            .ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_owned())
     }
 }
 
 impl DeviceChoice {
-    /// The device meant, once it has answered.
+    /// Chooses the device, and checks that it works.
     pub fn resolve(self) -> Result<Device, Error> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_the_help_promises() {
+    fn accepts_what_the_help_describes() {
         for (text, choice) in [
             ("auto", DeviceChoice::Auto),
             ("cpu", DeviceChoice::Cpu),

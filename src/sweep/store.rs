@@ -116,7 +116,7 @@ impl Store {
             folder: dir.path().to_owned(),
             source,
         })?;
-        Ok(RunState::new(status.as_ref(), dir.is_begun()))
+        Ok(RunState::new(status.as_ref(), dir.has_checkpoint()))
     }
 
     /// Deletes the folder of a run, so that the run starts from the beginning.

@@ -27,7 +27,7 @@ pub enum Error {
     )]
     NoCuda,
     #[error(
-        "GPU {ordinal} does not answer: {reason}\ntrain with --device cpu, or with another --device cuda:N"
+        "cannot use GPU {ordinal}: {reason}\ntrain with --device cpu, or with another --device cuda:N"
     )]
     NoGpu { ordinal: usize, reason: String },
     #[error("cannot listen for Ctrl-C: {0}")]

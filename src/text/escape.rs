@@ -3,8 +3,6 @@
 //! A sample may contain anything a byte-level model can say: fences, HTML, control characters,
 //! marks that turn the direction of the text around them. None of it may change the report.
 
-use crate::results::longest_run;
-
 /// The text with every character that is not shown replaced by a symbol or by its number.
 /// Line breaks stay; `\r\n` counts as one.
 pub(crate) fn visible(text: &str) -> String {
@@ -113,6 +111,17 @@ pub(crate) fn fence(text: &str) -> String {
     let text = visible(text);
     let ticks = "`".repeat(longest_run(&text, '`').max(2) + 1);
     format!("{ticks}text\n{}\n{ticks}", text.trim_end_matches('\n'))
+}
+
+/// Length of the longest run of one character.
+pub(crate) fn longest_run(text: &str, wanted: char) -> usize {
+    let mut longest = 0;
+    let mut run = 0;
+    for character in text.chars() {
+        run = if character == wanted { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    longest
 }
 
 #[cfg(test)]

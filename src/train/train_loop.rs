@@ -9,6 +9,7 @@ use crate::model::{self, Decoder, prompt_tokens};
 use crate::results::{
     Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText, is_logged,
 };
+use nix::sys::resource::{UsageWho, getrusage};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -71,7 +72,7 @@ struct Session<'a, B: Backend> {
     metrics: MetricsWriter,
     /// Every line of the metrics so far.
     history: Vec<Metric>,
-    /// Every text of `samples.md` so far.
+    /// Every text of `samples.json` so far.
     samples: Vec<SampleText>,
     progress: &'a mut dyn FnMut(Progress),
     identity: String,
@@ -293,18 +294,15 @@ pub(super) fn rate(tokens: u64, seconds: f64) -> f64 {
     }
 }
 
-/// Peak resident memory of this process, in MiB.
+/// Peak resident memory of this process, in MiB; 0 if the system does not tell.
 pub(super) fn peak_memory_mb() -> f64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: `usage` is valid for writing, and all zeros is a value of it should the call fail.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return 0.0;
     };
     let unit = if cfg!(target_os = "macos") {
         1.0
     } else {
         1024.0
     };
-    usage.ru_maxrss as f64 * unit / (1024.0 * 1024.0)
+    usage.max_rss() as f64 * unit / (1024.0 * 1024.0)
 }

@@ -1,4 +1,4 @@
-//! What a user sees: help, and what is said about a command that cannot be carried out.
+//! Help, and the errors of commands that cannot be carried out.
 
 use crate::support::{Lab, TINY};
 use std::fs;
@@ -14,7 +14,7 @@ fn help() {
 }
 
 #[test]
-fn help_is_a_command_too() {
+fn help_is_also_a_command() {
     let lab = Lab::new(TINY);
     let help = |arguments| lab.run(arguments).exits(0).stdout;
     assert_eq!(help("help"), help("--help"));
@@ -37,12 +37,12 @@ fn help_of_report() {
 }
 
 #[test]
-fn a_sweep_without_a_file_says_what_to_type() {
+fn sweep_without_a_file_names_experiments() {
     insta::assert_snapshot!(screen("sweep"));
 }
 
 #[test]
-fn arguments_that_mean_nothing() {
+fn invalid_arguments() {
     let tries = [
         "sweep tiny.yaml other.yaml",
         "sweep train.steps=3 tiny.yaml",
@@ -61,7 +61,7 @@ fn arguments_that_mean_nothing() {
 }
 
 #[test]
-fn a_file_at_fault_leaves_nothing_behind() {
+fn experiment_with_an_error_leaves_no_files() {
     let lab = Lab::new(TINY);
     lab.run("sweep missing.yaml").exits(2).says("missing.yaml");
     lab.run("sweep tiny.yaml model.n_had=3")
@@ -70,7 +70,7 @@ fn a_file_at_fault_leaves_nothing_behind() {
     lab.run("sweep tiny.yaml model.n_head=3")
         .exits(2)
         .says("n_head");
-    // What only the data can tell, with the text read and encoded before it is found.
+    // Errors that are found after the data is read and tokenized.
     lab.run("sweep tiny.yaml data.source=nowhere.txt").exits(2);
     lab.run("sweep tiny.yaml report.template=none.j2").exits(2);
     lab.run("sweep tiny.yaml model.block_size=100000").exits(2);
@@ -80,7 +80,7 @@ fn a_file_at_fault_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_file_at_fault_leaves_results_as_they_were() {
+fn experiment_with_an_error_leaves_results_unchanged() {
     let lab = Lab::new(TINY);
     let report = lab.path("results/tiny/report.md");
     fs::create_dir_all(report.parent().unwrap()).unwrap();
@@ -91,7 +91,7 @@ fn a_file_at_fault_leaves_results_as_they_were() {
 }
 
 #[test]
-fn data_at_fault_is_shown_in_the_file() {
+fn errors_of_the_data_name_the_place_in_the_file() {
     let lab = Lab::new(TINY);
     let long = TINY.replace("block_size: 16", "block_size: 100000");
     fs::write(lab.path("long.yaml"), long).unwrap();
@@ -117,7 +117,7 @@ fn data_at_fault_is_shown_in_the_file() {
 }
 
 #[test]
-fn mistakes_in_the_tokenizer_are_shown_where_they_are() {
+fn errors_of_the_tokenizer_name_the_place_in_the_file() {
     let lab = Lab::new(TINY);
     let file = "sweep tiny.yaml tokenizer.kind=file tokenizer.path=";
     fs::write(lab.path("torn.json"), r#"{"version": "1.0", "model": {"ty"#).unwrap();
@@ -143,7 +143,7 @@ fn mistakes_in_the_tokenizer_are_shown_where_they_are() {
 }
 
 #[test]
-fn a_sweep_over_tokenizers_compares_them() {
+fn sweep_over_tokenizers_has_a_table_of_them() {
     let grid = "grid: {tokenizer: [{kind: unigram, vocab_size: 90, alpha: 0.1}, {kind: wordpiece, vocab_size: 150}]}";
     let tokenizers = TINY.replace(
         "variants:\n    bigram: {model: {kind: bigram}}\n    gpt: {}",
@@ -164,14 +164,14 @@ fn a_sweep_over_tokenizers_compares_them() {
 
 #[cfg(not(feature = "cuda"))]
 #[test]
-fn a_gpu_is_not_promised_by_a_build_without() {
+fn build_without_cuda_rejects_a_gpu() {
     let lab = Lab::new(TINY);
     insta::assert_snapshot!(lab.run("sweep tiny.yaml --device cuda").screen());
     assert!(lab.is_untouched());
 }
 
 #[test]
-fn a_selection_of_nothing_names_the_variants() {
+fn empty_selection_names_the_variants() {
     Lab::new(TINY)
         .run("sweep tiny.yaml --only swiglu*")
         .exits(2)
@@ -179,7 +179,7 @@ fn a_selection_of_nothing_names_the_variants() {
 }
 
 #[test]
-fn a_plan_shows_every_run_and_leaves_nothing_behind() {
+fn plan_shows_every_run_and_leaves_no_files() {
     let lab = Lab::new(TINY);
     let plan = lab.run("plan tiny.yaml").exits(0);
     let dry_run = lab.run("sweep tiny.yaml --dry-run").exits(0);
@@ -200,7 +200,7 @@ fn a_plan_shows_every_run_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_plan_says_what_is_done() {
+fn plan_shows_the_state_of_runs() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml --only bigram").exits(0);
     lab.run("plan tiny.yaml")

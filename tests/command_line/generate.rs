@@ -1,24 +1,30 @@
-//! Text from the model of a run.
+//! `runner generate`.
 
 use crate::support::{Lab, TINY};
 use std::fs;
 
-/// A laboratory in which the sweep is done.
+/// A folder in which the sweep is finished.
 fn swept() -> Lab {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml sample.every=15").exits(0);
     lab
 }
 
-/// The last text of a run's samples.md, with its prompt.
-fn sampled(lab: &Lab, run: &str) -> String {
-    let samples = fs::read_to_string(lab.run_folder(run).unwrap().join("samples.md")).unwrap();
-    let last = samples.rsplit_once("Prompt:\n\n").unwrap().1;
-    let blocks: Vec<&str> = last.split("```text\n").skip(1).collect();
-    blocks
-        .iter()
-        .map(|block| block.rsplit_once("\n```").unwrap().0)
-        .collect()
+/// The texts in the samples.json of a run.
+fn samples(lab: &Lab, run: &str) -> Vec<serde_json::Value> {
+    let json = fs::read(lab.run_folder(run).unwrap().join("samples.json")).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+/// The last text of a run, with its prompt.
+fn last_sample(lab: &Lab, run: &str) -> String {
+    let samples = samples(lab, run);
+    let last = samples.last().unwrap();
+    format!(
+        "{}{}",
+        last["prompt"].as_str().unwrap(),
+        last["text"].as_str().unwrap()
+    )
 }
 
 #[test]
@@ -27,11 +33,11 @@ fn help() {
 }
 
 #[test]
-fn a_run_goes_on_as_its_samples_say() {
+fn text_is_that_of_the_samples() {
     let lab = swept();
     for run in ["gpt-s1", "bigram-s2"] {
         let text = lab.run(&format!("generate {run}")).exits(0).stdout;
-        assert_eq!(text.trim_end(), sampled(&lab, run).trim_end());
+        assert_eq!(text.trim_end(), last_sample(&lab, run).trim_end());
         let folder = lab.run_folder(run).unwrap();
         let again = lab
             .run(&format!("generate {}", folder.display()))
@@ -51,7 +57,7 @@ fn a_run_goes_on_as_its_samples_say() {
 }
 
 #[test]
-fn a_step_before_the_last_writes_what_it_wrote_then() {
+fn text_of_an_earlier_step_is_that_of_the_samples() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml sample.every=15 train.keep_weights_every=15")
         .exits(0);
@@ -63,14 +69,14 @@ fn a_step_before_the_last_writes_what_it_wrote_then() {
     assert_ne!(text, last);
     let failed = lab.run("generate gpt-s1 --step 7").exits(2);
     assert!(
-        failed.stderr.contains("kept are those of 15, 30"),
+        failed.stderr.contains("those of steps 15, 30 were saved"),
         "{}",
         failed.stderr
     );
 }
 
 #[test]
-fn options_take_the_place_of_the_experiment() {
+fn options_override_the_experiment() {
     let lab = swept();
     let text = |options: &str| {
         lab.run(&format!("generate gpt-s1 {options}"))
@@ -97,7 +103,7 @@ fn options_take_the_place_of_the_experiment() {
         text("--tokens 60 --top-p 0.9 --min-p 0.01 --repetition-penalty 1.1 --top-k all")
     );
 
-    let three = text("--num 3");
+    let three = text("--num-samples 3");
     assert!(three.starts_with("--- text 1 of 3 ---\n"), "{three}");
     assert!(three.contains("\n--- text 3 of 3 ---\n"), "{three}");
     // Each is what it would be alone.
@@ -113,7 +119,7 @@ fn options_take_the_place_of_the_experiment() {
 }
 
 #[test]
-fn a_prompt_is_read_from_standard_input() {
+fn prompt_can_come_from_standard_input() {
     let lab = swept();
     let typed = lab
         .run("generate gpt-s1 --prompt Enter --tokens 30")
@@ -127,7 +133,7 @@ fn a_prompt_is_read_from_standard_input() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_pipe_is_not_an_error() {
     let lab = swept();
     let runner = env!("CARGO_BIN_EXE_runner");
     let script =
@@ -145,7 +151,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn what_cannot_be_drawn_from_is_explained() {
+fn invalid_arguments_and_damaged_runs() {
     let lab = swept();
     let folder = lab.run_folder("gpt-s2").unwrap();
     let file = |name: &str| folder.join(name);
@@ -169,7 +175,7 @@ fn what_cannot_be_drawn_from_is_explained() {
         "generate gpt-s2 --top-k 0",
         "generate gpt-s2 --tokens some",
         "generate gpt-s2 --repetition-penalty 0",
-        "generate gpt-s2 --num 0",
+        "generate gpt-s2 --num-samples 0",
     ])];
     let weights = fs::read(file("model.safetensors")).unwrap();
     let mut damage = |name: &str, bytes: &[u8]| {

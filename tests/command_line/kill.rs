@@ -1,42 +1,42 @@
-//! A sweep that is interrupted anywhere, and started again, ends as if it had never been.
+//! A sweep that is interrupted at any moment and started again gives the results of an uninterrupted one.
 
 use crate::support::{Lab, TINY};
 use runner::random::{Stream, below};
 use std::time::{Duration, Instant};
 
-/// A checkpoint every few steps, and enough steps to be killed in.
+/// A checkpoint every few steps, and enough steps that the sweep can be killed in between.
 const SWEEP: &str = "sweep tiny.yaml --jobs 2 train.steps=400 train.eval_every=50";
 
 #[test]
-fn killed_at_random_moments_it_ends_with_the_same_results() {
-    let calm = Lab::new(TINY);
+fn sweep_killed_at_random_moments_gives_the_same_results() {
+    let uninterrupted = Lab::new(TINY);
     let start = Instant::now();
-    calm.run(SWEEP).exits(0);
+    uninterrupted.run(SWEEP).exits(0);
     let longest = start.elapsed().as_millis() as u64 / 4;
 
     let lab = Lab::new(TINY);
     let mut moments = Stream::new(1, "moments").at(0);
-    let (mut killed, mut fresh) = (0, false);
+    let (mut killed, mut ended) = (0, false);
     for _ in 0..100 {
-        // A sweep that came to its end before its moment is begun again.
-        let again = if fresh { " --fresh" } else { "" };
+        // A sweep that ended before it was killed is started again.
+        let again = if ended { " --restart" } else { "" };
         let mut sweep = lab.start(&format!("{SWEEP}{again}"));
         std::thread::sleep(Duration::from_millis(below(&mut moments, longest.max(1))));
-        fresh = !sweep.is_running();
+        ended = !sweep.is_running();
         sweep.signal_all("KILL");
         sweep.wait();
-        killed += u32::from(!fresh);
+        killed += u32::from(!ended);
         if killed == 8 {
             break;
         }
     }
-    assert_eq!(killed, 8, "kills that met a sweep that was on");
+    assert_eq!(killed, 8, "kills of a sweep that was running");
     lab.run(SWEEP).exits(0);
-    assert_eq!(lab.results(), calm.results());
+    assert_eq!(lab.results(), uninterrupted.results());
 }
 
 #[test]
-fn a_parent_that_is_killed_alone_takes_its_workers_with_it() {
+fn workers_end_when_the_sweep_is_killed() {
     let lab = Lab::new(TINY);
     let mut sweep = lab.start(&format!("{SWEEP} train.steps=1000000"));
     sweep.until_exists(|lab| Some(lab.run_folder("gpt-s1-")?.join("checkpoint")));
@@ -56,9 +56,9 @@ fn a_parent_that_is_killed_alone_takes_its_workers_with_it() {
 }
 
 #[test]
-fn stopped_by_ctrl_c_it_goes_on_where_it_was() {
-    let calm = Lab::new(TINY);
-    calm.run(SWEEP).exits(0);
+fn sweep_stopped_by_ctrl_c_continues() {
+    let uninterrupted = Lab::new(TINY);
+    uninterrupted.run(SWEEP).exits(0);
 
     let lab = Lab::new(TINY);
     let mut sweep = lab.start(SWEEP);
@@ -68,9 +68,9 @@ fn stopped_by_ctrl_c_it_goes_on_where_it_was() {
         .wait()
         .exits(130)
         .says("stopping")
-        .says("interrupted; the same command goes on from here");
+        .says("interrupted; the same command continues from here");
     assert!(stopped.stderr.contains(": stopped"), "{}", stopped.stderr);
-    // One word for it everywhere.
+    // The table, the report and the plan use the same word.
     assert_eq!(lab.column("status")["gpt-1"], "stopped");
     let report = std::fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
     assert!(report.contains("| stopped | at step "), "{report}");
@@ -78,11 +78,11 @@ fn stopped_by_ctrl_c_it_goes_on_where_it_was() {
         .exits(0)
         .shows(" stopped");
     lab.run(SWEEP).exits(0).says(": resumed");
-    assert_eq!(lab.results(), calm.results());
+    assert_eq!(lab.results(), uninterrupted.results());
 }
 
 #[test]
-fn a_request_to_the_parent_alone_reaches_the_workers() {
+fn signal_to_the_sweep_alone_stops_the_workers() {
     let lab = Lab::new(TINY);
     let mut sweep = lab.start(&format!("{SWEEP} train.steps=1000000"));
     sweep.until_exists(|lab| Some(lab.run_folder("gpt-s1-")?.join("checkpoint")));

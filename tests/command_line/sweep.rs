@@ -1,13 +1,13 @@
-//! A sweep from end to end: what is trained, what is skipped, what is left behind.
+//! Sweeps from end to end: which runs are trained or skipped, and which files are written.
 
 use crate::support::{Lab, TINY, kill};
 use std::fs;
 
-/// Steps that no test waits for.
+/// More steps than a test waits for.
 const ENDLESS: &str = "train.steps=1000000 train.eval_every=1000000";
 
 #[test]
-fn the_same_file_gives_the_same_results_whatever_the_jobs() {
+fn results_do_not_depend_on_the_number_of_jobs() {
     let (one, two) = (Lab::new(TINY), Lab::new(TINY));
     one.run("sweep tiny.yaml --jobs 1")
         .exits(0)
@@ -24,7 +24,7 @@ fn the_same_file_gives_the_same_results_whatever_the_jobs() {
 }
 
 #[test]
-fn what_is_done_is_skipped_and_the_report_stays_as_it_was() {
+fn finished_runs_are_skipped_and_the_report_is_unchanged() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml").exits(0).says("4 to train");
     let report = fs::read(lab.path("results/tiny/report.md")).unwrap();
@@ -45,7 +45,7 @@ fn what_is_done_is_skipped_and_the_report_stays_as_it_was() {
 }
 
 #[test]
-fn a_length_in_epochs_is_that_of_the_text() {
+fn epochs_are_converted_to_steps() {
     let epochs = "train: {epochs: 0.5, batches: sequential, eval_every: 0.25 epochs";
     let text = TINY
         .replace("train: {steps: 30", epochs)
@@ -58,20 +58,20 @@ fn a_length_in_epochs_is_that_of_the_text() {
     lab.run("sweep tiny.yaml").exits(0);
     // Half of 19,919 characters, in sequences of 16, in batches of 4.
     assert_eq!(lab.column("steps")["gpt-1"], "156");
-    // The last word on the length is that of the command line.
+    // The command line overrides the length.
     lab.run("plan tiny.yaml train.steps=7")
         .exits(0)
         .shows("448");
 }
 
 #[test]
-fn another_configuration_is_another_run_and_the_first_is_kept() {
+fn changed_configuration_is_a_new_run_and_the_old_one_is_kept() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml --only bigram").exits(0);
     lab.run("sweep tiny.yaml --only bigram train.steps=31")
         .exits(0)
         .says("2 to train");
-    // Without what only says which part, and how fast.
+    // Without options that select runs or change the speed.
     let plan = fs::read_to_string(lab.path("results/tiny/plan.json")).unwrap();
     assert!(plan.contains(r#""command": "runner sweep tiny.yaml train.steps=31","#));
     lab.run("sweep tiny.yaml --only bigram")
@@ -82,7 +82,7 @@ fn another_configuration_is_another_run_and_the_first_is_kept() {
 }
 
 #[test]
-fn only_trains_a_part_and_the_rest_comes_later() {
+fn only_selects_runs_and_the_rest_is_trained_later() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml --only gpt-s1-*")
         .exits(0)
@@ -95,13 +95,13 @@ fn only_trains_a_part_and_the_rest_comes_later() {
 }
 
 #[test]
-fn fresh_trains_again_what_is_done() {
+fn restart_trains_finished_runs_again() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml").exits(0);
     let before = lab.results();
     let mark = lab.run_folder("gpt-s1-").unwrap().join("mark");
     fs::write(&mark, "").unwrap();
-    lab.run("sweep tiny.yaml --fresh")
+    lab.run("sweep tiny.yaml --restart")
         .exits(0)
         .says("4 to train");
     assert!(!mark.exists());
@@ -109,7 +109,7 @@ fn fresh_trains_again_what_is_done() {
 }
 
 #[test]
-fn a_run_that_diverges_is_recorded_and_the_others_go_on() {
+fn diverged_run_is_recorded_and_the_others_continue() {
     let lab = Lab::new(&TINY.replace(
         "    gpt: {}",
         "    wild: {optimizer: {kind: sgd, lr: 1000.0, momentum: 0.99, grad_clip: 0.0}}\n    gpt: {}",
@@ -117,7 +117,7 @@ fn a_run_that_diverges_is_recorded_and_the_others_go_on() {
     lab.run("sweep tiny.yaml")
         .exits(1)
         .says("diverged")
-        .says("--retry");
+        .says("--retry-failed");
     let status = lab.column("status");
     assert_eq!(
         (&*status["wild-1"], &*status["gpt-1"]),
@@ -130,14 +130,14 @@ fn a_run_that_diverges_is_recorded_and_the_others_go_on() {
         .says("none to train")
         .says("2 runs not done:\n  wild-s1-")
         .says(": diverged: ");
-    lab.run("sweep tiny.yaml --retry --only wild")
+    lab.run("sweep tiny.yaml --retry-failed --only wild")
         .exits(1)
         .says("tiny: 2 runs, 2 to train");
     lab.run("sweep tiny.yaml --only gpt").exits(0);
 }
 
 #[test]
-fn a_worker_that_is_killed_costs_its_run_alone() {
+fn killed_worker_fails_only_its_run() {
     let lab = Lab::new(&TINY.replace(
         "    gpt: {}",
         "    gpt: {}\n    victim: {train: {steps: 1000000, eval_every: 1000000}}",
@@ -158,7 +158,7 @@ fn a_worker_that_is_killed_costs_its_run_alone() {
 }
 
 #[test]
-fn a_second_sweep_is_told_who_holds_the_folder() {
+fn second_sweep_is_told_which_process_uses_the_folder() {
     let lab = Lab::new(TINY);
     let other = Lab::new(TINY);
     let results = lab.path("results");
@@ -169,7 +169,7 @@ fn a_second_sweep_is_told_who_holds_the_folder() {
         "results/tiny is in use by another sweep (process {}",
         first.pid()
     ));
-    // Looking is not touching.
+    // A plan only reads.
     lab.run("plan tiny.yaml").exits(0);
     first.signal_all("KILL");
     first.wait();
@@ -177,20 +177,20 @@ fn a_second_sweep_is_told_who_holds_the_folder() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_named_with_a_way_out() {
+fn error_of_a_damaged_status_names_a_solution() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml --only bigram-s1-*").exits(0);
     let folder = lab.run_folder("bigram-s1-").unwrap();
     fs::write(folder.join("status.json"), "{").unwrap();
     lab.run("sweep tiny.yaml --only bigram-s1-*")
         .exits(2)
-        .says("--fresh");
-    lab.run("sweep tiny.yaml --only bigram-s1-* --fresh")
+        .says("--restart");
+    lab.run("sweep tiny.yaml --only bigram-s1-* --restart")
         .exits(0);
 }
 
 #[test]
-fn a_figure_that_is_missed_has_an_exit_code_of_its_own() {
+fn missed_expected_value_has_its_own_exit_code() {
     let expect = "expect:
   - {metric: params, value: 3721}
   - {variant: gpt, metric: val_loss, step: 15, value: 1.0, tolerance: 0.01}
@@ -215,4 +215,68 @@ fn a_figure_that_is_missed_has_an_exit_code_of_its_own() {
         .run("plan tiny.yaml train.steps=10")
         .exits(3)
         .shows("missed");
+}
+
+#[test]
+fn former_option_names_work_and_print_a_hint() {
+    let lab = Lab::new(TINY);
+    let once = "sweep tiny.yaml --only bigram-s1-*";
+    lab.run(once).exits(0).never_says("note:");
+    lab.run(&format!("{once} --fresh"))
+        .exits(0)
+        .says("1 to train")
+        .says("note: --fresh is now named --restart\n");
+    lab.run(&format!("{once} --retry"))
+        .exits(0)
+        .says("none to train")
+        .says("note: --retry is now named --retry-failed\n");
+}
+
+#[test]
+fn report_command_uses_a_template_only_if_it_is_given() {
+    let lab = Lab::new(TINY);
+    fs::write(lab.path("mine.md.j2"), "mine: {{ name }}\n").unwrap();
+    let report = || fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    lab.run("sweep tiny.yaml --only bigram report.template=mine.md.j2")
+        .exits(0);
+    assert_eq!(report(), "mine: tiny\n");
+    // The plan can come from somebody else, and a template can read files.
+    lab.run("report results/tiny")
+        .exits(0)
+        .says("the experiment names another, which `--template mine.md.j2` uses");
+    assert!(report().starts_with("# tiny"));
+    lab.run("report results/tiny --template mine.md.j2")
+        .exits(0);
+    assert_eq!(report(), "mine: tiny\n");
+}
+
+#[test]
+fn run_names_of_a_foreign_plan_stay_in_its_folder() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml --only bigram-s1-*").exits(0);
+    let path = lab.path("results/tiny/plan.json");
+    let plan = fs::read_to_string(&path).unwrap();
+    let plan = plan.replacen("\"name\": \"bigram-s1-", "\"name\": \"../../bigram-s1-", 1);
+    fs::write(&path, plan).unwrap();
+    lab.run("report results/tiny")
+        .exits(1)
+        .says("is not a plain file name");
+}
+
+#[test]
+fn control_characters_are_made_visible() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep \u{1b}[31m.yaml").exits(2).says("␛[31m.yaml");
+    lab.run("sweep tiny.yaml \u{1b}[31m")
+        .exits(2)
+        .says("␛[31m")
+        .never_says("\u{1b}");
+    lab.run("sweep tiny.yaml --only bigram-s1-*").exits(0);
+    let status = lab.run_folder("bigram-s1-").unwrap().join("status.json");
+    let failed = r#"{"state": "failed", "reason": "\u001b[2Jgone", "outcome": null}"#;
+    fs::write(status, failed).unwrap();
+    lab.run("sweep tiny.yaml --only bigram-s1-*")
+        .exits(1)
+        .says("failed: ␛[2Jgone")
+        .never_says("\u{1b}");
 }
