@@ -5,9 +5,10 @@ mod setup;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use dfdx::prelude::*;
-use runner::kernels::{Backend, CpuBackend, Dropout, Head, Heads, Matrix, Normalization};
+use runner::kernels::operations::*;
+use runner::kernels::{CpuBackend, Dropout, Head, Heads, Matrix};
 use runner::random::{Stream, below, unit};
-use runner::spec::{Mlp, Optimizer, OptimizerKind};
+use runner::spec::{Mlp, Norm, Optimizer, OptimizerKind};
 use runner::train::optim::{self, StepSettings};
 use setup::{SIZES, Size, Training};
 use std::thread::available_parallelism;
@@ -115,12 +116,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
             )?)
         }),
         ("norm", &|| {
-            seeded(CpuBackend::norm(
-                x.retaped(),
-                Normalization::Layer,
-                gain,
-                None,
-            )?)
+            seeded(CpuBackend::norm(x.retaped(), Norm::Layernorm, gain, None)?)
         }),
         ("linear", &|| {
             seeded(CpuBackend::linear(x.retaped(), qkv_weight, None)?)

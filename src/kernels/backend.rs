@@ -1,165 +1,203 @@
-use super::{
-    DeviceError, Dropout, GradientSum, Head, Heads, Matrix, Normalization, Rotary, Scalar,
-    UpdateRule, activation, attention, cross_entropy, dropout, embedding, gradient_sum, linear,
-    norm, qk_norm, rotary,
-};
-use crate::spec::Mlp;
+//! Operations and the backends that run them.
+//!
+//! An operation is declared once, by [`operation!`] in its own folder: its arguments, its reference,
+//! and a kernel for each backend that has one. A backend says which of the implementations it runs.
+//! A new operation changes no backend.
+
+use super::cpu::storage::{slice, slice_mut};
+use super::matrix::{DeviceError, Matrix, first_non_finite};
+use super::update::UpdateRule;
 use dfdx::prelude::*;
+use std::fmt::Debug;
+use std::marker::PhantomData;
 
-/// A way to carry out the operations of a language model on a dfdx device.
+/// An operation of a language model, with one implementation per backend.
 ///
-/// The first argument carries the tape (`T`: `OwnedTape` in training, `NoneTape` in evaluation);
-/// parameters are plain tensors, whose gradients are found on the tape by their identity.
+/// `T` is the tape of its input and output: `OwnedTape` in training, `NoneTape` in evaluation.
+/// Parameters of the model are plain matrices, whose gradients are found on the tape by their
+/// identity.
+pub trait Operation {
+    /// The name in messages.
+    const NAME: &'static str;
+    /// The arguments, as a tuple.
+    type Args<'a, D: Device<f32>, T: Tape<f32, D>>;
+    type Output<D: Device<f32>, T: Tape<f32, D>>: FirstNonFinite;
+
+    /// Composed of dfdx's own operations. Runs on every device, and is what tests compare with.
+    fn reference<D: Device<f32>, T: Tape<f32, D>>(
+        args: Self::Args<'_, D, T>,
+    ) -> Result<Self::Output<D, T>, DeviceError<D>>;
+
+    /// A kernel for the CPU.
+    fn cpu<T: Tape<f32, Cpu>>(
+        args: Self::Args<'_, Cpu, T>,
+    ) -> Result<Self::Output<Cpu, T>, CpuError> {
+        Self::reference(args)
+    }
+
+    /// A kernel for generating text on the CPU: see [`DecodeBackend`].
+    fn decode<T: Tape<f32, Cpu>>(
+        args: Self::Args<'_, Cpu, T>,
+    ) -> Result<Self::Output<Cpu, T>, CpuError> {
+        Self::cpu(args)
+    }
+
+    /// The first element of the input that is not finite.
+    fn first_non_finite_input<D: Device<f32>, T: Tape<f32, D>>(
+        args: &Self::Args<'_, D, T>,
+    ) -> Option<f32>;
+
+    /// The parameter of the model that identifies this call in a message.
+    fn parameter<'x, D: Device<f32>, T: Tape<f32, D>>(
+        args: &'x Self::Args<'_, D, T>,
+    ) -> Option<&'x Matrix<D>>;
+}
+
+/// An output of an operation, which may contain numbers that are not finite.
+pub trait FirstNonFinite {
+    /// The first element that is not finite.
+    fn first_non_finite(&self) -> Option<f32>;
+}
+
+impl<S: Shape, D: Device<f32>, T> FirstNonFinite for Tensor<S, f32, D, T> {
+    fn first_non_finite(&self) -> Option<f32> {
+        first_non_finite(self)
+    }
+}
+
+/// Declares an operation from its signature. It becomes a type that implements [`Operation`], and a
+/// method of every backend, through a trait that [`super::operations`] exports.
 ///
-/// An operation of the forward pass that is added here is added to [`NanCheckBackend`] too.
-pub trait Backend: std::fmt::Debug + Clone + 'static {
+/// ```text
+/// operation! {
+///     /// What it computes, with shapes.
+///     pub Norm, trait NormMethod {
+///         fn norm<'a, D, T>(x: Matrix<D, T>, gain: &'a Matrix<D>) -> Matrix<D, T>;
+///     }
+///     reference: reference,       // a function of these arguments that returns a `Result`
+///     cpu: cpu::norm,             // optional; the reference otherwise
+///     decode: decode::norm,       // optional; the CPU kernel otherwise
+///     input: x,                   // optional; the tensor to check for NaN
+///     parameter: gain,            // optional; names the call in messages
+/// }
+/// ```
+///
+/// `D` is the device and `T` the tape. An operation that takes no part in the backward pass has the
+/// signature `fn name<'a, D>(...)`.
+macro_rules! operation {
+    (
+        $(#[$doc:meta])*
+        pub $operation:ident, trait $method:ident {
+            fn $name:ident<$a:lifetime, $D:ident, $T:ident> $args:tt -> $output:ty;
+        }
+        $($implementations:tt)*
+    ) => {
+        $crate::kernels::backend::operation! {
+            @operation [$(#[$doc])*] $operation $name ($a $D $T) $args $args ($output) $($implementations)*
+        }
+        $crate::kernels::backend::operation! {
+            @method [$(#[$doc])*] $operation $method $name ($a $D) [$T: Tape<f32, $D>] $T $args ($output)
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        pub $operation:ident, trait $method:ident {
+            fn $name:ident<$a:lifetime, $D:ident> $args:tt -> $output:ty;
+        }
+        $($implementations:tt)*
+    ) => {
+        $crate::kernels::backend::operation! {
+            @operation [$(#[$doc])*] $operation $name ($a $D T) $args $args ($output) $($implementations)*
+        }
+        $crate::kernels::backend::operation! {
+            @method [$(#[$doc])*] $operation $method $name ($a $D) [] NoneTape $args ($output)
+        }
+    };
+    // The type and its implementation of `Operation`.
+    (
+        @operation [$(#[$doc:meta])*] $operation:ident $name:ident ($a:lifetime $D:ident $T:ident)
+        $args:tt ($($arg:ident: $type:ty),* $(,)?) ($output:ty)
+        reference: $reference:path,
+        $(cpu: $cpu:path,)?
+        $(decode: $decode:path,)?
+        $(input: $input:expr,)?
+        $(parameter: $parameter:expr,)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $operation;
+
+        impl $crate::kernels::backend::Operation for $operation {
+            const NAME: &'static str = stringify!($name);
+            type Args<$a, $D: Device<f32>, $T: Tape<f32, $D>> = ($($type,)*);
+            type Output<$D: Device<f32>, $T: Tape<f32, $D>> = $output;
+
+            #[inline]
+            fn reference<$D: Device<f32>, $T: Tape<f32, $D>>(
+                ($($arg,)*): Self::Args<'_, $D, $T>,
+            ) -> Result<$output, DeviceError<$D>> {
+                $reference($($arg),*)
+            }
+
+            $($crate::kernels::backend::operation! { @kernel cpu $cpu, $args })?
+            $($crate::kernels::backend::operation! { @kernel decode $decode, $args })?
+
+            fn first_non_finite_input<$D: Device<f32>, $T: Tape<f32, $D>>(
+                ($($arg,)*): &Self::Args<'_, $D, $T>,
+            ) -> Option<f32> {
+                let _ = ($($arg,)*);
+                None$(.or_else(|| $crate::kernels::matrix::first_non_finite($input)))?
+            }
+
+            fn parameter<'x, $D: Device<f32>, $T: Tape<f32, $D>>(
+                ($($arg,)*): &'x Self::Args<'_, $D, $T>,
+            ) -> Option<&'x Matrix<$D>> {
+                let _ = ($($arg,)*);
+                let parameter: Option<&'x Matrix<$D>> = None;
+                parameter$(.or(Some($parameter)))?
+            }
+        }
+    };
+    // A kernel of the type.
+    (@kernel $backend:ident $kernel:path, ($($arg:ident: $type:ty),* $(,)?)) => {
+        #[inline]
+        fn $backend<T: Tape<f32, Cpu>>(
+            ($($arg,)*): Self::Args<'_, Cpu, T>,
+        ) -> Result<Self::Output<Cpu, T>, CpuError> {
+            $kernel($($arg),*)
+        }
+    };
+    // The method of every backend.
+    (
+        @method [$(#[$doc:meta])*] $operation:ident $method:ident $name:ident ($a:lifetime $D:ident)
+        [$($tape:tt)*] $T:ident ($($arg:ident: $type:ty),* $(,)?) ($output:ty)
+    ) => {
+        #[doc = concat!("[`", stringify!($operation), "`] as a method of every backend.")]
+        pub trait $method<$D: Device<f32>>: $crate::kernels::Backend<Device = $D> {
+            $(#[$doc])*
+            #[inline]
+            fn $name<$a, $($tape)*>($($arg: $type),*) -> Result<$output, DeviceError<$D>> {
+                Self::run::<$operation, $T>(($($arg,)*))
+            }
+        }
+
+        impl<$D: Device<f32>, B: $crate::kernels::Backend<Device = $D>> $method<$D> for B {}
+    };
+}
+pub(super) use operation;
+
+/// A way to carry out the operations of a language model on a dfdx device. The operations are methods
+/// of a backend, through the traits of [`super::operations`].
+pub trait Backend: Debug + Clone + 'static {
     type Device: Device<f32>;
-    /// What [`Self::attention_cached`] keeps from call to call. Empty at first.
-    type LayerCache: std::fmt::Debug + Clone + Default;
 
-    /// Rows of a table: `tokens` (N) and a table (V, C) give (N, C), times `scale`, plus row
-    /// `first + n % block` of `positions` (P, C) where given, `block` being the length of the
-    /// sequences in `tokens` and `first` the position of their first token.
-    fn embed<T: Tape<f32, Self::Device>>(
-        table: &Matrix<Self::Device>,
-        scale: f32,
-        positions: Option<&Matrix<Self::Device>>,
-        tokens: &[usize],
-        block: usize,
-        first: usize,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        embedding::reference(table, scale, positions, tokens, block, first)
-    }
-
-    /// LayerNorm or RMSNorm of each row of (N, C) with gain (1, C) and, optionally, bias (1, C).
-    fn norm<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        kind: Normalization,
-        gain: &Matrix<Self::Device>,
-        bias: Option<&Matrix<Self::Device>>,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        norm::reference(x, kind, gain, bias)
-    }
-
-    /// `x Wᵀ + b`: (N, C), weight (D, C) and bias (1, D) give (N, D).
-    fn linear<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        weight: &Matrix<Self::Device>,
-        bias: Option<&Matrix<Self::Device>>,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        linear::reference(x, weight, bias)
-    }
-
-    /// `residual + x Wᵀ + b`: the end of each branch of a block, back on the residual stream.
-    fn linear_residual<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        weight: &Matrix<Self::Device>,
-        bias: Option<&Matrix<Self::Device>>,
-        residual: &Matrix<Self::Device>,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        linear::reference(x, weight, bias)?.try_add(residual.clone())
-    }
-
-    /// `activation(x Wᵀ + b)`: (N, C) and weight (D, C) give (N, D), or (N, D/2) for a gated
-    /// activation, whose gate is the first half of the columns.
-    fn linear_activation<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        weight: &Matrix<Self::Device>,
-        bias: Option<&Matrix<Self::Device>>,
-        activation: Mlp,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        activation::reference(linear::reference(x, weight, bias)?, activation)
-    }
-
-    /// RMSNorm of each head of queries and of keys, with a gain (1, hs) for either; the columns of
-    /// (N, width) are as [`Heads`] says.
-    fn qk_norm<T: Tape<f32, Self::Device>>(
-        qkv: Matrix<Self::Device, T>,
-        heads: Heads,
-        gains: [&Matrix<Self::Device>; 2],
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        qk_norm::reference(qkv, heads, gains)
-    }
-
-    /// Turns queries and keys by their place in their sequence.
-    fn rotary<T: Tape<f32, Self::Device>>(
-        qkv: Matrix<Self::Device, T>,
-        heads: Heads,
-        rotary: &Rotary,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        rotary::reference(qkv, heads, rotary)
-    }
-
-    /// Causal self-attention: (N, width), whose columns are as [`Heads`] says, gives (N, C), the
-    /// heads of queries side by side (Vaswani et al. 2017, section 3.2).
-    fn attention<T: Tape<f32, Self::Device>>(
-        qkv: Matrix<Self::Device, T>,
-        heads: Heads,
-        dropout: Option<Dropout>,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        attention::reference(qkv, heads, dropout)
-    }
-
-    /// [`Self::attention`] of new tokens, `heads.block` of each sequence, which also see those that
-    /// `memory` has of it, and are then in it too.
-    fn attention_cached(
-        qkv: &Matrix<Self::Device>,
-        heads: Heads,
-        memory: &mut Self::LayerCache,
-    ) -> Result<Matrix<Self::Device>, DeviceError<Self::Device>>;
-
-    /// Drops elements of (N, C) and scales up the rest, so that the mean stays.
-    fn dropout<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        dropout: Dropout,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        dropout::reference(x, dropout)
-    }
-
-    /// `scale` times the summed cross-entropy, in nats, of logits (N, V) against classes (N).
-    fn cross_entropy<T: Tape<f32, Self::Device>>(
-        logits: Matrix<Self::Device, T>,
-        targets: &[usize],
-        scale: f32,
-    ) -> Result<Scalar<Self::Device, T>, DeviceError<Self::Device>> {
-        cross_entropy::reference(logits, targets, scale)
-    }
-
-    /// Logits (N, V) of the last activations (N, C).
-    fn logits<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        head: Head<Self::Device>,
-    ) -> Result<Matrix<Self::Device, T>, DeviceError<Self::Device>> {
-        let logits = Self::linear(x, head.weight, head.bias)?;
-        cross_entropy::soft_capped(logits, head.soft_cap)
-    }
-
-    /// [`Self::logits`] followed by [`Self::cross_entropy`], without the logits ever being there as
-    /// a whole.
-    fn head_cross_entropy<T: Tape<f32, Self::Device>>(
-        x: Matrix<Self::Device, T>,
-        head: Head<Self::Device>,
-        targets: &[usize],
-        scale: f32,
-    ) -> Result<Scalar<Self::Device, T>, DeviceError<Self::Device>> {
-        cross_entropy::reference(Self::logits(x, head)?, targets, scale)
-    }
-
-    /// Takes the gradient of a parameter out of what `backward` returned; zeros if it took no part.
-    fn take_gradient(
-        gradients: &mut Gradients<f32, Self::Device>,
-        parameter: &Matrix<Self::Device>,
-    ) -> Result<Matrix<Self::Device>, DeviceError<Self::Device>> {
-        gradients.get_or_alloc_mut(parameter)?;
-        Ok(gradients.get(parameter))
-    }
-
-    /// Adds the gradients of the shards of a batch, in order, and returns the sum's squared norm.
-    fn sum_gradients(
-        shards: Vec<Matrix<Self::Device>>,
-    ) -> Result<GradientSum<Self::Device>, DeviceError<Self::Device>> {
-        gradient_sum::reference::sum(shards)
-    }
+    /// Runs an operation.
+    ///
+    /// # Errors
+    /// If the device refuses, most often for lack of memory.
+    fn run<O: Operation, T: Tape<f32, Self::Device>>(
+        args: O::Args<'_, Self::Device, T>,
+    ) -> Result<O::Output<Self::Device, T>, DeviceError<Self::Device>>;
 
     /// Updates a parameter and the state of its rule in place.
     fn update<const STATES: usize>(
@@ -172,19 +210,65 @@ pub trait Backend: std::fmt::Debug + Clone + 'static {
     }
 }
 
-/// Any dfdx device, by dfdx's own operations alone: the path on CUDA, and the oracle on the CPU.
+/// Any dfdx device, with dfdx's own operations alone: for CUDA, and as the reference in tests.
 #[derive(Debug, Clone)]
-pub struct ReferenceBackend<D>(std::marker::PhantomData<D>);
+pub struct ReferenceBackend<D>(PhantomData<D>);
 
 impl<D: Device<f32>> Backend for ReferenceBackend<D> {
     type Device = D;
-    type LayerCache = attention::Rows;
 
-    fn attention_cached(
-        qkv: &Matrix<D>,
-        heads: Heads,
-        memory: &mut Self::LayerCache,
-    ) -> Result<Matrix<D>, DeviceError<D>> {
-        attention::reference_recalling(qkv, heads, memory)
+    #[inline]
+    fn run<O: Operation, T: Tape<f32, D>>(
+        args: O::Args<'_, D, T>,
+    ) -> Result<O::Output<D, T>, DeviceError<D>> {
+        O::reference(args)
+    }
+}
+
+/// The CPU, with the kernels of this module.
+#[derive(Debug, Clone)]
+pub struct CpuBackend;
+
+impl Backend for CpuBackend {
+    type Device = Cpu;
+
+    #[inline]
+    fn run<O: Operation, T: Tape<f32, Cpu>>(
+        args: O::Args<'_, Cpu, T>,
+    ) -> Result<O::Output<Cpu, T>, CpuError> {
+        O::cpu(args)
+    }
+
+    fn update<const STATES: usize>(
+        rule: &impl UpdateRule<STATES>,
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        state: &mut [Matrix<Cpu>; STATES],
+    ) -> Result<(), CpuError> {
+        let shape = *parameter.shape();
+        let state = state.each_mut().map(slice_mut);
+        rule.cpu(shape, slice_mut(parameter), slice(gradient), state);
+        Ok(())
+    }
+}
+
+/// The CPU for generating text: a few rows at a time, without gradients. Linear layers take their
+/// weights in another layout here: see [`super::linear::packed`].
+///
+/// Every element of a result is the same sum in the same order, whatever the other rows are. So the
+/// result for a token is the same to the bit whether the tokens before it are cached or computed
+/// again, and whether its sequence is alone or one of several. For up to 512 inputs, [`CpuBackend`]
+/// adds up its products in this order too; for more, the two differ in the last digits.
+#[derive(Debug, Clone)]
+pub struct DecodeBackend;
+
+impl Backend for DecodeBackend {
+    type Device = Cpu;
+
+    #[inline]
+    fn run<O: Operation, T: Tape<f32, Cpu>>(
+        args: O::Args<'_, Cpu, T>,
+    ) -> Result<O::Output<Cpu, T>, CpuError> {
+        O::decode(args)
     }
 }

@@ -1,53 +1,57 @@
-//! CpuBackend differentiable operations on dfdx tensors.
+//! Differentiable operations on dfdx tensors, with kernels for the CPU.
 //!
-//! An operation is a method of [`Backend`] that records one backward closure on the tape. Its
-//! default is the reference: the same operation composed of dfdx's own, which runs on every dfdx
-//! device and is the oracle in tests. The CPU replaces it by a kernel. The model is written against
-//! the trait and does not know which of the two it runs.
+//! Each operation is a folder: its declaration and its reference, composed of dfdx's own operations,
+//! in `mod.rs`, and its kernel in `cpu.rs`. The reference runs on every dfdx device, and tests compare
+//! the kernel with it. The model calls an operation as a method of a [`Backend`], which decides what
+//! runs. To add an operation, add a folder, and a line to this file and to [`operations`].
 //!
-//! All values are matrices. With B sequences of T tokens in a batch, activations are (B*T, C): one
-//! row a token, in reading order. Parameters are matrices too; a vector is one row.
+//! All values are matrices. With B sequences of T tokens in a batch, activations are (N, C), where
+//! N = B*T: one row per token, in reading order. Parameters are matrices too; a vector is one row. V is
+//! the size of the vocabulary, nh the number of heads, hs the columns of a head.
 
-pub mod activation;
+mod activation;
 pub mod attention;
 mod backend;
-mod column_slices;
-pub mod cpu;
-mod cpu_backend;
+pub(crate) mod cpu;
 pub mod cross_entropy;
-mod decode_backend;
 pub mod dropout;
 pub mod embedding;
 pub mod gradient_sum;
 pub mod linear;
+mod matrix;
 mod nan_check;
 pub mod norm;
 pub mod qk_norm;
 pub mod rotary;
+pub mod take_gradient;
 #[cfg(test)]
 pub(crate) mod testing;
 mod update;
 
-pub use attention::Heads;
-pub use backend::{Backend, ReferenceBackend};
+pub use attention::{Heads, LayerCache};
+pub use backend::{Backend, CpuBackend, DecodeBackend, Operation, ReferenceBackend};
 pub use cpu::matmul::{LinearProducts, with_product_threads};
 pub use cpu::storage::slice as elements;
-pub use cpu::threads::together;
-pub use cpu_backend::CpuBackend;
+pub use cpu::threads::with_helper_thread;
 pub use cross_entropy::Head;
-pub use decode_backend::DecodeBackend;
 pub use dropout::Dropout;
 pub use gradient_sum::GradientSum;
-pub use nan_check::{NanCheckBackend, first_not_finite, not_finite, watch};
-pub use norm::Normalization;
+pub use linear::packed;
+pub use matrix::{DeviceError, Matrix, Scalar, first_non_finite};
+pub use nan_check::{NanCheckBackend, detect_non_finite, non_finite_name};
 pub use rotary::Rotary;
 pub use update::UpdateRule;
 
-use dfdx::prelude::*;
-
-/// A matrix on a device, with or without a tape.
-pub type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
-/// A single number on a device.
-pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, D, T>;
-/// The one error a device can answer with (no memory, a driver's refusal).
-pub type DeviceError<D> = <D as HasErr>::Err;
+/// The operations, as methods of every [`Backend`]: `use kernels::operations::*`.
+pub mod operations {
+    pub use super::attention::{AttentionCachedMethod, AttentionMethod};
+    pub use super::cross_entropy::{CrossEntropyMethod, HeadCrossEntropyMethod, LogitsMethod};
+    pub use super::dropout::DropoutMethod;
+    pub use super::embedding::EmbedMethod;
+    pub use super::gradient_sum::SumGradientsMethod;
+    pub use super::linear::{LinearActivationMethod, LinearMethod, LinearResidualMethod};
+    pub use super::norm::NormMethod;
+    pub use super::qk_norm::QkNormMethod;
+    pub use super::rotary::RotaryMethod;
+    pub use super::take_gradient::TakeGradientMethod;
+}

@@ -1,8 +1,8 @@
 //! How the operations are tested: against the composition of dfdx's own, and against finite
 //! differences.
 
-use super::Matrix;
 use super::cpu::storage;
+use super::matrix::Matrix;
 use crate::random::{Stream, unit};
 use dfdx::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError};

@@ -1,4 +1,4 @@
-use super::{DeviceError, Matrix};
+use super::matrix::{DeviceError, Matrix};
 use dfdx::prelude::*;
 
 /// A rule that updates a matrix in place from a second matrix of the same shape, such as the update

@@ -1,4 +1,5 @@
 use super::parameter::{Initializer, ParamGroup, Parameter};
+use crate::kernels::operations::*;
 use crate::kernels::{Backend, DeviceError, Matrix, Scalar};
 use crate::random::Stream;
 use crate::spec;

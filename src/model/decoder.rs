@@ -25,7 +25,7 @@ struct GptDecoder {
     gpt: Gpt<DecodeBackend>,
     /// Most tokens in a context.
     context: usize,
-    past: KvCache<DecodeBackend>,
+    past: KvCache,
     /// Position in the texts of the first token that is in the past.
     start: usize,
 }
@@ -60,7 +60,7 @@ impl Decoder {
         Ok(Self(match copy {
             Model::Bigram(model) => Kind::Bigram(model),
             Model::Gpt(gpt) => {
-                let gpt = gpt.laid();
+                let gpt = gpt.packed();
                 Kind::Gpt(Box::new(GptDecoder {
                     past: gpt.empty_cache(),
                     context,

@@ -1,7 +1,7 @@
 use super::Decoder;
 use super::sampler::pick;
 use crate::data::{DataError, TextStream, Tokenizer};
-use crate::kernels::{elements, together};
+use crate::kernels::{elements, with_helper_thread};
 use crate::random::{Stream, unit};
 use crate::spec::Sample;
 use dfdx::prelude::{CpuError, HasShape};
@@ -37,7 +37,7 @@ pub fn generate<E: From<CpuError>>(
     seed: u64,
     sink: impl FnMut(usize, &str) -> Result<(), E>,
 ) -> Result<(), E> {
-    together(|| draw(decoder, tokenizer, prompt, sample, seed, sink))
+    with_helper_thread(|| draw(decoder, tokenizer, prompt, sample, seed, sink))
 }
 
 fn draw<E: From<CpuError>>(

@@ -10,8 +10,9 @@ mod positions;
 
 use super::DropoutContext;
 use super::parameter::{Initializer, ParamGroup, Parameter};
+use crate::kernels::operations::*;
 use crate::kernels::{
-    Backend, DecodeBackend, DeviceError, Head, Heads, Matrix, Normalization, Rotary, Scalar,
+    Backend, DecodeBackend, DeviceError, Head, Heads, LayerCache, Matrix, Rotary, Scalar, packed,
 };
 use crate::random::Stream;
 use crate::spec::{self, NormPosition};
@@ -29,7 +30,7 @@ struct Linear<B: Backend> {
 /// LayerNorm or RMSNorm. A model without norms has none of these.
 #[derive(Debug, Clone)]
 struct Norm<B: Backend> {
-    kind: Normalization,
+    kind: spec::Norm,
     gain: Parameter<B>,
     bias: Option<Parameter<B>>,
 }
@@ -83,11 +84,10 @@ impl<B: Backend> Norm<B> {
         name: &str,
         config: &spec::Model,
     ) -> Result<Option<Self>, DeviceError<B::Device>> {
-        let kind = match config.norm {
-            spec::Norm::Layernorm => Normalization::Layer,
-            spec::Norm::Rmsnorm => Normalization::Rms,
-            spec::Norm::None => return Ok(None),
-        };
+        let kind = config.norm;
+        if kind == spec::Norm::None {
+            return Ok(None);
+        }
         let c = config.n_embd;
         let bias = match config.biases().norm {
             true => Some(init.constant(format!("{name}.bias"), ParamGroup::Bias, c, 0.0)?),
@@ -226,7 +226,7 @@ impl<B: Backend> Block<B> {
         &self,
         x: Matrix<B::Device, T>,
         pass: &mut Pass,
-        memory: Option<&mut B::LayerCache>,
+        memory: Option<&mut LayerCache>,
     ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let (residual, tape) = x.split_tape();
         let y = normalized(
@@ -254,7 +254,7 @@ impl<B: Backend> Block<B> {
         x: Matrix<B::Device, T>,
         residual: &Matrix<B::Device>,
         pass: &mut Pass,
-        memory: Option<&mut B::LayerCache>,
+        memory: Option<&mut LayerCache>,
     ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let heads = pass.heads;
         let mut qkv = B::linear(x, &self.qkv.weight.value, self.qkv.bias())?; // (N, C + 2 kv hs)
@@ -266,10 +266,7 @@ impl<B: Backend> Block<B> {
         }
         let y = match memory {
             None => B::attention(qkv, heads, pass.dropouts.scores(heads))?,
-            Some(memory) => {
-                let (qkv, tape) = qkv.split_tape();
-                B::attention_cached(&qkv, heads, memory)?.put_tape(tape)
-            }
+            Some(memory) => B::attention_cached(qkv, heads, memory)?,
         }; // (N, C)
         self.join(y, &self.attention_out, &self.norms_1, residual, pass)
     }
@@ -361,14 +358,14 @@ pub struct Gpt<B: Backend> {
 
 /// What a GPT keeps of the tokens it has seen, so as not to compute them again: keys and values.
 #[derive(Debug, Clone)]
-pub(super) struct KvCache<B: Backend> {
+pub(super) struct KvCache {
     /// Tokens of each sequence.
     pub(super) len: usize,
     /// Of each block.
-    memories: Vec<B::LayerCache>,
+    memories: Vec<LayerCache>,
 }
 
-impl KvCache<DecodeBackend> {
+impl KvCache {
     /// The past of one sequence for several that begin with it.
     pub(super) fn repeat(&mut self, sequences: usize) {
         let memories = self.memories.iter_mut();
@@ -439,7 +436,7 @@ impl<B: Backend> Gpt<B> {
         &self,
         tokens: &[usize],
         block: usize,
-        past: Option<&mut KvCache<B>>,
+        past: Option<&mut KvCache>,
     ) -> Result<Matrix<B::Device>, DeviceError<B::Device>> {
         let x = self.trunk(tokens, block, None, past)?; // (N, C)
         let last = if block == 1 {
@@ -456,10 +453,10 @@ impl<B: Backend> Gpt<B> {
     }
 
     /// A past of nothing.
-    pub(super) fn empty_cache(&self) -> KvCache<B> {
+    pub(super) fn empty_cache(&self) -> KvCache {
         KvCache {
             len: 0,
-            memories: vec![B::LayerCache::default(); self.blocks.len()],
+            memories: vec![LayerCache::default(); self.blocks.len()],
         }
     }
 
@@ -470,7 +467,7 @@ impl<B: Backend> Gpt<B> {
         tokens: &[usize],
         block: usize,
         noise: Option<DropoutContext>,
-        mut past: Option<&mut KvCache<B>>,
+        mut past: Option<&mut KvCache>,
     ) -> Result<Matrix<B::Device, T>, DeviceError<B::Device>> {
         let mut dropouts = Dropouts::new(&self.config, noise, block);
         let scale = match self.config.scale_embedding {
@@ -544,14 +541,13 @@ impl<B: Backend> Gpt<B> {
 }
 
 impl Gpt<DecodeBackend> {
-    /// With the weights of the linear layers as [`DecodeBackend`] wants them, who are given as in any
-    /// other GPT.
-    pub(super) fn laid(mut self) -> Self {
+    /// With the weights of the linear layers in the layout of [`DecodeBackend`]. They are given as in any other GPT.
+    pub(super) fn packed(mut self) -> Self {
         let mut head = self.head.take().unwrap_or_else(|| self.tokens.clone());
-        head.value = DecodeBackend::laid(&head.value);
+        head.value = packed(&head.value);
         self.head = Some(head);
         for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
-            linear.weight.value = DecodeBackend::laid(&linear.weight.value);
+            linear.weight.value = packed(&linear.weight.value);
         }
         self
     }

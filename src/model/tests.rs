@@ -3,6 +3,7 @@
 
 use super::testing::{BLOCK, configs};
 use super::*;
+use crate::kernels::operations::*;
 use crate::kernels::{CpuBackend, ReferenceBackend};
 use crate::spec::{Init, InitKind, Model as Config};
 

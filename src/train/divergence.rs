@@ -32,8 +32,8 @@ pub(super) fn describe<B: Backend>(
 /// The first parameter with a number that is not finite.
 pub(super) fn non_finite_parameter<B: Backend>(model: &Model<B>) -> Option<String> {
     model.parameters().into_iter().find_map(|parameter| {
-        let value = kernels::first_not_finite(&parameter.value)?;
-        let value = kernels::not_finite(value);
+        let value = kernels::first_non_finite(&parameter.value)?;
+        let value = kernels::non_finite_name(value);
         Some(format!("{value} in the parameter `{}`", parameter.name))
     })
 }
@@ -47,7 +47,7 @@ pub(super) fn non_finite_activation<B: Backend>(
     for rows in batch.micro_batches().flat_map(|rows| batch.shards(rows)) {
         let parameters = model.parameters().into_iter();
         let named = parameters.map(|parameter| (&parameter.value, parameter.name.as_str()));
-        let (loss, finding) = kernels::watch(named, || {
+        let (loss, finding) = kernels::detect_non_finite(named, || {
             let loss: Result<Scalar<B::Device>, _> = batch.loss(&model, rows);
             loss
         });
@@ -68,7 +68,8 @@ fn non_finite_gradient<B: Backend>(
     let parameters = model.parameters();
     let mut pairs = parameters.iter().zip(gradients).rev();
     let (parameter, sum) = pairs.find(|(_, sum)| !sum.squared_norm.is_finite())?;
-    let value = kernels::first_not_finite(&sum.gradient).map_or("infinity", kernels::not_finite);
+    let value =
+        kernels::first_non_finite(&sum.gradient).map_or("infinity", kernels::non_finite_name);
     Some(format!("{value} in the gradient of `{}`", parameter.name))
 }
 

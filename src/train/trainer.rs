@@ -6,6 +6,7 @@ use super::optimizer::{Optimizer, ParameterUpdate};
 use super::parallel::MapOrdered;
 use super::step_batch::StepBatch;
 use crate::data::{Batches, Tokens};
+use crate::kernels::operations::*;
 use crate::kernels::{
     Backend, CpuBackend, DeviceError, GradientSum, Matrix, ReferenceBackend, Scalar,
 };

@@ -1,27 +1,29 @@
 //! Matrix products on slices, by the crate `gemm`.
 
+use super::storage::vec_from_writer;
 use gemm::{Parallelism, gemm};
 use std::cell::Cell;
 
-/// Multiplications of a product that are worth a thread: with fewer, handing them over and waiting
-/// for them gains little.
-const WORTH_A_THREAD: usize = 16_000_000;
+/// Multiplications of a product for each thread that takes part in it. With fewer, the cost of a
+/// thread exceeds its gain.
+const MIN_MULTIPLICATIONS_PER_THREAD: usize = 16_000_000;
 
 thread_local! {
-    /// Of the current pool, how many threads a product may take.
+    /// How many threads of the current pool a product may use.
     static THREADS: Cell<usize> = const { Cell::new(1) };
 }
 
-/// Does some work whose matrix products may each take so many threads of the current pool. They come
-/// to the same bits with any number: a thread makes some of the elements, each as it always is made.
+/// Runs `work`, whose matrix products may each use up to `threads` threads of the current pool. The
+/// number of threads does not change the bits: a thread computes some of the elements, each in the
+/// same order of operations.
 pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
-    struct Before(usize);
-    impl Drop for Before {
+    struct Restore(usize);
+    impl Drop for Restore {
         fn drop(&mut self) {
             THREADS.set(self.0);
         }
     }
-    let _before = Before(THREADS.replace(threads));
+    let _restore = Restore(THREADS.replace(threads));
     work()
 }
 
@@ -70,19 +72,31 @@ impl<'a> View<'a> {
     }
 }
 
-/// What becomes of the destination's old content.
+/// Whether a product is added to its destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Into {
-    /// Not read: `dst = a b`.
+pub(crate) enum Accumulate {
+    /// `dst = a b`. The old content is not read.
     Overwrite,
-    /// `dst += a b`.
+    /// `dst += a b`
     Add,
 }
 
-/// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n) with rows `dst_stride` apart.
-pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b: View) {
-    let (m, n, k) = (a.rows, b.cols, a.cols);
-    assert_eq!(k, b.rows, "inner dimensions agree");
+/// `a b` as a new vector (m, n), for a (m, k) and b (k, n).
+pub(crate) fn product(a: View, b: View) -> Vec<f32> {
+    let (m, n) = (a.rows, b.cols);
+    // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, `gemm_into` reads none
+    // of them and initializes all of them.
+    unsafe {
+        vec_from_writer(m * n, |y| {
+            gemm_into(y.as_mut_ptr().cast(), n, Accumulate::Overwrite, a, b);
+        })
+    }
+}
+
+/// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n), whose rows are `dst_stride`
+/// apart.
+pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, accumulate: Accumulate, a: View, b: View) {
+    let (m, n) = (a.rows, b.cols);
     if m == 0 || n == 0 {
         return;
     }
@@ -90,21 +104,38 @@ pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b:
         dst_stride >= n && dst.len() >= (m - 1) * dst_stride + n,
         "the product fits"
     );
-    let parallelism = match THREADS.get().min(m * n * k / WORTH_A_THREAD) {
+    // SAFETY: the m rows of n elements lie inside `dst`, as just checked. A `&mut` slice overlaps
+    // neither `a` nor `b`, and its elements are initialized.
+    unsafe { gemm_into(dst.as_mut_ptr(), dst_stride, accumulate, a, b) }
+}
+
+/// [`matmul`] to a pointer.
+///
+/// # Safety
+/// `dst` points to m rows of n elements, `dst_stride >= n` apart, in one allocation that overlaps
+/// neither `a` nor `b`. With [`Accumulate::Add`], they are initialized. With
+/// [`Accumulate::Overwrite`], they need not be, and are so afterwards.
+unsafe fn gemm_into(dst: *mut f32, dst_stride: usize, accumulate: Accumulate, a: View, b: View) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
+    assert_eq!(k, b.rows, "inner dimensions agree");
+    let parallelism = match THREADS
+        .get()
+        .min(m * n * k / MIN_MULTIPLICATIONS_PER_THREAD)
+    {
         0 | 1 => Parallelism::None,
         threads => Parallelism::Rayon(threads),
     };
-    // SAFETY: the views lie inside their slices (checked when made), the product lies inside `dst`
-    // (checked above), and a `&mut` overlaps neither.
+    // SAFETY: the views lie inside their slices, which `View::strided` has checked, and `dst` is as
+    // the contract says. Without `read_dst`, `gemm` writes every element and reads none, for k = 0 too.
     unsafe {
         gemm(
             m,
             n,
             k,
-            dst.as_mut_ptr(),
+            dst,
             1,
             dst_stride as isize,
-            into == Into::Add,
+            accumulate == Accumulate::Add,
             a.data.as_ptr(),
             a.col_stride as isize,
             a.row_stride as isize,
@@ -121,8 +152,8 @@ pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, into: Into, a: View, b:
     }
 }
 
-/// The three products of a linear layer, x (N, C) and weight (D, C), forward and back: what the
-/// rate of a machine is measured with.
+/// The three products of a linear layer's forward and backward pass, with x (N, C) and weight (D, C).
+/// They measure the speed of a machine.
 #[derive(Debug)]
 pub struct LinearProducts {
     shape: (usize, usize, usize),
@@ -134,6 +165,7 @@ pub struct LinearProducts {
 }
 
 impl LinearProducts {
+    /// Products of constant matrices.
     pub fn new(n: usize, c: usize, d: usize) -> Self {
         Self {
             shape: (n, c, d),
@@ -151,14 +183,14 @@ impl LinearProducts {
         3.0 * 2.0 * (n * c * d) as f64
     }
 
-    /// Multiplies, on one thread: `y = x Wᵀ`, `gx = y W`, `gw = yᵀ x`.
+    /// Computes the products on one thread: `y = x Wᵀ`, `gx = y W`, `gw = yᵀ x`.
     pub fn run(&mut self) {
         let (n, c, d) = self.shape;
         let (x, weight) = (View::new(&self.x, n, c), View::new(&self.weight, d, c));
-        matmul(&mut self.y, d, Into::Overwrite, x, weight.t());
+        matmul(&mut self.y, d, Accumulate::Overwrite, x, weight.t());
         let y = View::new(&self.y, n, d);
-        matmul(&mut self.gx, c, Into::Overwrite, y, weight);
-        matmul(&mut self.gw, c, Into::Overwrite, y.t(), x);
+        matmul(&mut self.gx, c, Accumulate::Overwrite, y, weight);
+        matmul(&mut self.gw, c, Accumulate::Overwrite, y.t(), x);
     }
 }
 
@@ -179,7 +211,7 @@ mod tests {
         out
     }
 
-    /// Large enough for four threads, and of no round size.
+    /// Large enough for four threads, and of sizes that no tile divides.
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let (m, k, n) = (301, 413, 517);
@@ -192,7 +224,7 @@ mod tests {
         let results = [1, 2, 3, 4].map(|threads| {
             let mut dst = vec![0.0; m * n];
             pool.install(|| {
-                with_product_threads(threads, || matmul(&mut dst, n, Into::Overwrite, a, b));
+                with_product_threads(threads, || matmul(&mut dst, n, Accumulate::Overwrite, a, b));
             });
             dst
         });
@@ -201,14 +233,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_definition(m in 1usize..20, n in 1usize..20, k in 1usize..20, ta: bool, tb: bool, add: bool) {
+        fn agrees_with_the_definition(m in 1usize..20, n in 1usize..20, k in 0usize..20, ta: bool, tb: bool, add: bool) {
             let data: Vec<f32> = (0..800).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
             let a = if ta { View::new(&data, k, m).t() } else { View::new(&data, m, k) };
             let b = if tb { View::new(&data[400..], n, k).t() } else { View::new(&data[400..], k, n) };
             let stride = n + 3;
             let mut dst = vec![0.5; m * stride];
-            matmul(&mut dst, stride, if add { Into::Add } else { Into::Overwrite }, a, b);
+            matmul(&mut dst, stride, if add { Accumulate::Add } else { Accumulate::Overwrite }, a, b);
             let expected = naive(a, b);
+            for (got, want) in product(a, b).iter().zip(&expected) {
+                prop_assert!((f64::from(*got) - want).abs() < 1e-4);
+            }
             for i in 0..m {
                 for j in 0..stride {
                     let want = if j >= n { 0.5 } else { expected[i * n + j] + if add { 0.5 } else { 0.0 } };

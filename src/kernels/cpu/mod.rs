@@ -1,7 +1,7 @@
-//! What the CPU kernels are made of: vectors of lanes, tiles, matrix products and threads.
+//! Building blocks of the CPU kernels: SIMD loops, tiles, matrix products, threads and tensor memory.
 
 pub(crate) mod matmul;
-pub mod simd;
+pub(crate) mod simd;
 pub(crate) mod storage;
 pub(crate) mod threads;
 pub(crate) mod tile;

@@ -1,14 +1,14 @@
 //! Elementwise loops, compiled for AVX-512, AVX2 and the plain target, chosen at run time.
 //!
-//! A kernel is a plain loop that the compiler turns into vector code, inside [`vectorized`].
-//! Floating-point sums keep [`LANES`] partial sums in a fixed order whatever the vector width, and
-//! multiply-adds are fused where the code says so and nowhere else, so that the elementwise kernels
-//! give the same bits on every processor (matrix products do not).
+//! A kernel is a plain loop inside [`vectorized`], which the compiler turns into vector code.
+//! Floating-point sums keep [`LANES`] partial sums in a fixed order, whatever the vector width.
+//! Multiply-adds are fused only where the code says so. So the elementwise kernels give the same bits on
+//! every processor. Matrix products do not.
 
 use std::sync::LazyLock;
 
-/// Partial sums of a reduction: the widest vector, AVX-512's.
-pub const LANES: usize = 16;
+/// Partial sums of a reduction: the elements of the widest vector, AVX-512's.
+pub(crate) const LANES: usize = 16;
 
 /// One number for each lane of a vector.
 pub(crate) type Lanes = [f32; LANES];
@@ -23,13 +23,14 @@ pub(crate) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
     ARCH.dispatch(kernel)
 }
 
-/// A kernel that keeps a tile of a product in registers, and so needs to know how many there are.
+/// A kernel that keeps a tile of a product in registers, and so depends on their number.
 pub(crate) trait Kernel {
     type Output;
 
-    /// Runs it; `WIDE` with 32 vector registers of [`LANES`], else with 16 of half of that.
+    /// Runs the kernel. `WIDE` means 32 vector registers of [`LANES`] elements; otherwise there are 16
+    /// registers of half as many.
     ///
-    /// To be `#[inline(always)]`, with everything called in it.
+    /// Implementations are `#[inline(always)]`, and so is everything that they call.
     fn run<const WIDE: bool>(self) -> Self::Output;
 }
 
@@ -51,11 +52,11 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
     ARCH.dispatch(Dispatched(kernel))
 }
 
-/// `e^x` within 2 ulp, infinities and NaN as they should be. A result too small for a normal number
-/// is 0: a denormal one would cost a hundred cycles, here and in every product it meets.
+/// `e^x` within 2 ulp, with the right results for infinities and NaN. A result too small for a normal
+/// number is 0, because each operation on a denormal number takes a hundred cycles.
 ///
-/// Cody & Waite's reduction by a two-part ln 2, and a polynomial of degree 6 fitted for the rest
-/// (the coefficients of Cephes' expf, S. Moshier).
+/// Cody & Waite's reduction by a two-part ln 2, and a polynomial of degree 6 (the coefficients of
+/// Cephes' expf, S. Moshier).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let (y, n) = exp_parts(clamped(x, LEAST_EXPONENT, 89.0));
@@ -68,12 +69,12 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// The logarithm of the smallest normal number, rounded up.
 const LEAST_EXPONENT: f32 = -87.336_54;
 
-/// `y` and `n` of `e^x = y 2^n`, y around 1, for x so small that n is an exponent.
+/// `y` and `n` of `e^x = y 2^n`, with y around 1. x must be so small that n fits into an exponent.
 #[inline(always)]
 fn exp_parts(x: f32) -> (f32, i32) {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    /// 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
+    /// 1.5 * 2^23. Adding it rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
@@ -89,27 +90,28 @@ fn exp_parts(x: f32) -> (f32, i32) {
     (p.mul_add(r * r, r) + 1.0, exponent)
 }
 
-/// Written so that a NaN, which is in no order, passes through.
+/// Clamps x to `least..=most`. NaN stays NaN, because all comparisons with it are false.
 #[inline(always)]
 fn clamped(x: f32, least: f32, most: f32) -> f32 {
     let x = if x > most { most } else { x };
     if x < least { least } else { x }
 }
 
+/// 2^n, for n in -126..=127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// `1 / (1 + e^-x)` within 2 ulp; not below e^-87, where it is no longer a normal number.
+/// `1 / (1 + e^-x)` within 2 ulp. The result is not below e^-87, near the smallest normal number.
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
     let (y, n) = exp_parts(clamped(-x, -87.0, 87.0));
     1.0 / y.mul_add(power_of_two(n), 1.0)
 }
 
-/// The hyperbolic tangent within 2 ulp, infinities and NaN as they should be: near 0 a polynomial (the
-/// coefficients of Cephes' tanhf, S. Moshier), and from an exponential elsewhere.
+/// The hyperbolic tangent within 2 ulp, with the right results for infinities and NaN: a polynomial near
+/// 0 (the coefficients of Cephes' tanhf, S. Moshier), and computed from [`exp`] elsewhere.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     let square = x * x;
@@ -120,7 +122,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
     p = p.mul_add(square, -3.333_328e-1);
     let near = (p * square).mul_add(x, x);
     let far = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
-    // Where x is NaN, this is the polynomial, which is NaN.
+    // For NaN the comparison is false, and the polynomial is NaN.
     let y = if x.abs() > 0.625 { far } else { near };
     y.copysign(x)
 }
@@ -134,30 +136,31 @@ pub(crate) fn sum(x: &[f32]) -> f32 {
 /// Sum of `f` of each element, in the order of [`sum`].
 #[inline(always)]
 pub(crate) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    sum_lanes(taken_in(x, 0.0, |sum, x| sum + f(x)))
+    sum_lanes(fold_lanes(x, 0.0, |sum, x| sum + f(x)))
 }
 
-/// Largest element; NaN if any element is one, negative infinity of nothing.
+/// The largest element. NaN if any element is NaN, negative infinity if there is no element.
 #[inline(always)]
 pub(crate) fn max(x: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
-    fold(taken_in(x, f32::NEG_INFINITY, larger), larger)
+    reduce(fold_lanes(x, f32::NEG_INFINITY, larger), larger)
 }
 
-/// What becomes of `start` in each lane when the elements are taken in, dealt to the lanes in turn.
+/// Folds the elements into [`LANES`] accumulators that begin with `start`. Element i goes to accumulator
+/// `i % LANES`.
 #[inline(always)]
-fn taken_in(x: &[f32], start: f32, take_in: impl Fn(f32, f32) -> f32) -> Lanes {
+fn fold_lanes(x: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> Lanes {
     let (chunks, rest) = x.as_chunks::<LANES>();
     let mut lanes = [start; LANES];
     for chunk in chunks {
         for i in 0..LANES {
-            lanes[i] = take_in(lanes[i], chunk[i]);
+            lanes[i] = combine(lanes[i], chunk[i]);
         }
     }
     if !rest.is_empty() {
-        lanes = in_one_piece(lanes);
+        lanes = optimization_barrier(lanes);
         for (lane, &x) in lanes.iter_mut().zip(rest) {
-            *lane = take_in(*lane, x);
+            *lane = combine(*lane, x);
         }
     }
     lanes
@@ -166,32 +169,31 @@ fn taken_in(x: &[f32], start: f32, take_in: impl Fn(f32, f32) -> f32) -> Lanes {
 /// The sum of the partial sums, pairwise.
 #[inline(always)]
 pub(crate) fn sum_lanes(lanes: Lanes) -> f32 {
-    fold(lanes, |a, b| a + b)
+    reduce(lanes, |a, b| a + b)
 }
 
-/// The lanes' halves taken together, until there is one.
+/// Combines the two halves of the lanes, until one number is left.
 #[inline(always)]
-fn fold(lanes: Lanes, together: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = in_one_piece(lanes);
+fn reduce(lanes: Lanes, combine: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = optimization_barrier(lanes);
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
-            lanes[i] = together(lanes[i], lanes[i + width]);
+            lanes[i] = combine(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
     lanes[0]
 }
 
-/// The same lanes. What is done with single lanes after it does not show before it: the compiler
-/// would keep the pieces that are wanted there apart in the loop that makes them, which then takes
-/// two to three times as long.
+/// Returns the lanes, and hides from the optimizer how they are used. Otherwise the compiler keeps the
+/// lanes apart in the loop before, for the code after it, and the loop takes two to three times as long.
 #[inline(always)]
-fn in_one_piece(lanes: Lanes) -> Lanes {
+fn optimization_barrier(lanes: Lanes) -> Lanes {
     std::hint::black_box(lanes)
 }
 
-/// `x += y`, element by element, as far as both go; to be called inside [`vectorized`].
+/// `x += y`, element by element, up to the shorter length. To be called inside [`vectorized`].
 #[inline(always)]
 pub(crate) fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
@@ -199,14 +201,14 @@ pub(crate) fn add(x: &mut [f32], y: &[f32]) {
 
 /// `x += y`, element by element.
 pub(crate) fn add_assign(x: &mut [f32], y: &[f32]) {
-    assert_eq!(x.len(), y.len(), "as many elements on both sides");
+    assert_eq!(x.len(), y.len(), "equally many elements on both sides");
     vectorized(
         #[inline(always)]
         || add(x, y),
     );
 }
 
-/// Adds the rows of (N, C) to a row (C).
+/// Adds all rows of `x` (N, C) to `row` (C).
 pub(crate) fn sum_columns(row: &mut [f32], x: &[f32]) {
     vectorized(
         #[inline(always)]

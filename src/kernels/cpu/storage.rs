@@ -1,16 +1,17 @@
-//! The one place that reaches into a dfdx CPU tensor's memory.
+//! Access to the memory of a dfdx CPU tensor. This is the only module that reaches into it.
 //!
-//! dfdx 0.13 gives no slice of a tensor's data, only an index to one element at a time. A tensor
-//! that is contiguous is a slice that starts at its first element.
+//! dfdx 0.13 gives no slice of a tensor's data, only an index to one element at a time. A contiguous
+//! tensor is a slice that starts at its first element.
 
-use crate::kernels::Matrix;
+use crate::kernels::matrix::Matrix;
 use dfdx::prelude::*;
+use std::mem::MaybeUninit;
 
 /// The elements of a contiguous matrix, row by row.
 ///
 /// # Panics
-/// If the matrix is not contiguous (a broadcast or permuted one): the operations of this crate
-/// make contiguous matrices only.
+/// If the matrix is not contiguous, that is broadcast or permuted. The operations of this crate make
+/// contiguous matrices only.
 pub fn slice(x: &Matrix<Cpu>) -> &[f32] {
     let (rows, cols) = *x.shape();
     if rows * cols == 0 {
@@ -22,27 +23,36 @@ pub fn slice(x: &Matrix<Cpu>) -> &[f32] {
     assert!(
         last == first.wrapping_add(rows * cols - 1)
             && next_row == first.wrapping_add((rows.min(2) - 1) * cols),
-        "a fused operation takes contiguous matrices"
+        "a kernel needs a contiguous matrix"
     );
-    // SAFETY: the matrix owns one allocation of at least rows * cols elements in row order, as just
-    // checked, which lives as long as `x` and is not written to while `x` is borrowed.
+    // SAFETY: dfdx keeps the elements in one `Vec<f32>`, and bounds checks of `Index` have shown that
+    // the first and the last element lie in it. They are rows * cols - 1 elements apart, so that
+    // all elements between them are initialized elements of this vector. It lives as long as `x`, and
+    // nobody writes to it while `x` is borrowed. (The pointer comes from a reference to the first
+    // element. That it may reach the others holds under Tree Borrows; Stacked Borrows is stricter.)
     unsafe { std::slice::from_raw_parts(first, rows * cols) }
 }
 
-/// [`slice`], to be written to. Copies the data first if another tensor shares it.
+/// [`slice`], mutable. Copies the data first if another tensor shares it.
 pub(crate) fn slice_mut(x: &mut Matrix<Cpu>) -> &mut [f32] {
     let len = slice(x).len();
     if len == 0 {
         return &mut [];
     }
     let first: *mut f32 = &mut x[[0, 0]];
-    // SAFETY: as in `slice`; indexing mutably has made this tensor the only owner of its data.
+    // SAFETY: as in `slice`. `IndexMut` has made this tensor the only owner of its data, by a copy where
+    // it was shared; `len` elements are contiguous in the copy too, which has the same strides. `x` is
+    // mutably borrowed for as long as the slice.
     unsafe { std::slice::from_raw_parts_mut(first, len) }
 }
 
 /// A matrix of these elements, without a copy.
 pub(crate) fn matrix((rows, cols): (usize, usize), data: Vec<f32>) -> Matrix<Cpu> {
-    assert_eq!(data.len(), rows * cols, "shape and data agree");
+    assert_eq!(
+        data.len(),
+        rows * cols,
+        "a shape of as many elements as there are"
+    );
     DEVICE.with(|device| device.tensor_from_vec(data, (rows, cols)))
 }
 
@@ -51,15 +61,17 @@ thread_local! {
     static DEVICE: Cpu = Cpu::default();
 }
 
-/// A vector of `len` elements that `write` fills in, without its being zeroed first.
+/// A vector of `len` elements that `write` initializes. The memory is not zeroed first.
 ///
 /// # Safety
-/// `write` writes every element, and reads none before it has written it.
-pub(crate) unsafe fn filled(len: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
-    let mut data = Box::<[f32]>::new_uninit_slice(len);
-    // SAFETY: the memory is valid for `len` elements, and by the contract only written to.
-    write(unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast(), len) });
-    // SAFETY: by the contract every element is written.
+/// When `write` returns, it has initialized every element.
+pub(crate) unsafe fn vec_from_writer(
+    len: usize,
+    write: impl FnOnce(&mut [MaybeUninit<f32>]),
+) -> Vec<f32> {
+    let mut data = Box::new_uninit_slice(len);
+    write(&mut data);
+    // SAFETY: by the contract, every element is initialized.
     unsafe { data.assume_init() }.into_vec()
 }
 

@@ -1,5 +1,5 @@
-//! Two threads that hand work to each other every few microseconds, as drawing text needs: a thread
-//! pool takes about as long to hand over half of a product as the half takes.
+//! A helper thread that takes over work every few microseconds, for generating text. A thread pool needs
+//! about as long to hand over half of a product as the half takes.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -7,28 +7,28 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Thread, available_parallelism};
 
-/// What the other thread is handed, and what it comes to. It is called once, and comes back with its
-/// result: what it has of this thread's memory is then let go by this thread, without the two of them
-/// waiting for each other's caches.
+/// A piece of work for the helper thread. It is called once and comes back with its result. So the
+/// calling thread frees the memory that it owns, and the two threads do not contend for cache lines.
 type Work = Box<dyn FnMut() -> Vec<f32> + Send>;
 
-/// Nothing is to be done.
+/// There is no work.
 const IDLE: u8 = 0;
-/// There is work in the slot, or being done.
+/// There is work in the slot, or the helper is running it.
 const POSTED: u8 = 1;
 /// There is a result in the slot.
 const DONE: u8 = 2;
 /// No more work will come.
 const CLOSED: u8 = 3;
 
-/// Looks at the state before the other thread goes to sleep: some 100 µs, longer than it takes from
-/// one product of a token to the next.
-const PATIENCE: u32 = 4096;
+/// How often the helper reads the state before it goes to sleep. This takes about 100 µs, longer than the
+/// time between two products of a token.
+const SPIN_LIMIT: u32 = 4096;
 
+/// The state that the two threads share.
 #[derive(Default)]
-struct Duet {
+struct Exchange {
     state: AtomicU8,
-    /// Whether the other thread sleeps, or is about to.
+    /// Whether the helper sleeps, or is about to.
     asleep: AtomicBool,
     slot: Mutex<Slot>,
 }
@@ -38,92 +38,94 @@ enum Slot {
     #[default]
     Empty,
     Work(Work),
-    /// An error is the panic of the work.
+    /// The result, or the panic of the work, and the work itself.
     Result(thread::Result<Vec<f32>>, Work),
 }
 
-/// The other thread, and where it is handed work.
+/// The helper thread.
 #[derive(Clone)]
-struct Partner {
-    duet: Arc<Duet>,
+struct HelperThread {
+    exchange: Arc<Exchange>,
     thread: Thread,
 }
 
 thread_local! {
-    /// Of this thread, while it has one and none of its work is with it.
-    static PARTNER: RefCell<Option<Partner>> = const { RefCell::new(None) };
+    /// The helper of this thread. `None` if it has none, or while the helper is busy.
+    static HELPER: RefCell<Option<HelperThread>> = const { RefCell::new(None) };
 }
 
-/// Does `work` with another thread at hand for [`beside`], where there may be two: as many as the pool
-/// has that this thread is of, or the machine.
-pub fn together<R>(work: impl FnOnce() -> R) -> R {
+/// Runs `work` with a helper thread for [`join`]. There is no helper if the thread pool of this thread has
+/// only one thread, or outside of a pool the machine has only one processor.
+pub fn with_helper_thread<R>(work: impl FnOnce() -> R) -> R {
     let threads = match rayon::current_thread_index() {
         Some(_) => rayon::current_num_threads(),
         None => available_parallelism().map_or(1, usize::from),
     };
-    if threads < 2 || PARTNER.with_borrow(Option::is_some) {
+    if threads < 2 || HELPER.with_borrow(Option::is_some) {
         return work();
     }
-    let duet = Arc::new(Duet::default());
+    let exchange = Arc::new(Exchange::default());
     thread::scope(|scope| {
-        let served = duet.clone();
-        let Ok(other) = Builder::new().spawn_scoped(scope, move || served.serve()) else {
-            return work(); // alone, since it can be done alone
+        let served = exchange.clone();
+        let Ok(spawned) = Builder::new().spawn_scoped(scope, move || served.serve()) else {
+            return work(); // the helper is not necessary
         };
-        let thread = other.thread().clone();
-        let partner = Partner { duet, thread };
-        PARTNER.set(Some(partner.clone()));
-        let _closing = Closing(partner);
+        let thread = spawned.thread().clone();
+        let helper = HelperThread { exchange, thread };
+        HELPER.set(Some(helper.clone()));
+        let _guard = CloseGuard(helper);
         work()
     })
 }
 
-/// Lets the other thread go when [`together`] ends, by a panic too.
-struct Closing(Partner);
+/// Ends the helper thread when [`with_helper_thread`] ends, also by a panic.
+struct CloseGuard(HelperThread);
 
-impl Drop for Closing {
+impl Drop for CloseGuard {
     fn drop(&mut self) {
-        PARTNER.set(None);
-        self.0.duet.state.store(CLOSED, Ordering::SeqCst);
+        HELPER.set(None);
+        self.0.exchange.state.store(CLOSED, Ordering::SeqCst);
         self.0.thread.unpark();
     }
 }
 
-/// The results of `mine` and of `other`, which another thread has done meanwhile, where [`together`]
-/// has put one at hand that is not at work already.
-pub(crate) fn beside<R>(mine: impl FnOnce() -> R, mut other: Work) -> (R, Vec<f32>) {
-    let Some(partner) = PARTNER.take() else {
+/// Runs `mine` on this thread and `other` on the helper thread, at the same time, and returns both
+/// results. Without a helper thread, or if it is busy, runs one after the other.
+pub(crate) fn join<R>(mine: impl FnOnce() -> R, mut other: Work) -> (R, Vec<f32>) {
+    let Some(helper) = HELPER.take() else {
         return (mine(), other());
     };
-    partner.post(other);
-    let results = (mine(), partner.duet.result());
-    PARTNER.set(Some(partner));
+    helper.post(other);
+    let results = (mine(), helper.exchange.wait_for_result());
+    HELPER.set(Some(helper));
     results
 }
 
-impl Partner {
+impl HelperThread {
+    /// Hands over work.
     fn post(&self, work: Work) {
-        self.duet.put(Slot::Work(work));
-        self.duet.state.store(POSTED, Ordering::SeqCst);
-        if self.duet.asleep.load(Ordering::SeqCst) {
+        self.exchange.put(Slot::Work(work));
+        self.exchange.state.store(POSTED, Ordering::SeqCst);
+        if self.exchange.asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
     }
 }
 
-impl Duet {
+impl Exchange {
     /// Puts something into the slot, and takes out what was there.
     fn put(&self, new: Slot) -> Slot {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *slot, new)
     }
 
-    fn result(&self) -> Vec<f32> {
-        let mut looks = 0u32;
+    /// Waits until the helper is done, without sleeping.
+    fn wait_for_result(&self) -> Vec<f32> {
+        let mut spins = 0u32;
         while self.state.load(Ordering::SeqCst) != DONE {
-            looks += 1;
-            // The other may be waiting for this very core.
-            match looks % PATIENCE {
+            spins += 1;
+            // The helper may be waiting for the core that this thread runs on.
+            match spins % SPIN_LIMIT {
                 0 => thread::yield_now(),
                 _ => std::hint::spin_loop(),
             }
@@ -138,19 +140,19 @@ impl Duet {
         }
     }
 
-    /// What the other thread does, until [`CLOSED`].
+    /// The loop of the helper thread, until the state is [`CLOSED`].
     fn serve(&self) {
-        let mut looks = 0;
+        let mut spins = 0;
         loop {
             match self.state.load(Ordering::SeqCst) {
                 CLOSED => return,
                 POSTED => {
-                    looks = 0;
+                    spins = 0;
                     if let Slot::Work(mut work) = self.put(Slot::Empty) {
                         let result = catch_unwind(AssertUnwindSafe(&mut work));
                         self.put(Slot::Result(result, work));
                     }
-                    // Unless it is closed: nobody waits for the result then.
+                    // If it is closed, nobody waits for the result.
                     let _ = self.state.compare_exchange(
                         POSTED,
                         DONE,
@@ -158,8 +160,8 @@ impl Duet {
                         Ordering::SeqCst,
                     );
                 }
-                _ if looks < PATIENCE => {
-                    looks += 1;
+                _ if spins < SPIN_LIMIT => {
+                    spins += 1;
                     std::hint::spin_loop();
                 }
                 _ => self.sleep(),
@@ -167,6 +169,7 @@ impl Duet {
         }
     }
 
+    /// Sleeps until there is work or the end.
     fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
         let state = self.state.load(Ordering::SeqCst);
@@ -187,54 +190,58 @@ mod tests {
         pool.unwrap()
     }
 
-    /// Sums of this thread's and the other's numbers.
+    /// Sums of a number of this thread and a number of the helper.
     fn sums(rounds: u32) -> Vec<f32> {
         let round = |i| {
             if i % 100 == 50 {
-                thread::sleep(Duration::from_millis(2)); // long enough for the other to fall asleep
+                thread::sleep(Duration::from_millis(2)); // long enough for the helper to fall asleep
             }
-            let (mine, other) = beside(|| i as f32, Box::new(move || vec![2.0 * i as f32]));
+            let (mine, other) = join(|| i as f32, Box::new(move || vec![2.0 * i as f32]));
             mine + other[0]
         };
         (0..rounds).map(round).collect()
     }
 
     #[test]
-    fn two_threads_come_to_what_one_comes_to() {
+    fn two_threads_have_the_result_of_one() {
         let alone = sums(300);
         for threads in [1, 2] {
-            assert_eq!(pool(threads).install(|| together(|| sums(300))), alone);
+            assert_eq!(
+                pool(threads).install(|| with_helper_thread(|| sums(300))),
+                alone
+            );
         }
     }
 
     #[test]
-    fn work_is_done_by_the_other_thread() {
-        let other = pool(2).install(|| {
+    fn work_runs_on_the_helper_thread() {
+        let on_helper = pool(2).install(|| {
             let this = thread::current().id();
-            together(|| {
+            with_helper_thread(|| {
                 let is_other = move || vec![f32::from(u8::from(thread::current().id() != this))];
-                beside(|| (), Box::new(is_other)).1
+                join(|| (), Box::new(is_other)).1
             })
         });
-        assert_eq!(other, [1.0]);
+        assert_eq!(on_helper, [1.0]);
     }
 
     #[test]
-    #[should_panic(expected = "of the other")]
-    fn a_panic_of_the_other_thread_is_one_of_this() {
-        pool(2).install(|| together(|| beside(|| (), Box::new(|| panic!("of the other")))));
+    #[should_panic(expected = "in the helper")]
+    fn a_panic_of_the_helper_reaches_the_caller() {
+        pool(2)
+            .install(|| with_helper_thread(|| join(|| (), Box::new(|| panic!("in the helper")))));
     }
 
     #[test]
-    fn together_ends_with_the_panic_of_its_work() {
-        let idle = || together::<()>(|| panic!("as it should"));
+    fn a_panic_of_the_work_ends_the_helper() {
+        let idle = || with_helper_thread::<()>(|| panic!("in the caller"));
         let busy = || {
-            together(|| {
+            with_helper_thread(|| {
                 let other = || {
                     thread::sleep(Duration::from_millis(20));
                     Vec::new()
                 };
-                beside(|| panic!("as it should"), Box::new(other)).0
+                join(|| panic!("in the caller"), Box::new(other)).0
             })
         };
         for work in [&idle as &(dyn Fn() + Sync), &busy] {
@@ -245,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn work_within_work_is_done_by_the_thread_it_is_on() {
-        let nested = || beside(|| 1.0, Box::new(|| vec![2.0]));
-        let inner = || together(|| beside(nested, Box::new(move || nested().1)));
-        let ((one, two), other) = pool(2).install(|| together(inner));
+    fn nested_work_runs_on_the_thread_it_is_called_on() {
+        let nested = || join(|| 1.0, Box::new(|| vec![2.0]));
+        let inner = || with_helper_thread(|| join(nested, Box::new(move || nested().1)));
+        let ((one, two), other) = pool(2).install(|| with_helper_thread(inner));
         assert_eq!((one, two, other), (1.0, vec![2.0], vec![2.0]));
     }
 }

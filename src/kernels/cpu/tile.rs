@@ -1,28 +1,29 @@
 //! Products of the small matrices of one attention head, where the set-up of a general matrix
 //! product would cost more than the product.
 //!
-//! A tile of 8 rows and up to 32 columns (4 and 16 where there are 16 vector registers) is in
-//! registers at a time. To be called inside [`super::simd::Kernel::run`], where a fused multiply-add
-//! is one instruction. Sums over k run in order, so the bits do not depend on the tile.
+//! A tile of 8 rows and up to 32 columns is kept in registers: 4 rows and 16 columns where there are only
+//! 16 vector registers. The functions are called inside [`super::simd::Kernel::run`], where a fused
+//! multiply-add is one instruction. Sums over k run in order, so the bits do not depend on the tile.
 
-use super::matmul::Into;
+use super::matmul::Accumulate;
 use std::ops::Range;
 
-/// Rows of a tile, of which the number of a row's first may be taken for all of them: divides the
-/// number of lanes.
+/// Rows of a tile. It divides the number of lanes.
 pub(crate) const fn tile_rows(wide: bool) -> usize {
     if wide { 8 } else { 4 }
 }
 
-/// A matrix to be read element by element: (i, k) is at `i * row_stride + k * col_stride`.
+/// The left factor of a product, which is read element by element: (i, k) is at
+/// `i * row_stride + k * col_stride`.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<'a> {
+pub(crate) struct Lhs<'a> {
     data: &'a [f32],
     row_stride: usize,
     col_stride: usize,
 }
 
-impl<'a> Left<'a> {
+impl<'a> Lhs<'a> {
+    /// A matrix whose rows are `row_stride` apart.
     #[inline(always)]
     pub(crate) fn rows(data: &'a [f32], row_stride: usize) -> Self {
         Self {
@@ -32,7 +33,7 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// The transpose of rows `col_stride` apart.
+    /// The transpose of a matrix whose rows are `col_stride` apart.
     #[inline(always)]
     pub(crate) fn transposed(data: &'a [f32], col_stride: usize) -> Self {
         Self {
@@ -43,14 +44,19 @@ impl<'a> Left<'a> {
     }
 }
 
-/// `dst = a b` or `dst += a b` for `m` rows, a tile at a time. Of the tile whose first row is `i` the
-/// columns `part(i).0` are made, from the k `part(i).1`; rows of `dst` and `b` are `dst_stride` and
-/// `b_stride` apart.
+/// `dst = a b` or `dst += a b` for `m` rows, one tile of rows at a time.
+///
+/// `part(i)` is `(columns, ks)` for the tile whose first row is `i`: only these columns are written,
+/// and the sums run over these k. If `ks` is empty, the sums are 0. Rows of `dst` and `b` are
+/// `dst_stride` and `b_stride` apart.
+///
+/// # Panics
+/// If an element of a part lies outside of its slice.
 #[inline(always)]
 pub(crate) fn product<const WIDE: bool>(
     (dst, dst_stride): (&mut [f32], usize),
-    into: Into,
-    a: Left,
+    accumulate: Accumulate,
+    a: Lhs,
     (b, b_stride): (&[f32], usize),
     m: usize,
     part: impl Fn(usize) -> (Range<usize>, Range<usize>),
@@ -59,20 +65,28 @@ pub(crate) fn product<const WIDE: bool>(
     for i in (0..m).step_by(step) {
         let rows = step.min(m - i);
         let (columns, ks) = part(i);
-        let (Some(last_k), Some(last_column)) = (ks.clone().last(), columns.clone().last()) else {
+        if columns.is_empty() {
             continue;
-        };
-        let last_row = i + rows - 1;
+        }
+        let (last_row, last_column) = (i + rows - 1, columns.end - 1);
+        assert!(last_row * dst_stride + last_column < dst.len());
+        if ks.is_empty() {
+            if accumulate == Accumulate::Overwrite {
+                (i..i + rows).for_each(|row| dst[row * dst_stride..][columns.clone()].fill(0.0));
+            }
+            continue;
+        }
+        let last_k = ks.end - 1;
         assert!(last_row * a.row_stride + last_k * a.col_stride < a.data.len());
         assert!(last_k * b_stride + last_column < b.len());
-        assert!(last_row * dst_stride + last_column < dst.len());
-        // SAFETY: the last elements of the parts that are read and written lie inside the slices,
-        // as just checked.
+        // SAFETY: offsets grow with the row, the column and k. The asserts have shown that the largest
+        // offset of each operand lies inside its slice, so all elements of the part do. `dst` is
+        // mutably borrowed, so it overlaps neither `a` nor `b`.
         unsafe {
-            let strip = Strip {
+            let panel = RowPanel {
                 dst: dst.as_mut_ptr().add(i * dst_stride),
                 dst_stride,
-                into,
+                accumulate,
                 a: a.data
                     .as_ptr()
                     .add(i * a.row_stride + ks.start * a.col_stride),
@@ -83,21 +97,21 @@ pub(crate) fn product<const WIDE: bool>(
                 k: ks.len(),
             };
             match (WIDE, rows == step) {
-                (true, true) => strip.columns::<8, 32>(columns),
-                (false, true) => strip.columns::<4, 16>(columns),
-                (true, false) => strip.each_row::<32>(rows, columns),
-                (false, false) => strip.each_row::<16>(rows, columns),
+                (true, true) => panel.columns::<8, 32>(columns),
+                (false, true) => panel.columns::<4, 16>(columns),
+                (true, false) => panel.each_row::<32>(rows, columns),
+                (false, false) => panel.each_row::<16>(rows, columns),
             }
         }
     }
 }
 
-/// Some rows of a product.
+/// The rows of a product that one tile covers, as pointers to the first row and the first k.
 #[derive(Clone, Copy)]
-struct Strip {
+struct RowPanel {
     dst: *mut f32,
     dst_stride: usize,
-    into: Into,
+    accumulate: Accumulate,
     a: *const f32,
     a_row_stride: usize,
     a_col_stride: usize,
@@ -106,15 +120,15 @@ struct Strip {
     k: usize,
 }
 
-impl Strip {
-    /// The last rows, one at a time.
+impl RowPanel {
+    /// Computes `rows` rows, one at a time.
     ///
     /// # Safety
-    /// As [`Self::tile`], of `rows` rows and these columns.
+    /// As for [`Self::tile`], with `rows` rows and these columns.
     #[inline(always)]
     unsafe fn each_row<const N: usize>(self, rows: usize, columns: Range<usize>) {
         for row in 0..rows {
-            // SAFETY: within the rows that the caller answers for.
+            // SAFETY: by the contract, this row of `dst` and `a` lies inside their slices.
             unsafe {
                 let dst = self.dst.add(row * self.dst_stride);
                 let a = self.a.add(row * self.a_row_stride);
@@ -123,16 +137,16 @@ impl Strip {
         }
     }
 
-    /// `M` rows of these columns, `N` at a time as far as they go.
+    /// Computes `M` rows of these columns, `N` columns at a time and then fewer.
     ///
     /// # Safety
-    /// As [`Self::tile`], of `M` rows and these columns.
+    /// As for [`Self::tile`], with `M` rows and these columns.
     #[inline(always)]
     unsafe fn columns<const M: usize, const N: usize>(self, columns: Range<usize>) {
         let mut j = columns.start;
         while j < columns.end {
             let left = columns.end - j;
-            // SAFETY: no more columns than are left.
+            // SAFETY: a tile has no more columns than are left.
             unsafe {
                 j += match left {
                     _ if left >= N => self.tile::<M, N>(j),
@@ -145,15 +159,17 @@ impl Strip {
         }
     }
 
-    /// `M` rows and the `N` columns from `j` on; returns `N`.
+    /// Computes `M` rows and `N` columns from column `j` on. Returns `N`.
     ///
     /// # Safety
     /// The elements (i, k) of a, (k, j) of b and (i, j) of dst lie inside their slices, for i in
-    /// `0..M`, k in `0..self.k` and j in `j..j + N`.
+    /// `0..M`, k in `0..self.k` and j in `j..j + N`. Nobody else accesses these elements of dst.
     #[inline(always)]
     unsafe fn tile<const M: usize, const N: usize>(self, j: usize) -> usize {
         let mut sums = [[0.0f32; N]; M];
-        // SAFETY: by the contract.
+        // SAFETY: by the contract, all elements that are read or written lie inside their slices. An
+        // array of `f32` has the alignment of `f32`. After the last k, `a` and `b` may point outside, but
+        // are not read: `wrapping_add` may do so.
         unsafe {
             let (mut a, mut b) = (self.a, self.b.add(j));
             for _ in 0..self.k {
@@ -169,9 +185,9 @@ impl Strip {
             }
             for (i, sums) in sums.iter().enumerate() {
                 let dst = &mut *self.dst.add(i * self.dst_stride + j).cast::<[f32; N]>();
-                match self.into {
-                    Into::Overwrite => *dst = *sums,
-                    Into::Add => dst.iter_mut().zip(sums).for_each(|(dst, sum)| *dst += sum),
+                match self.accumulate {
+                    Accumulate::Overwrite => *dst = *sums,
+                    Accumulate::Add => dst.iter_mut().zip(sums).for_each(|(dst, sum)| *dst += sum),
                 }
             }
         }
@@ -187,8 +203,8 @@ mod tests {
 
     struct Product<'a> {
         dst: &'a mut [f32],
-        into: Into,
-        a: Left<'a>,
+        accumulate: Accumulate,
+        a: Lhs<'a>,
         b: &'a [f32],
         m: usize,
         columns: Range<usize>,
@@ -201,24 +217,24 @@ mod tests {
         fn run<const WIDE: bool>(self) {
             let part = |_| (self.columns.clone(), self.ks.clone());
             let (dst, b) = ((self.dst, self.stride), (self.b, self.stride));
-            product::<WIDE>(dst, self.into, self.a, b, self.m, part);
+            product::<WIDE>(dst, self.accumulate, self.a, b, self.m, part);
         }
     }
 
     proptest! {
         #[test]
         fn agrees_with_the_definition(
-            m in 1usize..40, n in 1usize..70, k in 1usize..40, skipped in 0usize..40,
+            m in 1usize..40, n in 1usize..70, k in 1usize..40, skipped in 0usize..41,
             transposed: bool, add: bool, wide: bool
         ) {
             let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0;
-            let (columns, ks) = (skipped.min(n - 1)..n, skipped.min(k - 1)..k);
+            let (columns, ks) = (skipped.min(n - 1)..n, skipped.min(k)..k); // k may be empty
             let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..k * (n + 2)).map(value).collect();
             let mut dst = vec![0.25; m * (n + 2)];
-            let left = if transposed { Left::transposed(&a, m) } else { Left::rows(&a, k) };
+            let lhs = if transposed { Lhs::transposed(&a, m) } else { Lhs::rows(&a, k) };
             let kernel = Product {
-                dst: &mut dst, into: if add { Into::Add } else { Into::Overwrite }, a: left, b: &b,
+                dst: &mut dst, accumulate: if add { Accumulate::Add } else { Accumulate::Overwrite }, a: lhs, b: &b,
                 m, columns: columns.clone(), ks: ks.clone(), stride: n + 2,
             };
             if wide { run(kernel) } else { kernel.run::<false>() }

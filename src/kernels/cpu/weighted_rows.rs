@@ -1,30 +1,30 @@
-//! Sums of rows, each times a number: the product of a vector and a matrix.
+//! Weighted sums of rows: the product of a vector and a matrix.
 
-/// `sums += weights rows`, for as many rows as there are weights, `stride` apart in `rows`. Every sum
+/// `sums += weights rows`, for weights (K), sums (C) and rows (K, C), which are `stride` apart. Every sum
 /// runs over the rows in order.
 ///
 /// To be called inside [`super::simd::vectorized`].
 #[inline(always)]
 pub(crate) fn add_weighted(sums: &mut [f32], weights: &[f32], rows: &[f32], stride: usize) {
-    let first = strips::<64>(sums, 0, weights, rows, stride);
-    let first = strips::<16>(sums, first, weights, rows, stride);
-    let first = strips::<4>(sums, first, weights, rows, stride);
-    strips::<1>(sums, first, weights, rows, stride);
+    let first = add_columns::<64>(sums, 0, weights, rows, stride);
+    let first = add_columns::<16>(sums, first, weights, rows, stride);
+    let first = add_columns::<4>(sums, first, weights, rows, stride);
+    add_columns::<1>(sums, first, weights, rows, stride);
 }
 
-/// The columns from `first` on, `W` at a time, whose sums stay in registers over all rows. Returns
-/// the first column that is left over.
+/// Adds the columns from `first` on, `W` at a time, whose sums stay in registers over all rows. Returns
+/// the first of the columns that remain.
 #[inline(always)]
-fn strips<const W: usize>(
+fn add_columns<const W: usize>(
     sums: &mut [f32],
     first: usize,
     weights: &[f32],
     rows: &[f32],
     stride: usize,
 ) -> usize {
-    let strips = sums[first..].chunks_exact_mut(W);
-    let end = first + strips.len() * W;
-    for (sums, column) in strips.zip((first..).step_by(W)) {
+    let chunks = sums[first..].chunks_exact_mut(W);
+    let end = first + chunks.len() * W;
+    for (sums, column) in chunks.zip((first..).step_by(W)) {
         let mut sum = [0.0; W];
         sum.copy_from_slice(sums);
         for (weight, row) in weights.iter().zip(rows.chunks(stride)) {

@@ -1,18 +1,20 @@
+//! Cross-entropy, and the head together with it, some rows at a time.
+
 use super::Head;
-use crate::kernels::cpu::matmul::{Into, View, matmul};
+use crate::kernels::cpu::matmul::{Accumulate, View, matmul};
 use crate::kernels::cpu::simd::{LANES, add_assign, exp, max, sum, sum_columns, tanh, vectorized};
 use crate::kernels::cpu::storage::slice;
-use crate::kernels::{Matrix, Scalar};
+use crate::kernels::matrix::{Matrix, Scalar};
 use dfdx::prelude::*;
 use std::mem::take;
 use std::slice::ChunksExactMut;
 
-/// Rows whose logits are there at a time, so that neither they nor their gradients are ever there
-/// as a whole: 64 rows of a vocabulary of 50,257 are 13 MB, of 65 they are 17 kB.
+/// Rows whose logits are in memory at a time. Neither all logits nor all their gradients are ever in
+/// memory. 64 rows take 13 MB for a vocabulary of 50,257, and 17 kB for one of 65.
 const ROWS: usize = 64;
 
-/// See [`crate::kernels::Backend::cross_entropy`].
-pub(in crate::kernels) fn cross_entropy<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::CrossEntropy`].
+pub(super) fn cross_entropy<T: Tape<f32, Cpu>>(
     logits: Matrix<Cpu, T>,
     targets: &[usize],
     scale: f32,
@@ -32,27 +34,27 @@ pub(in crate::kernels) fn cross_entropy<T: Tape<f32, Cpu>>(
     Ok(loss.put_tape(tape))
 }
 
-/// See [`crate::kernels::Backend::head_cross_entropy`]. The gradients are made on the way there, while
-/// the logits are at hand, and only multiplied by that of the loss on the way back.
-pub(in crate::kernels) fn head_cross_entropy<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::HeadCrossEntropy`]. The forward pass computes the gradients too, while the
+/// logits are in memory. The backward pass multiplies them by the gradient of the loss.
+pub(super) fn head_cross_entropy<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     head: Head<Cpu>,
     targets: &[usize],
     scale: f32,
 ) -> Result<Scalar<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
-    let mut passed = Passed::new(&x, &head, T::OWNS_TAPE);
+    let mut pass = HeadPass::new(&x, &head, T::OWNS_TAPE);
     let loss: f64 = (0..targets.len())
         .step_by(ROWS)
         .map(|first| {
-            passed.rows(
+            pass.rows(
                 first,
                 &targets[first..targets.len().min(first + ROWS)],
                 scale,
             )
         })
         .sum();
-    let Passed { gx, gw, gb, .. } = passed;
+    let HeadPass { gx, gw, gb, .. } = pass;
     let loss = x.device().try_tensor(loss as f32)?;
     let (loss_ghost, x, weight, bias) = (
         loss.ghost(),
@@ -74,26 +76,32 @@ pub(in crate::kernels) fn head_cross_entropy<T: Tape<f32, Cpu>>(
     Ok(loss.put_tape(tape))
 }
 
-/// What passed through the head of a model, a few rows at a time.
-struct Passed<'a> {
+/// The forward pass through the head of a model, [`ROWS`] rows at a time.
+struct HeadPass<'a> {
+    /// (N, C)
     x: &'a [f32],
+    /// (V, C)
     weight: &'a [f32],
+    /// (V)
     bias: Option<&'a [f32]>,
     c: usize,
     v: usize,
-    /// From one row of logits to the next: V, rounded up to whole vectors.
+    /// Distance of rows of logits: V, rounded up to whole vectors.
     stride: usize,
     soft_cap: Option<f32>,
+    /// (ROWS, stride)
     logits: Vec<f32>,
-    /// Slopes of the cap; empty without one.
-    slopes: Vec<f32>,
-    /// Gradients of x, weight and bias; empty where none are wanted.
+    /// Derivatives of the soft cap (ROWS, stride). Empty without a soft cap.
+    cap_derivatives: Vec<f32>,
+    /// Gradient of x (N, C). Empty without a tape, like the other two.
     gx: Vec<f32>,
+    /// Gradient of the weight (V, C).
     gw: Vec<f32>,
+    /// Gradient of the bias (stride). Empty without a bias.
     gb: Vec<f32>,
 }
 
-impl<'a> Passed<'a> {
+impl<'a> HeadPass<'a> {
     fn new(x: &'a Matrix<Cpu>, head: &Head<'a, Cpu>, gradients: bool) -> Self {
         let &Head {
             weight,
@@ -119,40 +127,46 @@ impl<'a> Passed<'a> {
             stride,
             soft_cap,
             logits: vec![0.0; rows],
-            slopes: vec![0.0; if soft_cap.is_some() { rows } else { 0 }],
+            cap_derivatives: vec![0.0; if soft_cap.is_some() { rows } else { 0 }],
             gx: zeros(n * c),
             gw: zeros(v * c),
             gb: zeros(if bias.is_some() { stride } else { 0 }),
         }
     }
 
-    /// The loss of the rows from `first` on; adds to the gradients.
+    /// Returns the loss of the rows from `first` on, one for each target, and adds to the gradients.
     fn rows(&mut self, first: usize, targets: &[usize], scale: f32) -> f64 {
         let (c, v, stride, n) = (self.c, self.v, self.stride, targets.len());
         let x = View::new(&self.x[first * c..], n, c);
         let weight = View::new(self.weight, v, c);
         let logits = &mut self.logits[..n * stride];
-        matmul(logits, stride, Into::Overwrite, x, weight.t());
+        matmul(logits, stride, Accumulate::Overwrite, x, weight.t());
         if let Some(bias) = self.bias {
             logits
                 .chunks_exact_mut(stride)
                 .for_each(|row| add_assign(&mut row[..v], bias));
         }
         if let Some(cap) = self.soft_cap {
-            bound(logits, &mut self.slopes, cap);
+            soft_cap(logits, &mut self.cap_derivatives, cap);
         }
-        // No token has the columns beyond V: they add nothing to a sum, and their gradient is 0.
+        // The columns beyond V belong to no token. They add nothing to a sum, and their gradient is 0.
         logits
             .chunks_exact_mut(stride)
             .for_each(|row| row[v..].fill(f32::NEG_INFINITY));
         let loss = softmax_cross_entropy(logits.chunks_exact_mut(stride), targets, scale);
         if !self.gx.is_empty() {
             if self.soft_cap.is_some() {
-                multiply(logits, &self.slopes);
+                multiply(logits, &self.cap_derivatives);
             }
             let g = View::strided(logits, n, v, stride);
-            matmul(&mut self.gx[first * c..], c, Into::Overwrite, g, weight);
-            matmul(&mut self.gw, c, Into::Add, g.t(), x);
+            matmul(
+                &mut self.gx[first * c..],
+                c,
+                Accumulate::Overwrite,
+                g,
+                weight,
+            );
+            matmul(&mut self.gw, c, Accumulate::Add, g.t(), x);
             if !self.gb.is_empty() {
                 sum_columns(&mut self.gb, logits);
             }
@@ -161,15 +175,15 @@ impl<'a> Passed<'a> {
     }
 }
 
-/// `cap tanh(x / cap)` of each logit, and its slope.
-fn bound(logits: &mut [f32], slopes: &mut [f32], cap: f32) {
+/// Replaces each logit by `cap tanh(x / cap)`, and writes the derivative.
+fn soft_cap(logits: &mut [f32], derivatives: &mut [f32], cap: f32) {
     vectorized(
         #[inline(always)]
         || {
-            for (x, slope) in logits.iter_mut().zip(slopes) {
+            for (x, derivative) in logits.iter_mut().zip(derivatives) {
                 let tanh = tanh(*x / cap);
                 *x = cap * tanh;
-                *slope = 1.0 - tanh * tanh;
+                *derivative = 1.0 - tanh * tanh;
             }
         },
     );
@@ -183,7 +197,7 @@ fn multiply(x: &mut [f32], y: &[f32]) {
     );
 }
 
-/// `scale` times the summed cross-entropy of rows of logits, which become its gradient.
+/// Returns `scale` times the summed cross-entropy of rows of logits. The logits become its gradient.
 fn softmax_cross_entropy(rows: ChunksExactMut<f32>, targets: &[usize], scale: f32) -> f32 {
     let mut loss = 0.0f64;
     vectorized(

@@ -1,12 +1,15 @@
+//! Dropout in place.
+
 use super::Dropout;
-use crate::kernels::Matrix;
-use crate::kernels::cpu::simd::vectorized;
+use crate::kernels::cpu::simd::{add_assign, vectorized};
 use crate::kernels::cpu::storage::{matrix, slice};
+use crate::kernels::matrix::Matrix;
 use dfdx::prelude::*;
 use std::mem::take;
 
 impl Dropout {
-    /// Drops elements in place, `stride` apart in number from `first` on.
+    /// Multiplies elements in place by their factors. The first has index `first`, and the indices are
+    /// `stride` apart.
     #[inline(always)]
     pub(in crate::kernels) fn apply_strided<const N: usize>(
         self,
@@ -20,8 +23,8 @@ impl Dropout {
         }
     }
 
-    /// Drops elements in place, the first of which has index `first`.
-    pub(in crate::kernels) fn apply(self, first: usize, x: &mut [f32]) {
+    /// Multiplies elements in place by their factors. The first has index `first`.
+    fn apply(self, first: usize, x: &mut [f32]) {
         let first = first as u32;
         vectorized(
             #[inline(always)]
@@ -34,8 +37,8 @@ impl Dropout {
     }
 }
 
-/// See [`crate::kernels::Backend::dropout`].
-pub(in crate::kernels) fn dropout<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::ApplyDropout`].
+pub(super) fn dropout<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     dropout: Dropout,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
@@ -47,7 +50,7 @@ pub(in crate::kernels) fn dropout<T: Tape<f32, Cpu>>(
     tape.add_backward_op(move |gradients| {
         let mut gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
         dropout.apply(0, &mut gy);
-        crate::kernels::cpu::simd::add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &gy);
+        add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &gy);
         Ok(())
     });
     Ok(y.put_tape(tape))

@@ -1,29 +1,30 @@
-//! Dropout whose mask is a function of a key and of the element's place, made again on the way back
-//! rather than stored (Srivastava et al. 2014).
+//! Dropout (Srivastava et al. 2014). The mask is a function of a key and of the element's index, so the
+//! backward pass computes it again and nothing is stored.
 
-pub(super) mod cpu;
+mod cpu;
 
-use super::{DeviceError, Matrix};
+use super::backend::operation;
+use super::matrix::{DeviceError, Matrix};
 use crate::random::Stream;
 use dfdx::prelude::*;
 use rand_core::RngCore;
 
-/// One dropout of one step.
+/// The mask of one dropout layer in one training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// An element is kept if its hash is at least this.
+    /// An element is kept if its hash is at least the threshold.
     threshold: u32,
-    /// What a kept element is multiplied by.
+    /// The factor of a kept element: 1 / (1 - p).
     scale: f32,
     key: u32,
-    /// Index of the first element in the whole batch, so that the mask does not depend on how the
-    /// batch is cut into shards.
+    /// Index in the whole batch of the first element, so that the mask does not depend on how the batch
+    /// is split into shards.
     offset: u32,
 }
 
 impl Dropout {
-    /// Dropout with probability `p` at `step`, `site` being its place in the model and `offset` the
-    /// index in the whole batch of the first element.
+    /// Dropout with probability `p` at a training step. `site` is the number of the layer in the model,
+    /// `offset` the index in the whole batch of the first element.
     pub fn new(p: f32, stream: &Stream, step: u64, site: u32, offset: usize) -> Self {
         let mut rng = stream.at(step);
         let base = rng.next_u32();
@@ -35,7 +36,7 @@ impl Dropout {
         }
     }
 
-    /// What element `index` is multiplied by: 0 or 1 / (1 - p).
+    /// The factor of element `index`: 0 or 1 / (1 - p).
     #[inline(always)]
     fn factor(self, index: u32) -> f32 {
         let drawn = hash(hash(index.wrapping_add(self.offset)) ^ self.key);
@@ -47,8 +48,8 @@ impl Dropout {
     }
 }
 
-/// A full mixing of 32 bits (the constants of C. Wellons' "lowbias32", found by search for the
-/// least bias between input and output bits).
+/// A hash of 32 bits: C. Wellons' "lowbias32", whose constants were found by a search for the least
+/// bias between input and output bits.
 #[inline(always)]
 fn hash(mut x: u32) -> u32 {
     x ^= x >> 16;
@@ -58,35 +59,41 @@ fn hash(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// ReferenceBackend of dfdx's own operations.
-pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+operation! {
+    /// Multiplies each element of `x` (N, C) by its factor, 0 or 1 / (1 - p): (N, C).
+    pub ApplyDropout, trait DropoutMethod {
+        fn dropout<'a, D, T>(x: Matrix<D, T>, dropout: Dropout) -> Matrix<D, T>;
+    }
+    reference: reference,
+    cpu: cpu::dropout,
+    input: x,
+}
+
+fn reference<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
     dropout: Dropout,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
     let (n, c) = *x.shape();
-    let mask = mask(x.device(), dropout, 0, n, c)?;
+    let mask = mask(x.device(), dropout, n, c)?;
     x.try_mul(mask)
 }
 
-/// The factors of (N, C) elements from `first` on.
+/// The factors of the elements of (N, C).
 pub(super) fn mask<D: Device<f32>>(
     device: &D,
     dropout: Dropout,
-    first: usize,
     n: usize,
     c: usize,
 ) -> Result<Matrix<D>, DeviceError<D>> {
-    let factors = (first..first + n * c)
-        .map(|i| dropout.factor(i as u32))
-        .collect();
+    let factors = (0..n * c).map(|i| dropout.factor(i as u32)).collect();
     device.try_tensor_from_vec(factors, (n, c))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{Backend, CpuBackend};
 
     fn dropout(p: f32, step: u64, site: u32) -> Dropout {
         Dropout::new(p, &Stream::new(1, "dropout"), step, site, 0)

@@ -1,11 +1,13 @@
-use crate::kernels::Matrix;
+//! Copies rows of the tables, and adds their gradients up.
+
 use crate::kernels::cpu::simd::{add, vectorized};
-use crate::kernels::cpu::storage::{filled, matrix, slice};
+use crate::kernels::cpu::storage::{matrix, slice};
+use crate::kernels::matrix::Matrix;
 use dfdx::prelude::*;
 use std::mem::take;
 
-/// See [`crate::kernels::Backend::embed`].
-pub(in crate::kernels) fn embed<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::Embed`].
+pub(super) fn embed<T: Tape<f32, Cpu>>(
     table: &Matrix<Cpu>,
     scale: f32,
     positions: Option<&Matrix<Cpu>>,
@@ -14,26 +16,23 @@ pub(in crate::kernels) fn embed<T: Tape<f32, Cpu>>(
     first: usize,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (n, c) = (tokens.len(), table.shape().1);
-    let (rows, at) = (slice(table), positions.map(slice));
-    // SAFETY: each of the n rows of `y` is written.
-    let y = unsafe {
-        filled(n * c, |y| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (i, (y, &token)) in y.chunks_exact_mut(c).zip(tokens).enumerate() {
-                        y.copy_from_slice(&rows[token * c..][..c]);
-                        if scale != 1.0 {
-                            y.iter_mut().for_each(|y| *y *= scale);
-                        }
-                        if let Some(at) = at {
-                            add(y, &at[(first + i % block) * c..][..c]);
-                        }
-                    }
-                },
-            );
-        })
-    };
+    let (rows, position_rows) = (slice(table), positions.map(slice));
+    let mut y = Vec::with_capacity(n * c);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (i, &token) in tokens.iter().enumerate() {
+                y.extend_from_slice(&rows[token * c..][..c]);
+                let y = &mut y[i * c..];
+                if scale != 1.0 {
+                    y.iter_mut().for_each(|y| *y *= scale);
+                }
+                if let Some(rows) = position_rows {
+                    add(y, &rows[(first + i % block) * c..][..c]);
+                }
+            }
+        },
+    );
     let y = matrix((n, c), y);
     let mut tape = T::default();
     let (table, positions, y_ghost) = (table.ghost(), positions.map(Tensor::ghost), y.ghost());
@@ -42,8 +41,8 @@ pub(in crate::kernels) fn embed<T: Tape<f32, Cpu>>(
         let mut gy = take(&mut **gradients.get_or_alloc_mut(&y_ghost)?);
         if let Some(positions) = positions {
             let g_positions = gradients.get_or_alloc_mut(&positions)?;
-            let at = (0..n).map(|i| first + i % block);
-            add_rows(g_positions, at, &gy, c);
+            let indices = (0..n).map(|i| first + i % block);
+            add_rows(g_positions, indices, &gy, c);
         }
         if scale != 1.0 {
             gy.iter_mut().for_each(|g| *g *= scale);
@@ -55,13 +54,13 @@ pub(in crate::kernels) fn embed<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// Adds rows of `c` elements to those of a table, at these places.
-fn add_rows(table: &mut [f32], at: impl Iterator<Item = usize>, rows: &[f32], c: usize) {
+/// Adds `rows` (N, c) to the rows of a table (V, c) with these indices (N).
+fn add_rows(table: &mut [f32], indices: impl Iterator<Item = usize>, rows: &[f32], c: usize) {
     vectorized(
         #[inline(always)]
         || {
-            for (row, at) in rows.chunks_exact(c).zip(at) {
-                add(&mut table[at * c..][..c], row);
+            for (row, index) in rows.chunks_exact(c).zip(indices) {
+                add(&mut table[index * c..][..c], row);
             }
         },
     );

@@ -1,12 +1,31 @@
 //! Token and position embeddings.
 
-pub(super) mod cpu;
+mod cpu;
 
-use super::{DeviceError, Matrix};
+use super::backend::operation;
+use super::matrix::{DeviceError, Matrix};
 use dfdx::prelude::*;
 
-/// ReferenceBackend of dfdx's own operations.
-pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+operation! {
+    /// Rows of `table` (V, C) for `tokens` (N), times `scale`: (N, C). The tokens are sequences of
+    /// `block` tokens. Where `positions` (P, C) is given, its row `first + n % block` is added to row
+    /// n; `first` is the position of the first token of each sequence.
+    pub Embed, trait EmbedMethod {
+        fn embed<'a, D, T>(
+            table: &'a Matrix<D>,
+            scale: f32,
+            positions: Option<&'a Matrix<D>>,
+            tokens: &'a [usize],
+            block: usize,
+            first: usize,
+        ) -> Matrix<D, T>;
+    }
+    reference: reference,
+    cpu: cpu::embed,
+    parameter: table,
+}
+
+fn reference<D: Device<f32>, T: Tape<f32, D>>(
     table: &Matrix<D>,
     scale: f32,
     positions: Option<&Matrix<D>>,
@@ -36,8 +55,8 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{Backend, CpuBackend};
 
     #[test]
     fn the_kernel_agrees_with_the_reference() {

@@ -1,15 +1,17 @@
+//! The sum and its norm in one pass.
+
 use super::GradientSum;
-use crate::kernels::Matrix;
 use crate::kernels::cpu::simd::{add, sum_of, vectorized};
 use crate::kernels::cpu::storage::{slice, slice_mut};
+use crate::kernels::matrix::Matrix;
 use dfdx::prelude::*;
 
 /// Elements whose squares are summed in single precision before their sum is added to the total in
 /// double precision.
 const CHUNK: usize = 4096;
 
-/// See [`crate::kernels::Backend::sum_gradients`].
-pub(in crate::kernels) fn sum(shards: Vec<Matrix<Cpu>>) -> GradientSum<Cpu> {
+/// The kernel of [`super::SumGradients`].
+pub(super) fn sum(shards: Vec<Matrix<Cpu>>) -> Result<GradientSum<Cpu>, CpuError> {
     let mut shards = shards.into_iter();
     let mut total = shards.next().expect("a batch has at least one shard");
     let others: Vec<Matrix<Cpu>> = shards.collect();
@@ -26,8 +28,8 @@ pub(in crate::kernels) fn sum(shards: Vec<Matrix<Cpu>>) -> GradientSum<Cpu> {
             }
         },
     );
-    GradientSum {
+    Ok(GradientSum {
         gradient: total,
         squared_norm,
-    }
+    })
 }

@@ -1,14 +1,35 @@
-use crate::kernels::Matrix;
-use crate::kernels::activation;
-use crate::kernels::cpu::matmul::{Into, View, matmul};
+//! Linear layers, forward and backward.
+
+use crate::kernels::activation::{self, output_width};
+use crate::kernels::cpu::matmul::{self, Accumulate, View, matmul};
 use crate::kernels::cpu::simd::{add_assign, sum_columns};
-use crate::kernels::cpu::storage::{filled, matrix, slice};
+use crate::kernels::cpu::storage::{matrix, slice};
+use crate::kernels::matrix::Matrix;
 use crate::spec::Mlp;
 use dfdx::prelude::*;
 use std::mem::take;
 
-/// `x Wᵀ + b`, plus `residual` where given.
-pub(in crate::kernels) fn linear<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::Linear`].
+pub(super) fn linear<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    linear_with_residual(x, weight, bias, None)
+}
+
+/// The kernel of [`super::LinearResidual`].
+pub(super) fn linear_residual<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+    residual: &Matrix<Cpu>,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    linear_with_residual(x, weight, bias, Some(residual))
+}
+
+/// `x Wᵀ + b`, plus `residual` if given.
+fn linear_with_residual<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -33,9 +54,9 @@ pub(in crate::kernels) fn linear<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// `activation(x Wᵀ + b)`. The slopes of the activation are kept for the way back, in place of what
-/// went in, which is no tensor, and so has no gradient buffer.
-pub(in crate::kernels) fn linear_activation<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::LinearActivation`]. The backward pass needs the derivatives of the activation,
+/// which replace its input. The input is not a tensor, so it has no gradient buffer.
+pub(super) fn linear_activation<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -44,10 +65,10 @@ pub(in crate::kernels) fn linear_activation<T: Tape<f32, Cpu>>(
     let (x, mut tape) = x.split_tape();
     let (n, d) = (x.shape().0, weight.shape().0);
     let mut pre = product(&x, weight, bias, None);
-    let width = activation::output_width(activation, d);
+    let width = output_width(activation, d);
     let y = matrix(
         (n, width),
-        activation::cpu::forward(activation, &mut pre, d),
+        activation::kinds::forward(activation, &mut pre, d),
     );
     let backward = Backward::new(&x, weight, bias);
     let y_ghost = y.ghost();
@@ -61,7 +82,7 @@ pub(in crate::kernels) fn linear_activation<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// `residual + x Wᵀ + b` as a vector of (N, D).
+/// `x Wᵀ + b`, plus `residual` if given: (N, D).
 fn product(
     x: &Matrix<Cpu>,
     weight: &Matrix<Cpu>,
@@ -71,32 +92,33 @@ fn product(
     let ((n, c), d) = (*x.shape(), weight.shape().0);
     let a = View::new(slice(x), n, c);
     let b = View::new(slice(weight), d, c).t();
-    // SAFETY: a bias or a residual writes every element before the product adds to it; without
-    // either the product overwrites every element.
-    unsafe {
-        filled(n * d, |y| {
-            let into = match (bias, residual) {
-                (None, None) => Into::Overwrite,
-                (_, Some(residual)) => {
-                    y.copy_from_slice(slice(residual));
-                    if let Some(bias) = bias {
-                        y.chunks_exact_mut(d)
-                            .for_each(|row| add_assign(row, slice(bias)));
-                    }
-                    Into::Add
-                }
-                (Some(bias), None) => {
-                    y.chunks_exact_mut(d)
-                        .for_each(|row| row.copy_from_slice(slice(bias)));
-                    Into::Add
-                }
-            };
-            matmul(y, d, into, a, b);
-        })
+    let Some(mut y) = initial_sums((n, d), bias, residual) else {
+        return matmul::product(a, b);
+    };
+    matmul(&mut y, d, Accumulate::Add, a, b);
+    y
+}
+
+/// The bias and the residual of each row (N, D), to which a product is added. `None` if there is
+/// neither.
+pub(super) fn initial_sums(
+    (n, d): (usize, usize),
+    bias: Option<&Matrix<Cpu>>,
+    residual: Option<&Matrix<Cpu>>,
+) -> Option<Vec<f32>> {
+    match (bias.map(slice), residual.map(slice)) {
+        (None, None) => None,
+        (None, Some(residual)) => Some(residual.to_vec()),
+        (Some(bias), None) => Some(bias.repeat(n)),
+        (Some(bias), Some(residual)) => {
+            let mut y = residual.to_vec();
+            y.chunks_exact_mut(d).for_each(|row| add_assign(row, bias));
+            Some(y)
+        }
     }
 }
 
-/// What a linear layer needs on the way back.
+/// What the backward pass of a linear layer needs.
 struct Backward {
     x: Matrix<Cpu>,
     weight: Matrix<Cpu>,
@@ -120,7 +142,7 @@ impl Backward {
         matmul(
             gw,
             c,
-            Into::Add,
+            Accumulate::Add,
             gy_view.t(),
             View::new(slice(&self.x), n, c),
         );
@@ -128,7 +150,7 @@ impl Backward {
         matmul(
             gx,
             c,
-            Into::Add,
+            Accumulate::Add,
             gy_view,
             View::new(slice(&self.weight), d, c),
         );

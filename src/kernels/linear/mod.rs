@@ -1,18 +1,73 @@
-//! Linear layers: `y = x Wᵀ + b`, with weights stored (out, in) as in PyTorch.
+//! Linear layers: `y = x Wᵀ + b`, with weights (out, in) as in PyTorch.
 
 pub(super) mod cpu;
-pub(super) mod packed_rows;
+mod decode;
 
-use super::{DeviceError, Matrix};
+use super::activation;
+use super::backend::operation;
+use super::matrix::{DeviceError, Matrix, add_row};
+use crate::spec::Mlp;
+pub use decode::packed;
 use dfdx::prelude::*;
 
-/// ReferenceBackend of dfdx's own operations.
-pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+operation! {
+    /// `x Wᵀ + b`, for x (N, C), weight (D, C) and bias (1, D): (N, D).
+    pub Linear, trait LinearMethod {
+        fn linear<'a, D, T>(
+            x: Matrix<D, T>,
+            weight: &'a Matrix<D>,
+            bias: Option<&'a Matrix<D>>,
+        ) -> Matrix<D, T>;
+    }
+    reference: reference,
+    cpu: cpu::linear,
+    decode: decode::linear,
+    input: x,
+    parameter: weight,
+}
+
+operation! {
+    /// `residual + x Wᵀ + b`, for x (N, C), weight (D, C), bias (1, D) and residual (N, D): (N, D).
+    /// Ends each branch of a block.
+    pub LinearResidual, trait LinearResidualMethod {
+        fn linear_residual<'a, D, T>(
+            x: Matrix<D, T>,
+            weight: &'a Matrix<D>,
+            bias: Option<&'a Matrix<D>>,
+            residual: &'a Matrix<D>,
+        ) -> Matrix<D, T>;
+    }
+    reference: reference_residual,
+    cpu: cpu::linear_residual,
+    decode: decode::linear_residual,
+    input: x,
+    parameter: weight,
+}
+
+operation! {
+    /// `activation(x Wᵀ + b)`, for x (N, C), weight (D, C) and bias (1, D): (N, D), or (N, D/2) for a
+    /// gated activation. The first half of its columns is the gate.
+    pub LinearActivation, trait LinearActivationMethod {
+        fn linear_activation<'a, D, T>(
+            x: Matrix<D, T>,
+            weight: &'a Matrix<D>,
+            bias: Option<&'a Matrix<D>>,
+            activation: Mlp,
+        ) -> Matrix<D, T>;
+    }
+    reference: reference_activation,
+    cpu: cpu::linear_activation,
+    decode: decode::linear_activation,
+    input: x,
+    parameter: weight,
+}
+
+fn reference<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
     weight: &Matrix<D>,
     bias: Option<&Matrix<D>>,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
-    // On dfdx's own terms the weight has a tape too, or its transposition would not be recorded.
+    // The weight needs a tape too, or dfdx would not record its transposition.
     let y = x.try_matmul(
         weight
             .retaped::<T>()
@@ -24,31 +79,29 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     }
 }
 
-/// Adds a row (1, C) to each row of (N, C).
-pub(super) fn add_row<D: Device<f32>, T: Tape<f32, D>>(
+fn reference_residual<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
-    row: &Matrix<D>,
+    weight: &Matrix<D>,
+    bias: Option<&Matrix<D>>,
+    residual: &Matrix<D>,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
-    let shape = *x.shape();
-    x.try_add(broadcast_row::<D, T>(row, shape)?)
+    reference(x, weight, bias)?.try_add(residual.clone())
 }
 
-/// A row (1, C) repeated to (N, C).
-pub(super) fn broadcast_row<D: Device<f32>, T: Tape<f32, D>>(
-    row: &Matrix<D>,
-    shape: (usize, usize),
+fn reference_activation<D: Device<f32>, T: Tape<f32, D>>(
+    x: Matrix<D, T>,
+    weight: &Matrix<D>,
+    bias: Option<&Matrix<D>>,
+    activation: Mlp,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
-    row.retaped::<T>()
-        .try_reshape_like(&(shape.1,))?
-        .try_broadcast_like::<_, Axis<0>>(&shape)
+    activation::kinds::reference(reference(x, weight, bias)?, activation)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{Backend, CpuBackend};
-    use crate::spec::Mlp;
     use proptest::prelude::*;
 
     proptest! {
@@ -65,11 +118,11 @@ mod tests {
         }
 
         #[test]
-        fn folding_the_activation_in_changes_nothing(n in 1usize..70, c in 1usize..40, d in 1usize..20, seed: u64) {
+        fn linear_activation_is_linear_then_activation(n in 1usize..70, c in 1usize..40, d in 1usize..20, seed: u64) {
             for activation in Mlp::ALL {
                 let inputs = matrices(seed, &[(n, c), (2 * d, c), (1, 2 * d)]);
                 check_against_reference(&inputs,
-                    |x| super::super::activation::reference(reference(x[0].retaped(), &x[1], Some(&x[2]))?, activation),
+                    |x| activation::kinds::reference(reference(x[0].retaped(), &x[1], Some(&x[2]))?, activation),
                     |x| CpuBackend::linear_activation(x[0].retaped(), &x[1], Some(&x[2]), activation))?;
             }
         }
@@ -81,7 +134,7 @@ mod tests {
         check_gradient(&inputs, |x| {
             CpuBackend::linear_residual(x[0].retaped(), &x[1], Some(&x[2]), &x[3])
         });
-        // A difference over the kink of a ReLU is no gradient.
+        // A finite difference across the kink of a ReLU is not the gradient.
         let smooth = |mlp: &Mlp| !matches!(mlp, Mlp::Relu | Mlp::Reglu);
         for activation in Mlp::ALL.into_iter().filter(smooth) {
             check_gradient(&inputs, |x| {

@@ -1,59 +1,36 @@
-use super::{EPSILON, Normalization};
-use crate::kernels::Matrix;
-use crate::kernels::cpu::simd::{LANES, Lanes, add, sum, sum_lanes, sum_of, vectorized};
-use crate::kernels::cpu::storage::{filled, matrix, slice};
+//! Forward and backward over rows, for every kind of norm.
+
+use super::kinds::{RowStatistics, gradient_terms};
+use crate::kernels::cpu::simd::{LANES, Lanes, add, sum_lanes, vectorized};
+use crate::kernels::cpu::storage::{matrix, slice, vec_from_writer};
+use crate::kernels::matrix::Matrix;
+use crate::spec::Norm;
 use dfdx::prelude::*;
 use std::array::from_fn;
-use std::mem::take;
+use std::mem::{MaybeUninit, take};
 
-/// Mean (0 for RMSNorm) and reciprocal scale of a row: all that is kept for the way back.
-#[derive(Clone, Copy)]
-pub(in crate::kernels) struct RowStatistics {
-    mean: f32,
-    inverse: f32,
-}
-
-impl RowStatistics {
-    #[inline(always)]
-    pub(in crate::kernels) fn of(row: &[f32], kind: Normalization) -> Self {
-        let n = row.len() as f32;
-        let (mean, square) = match kind {
-            Normalization::Layer => {
-                let mean = sum(row) / n;
-                (mean, sum_of(row, |x| (x - mean) * (x - mean)) / n)
-            }
-            Normalization::Rms => (0.0, sum_of(row, |x| x * x) / n),
-        };
-        Self {
-            mean,
-            inverse: 1.0 / (square + EPSILON).sqrt(),
-        }
-    }
-}
-
-/// See [`crate::kernels::Backend::norm`].
-pub(in crate::kernels) fn norm<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::Norm`].
+pub(super) fn norm<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
-    kind: Normalization,
+    kind: Norm,
     gain: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
     let (n, c) = *x.shape();
     let mut statistics = Vec::with_capacity(n);
-    // SAFETY: `forward` writes each of the n rows of c elements.
-    let y = unsafe {
-        filled(n * c, |y| {
-            forward(
-                slice(&x),
-                kind,
-                slice(gain),
-                bias.map(slice),
-                y,
-                &mut statistics,
-            );
-        })
+    let forward = Forward {
+        x: slice(&x),
+        kind,
+        gain: slice(gain),
+        bias: bias.map(slice),
     };
+    assert!(
+        forward.gain.len() == c && forward.bias.is_none_or(|bias| bias.len() == c),
+        "a gain and a bias for each column"
+    );
+    // SAFETY: `Forward` writes each of the n rows of c elements.
+    let y = unsafe { vec_from_writer(n * c, |y| forward.run(y, &mut statistics)) };
     let y = matrix((n, c), y);
     let (y_ghost, gain, bias) = (y.ghost(), gain.clone(), bias.cloned());
     tape.add_backward_op(move |gradients| {
@@ -64,16 +41,14 @@ pub(in crate::kernels) fn norm<T: Tape<f32, Cpu>>(
             None => Vec::new(),
         };
         let gx = gradients.get_or_alloc_mut(&x)?;
-        backward(
-            slice(&x),
+        let backward = Backward {
+            x: slice(&x),
             kind,
-            slice(&gain),
-            &statistics,
-            &gy,
-            gx,
-            &mut g_gain,
-            &mut g_bias,
-        );
+            gain: slice(&gain),
+            statistics: &statistics,
+            gy: &gy,
+        };
+        backward.run(gx, &mut g_gain, &mut g_bias);
         **gradients.get_or_alloc_mut(&gain)? = g_gain;
         if let Some(bias) = &bias {
             **gradients.get_or_alloc_mut(bias)? = g_bias;
@@ -83,103 +58,142 @@ pub(in crate::kernels) fn norm<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-fn forward(
-    x: &[f32],
-    kind: Normalization,
-    gain: &[f32],
-    bias: Option<&[f32]>,
-    y: &mut [f32],
-    statistics: &mut Vec<RowStatistics>,
-) {
-    let c = gain.len();
-    vectorized(
-        #[inline(always)]
-        || {
-            for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-                let row = RowStatistics::of(x, kind);
-                scale_row(y, x, row, gain);
-                if let Some(bias) = bias {
-                    add(y, bias);
-                }
-                statistics.push(row);
-            }
-        },
-    );
+struct Forward<'a> {
+    /// (N, C)
+    x: &'a [f32],
+    kind: Norm,
+    /// (C)
+    gain: &'a [f32],
+    /// (C)
+    bias: Option<&'a [f32]>,
 }
 
-#[inline(always)]
-pub(in crate::kernels) fn scale_row(y: &mut [f32], x: &[f32], row: RowStatistics, gain: &[f32]) {
-    for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
-        *y = (x - row.mean) * row.inverse * g;
+impl Forward<'_> {
+    /// Writes each row of `y` (N, C), and appends its statistics.
+    fn run(self, y: &mut [MaybeUninit<f32>], statistics: &mut Vec<RowStatistics>) {
+        let Self {
+            x,
+            kind,
+            gain,
+            bias,
+        } = self;
+        let c = gain.len();
+        vectorized(
+            #[inline(always)]
+            || {
+                for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
+                    let row = RowStatistics::of(x, kind);
+                    match bias {
+                        None => write_scaled(y, x, row, gain),
+                        Some(bias) => write_scaled_with_bias(y, x, row, gain, bias),
+                    }
+                    statistics.push(row);
+                }
+            },
+        );
     }
 }
 
-/// With x̂ the normalised row and h = gy * gain:
-/// gx = (h - mean(h) - x̂ mean(h x̂)) / σ, the term mean(h) for LayerNorm alone.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the three gradients are written in one pass over the rows"
-)]
-fn backward(
-    x: &[f32],
-    kind: Normalization,
-    gain: &[f32],
-    statistics: &[RowStatistics],
-    gy: &[f32],
-    gx: &mut [f32],
-    g_gain: &mut [f32],
-    g_bias: &mut [f32],
-) {
-    let c = gain.len();
-    let mut normalized = vec![0.0; c];
-    let mut h = vec![0.0; c];
-    let (normalized, h) = (normalized.as_mut_slice(), h.as_mut_slice());
-    vectorized(
-        #[inline(always)]
-        || {
-            let rows = x
-                .chunks_exact(c)
-                .zip(gy.chunks_exact(c))
-                .zip(gx.chunks_exact_mut(c));
-            for (((x, gy), gx), &row) in rows.zip(statistics) {
-                backward_row(
-                    (x, gy, gx),
-                    kind,
-                    gain,
-                    row,
-                    (g_gain, g_bias),
-                    (normalized, h),
-                );
-            }
-        },
-    );
+/// Writes `(x - mean) inverse gain` to a row.
+#[inline(always)]
+fn write_scaled(y: &mut [MaybeUninit<f32>], x: &[f32], row: RowStatistics, gain: &[f32]) {
+    for ((y, &x), &g) in y.iter_mut().zip(x).zip(gain) {
+        y.write((x - row.mean) * row.inverse * g);
+    }
 }
 
-/// Of one row: x, gy and gx; the gradients of gain and bias, the latter empty where there is none;
-/// and room for x̂ and h.
+/// Writes `(x - mean) inverse gain + bias` to a row.
+#[inline(always)]
+fn write_scaled_with_bias(
+    y: &mut [MaybeUninit<f32>],
+    x: &[f32],
+    row: RowStatistics,
+    gain: &[f32],
+    bias: &[f32],
+) {
+    for (((y, &x), &g), &b) in y.iter_mut().zip(x).zip(gain).zip(bias) {
+        y.write((x - row.mean) * row.inverse * g + b);
+    }
+}
+
+/// Normalizes a row in place and multiplies it by the gain.
+#[inline(always)]
+pub(in crate::kernels) fn scale_row(x: &mut [f32], row: RowStatistics, gain: &[f32]) {
+    for (x, &g) in x.iter_mut().zip(gain) {
+        *x = (*x - row.mean) * row.inverse * g;
+    }
+}
+
+struct Backward<'a> {
+    /// (N, C)
+    x: &'a [f32],
+    kind: Norm,
+    /// (C)
+    gain: &'a [f32],
+    /// (N)
+    statistics: &'a [RowStatistics],
+    /// (N, C)
+    gy: &'a [f32],
+}
+
+impl Backward<'_> {
+    /// Adds to the gradients of x (N, C), of the gain (C), and of the bias (C), which is empty where
+    /// there is no bias.
+    fn run(self, gx: &mut [f32], g_gain: &mut [f32], g_bias: &mut [f32]) {
+        let Self {
+            x,
+            kind,
+            gain,
+            statistics,
+            gy,
+        } = self;
+        let c = gain.len();
+        let (mut normalized, mut h) = (vec![0.0; c], vec![0.0; c]);
+        let (normalized, h) = (normalized.as_mut_slice(), h.as_mut_slice());
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = (x.chunks_exact(c))
+                    .zip(gy.chunks_exact(c))
+                    .zip(gx.chunks_exact_mut(c));
+                for (((x, gy), gx), &row) in rows.zip(statistics) {
+                    backward_row(
+                        (x, gy, gx),
+                        kind,
+                        gain,
+                        row,
+                        (g_gain, g_bias),
+                        (normalized, h),
+                    );
+                }
+            },
+        );
+    }
+}
+
+/// The backward pass of one row: `(x, gy, gx)`, the gradients of gain and bias, of which the latter
+/// may be empty, and buffers for x̂, the normalized row, and for h = gy * gain.
 #[inline(always)]
 pub(in crate::kernels) fn backward_row(
     (x, gy, gx): (&[f32], &[f32], &mut [f32]),
-    kind: Normalization,
+    kind: Norm,
     gain: &[f32],
     row: RowStatistics,
     (g_gain, g_bias): (&mut [f32], &mut [f32]),
     (normalized, h): (&mut [f32], &mut [f32]),
 ) {
     let n = gain.len() as f32;
-    let (sum_h, sum_hx) = normalize_again((x, gy, gain), row, (normalized, h));
-    let mean_h = match kind {
-        Normalization::Layer => sum_h / n,
-        Normalization::Rms => 0.0,
-    };
-    add_row_gradient(gx, h, normalized, mean_h, sum_hx / n, row.inverse);
+    let (sum_h, sum_hx) = recompute_row((x, gy, gain), row, (normalized, h));
+    let (a, b) = gradient_terms(kind, sum_h, sum_hx, n);
+    add_row_gradient((gx, h, normalized), (a, b), row.inverse);
     add_products(g_gain, gy, normalized);
     add(g_bias, gy);
 }
 
-/// x̂ and h of a row, and the sums of h and of h x̂, in one pass: a narrow row is not worth four.
+/// Writes x̂ and h of a row. Returns the sums of h and of h x̂. One pass over a narrow row is faster
+/// than four.
 #[inline(always)]
-fn normalize_again(
+fn recompute_row(
     (x, gy, gain): (&[f32], &[f32], &[f32]),
     row: RowStatistics,
     (normalized, h): (&mut [f32], &mut [f32]),
@@ -208,7 +222,7 @@ fn normalize_again(
     (sum_lanes(sums_h), sum_lanes(sums_hx))
 }
 
-/// The last elements of a row, and zeros.
+/// The last elements of a row, padded with zeros.
 #[inline(always)]
 fn padded(rest: &[f32]) -> Lanes {
     let mut lanes = [0.0; LANES];
@@ -224,16 +238,14 @@ fn add_products(sums: &mut [f32], x: &[f32], y: &[f32]) {
     }
 }
 
+/// `gx += (h - a - x̂ b) inverse`
 #[inline(always)]
 fn add_row_gradient(
-    gx: &mut [f32],
-    h: &[f32],
-    normalized: &[f32],
-    mean_h: f32,
-    mean_hx: f32,
+    (gx, h, normalized): (&mut [f32], &[f32], &[f32]),
+    (a, b): (f32, f32),
     inverse: f32,
 ) {
     for ((gx, &h), &x) in gx.iter_mut().zip(h).zip(normalized) {
-        *gx += (h - mean_h - x * mean_hx) * inverse;
+        *gx += (h - a - x * b) * inverse;
     }
 }

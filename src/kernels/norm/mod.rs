@@ -1,50 +1,39 @@
-//! Normalisation of the rows of a matrix.
+//! Normalization of the rows of a matrix: LayerNorm (Ba et al. 2016) and RMSNorm (Zhang & Sennrich
+//! 2019). The kinds differ in [`kinds`] alone.
 
 pub(super) mod cpu;
+pub(super) mod kinds;
 
-use super::linear::{add_row, broadcast_row};
-use super::{DeviceError, Matrix};
+use super::backend::operation;
+use super::matrix::{DeviceError, Matrix, add_row, broadcast_row};
+use crate::spec;
 use dfdx::prelude::*;
 
-/// Added to the variance (LayerNorm) or to the mean square (RMSNorm) under the root.
-pub const EPSILON: f32 = 1e-5;
-
-/// What a row is shifted and divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Normalization {
-    /// Its mean, and its standard deviation.
-    Layer,
-    /// Nothing, and its root mean square.
-    Rms,
+operation! {
+    /// Normalizes each row of `x` (N, C), and multiplies it by `gain` (1, C). Adds `bias` (1, C) where
+    /// there is one. Returns (N, C).
+    pub Norm, trait NormMethod {
+        fn norm<'a, D, T>(
+            x: Matrix<D, T>,
+            kind: spec::Norm,
+            gain: &'a Matrix<D>,
+            bias: Option<&'a Matrix<D>>,
+        ) -> Matrix<D, T>;
+    }
+    reference: reference,
+    cpu: cpu::norm,
+    input: x,
+    parameter: gain,
 }
 
-impl Normalization {
-    /// Every one there is: what the tests go through.
-    #[cfg(test)]
-    pub const ALL: [Self; 2] = [Self::Layer, Self::Rms];
-}
-
-/// LayerNorm: `(x - mean) / √(variance + ε)`; RMSNorm: `x / √(mean square + ε)`. ReferenceBackend of dfdx's
-/// own operations.
-pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+pub(super) fn reference<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
-    kind: Normalization,
+    kind: spec::Norm,
     gain: &Matrix<D>,
     bias: Option<&Matrix<D>>,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
     let shape = *x.shape();
-    let normalized = match kind {
-        Normalization::Layer => x.try_normalize::<Axis<1>>(EPSILON)?,
-        Normalization::Rms => {
-            let mean_square = x
-                .with_empty_tape()
-                .try_square()?
-                .try_mean::<(usize,), Axis<1>>()?;
-            let rms = mean_square.try_add(EPSILON)?.try_sqrt()?;
-            x.try_div(rms.try_broadcast_like::<_, Axis<1>>(&shape)?)?
-        }
-    };
-    let scaled = normalized.try_mul(broadcast_row::<D, T>(gain, shape)?)?;
+    let scaled = kinds::reference(x, kind)?.try_mul(broadcast_row::<D, T>(gain, shape)?)?;
     match bias {
         Some(bias) => add_row(scaled, bias),
         None => Ok(scaled),
@@ -54,15 +43,15 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{Backend, CpuBackend};
     use proptest::prelude::*;
 
     proptest! {
         #![proptest_config(crate::kernels::testing::cases())]
         #[test]
         fn the_kernel_agrees_with_the_reference(n in 1usize..40, c in 8usize..70, seed: u64) {
-            for kind in Normalization::ALL {
+            for kind in spec::Norm::ALL {
                 let inputs = matrices(seed, &[(n, c), (1, c), (1, c)]);
                 check_against_reference(&inputs, |x| reference(x[0].retaped(), kind, &x[1], Some(&x[2])),
                     |x| CpuBackend::norm(x[0].retaped(), kind, &x[1], Some(&x[2])))?;
@@ -74,7 +63,7 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        for kind in Normalization::ALL {
+        for kind in spec::Norm::ALL {
             check_gradient(&matrices(2, &[(3, 7), (1, 7), (1, 7)]), |x| {
                 CpuBackend::norm(x[0].retaped(), kind, &x[1], Some(&x[2]))
             });
@@ -82,12 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn not_a_number_comes_out() {
+    fn a_nan_makes_its_row_nan_and_no_other() {
         let mut x = matrices(3, &[(2, 20), (1, 20)]);
         x[0][[0, 7]] = f32::NAN;
-        for kind in Normalization::ALL {
+        for kind in spec::Norm::ALL {
             let y: Matrix<Cpu> = CpuBackend::norm(x[0].clone(), kind, &x[1], None).unwrap();
-            assert!((0..20).all(|j| y[[0, j]].is_nan() && y[[1, j]].is_finite()));
+            let spreads = kind != spec::Norm::None;
+            assert!((0..20).all(|j| y[[0, j]].is_nan() == (spreads || j == 7)));
+            assert!((0..20).all(|j| y[[1, j]].is_finite()));
         }
     }
 }

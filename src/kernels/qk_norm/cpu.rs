@@ -1,13 +1,17 @@
+//! RMSNorm of each head's row, in place of the queries and keys.
+
+use crate::kernels::attention::Heads;
 use crate::kernels::cpu::simd::vectorized;
 use crate::kernels::cpu::storage::{matrix, slice};
-use crate::kernels::norm::Normalization;
-use crate::kernels::norm::cpu::{RowStatistics, backward_row, scale_row};
-use crate::kernels::{Heads, Matrix};
+use crate::kernels::matrix::Matrix;
+use crate::kernels::norm::cpu::{backward_row, scale_row};
+use crate::kernels::norm::kinds::RowStatistics;
+use crate::spec::Norm;
 use dfdx::prelude::*;
 use std::mem::take;
 
-/// See [`crate::kernels::Backend::qk_norm`].
-pub(in crate::kernels) fn qk_norm<T: Tape<f32, Cpu>>(
+/// The kernel of [`super::QkNorm`].
+pub(super) fn qk_norm<T: Tape<f32, Cpu>>(
     qkv: Matrix<Cpu, T>,
     heads: Heads,
     [q_gain, k_gain]: [&Matrix<Cpu>; 2],
@@ -38,21 +42,18 @@ pub(in crate::kernels) fn qk_norm<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// In place.
+/// Normalizes the queries and keys of rows (N, width) in place.
 fn forward(x: &mut [f32], width: usize, heads: Heads, gains: [&[f32]; 2]) {
     let hs = heads.head_size(width);
     let (q_end, k_end) = (heads.count * hs, (heads.count + heads.kv_count) * hs);
-    let mut row_before = vec![0.0; hs];
-    let before = row_before.as_mut_slice();
     vectorized(
         #[inline(always)]
         || {
             for row in x.chunks_exact_mut(width) {
                 for (part, gain) in [0..q_end, q_end..k_end].into_iter().zip(gains) {
                     for head in row[part].chunks_exact_mut(hs) {
-                        before.copy_from_slice(head);
-                        let statistics = RowStatistics::of(before, Normalization::Rms);
-                        scale_row(head, before, statistics, gain);
+                        let statistics = RowStatistics::of(head, Norm::Rmsnorm);
+                        scale_row(head, statistics, gain);
                     }
                 }
             }
@@ -61,16 +62,19 @@ fn forward(x: &mut [f32], width: usize, heads: Heads, gains: [&[f32]; 2]) {
 }
 
 struct Backward<'a> {
+    /// (N, width)
     x: &'a [f32],
     width: usize,
     heads: Heads,
+    /// Of queries and of keys: (hs) each.
     gains: [&'a [f32]; 2],
+    /// (N, width)
     gy: &'a [f32],
 }
 
 impl Backward<'_> {
-    /// Adds to the gradients of x and of the gains. The statistics of a head are made again, which
-    /// costs less than keeping them.
+    /// Adds to the gradients of x (N, width) and of the gains (hs). The statistics of a head are computed
+    /// again, which takes less time than storing them.
     fn run(self, gx: &mut [f32], g_gains: [&mut [f32]; 2]) {
         let Self {
             x,
@@ -95,10 +99,10 @@ impl Backward<'_> {
                             true => (gains[0], &mut *g_q_gain),
                             false => (gains[1], &mut *g_k_gain),
                         };
-                        let statistics = RowStatistics::of(&x[head.clone()], Normalization::Rms);
+                        let statistics = RowStatistics::of(&x[head.clone()], Norm::Rmsnorm);
                         backward_row(
                             (&x[head.clone()], &gy[head.clone()], &mut gx[head]),
-                            Normalization::Rms,
+                            Norm::Rmsnorm,
                             gain,
                             statistics,
                             (g_gain, &mut []),

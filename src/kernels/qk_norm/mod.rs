@@ -1,15 +1,32 @@
-//! Normalisation of each head's queries and keys (Henry et al. 2020).
+//! Normalization of each head's queries and keys (Henry et al. 2020).
 
-pub(super) mod cpu;
+mod cpu;
 
-use super::column_slices::{beside, columns, with_tapes};
-use super::norm::{self, Normalization};
-use super::{DeviceError, Heads, Matrix};
+use super::attention::Heads;
+use super::backend::operation;
+use super::matrix::{DeviceError, Matrix, columns, concat_columns, merge_tapes};
+use super::norm;
+use crate::spec::Norm;
 use dfdx::prelude::*;
 
-/// RMSNorm of each head of queries and of keys, with a gain (1, hs) for either; values as they are:
-/// (N, width) to (N, width). ReferenceBackend of dfdx's own operations.
-pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+operation! {
+    /// RMSNorm of each head of queries and of keys in `qkv` (N, width), whose columns are as [`Heads`]
+    /// describes. Queries have one gain (1, hs), keys the other. Values are unchanged. Returns
+    /// (N, width).
+    pub QkNorm, trait QkNormMethod {
+        fn qk_norm<'a, D, T>(
+            qkv: Matrix<D, T>,
+            heads: Heads,
+            gains: [&'a Matrix<D>; 2],
+        ) -> Matrix<D, T>;
+    }
+    reference: reference,
+    cpu: cpu::qk_norm,
+    input: qkv,
+    parameter: gains[0],
+}
+
+fn reference<D: Device<f32>, T: Tape<f32, D>>(
     qkv: Matrix<D, T>,
     heads: Heads,
     [q_gain, k_gain]: [&Matrix<D>; 2],
@@ -20,21 +37,21 @@ pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
     let normalized =
         |from: usize, to: usize, gain: &Matrix<D>| -> Result<Matrix<D, T>, DeviceError<D>> {
             let rows = columns(&qkv, from..to)?.try_reshape_like(&(n * (to - from) / hs, hs))?;
-            norm::reference(rows, Normalization::Rms, gain, None)?.try_reshape_like(&(n, to - from))
+            norm::reference(rows, Norm::Rmsnorm, gain, None)?.try_reshape_like(&(n, to - from))
         };
     let (q, k) = (
         normalized(0, q_end, q_gain)?,
         normalized(q_end, k_end, k_gain)?,
     );
-    let y = beside(beside(q, k)?, columns(&qkv, k_end..width)?)?;
-    Ok(with_tapes(y, [qkv]))
+    let y = concat_columns(concat_columns(q, k)?, columns(&qkv, k_end..width)?)?;
+    Ok(merge_tapes(y, [qkv]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{Backend, CpuBackend};
     use proptest::prelude::*;
 
     proptest! {

@@ -1,15 +1,17 @@
 //! Rotary positions (Su et al. 2021, section 3.2).
 
-pub(super) mod cpu;
+mod cpu;
 
-use super::column_slices::{beside, columns, with_tapes};
-use super::{DeviceError, Heads, Matrix};
+use super::attention::Heads;
+use super::backend::operation;
+use super::matrix::{DeviceError, Matrix, columns, concat_columns, merge_tapes};
 use dfdx::prelude::*;
 use std::sync::Arc;
 
-/// The angles by which the columns of a head are turned at each place. Column `d` of the first half
-/// of those that are turned makes a pair with column `d` of the second half, as in GPT-NeoX; the
-/// pairs of the paper, neighbours, are the same up to the order of columns.
+/// The angles by which pairs of a head's columns are rotated at each position.
+///
+/// Column `d` of the first half of the rotated columns makes a pair with column `d` of the second half,
+/// as in GPT-NeoX. The paper pairs neighbouring columns, which is the same up to the order of columns.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// Pairs of columns.
@@ -21,15 +23,15 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Turns the first `width` columns of a head, an even number, at places up to `places`: pair `d`
-    /// by `base^(-2d / width)` for each token.
-    pub fn new(base: f64, width: usize, places: usize) -> Self {
+    /// Angles for the first `width` columns of a head, an even number, at positions below `positions`.
+    /// Pair `d` is rotated by `base^(-2d / width)` times the position.
+    pub fn new(base: f64, width: usize, positions: usize) -> Self {
         let half = width / 2;
         let angle = |i: usize| {
-            let (place, pair) = ((i / half) as f64, (i % half) as f64);
-            place * base.powf(-2.0 * pair / width as f64)
+            let (position, pair) = ((i / half) as f64, (i % half) as f64);
+            position * base.powf(-2.0 * pair / width as f64)
         };
-        let table = |f: fn(f64) -> f64| (0..places * half).map(|i| f(angle(i)) as f32).collect();
+        let table = |f: fn(f64) -> f64| (0..positions * half).map(|i| f(angle(i)) as f32).collect();
         Self {
             half,
             cos: table(f64::cos),
@@ -37,46 +39,55 @@ impl Rotary {
         }
     }
 
-    /// Cosines and sines of a place.
+    /// Cosines and sines (half) of a position.
     #[inline(always)]
-    fn at(&self, place: usize) -> (&[f32], &[f32]) {
-        let row = place * self.half..(place + 1) * self.half;
+    fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let row = position * self.half..(position + 1) * self.half;
         (&self.cos[row.clone()], &self.sin[row])
     }
 }
 
-/// Queries and keys turned, values as they are: (N, width) to (N, width). ReferenceBackend of dfdx's own
-/// operations.
-pub fn reference<D: Device<f32>, T: Tape<f32, D>>(
+operation! {
+    /// Rotates queries and keys in `qkv` (N, width), whose columns are as [`Heads`] describes, by the
+    /// angles of their positions. Values are unchanged. Returns (N, width).
+    pub RotatePositions, trait RotaryMethod {
+        fn rotary<'a, D, T>(qkv: Matrix<D, T>, heads: Heads, rotary: &'a Rotary) -> Matrix<D, T>;
+    }
+    reference: reference,
+    cpu: cpu::rotary,
+    input: qkv,
+}
+
+fn reference<D: Device<f32>, T: Tape<f32, D>>(
     qkv: Matrix<D, T>,
     heads: Heads,
     rotary: &Rotary,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
     let (n, width) = *qkv.shape();
     let (hs, half) = (heads.head_size(width), rotary.half);
-    let turned = heads.count + heads.kv_count;
+    let rotated = heads.count + heads.kv_count;
     let device = qkv.device().clone();
-    // One row a head, and its cosines and sines: (N * turned, half).
+    // The cosines or sines of each head of each row: (N * rotated, half).
     let table = |table: &[f32]| {
-        let row = |i: usize| (heads.first + i / turned % heads.block) * half;
-        let rows = (0..n * turned).flat_map(|i| &table[row(i)..][..half]);
-        device.try_tensor_from_vec(rows.copied().collect(), (n * turned, half))
+        let row = |i: usize| (heads.first + i / rotated % heads.block) * half;
+        let rows = (0..n * rotated).flat_map(|i| &table[row(i)..][..half]);
+        device.try_tensor_from_vec(rows.copied().collect(), (n * rotated, half))
     };
     let (cos, sin): (Matrix<D>, Matrix<D>) = (table(&rotary.cos)?, table(&rotary.sin)?);
-    let x: Matrix<D, T> = columns(&qkv, 0..turned * hs)?.try_reshape_like(&(n * turned, hs))?;
-    let (a, b) = (columns(&x, 0..half)?, columns(&x, half..2 * half)?); // (N * turned, half)
+    let x: Matrix<D, T> = columns(&qkv, 0..rotated * hs)?.try_reshape_like(&(n * rotated, hs))?;
+    let (a, b) = (columns(&x, 0..half)?, columns(&x, half..2 * half)?); // (N * rotated, half)
     let first = times(&a, &cos)?.try_sub(times(&b, &sin)?)?;
     let second = times(&b, &cos)?.try_add(times(&a, &sin)?)?;
-    let mut y = beside(first, second)?;
+    let mut y = concat_columns(first, second)?;
     if 2 * half < hs {
-        y = beside(y, columns(&x, 2 * half..hs)?)?;
+        y = concat_columns(y, columns(&x, 2 * half..hs)?)?;
     }
-    let values = columns(&qkv, turned * hs..width)?;
-    let y = beside(y.try_reshape_like(&(n, turned * hs))?, values)?;
-    Ok(with_tapes(y, [a, b, x, qkv]))
+    let values = columns(&qkv, rotated * hs..width)?;
+    let y = concat_columns(y.try_reshape_like(&(n, rotated * hs))?, values)?;
+    Ok(merge_tapes(y, [a, b, x, qkv]))
 }
 
-/// The product with a table, on a tape of its own.
+/// `x` times a table, on a new tape.
 fn times<D: Device<f32>, T: Tape<f32, D>>(
     x: &Matrix<D, T>,
     table: &Matrix<D>,
@@ -87,8 +98,8 @@ fn times<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::CpuBackend;
     use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{Backend, CpuBackend};
     use proptest::prelude::*;
 
     proptest! {
@@ -121,15 +132,15 @@ mod tests {
         });
     }
 
-    /// What makes them positions: a score depends on the distance alone.
+    /// The property that makes the rotation a relative position.
     #[test]
     fn a_score_depends_on_the_distance_alone() {
-        let (width, places) = (8, 50);
-        let rotary = Rotary::new(10_000.0, width, places);
+        let (width, positions) = (8, 50);
+        let rotary = Rotary::new(10_000.0, width, positions);
         let head = matrices(3, &[(1, 3 * width)]).remove(0).as_vec();
-        let rows: Vec<f32> = (0..places).flat_map(|_| head.clone()).collect();
-        let x = Cpu::default().tensor_from_vec(rows, (places, 3 * width));
-        let y: Matrix<Cpu> = CpuBackend::rotary(x, Heads::new(1, places), &rotary).unwrap();
+        let rows: Vec<f32> = (0..positions).flat_map(|_| head.clone()).collect();
+        let x = Cpu::default().tensor_from_vec(rows, (positions, 3 * width));
+        let y: Matrix<Cpu> = CpuBackend::rotary(x, Heads::new(1, positions), &rotary).unwrap();
         let score = |query: usize, key: usize| -> f32 {
             (0..width)
                 .map(|d| y[[query, d]] * y[[key, width + d]])

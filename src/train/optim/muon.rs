@@ -1,6 +1,6 @@
 use super::arithmetic::linear_combination;
 use super::rule::{OptimizerRule, StepSettings};
-use crate::kernels::cpu::matmul::{Into, View, matmul};
+use crate::kernels::cpu::matmul::{Accumulate, View, matmul};
 use crate::kernels::cpu::simd::{sum_of, vectorized};
 use crate::kernels::{DeviceError, Matrix, UpdateRule};
 use crate::spec;
@@ -127,9 +127,9 @@ fn orthogonalize(x: &mut [f32], (rows, cols): (usize, usize), iterations: usize)
         } else {
             (view.t(), view)
         };
-        matmul(&mut gram, n, Into::Overwrite, left, right);
+        matmul(&mut gram, n, Accumulate::Overwrite, left, right);
         let symmetric = View::new(&gram, n, n);
-        matmul(&mut square, n, Into::Overwrite, symmetric, symmetric);
+        matmul(&mut square, n, Accumulate::Overwrite, symmetric, symmetric);
         vectorized(
             #[inline(always)]
             || combine(&mut gram, b, &square, c),
@@ -140,7 +140,7 @@ fn orthogonalize(x: &mut [f32], (rows, cols): (usize, usize), iterations: usize)
         } else {
             (view, polynomial)
         };
-        matmul(&mut product, cols, Into::Overwrite, left, right);
+        matmul(&mut product, cols, Accumulate::Overwrite, left, right);
         vectorized(
             #[inline(always)]
             || combine(x, a, &product, 1.0),

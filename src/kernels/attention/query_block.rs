@@ -1,39 +1,47 @@
-//! A block of the queries of one (sequence, head), and what is done with its scores.
+//! A block of the queries of one (sequence, head), and the operations on its scores.
 //!
-//! They are transposed, a row a key and a lane a query, so that the softmax works on whole vectors
-//! with nothing to add up across lanes.
+//! Scores are transposed: each row belongs to a key, each lane of a vector to a query. So the softmax
+//! works on whole vectors, and adds nothing up across lanes.
 
-use super::Heads;
-use crate::kernels::Dropout;
-use crate::kernels::cpu::matmul::Into;
+use super::heads::Heads;
+use crate::kernels::cpu::matmul::Accumulate;
 use crate::kernels::cpu::simd::{LANES, Lanes, exp};
-use crate::kernels::cpu::tile::{Left, product, tile_rows};
+use crate::kernels::cpu::tile::{Lhs, product, tile_rows};
+use crate::kernels::dropout::Dropout;
 use std::ops::Range;
 
-/// Queries in a block. Scores of 256 x 64 are 64 KiB, which stays in the second-level cache.
+/// Queries in a block. Scores of 256 x 64 take 64 KiB, which fits in the second-level cache.
 pub(super) const QUERIES: usize = 64;
 
-/// Of the scores of a vector of queries, what is kept for the way back.
+/// Elements of the scores of a block, for sequences of `t` tokens.
+pub(super) fn score_elements(t: usize) -> usize {
+    t * QUERIES.min(t.next_multiple_of(LANES))
+}
+
+/// Statistics of the scores of a vector of queries, which the backward pass needs.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Statistics {
+    /// The largest score.
     largest: Lanes,
-    /// Of `exp(score - largest)`.
+    /// One over the sum of `exp(score - largest)`.
     pub(super) inverse_sum: Lanes,
 }
 
-/// A block of queries, of T.
-pub(super) struct Block {
+/// A block of the queries of a sequence.
+pub(super) struct QueryBlock {
     pub(super) queries: Range<usize>,
-    /// Keys that a query of the block sees, and a few that are no longer seen.
+    /// The keys that a query of the block sees, and a few earlier ones.
     keys: Range<usize>,
+    /// The number of keys that a query sees.
     window: usize,
-    /// What a score is lowered by for each token of distance.
+    /// The ALiBi slope.
     slope: f32,
-    /// A row of the transposed scores: the queries, rounded up to whole vectors.
+    /// Elements of a row of the transposed scores: the queries, rounded up to whole vectors.
     pub(super) width: usize,
 }
 
-impl Block {
+impl QueryBlock {
+    /// The blocks of a sequence, one after another.
     #[inline(always)]
     pub(super) fn all(heads: Heads, head: usize) -> impl Iterator<Item = Self> {
         let t = heads.block;
@@ -42,7 +50,8 @@ impl Block {
         (0..t).step_by(QUERIES).map(move |first| {
             let queries = first..(first + QUERIES).min(t);
             let width = queries.len().next_multiple_of(LANES);
-            // From a whole vector on, so that the rows of a tile are seen from within one.
+            // Begins at a multiple of LANES, so that the rows of a tile have their first queries in one
+            // vector.
             let keys = (first + 1).saturating_sub(window) / LANES * LANES..queries.end;
             Self {
                 queries,
@@ -54,18 +63,18 @@ impl Block {
         })
     }
 
-    /// The first query of the block that sees a key.
+    /// The first query of the block that sees a key, counted within the block.
     #[inline(always)]
-    fn seeing(&self, key: usize) -> usize {
+    fn first_query_for(&self, key: usize) -> usize {
         key.saturating_sub(self.queries.start)
     }
 
-    /// Rows of the queries as columns, times `scale`: (T, hs) of rows `stride` apart to
-    /// (hs, width), with zeros where there is no query.
+    /// Writes the block's rows as columns, times `scale`. From `rows` (T, hs), which are `stride` apart, to
+    /// `dst` (hs, width). Columns without a query are zeros.
     #[inline(always)]
     pub(super) fn transpose(&self, dst: &mut [f32], rows: &[f32], stride: usize, scale: f32) {
         for (d, dst) in dst.chunks_exact_mut(self.width).enumerate() {
-            let (queries, none) = dst.split_at_mut(self.queries.len());
+            let (queries, padding) = dst.split_at_mut(self.queries.len());
             let column = rows[self.queries.start * stride + d..]
                 .iter()
                 .step_by(stride);
@@ -73,14 +82,15 @@ impl Block {
                 .iter_mut()
                 .zip(column)
                 .for_each(|(dst, x)| *dst = x * scale);
-            none.fill(0.0);
+            padding.fill(0.0);
         }
     }
 
-    /// `keys queries`: (T, hs) of rows `stride` apart, and (hs, width), to (T, width), of the rows
-    /// that are seen. Where a key comes after every query of a vector, nothing is written.
+    /// Writes the scores (T, width): the product of keys (T, hs), whose rows are `stride` apart, and
+    /// transposed queries (hs, width). Writes the rows of the block's keys, and in them no vector whose
+    /// queries all come before the key.
     #[inline(always)]
-    pub(super) fn scores<const WIDE: bool>(
+    pub(super) fn compute_scores<const WIDE: bool>(
         &self,
         scores: &mut [f32],
         (keys, stride): (&[f32], usize),
@@ -90,41 +100,53 @@ impl Block {
         let hs = queries.len() / width;
         let first = self.keys.start;
         let dst = (&mut scores[first * width..], width);
-        let keys = Left::rows(&keys[first * stride..], stride);
+        let keys = Lhs::rows(&keys[first * stride..], stride);
         product::<WIDE>(
             dst,
-            Into::Overwrite,
+            Accumulate::Overwrite,
             keys,
             (queries, width),
             self.keys.len(),
-            |i| (self.seeing(first + i) / LANES * LANES..width, 0..hs),
+            |i| {
+                (
+                    self.first_query_for(first + i) / LANES * LANES..width,
+                    0..hs,
+                )
+            },
         );
     }
 
-    /// Adds the products of scores and rows of keys to rows of queries:
-    /// (T, width)ᵀ (T, hs) to (T, hs).
+    /// The product of transposed scores (T, width)ᵀ and rows of keys or values (T, hs), to the block's
+    /// rows of `dst` (T, hs).
     #[inline(always)]
-    pub(super) fn to_queries<const WIDE: bool>(
+    pub(super) fn product_to_queries<const WIDE: bool>(
         &self,
         (dst, dst_stride): (&mut [f32], usize),
-        into: Into,
+        accumulate: Accumulate,
         scores: &[f32],
         (rows, stride): (&[f32], usize),
         hs: usize,
     ) {
         let dst = (&mut dst[self.queries.start * dst_stride..], dst_stride);
-        let left = Left::transposed(scores, self.width);
+        let lhs = Lhs::transposed(scores, self.width);
         let (first, keys) = (self.queries.start, &self.keys);
-        product::<WIDE>(dst, into, left, (rows, stride), self.queries.len(), |i| {
-            let end = (first + i + tile_rows(WIDE)).min(keys.end);
-            (0..hs, keys.start..end)
-        });
+        product::<WIDE>(
+            dst,
+            accumulate,
+            lhs,
+            (rows, stride),
+            self.queries.len(),
+            |i| {
+                let end = (first + i + tile_rows(WIDE)).min(keys.end);
+                (0..hs, keys.start..end)
+            },
+        );
     }
 
-    /// Adds the products of scores and rows of queries to rows of keys:
-    /// (T, width) (T, hs) to (T, hs).
+    /// Adds the product of scores (T, width) and the block's rows (T, hs) to the rows of its keys in `dst`
+    /// (T, hs).
     #[inline(always)]
-    pub(super) fn to_keys<const WIDE: bool>(
+    pub(super) fn add_product_to_keys<const WIDE: bool>(
         &self,
         (dst, dst_stride): (&mut [f32], usize),
         scores: &[f32],
@@ -134,14 +156,14 @@ impl Block {
         let first = self.keys.start;
         let dst = (&mut dst[first * dst_stride..], dst_stride);
         let rows = (&rows[self.queries.start * stride..], stride);
-        let left = Left::rows(&scores[first * self.width..], self.width);
-        product::<WIDE>(dst, Into::Add, left, rows, self.keys.len(), |i| {
-            (0..hs, self.seeing(first + i)..self.queries.len())
+        let lhs = Lhs::rows(&scores[first * self.width..], self.width);
+        product::<WIDE>(dst, Accumulate::Add, lhs, rows, self.keys.len(), |i| {
+            (0..hs, self.first_query_for(first + i)..self.queries.len())
         });
     }
 
-    /// The vectors of queries: the first, and the keys that one of the block's sees and that do not
-    /// come after all of the vector's.
+    /// The vectors of queries. Each comes with its first query, counted within the block, and with the
+    /// keys up to its last query.
     #[inline(always)]
     fn vectors(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let (first, keys) = (self.queries.start, self.keys.clone());
@@ -150,14 +172,14 @@ impl Block {
             .map(move |i| (i, keys.start..(first + i + LANES).min(keys.end)))
     }
 
-    /// Numbers of the block's vectors, if the first of the (sequence, head) has number `first`.
+    /// Indices of the block's statistics, if `first` is the index of the first of its (sequence, head).
     #[inline(always)]
-    pub(super) fn vectors_of(&self, first: usize) -> Range<usize> {
+    pub(super) fn statistics_range(&self, first: usize) -> Range<usize> {
         let first = first + self.queries.start / LANES;
         first..first + self.width / LANES
     }
 
-    /// The scores of a key, for the vector of queries from `i` on.
+    /// The scores of a key for the vector of queries that begins with `i`.
     #[inline(always)]
     fn at<'a>(&self, scores: &'a mut [f32], key: usize, i: usize) -> &'a mut Lanes {
         let start = key * self.width + i;
@@ -167,25 +189,26 @@ impl Block {
         }
     }
 
-    /// Lowers scores by distance, and puts negative infinity where a query does not see a key.
+    /// Applies ALiBi, the causal mask and the window.
     #[inline(always)]
     fn mask(&self, scores: &mut [f32]) {
         if self.slope > 0.0 {
-            self.lower(scores);
+            self.apply_alibi(scores);
         }
         for (i, keys) in self.vectors() {
             let first = self.queries.start + i;
             for earlier in 1..keys.end.saturating_sub(first) {
-                blind(self.at(scores, first + earlier, i), 0..earlier);
+                mask_lanes(self.at(scores, first + earlier, i), 0..earlier);
             }
         }
         if self.window < self.queries.end {
-            self.forget(scores);
+            self.apply_window(scores);
         }
     }
 
+    /// Lowers each score by the slope times the distance of query and key.
     #[inline(always)]
-    fn lower(&self, scores: &mut [f32]) {
+    fn apply_alibi(&self, scores: &mut [f32]) {
         for (i, keys) in self.vectors() {
             let first = (self.queries.start + i) as f32;
             for key in keys {
@@ -197,23 +220,23 @@ impl Block {
         }
     }
 
-    /// Puts negative infinity where a key has left a query's window. Lanes without a query are left
-    /// alone: there, it would make a row of nothing but infinities.
+    /// Writes negative infinity where a key lies before a query's window. Lanes without a query are left
+    /// as they are: if all their scores were infinite, the softmax would make NaN of them.
     #[inline(always)]
-    fn forget(&self, scores: &mut [f32]) {
+    fn apply_window(&self, scores: &mut [f32]) {
         for (i, keys) in self.vectors() {
             let queries = LANES.min(self.queries.len() - i);
             for key in keys {
-                let seeing = (key + self.window).saturating_sub(self.queries.start + i);
-                if seeing < queries {
-                    blind(self.at(scores, key, i), seeing..queries);
+                let first_outside = (key + self.window).saturating_sub(self.queries.start + i);
+                if first_outside < queries {
+                    mask_lanes(self.at(scores, key, i), first_outside..queries);
                 }
             }
         }
     }
 
-    /// Softmax over the keys but for the division by the sum: a query's scores become
-    /// `exp(score - largest)`. Both go into `statistics`.
+    /// Softmax over the keys, without the division by the sum: scores become `exp(score - largest)`.
+    /// Writes the largest score and the inverse of the sum to `statistics`.
     #[inline(always)]
     pub(super) fn softmax(&self, scores: &mut [f32], statistics: &mut [Statistics]) {
         self.mask(scores);
@@ -241,9 +264,9 @@ impl Block {
         }
     }
 
-    /// The softmax of [`Self::softmax`] again, from what it left, divided.
+    /// Softmax over the keys, from the statistics of [`Self::softmax`]. Divides by the sum too.
     #[inline(always)]
-    pub(super) fn softmax_again(&self, scores: &mut [f32], statistics: &[Statistics]) {
+    pub(super) fn recompute_softmax(&self, scores: &mut [f32], statistics: &[Statistics]) {
         self.mask(scores);
         for ((i, keys), statistics) in self.vectors().zip(statistics) {
             let &Statistics {
@@ -259,8 +282,8 @@ impl Block {
         }
     }
 
-    /// Turns the gradient of the probabilities into that of the scores before they were scaled, in
-    /// place: `p ∘ (gp - sum over keys of p ∘ gp) scale`.
+    /// Replaces the gradient of the probabilities by the gradient of the scores before scaling:
+    /// `p ∘ (gp - sum over keys of p ∘ gp) scale`.
     #[inline(always)]
     pub(super) fn softmax_backward(&self, p: &mut [f32], gp: &mut [f32], scale: f32) {
         for (i, keys) in self.vectors() {
@@ -280,10 +303,16 @@ impl Block {
         }
     }
 
-    /// Drops scores; query `i` of key `k` has number `(first + i) * t + k`, `first` being the
-    /// number of the block's first query.
+    /// Applies dropout to scores. The score of query `i` and key `k` has index `(first + i) * t + k`, where
+    /// `first` is the number of the block's first query in the whole matrix.
     #[inline(always)]
-    pub(super) fn drop_scores(&self, dropout: Dropout, scores: &mut [f32], first: usize, t: usize) {
+    pub(super) fn apply_dropout(
+        &self,
+        dropout: Dropout,
+        scores: &mut [f32],
+        first: usize,
+        t: usize,
+    ) {
         for (i, keys) in self.vectors() {
             for key in keys {
                 dropout.apply_strided((first + i) * t + key, t, self.at(scores, key, i));
@@ -292,9 +321,9 @@ impl Block {
     }
 }
 
-/// Puts negative infinity into some lanes, by a comparison of all of them.
+/// Writes negative infinity to some lanes. Compares all lanes, which needs no branch.
 #[inline(always)]
-fn blind(scores: &mut Lanes, lanes: Range<usize>) {
+fn mask_lanes(scores: &mut Lanes, lanes: Range<usize>) {
     for (lane, score) in scores.iter_mut().enumerate() {
         if lanes.contains(&lane) {
             *score = f32::NEG_INFINITY;
