@@ -1,25 +1,32 @@
-//! The best bigram that counting gives: a reference line for the trained one.
+//! The loss of the best counted bigram, as a reference for trained models.
 
-use super::{Ngram, Tokens};
+use super::{DataError, NgramCounts, Tokens};
 use std::collections::HashMap;
 
-/// Mean loss on the validation split, in nats a token, of the better of two bigrams that are counted
-/// on the training split: one whose counts are those plus one, which is good where there are few
-/// tokens, and one that falls back on single tokens, which is good where there are many. Each
-/// validation token is predicted from the one before it, the first from the last of the training split.
+/// Mean loss on the validation split, in nats per token, of the better of two bigram models that
+/// are counted on the training split:
+/// - add-one smoothing, which is good for a small vocabulary;
+/// - interpolation with single tokens ([`NgramCounts`]), which is good for a large vocabulary.
 ///
-/// Only pairs that occur are counted, so memory does not grow with the square of the vocabulary. `None`
-/// for an empty split.
-pub(super) fn count_loss(train: &Tokens, val: &Tokens, vocab_size: usize) -> Option<f64> {
+/// Each validation token is predicted from the token before it. The token before the first is the
+/// last token of the training split. The result is `None` if a split is empty.
+pub(super) fn bigram_baseline_loss(
+    train: &Tokens,
+    val: &Tokens,
+    vocab_size: usize,
+) -> Result<Option<f64>, DataError> {
     if train.is_empty() || val.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let falling_back = Ngram::count(train.iter(), 2, vocab_size).loss(train, val);
-    Some(falling_back.min(plus_one_loss(train, val, vocab_size)))
+    let interpolated = NgramCounts::count(train.iter(), 2, vocab_size)?.loss(train, val);
+    Ok(Some(interpolated.min(add_one_loss(train, val, vocab_size))))
 }
 
-/// The loss of the counts plus one, of splits that are not empty.
-fn plus_one_loss(train: &Tokens, val: &Tokens, vocab_size: usize) -> f64 {
+/// The loss of add-one smoothing, for splits that are not empty.
+///
+/// Only the pairs of the validation split are counted, so memory does not grow with the square of
+/// the vocabulary.
+fn add_one_loss(train: &Tokens, val: &Tokens, vocab_size: usize) -> f64 {
     let before_val = train.get(train.len() - 1);
     let mut pairs: HashMap<(usize, usize), u64> = HashMap::new();
     each_pair(before_val, val, |pair| {
@@ -29,7 +36,7 @@ fn plus_one_loss(train: &Tokens, val: &Tokens, vocab_size: usize) -> f64 {
     let first = train.get(0);
     let mut begun = false;
     each_pair(first, train, |pair| {
-        // The first token has none before it; it is handed over as its own successor.
+        // The first token has no predecessor. Its pair is made up and is not counted.
         if std::mem::replace(&mut begun, true) {
             singles[pair.0] += 1;
             if let Some(count) = pairs.get_mut(&pair) {
@@ -46,7 +53,7 @@ fn plus_one_loss(train: &Tokens, val: &Tokens, vocab_size: usize) -> f64 {
     nats / val.len() as f64
 }
 
-/// Calls `visit` with each token and the one before it.
+/// Calls `visit` with each token and its predecessor. `before` is the predecessor of the first.
 fn each_pair(mut before: usize, tokens: &Tokens, mut visit: impl FnMut((usize, usize))) {
     for i in 0..tokens.len() {
         let token = tokens.get(i);
@@ -60,25 +67,34 @@ mod tests {
     use super::super::token_file::Width;
     use super::*;
 
-    fn of(tokens: &[u32]) -> Tokens {
-        Tokens::of(tokens, Width::Two)
+    fn tokens(ids: &[u32]) -> Tokens {
+        Tokens::of(ids, Width::Two)
     }
 
     #[test]
-    fn the_better_smoothing_counts() {
+    fn the_smaller_of_both_losses_is_returned() {
         // Pairs: 0 1, 1 0, 0 1, 1 2, 2 0.
-        let train = of(&[0, 1, 0, 1, 2, 0]);
-        let loss = |val: &[u32]| count_loss(&train, &of(val), 3).unwrap();
+        let train = tokens(&[0, 1, 0, 1, 2, 0]);
+        let loss = |val: &[u32]| {
+            let loss = bigram_baseline_loss(&train, &tokens(val), 3);
+            loss.unwrap().unwrap()
+        };
         let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-12, "{got} {want}");
-        // 0 2 and 2 2 never occurred: one more of each gives them the most.
+        // The pairs 0 2 and 2 2 do not occur. Add-one smoothing gives them more probability.
         near(
             loss(&[2, 2]),
             -((1.0f64 / 5.0).ln() + (1.0f64 / 4.0).ln()) / 2.0,
         );
-        // 0 1 did, and 1 is frequent: falling back on that gives them more.
+        // The pair 0 1 occurs and 1 is frequent. Interpolation gives them more probability.
         let single = (2.0 + 1.0) / (6.0 + 3.0);
         let (one, two) = ((2.0 + single) / (2.0 + 1.0), 2.0 * single / (2.0 + 2.0));
         near(loss(&[1, 1]), -(f64::ln(one) + f64::ln(two)) / 2.0);
-        assert_eq!(count_loss(&train, &of(&[]), 3), None);
+    }
+
+    #[test]
+    fn an_empty_split_has_no_loss() {
+        let train = tokens(&[0, 1]);
+        let empty = bigram_baseline_loss(&train, &tokens(&[]), 3);
+        assert_eq!(empty.unwrap(), None);
     }
 }

@@ -221,11 +221,11 @@ fn build(
             plays::floor_bits_per_byte(&text, train.len()..text.len())
                 .expect("whatever the generator writes can be read back: its tests do so")
         }),
-        bigram_count_loss: bigram_baseline::count_loss(
+        bigram_count_loss: bigram_baseline::bigram_baseline_loss(
             &train_tokens,
             &val_tokens,
             tokenizer.vocab_size(),
-        ),
+        )?,
     };
     building.install(&info)?;
     Ok(info)

@@ -102,6 +102,15 @@ pub enum DataError {
         asked: usize,
         needed: usize,
     },
+    #[error(
+        "an n-gram model of order {order} cannot count a vocabulary of {vocab_size} tokens; set \
+         model.order to at most {possible}, or use a smaller vocabulary"
+    )]
+    VocabTooLargeForOrder {
+        vocab_size: usize,
+        order: usize,
+        possible: usize,
+    },
     #[error("the tokenizer fails: {reason}")]
     Tokenizer { reason: String },
     #[error("there is no file {}", path.display())]

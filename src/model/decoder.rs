@@ -1,7 +1,7 @@
 use super::bigram::Bigram;
 use super::gpt::{Gpt, KvCache};
 use super::{Model, Parameter};
-use crate::data::Ngram;
+use crate::data::NgramCounts;
 use crate::kernels::{Backend, DecodeBackend, Matrix};
 use crate::spec;
 use dfdx::prelude::*;
@@ -16,7 +16,7 @@ pub struct Decoder(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     Bigram(Bigram<DecodeBackend>),
-    Ngram(Ngram),
+    Ngram(NgramCounts),
     Gpt(Box<GptDecoder>),
 }
 
@@ -72,7 +72,7 @@ impl Decoder {
     }
 
     /// An n-gram model, whose logits are the logarithms of its probabilities.
-    pub fn counting(model: Ngram) -> Self {
+    pub fn counting(model: NgramCounts) -> Self {
         Self(Kind::Ngram(model))
     }
 

@@ -50,7 +50,7 @@ impl<B: Backend> Model<B> {
     /// A model with fresh weights, drawn from the stream `init` of the seed.
     ///
     /// # Panics
-    /// If the kind is `ngram`, which has no weights: see [`crate::data::Ngram`].
+    /// If the kind is `ngram`, which has no weights: see [`crate::data::NgramCounts`].
     pub fn new(
         device: &B::Device,
         config: &spec::Model,

@@ -3,7 +3,7 @@
 use super::sampling::draw;
 use super::train_loop::{peak_memory_mb, rate};
 use super::{Job, Phase, Progress, TrainError};
-use crate::data::Ngram;
+use crate::data::NgramCounts;
 use crate::model::Decoder;
 use crate::results::{Evaluation, Metric, Outcome, RunState, RunStatus};
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunSt
     };
     report(Phase::Training, None);
     let train = &job.corpus.train;
-    let model = Ngram::count(train.iter(), job.spec.model.order, info.vocab_size);
+    let model = NgramCounts::count(train.iter(), job.spec.model.order, info.vocab_size)?;
     let counting_seconds = started.elapsed().as_secs_f64();
     report(Phase::Evaluating, None);
     let val_loss = model.loss(train, &job.corpus.val);
