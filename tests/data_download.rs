@@ -1,12 +1,11 @@
-//! Downloads, from a server that lives in the test.
+//! Downloads from a server that the test starts.
 
 use runner::data::DataError;
-use runner::data::download::download;
+use runner::data::download::{cached_path, download};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,14 +13,15 @@ use tempfile::TempDir;
 
 const TEXT: &str = "It was the best of kettles, it was the worst of kettles.\n";
 
-/// Answers each request with what the test says, until the test ends.
+/// An HTTP server that answers until the test ends.
 struct Server {
     port: u16,
     requests: Arc<AtomicUsize>,
 }
 
 impl Server {
-    /// `answer` gets the path of the request and the port, and returns the whole response.
+    /// `answer` receives the path of the request and the port, and returns the response with its
+    /// headers.
     fn start(answer: impl Fn(&str, u16) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -30,7 +30,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 counted.fetch_add(1, Ordering::SeqCst);
-                // A client that hangs up early is part of some tests.
+                // Some tests end the connection early, so an error is ignored.
                 let _ = respond(stream.unwrap(), |path| answer(path, port));
             }
         });
@@ -67,14 +67,14 @@ fn sha256(text: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A download into an empty cache, which must be as empty afterwards if it fails.
+/// The error message of a download into an empty cache, which must be empty afterwards.
 fn fail(url: &str, limit: u64) -> String {
     let cache = TempDir::new().unwrap();
     let error = download(url, &sha256(TEXT), limit, cache.path()).unwrap_err();
     assert_eq!(
         fs::read_dir(cache.path()).unwrap().count(),
         0,
-        "something is left"
+        "there are leftovers"
     );
     error.to_string()
 }
@@ -84,35 +84,39 @@ fn a_file_is_downloaded_once() {
     let server = Server::start(|_, _| ok(TEXT.len(), TEXT));
     let cache = TempDir::new().unwrap();
     let get = || download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap();
-    assert_eq!(fs::read_to_string(get()).unwrap(), TEXT);
-    get();
+    assert_eq!(get(), TEXT.as_bytes());
+    assert_eq!(get(), TEXT.as_bytes());
     assert_eq!(server.requests(), 1);
+    let cached = cached_path(&sha256(TEXT), cache.path());
+    assert_eq!(fs::read_to_string(cached).unwrap(), TEXT);
 }
 
 #[test]
-fn a_file_that_was_changed_in_the_cache_is_downloaded_again() {
+fn a_damaged_file_in_the_cache_is_downloaded_again() {
     let server = Server::start(|_, _| ok(TEXT.len(), TEXT));
     let cache = TempDir::new().unwrap();
     let get = || download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap();
-    fs::write(get(), "the worst of kettles only").unwrap();
-    assert_eq!(fs::read_to_string(get()).unwrap(), TEXT);
+    get();
+    let cached = cached_path(&sha256(TEXT), cache.path());
+    fs::write(&cached, "the worst of kettles only").unwrap();
+    assert_eq!(get(), TEXT.as_bytes());
+    assert_eq!(fs::read_to_string(cached).unwrap(), TEXT);
     assert_eq!(server.requests(), 2);
 }
 
 #[test]
-fn downloads_at_the_same_time_give_one_file() {
+fn parallel_downloads_store_one_file() {
     let server = Server::start(|_, _| ok(TEXT.len(), TEXT));
     let cache = TempDir::new().unwrap();
     let get = || download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap();
-    let paths: Vec<PathBuf> = thread::scope(|scope| {
+    let texts: Vec<Vec<u8>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(get)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
             .collect()
     });
-    assert!(paths.iter().all(|path| path == &paths[0]));
-    assert_eq!(fs::read_to_string(&paths[0]).unwrap(), TEXT);
+    assert!(texts.iter().all(|text| text == TEXT.as_bytes()));
     assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1);
 }
 
@@ -126,18 +130,18 @@ fn a_redirect_is_followed() {
         _ => ok(TEXT.len(), TEXT),
     });
     let cache = TempDir::new().unwrap();
-    let path = download(&server.url("/old"), &sha256(TEXT), 1000, cache.path()).unwrap();
-    assert_eq!(fs::read_to_string(path).unwrap(), TEXT);
+    let text = download(&server.url("/old"), &sha256(TEXT), 1000, cache.path()).unwrap();
+    assert_eq!(text, TEXT.as_bytes());
 }
 
 #[test]
-fn another_content_is_refused_with_both_checksums() {
+fn a_wrong_checksum_is_an_error_with_both_checksums() {
     let server = Server::start(|_, _| ok(4, "soup"));
     let url = server.url("/");
     assert_eq!(
         fail(&url, 1000),
         format!(
-            "{url} has sha256 {}, expected {}",
+            "{url} has the SHA-256 checksum {}, expected {}",
             sha256("soup"),
             sha256(TEXT)
         )
@@ -145,25 +149,25 @@ fn another_content_is_refused_with_both_checksums() {
 }
 
 #[test]
-fn a_body_that_is_cut_off_is_refused() {
+fn an_incomplete_body_is_an_error() {
     let server = Server::start(|_, _| ok(TEXT.len(), &TEXT[..20]));
     let url = server.url("/");
     let error = fail(&url, 1000);
     let expected = format!(
-        "the download of {url} was cut off after 20 bytes of {}: ",
+        "the download of {url} was interrupted after 20 of {} bytes: ",
         TEXT.len()
     );
     assert!(error.starts_with(&expected), "{error}");
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_before_and_while_it_comes() {
+fn a_body_over_the_limit_is_an_error_with_and_without_a_stated_length() {
     let stated = Server::start(|_, _| ok(TEXT.len(), TEXT));
     let url = stated.url("/");
     let length = TEXT.len();
     assert_eq!(
         fail(&url, 30),
-        format!("{url} has {length} bytes, more than the 30 that data.max_bytes allows")
+        format!("{url} has {length} bytes; data.max_bytes allows at most 30")
     );
     let silent = Server::start(|_, _| {
         format!(
@@ -174,25 +178,25 @@ fn a_body_over_the_limit_is_refused_before_and_while_it_comes() {
     let url = silent.url("/");
     assert_eq!(
         fail(&url, 30),
-        format!("{url} has more than the 30 bytes that data.max_bytes allows")
+        format!("{url} has more than 30 bytes, the limit that data.max_bytes sets")
     );
 }
 
 #[test]
-fn a_missing_page_is_named() {
+fn an_http_error_names_the_url_and_the_status() {
     let server = Server::start(|_, _| {
         "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
     });
     let url = server.url("/nothing");
     assert_eq!(
         fail(&url, 1000),
-        format!("cannot download {url}: the server answers 404")
+        format!("cannot download {url}: the server answered with status 404")
     );
 }
 
 #[test]
-fn without_a_server_the_two_ways_out_are_named() {
-    // A port that was free a moment ago, and that nobody listens on.
+fn without_a_server_the_error_names_two_alternatives() {
+    // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -209,7 +213,7 @@ fn without_a_server_the_two_ways_out_are_named() {
     );
     assert!(
         error.ends_with(
-            "; without a network, give the path of a file as data.source, or use builtin:plays"
+            "; without a network, set data.source to the path of a file or to builtin:plays"
         ),
         "{error}"
     );

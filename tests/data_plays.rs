@@ -1,4 +1,4 @@
-//! What plays promise, read off the text by a reader that knows none of the grammar.
+//! Properties of the generated plays, checked on the text without the grammar.
 
 use runner::data::plays::{floor_bits_per_byte, generate};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -7,17 +7,17 @@ fn text() -> String {
     generate(11, 400_000).text
 }
 
-/// Plays, each from its title to its curtain.
+/// The plays of a text, each from its title to its curtain.
 fn plays(text: &str) -> Vec<&str> {
     text.split_inclusive("Curtain.\n\n").collect()
 }
 
-/// Paragraphs of a play from the first scene on.
+/// The paragraphs of a play that are not empty.
 fn paragraphs(play: &str) -> impl Iterator<Item = &str> {
     play.split("\n\n").filter(|paragraph| !paragraph.is_empty())
 }
 
-/// The name over a speech, and its lines.
+/// The name above a speech, and the lines of the speech.
 fn speech(paragraph: &str) -> Option<(&str, Vec<&str>)> {
     let mut lines = paragraph.lines();
     let name = lines.next()?.strip_suffix('.')?;
@@ -26,7 +26,7 @@ fn speech(paragraph: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 #[test]
-fn stage_directions_close_with_the_name_that_they_opened_with() {
+fn stage_directions_end_with_the_name_they_start_with() {
     let text = text();
     let mut seen = 0;
     for direction in text.lines().filter(|line| line.starts_with('(')) {
@@ -45,7 +45,7 @@ fn stage_directions_close_with_the_name_that_they_opened_with() {
 }
 
 #[test]
-fn only_those_speak_who_are_there_and_in_the_cast() {
+fn only_persons_of_the_cast_who_are_on_stage_speak() {
     let text = text();
     let all = plays(&text);
     assert!(all.len() > 50, "{}", all.len());
@@ -68,14 +68,14 @@ fn only_those_speak_who_are_there_and_in_the_cast() {
             } else if let Some(name) = paragraph.strip_prefix("(Exit ") {
                 assert!(present.remove(&name.trim_end_matches(".)").to_uppercase()));
             } else if let Some((name, _)) = speech(paragraph) {
-                assert!(present.contains(name), "{name} is not there:\n{play}");
+                assert!(present.contains(name), "{name} is not on stage:\n{play}");
             }
         }
     }
 }
 
 #[test]
-fn a_question_is_answered_in_its_own_words() {
+fn an_answer_repeats_the_words_of_its_question() {
     let text = text();
     let mut answered = 0;
     for play in plays(&text) {
@@ -101,7 +101,7 @@ fn a_question_is_answered_in_its_own_words() {
 }
 
 #[test]
-fn whoever_is_addressed_most_often_answers() {
+fn an_addressed_person_usually_answers() {
     let text = text();
     let (mut answers, mut addresses) = (0, 0);
     for play in plays(&text) {
@@ -122,8 +122,8 @@ fn whoever_is_addressed_most_often_answers() {
     assert!(answers * 10 > addresses * 7, "{answers} of {addresses}");
 }
 
-/// Words that rhyme are told by their company: over many couplets, whatever ends the second verse
-/// belongs to few words that end the first.
+/// Rhymes are recognized statistically: in many couplets, each last word of a first verse is followed
+/// by few different last words of a second verse.
 #[test]
 fn couplets_rhyme() {
     let text = text();
@@ -164,9 +164,9 @@ fn few_words_are_frequent_and_many_are_rare() {
     );
 }
 
-/// The best code that looks at words and the word before cannot be as good as the source.
+/// A model that predicts a word from the word before it is worse than the entropy of the source.
 #[test]
-fn the_floor_lies_far_below_what_pairs_of_words_tell() {
+fn the_lower_bound_is_far_below_a_model_of_word_pairs() {
     let text = generate(12, 300_000).text;
     let words: Vec<_> = text.split_inclusive([' ', '\n']).collect();
     let mut pairs: HashMap<(&str, &str), f64> = HashMap::new();
@@ -175,7 +175,7 @@ fn the_floor_lies_far_below_what_pairs_of_words_tell() {
         *pairs.entry((pair[0], pair[1])).or_default() += 1.0;
         *firsts.entry(pair[0]).or_default() += 1.0;
     }
-    // Counts of the very text that they predict: a bound that no honest model of pairs reaches.
+    // The pairs are counted in the text that they predict, so no model of pairs is better.
     let bits: f64 = pairs
         .iter()
         .map(|((first, _), count)| count * (firsts[first] / count).log2())

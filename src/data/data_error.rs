@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// What can go wrong between a source of text and its tokens.
+/// Why a text could not be read, downloaded or encoded.
 #[derive(Debug, Error)]
 pub enum DataError {
     #[error("there is no file {}", path.display())]
@@ -16,77 +16,86 @@ pub enum DataError {
     NotAFile { path: PathBuf },
     #[error("no file matches {pattern}")]
     NoMatch { pattern: String },
-    #[error("{pattern} is not a glob: {reason}")]
+    #[error("{pattern} is not a valid glob: {reason}")]
     BadGlob { pattern: String, reason: String },
-    #[error("{what} is not UTF-8: byte {offset} does not belong to a character")]
-    NotUtf8 { what: String, offset: usize },
-    #[error("{what} is empty")]
-    Empty { what: String },
-    #[error("{what} has {bytes} bytes, more than the {limit} that data.max_bytes allows")]
+    #[error("{name} is not valid {format}: {reason}")]
+    InvalidFormat {
+        name: String,
+        format: &'static str,
+        reason: String,
+    },
+    #[error("{name} is empty")]
+    Empty { name: String },
+    #[error("{name} has {bytes} bytes; data.max_bytes allows at most {limit}")]
     TooLarge {
-        what: String,
+        name: String,
         bytes: u64,
         limit: u64,
     },
-    #[error("{what} has more than the {limit} bytes that data.max_bytes allows")]
-    OverLimit { what: String, limit: u64 },
+    #[error("{name} has more than {limit} bytes, the limit that data.max_bytes sets")]
+    OverLimit { name: String, limit: u64 },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
 
     #[error(
-        "cannot download {url}: {reason}; without a network, give the path of a file as \
-         data.source, or use builtin:plays"
+        "cannot download {url}: {reason}; without a network, set data.source to the path of a file \
+         or to builtin:plays"
     )]
     Unreachable { url: String, reason: String },
-    #[error("cannot download {url}: the server answers {status}")]
+    #[error("cannot download {url}: the server answered with status {status}")]
     Status { url: String, status: u16 },
-    #[error("the download of {url} was cut off after {received} bytes{}: {reason}", of(*.expected))]
-    CutOff {
+    #[error(
+        "the download of {url} was interrupted after {received}{} bytes: {reason}",
+        of(*.expected)
+    )]
+    Interrupted {
         url: String,
         received: u64,
         expected: Option<u64>,
         reason: String,
     },
-    #[error("{url} has sha256 {found}, expected {expected}")]
+    #[error("{url} has the SHA-256 checksum {found}, expected {expected}")]
     Checksum {
         url: String,
         expected: String,
         found: String,
     },
     #[error(
-        "there is no folder to keep downloads in: set RUNNER_CACHE, XDG_CACHE_HOME or HOME to one"
+        "there is no folder for downloads; set one of the environment variables RUNNER_CACHE, \
+         XDG_CACHE_HOME and HOME"
     )]
     NoCacheFolder,
 
     #[error(
-        "the text has {bytes} bytes, too few to hold out {val_fraction} of them for validation"
+        "the text has {bytes} bytes, which is too short to hold out a fraction of {val_fraction} \
+         for validation"
     )]
     TooShortToSplit { bytes: usize, val_fraction: f64 },
     #[error(
-        "the training split has {tokens} tokens, and sequences of {length} need at least {}",
+        "the training split has {tokens} tokens; sequences of {length} tokens need at least {}",
         length + 1
     )]
     TooShortForSequence { tokens: u64, length: usize },
-    #[error("{} not in the vocabulary: the training split has none", named(texts))]
+    #[error("{} not in the vocabulary of the tokenizer", quoted(texts))]
     UnknownText {
-        /// Each once, at least one.
+        /// Different texts, at least one.
         texts: Vec<String>,
     },
     #[error(
-        "the training split has {bytes} bytes, and a tokenizer is trained on at most {limit}; take \
-         less text, or a tokenizer that is trained already"
+        "the training split has {bytes} bytes, and a tokenizer can be trained on at most {limit}; \
+         use less text, or a tokenizer that is already trained"
     )]
     TooLongToTrainOn { bytes: usize, limit: usize },
     #[error(
-        "the text has a part of {bytes} bytes, and this tokenizer, whose words can be of any length, \
-         encodes at most {limit} at once"
+        "a split has {bytes} bytes, and this tokenizer can encode at most {limit}: its words may \
+         have any length, so the text cannot be encoded in chunks"
     )]
     TooLongToEncodeWhole { bytes: usize, limit: usize },
     #[error(
-        "the training split has room for a {kind} vocabulary of {possible} tokens, not of {asked}; \
-         set tokenizer.vocab_size to at most {possible}"
+        "a {kind} vocabulary of {asked} tokens is too large for the training split, which allows at \
+         most {possible}; set tokenizer.vocab_size to at most {possible}"
     )]
     VocabTooLarge {
         kind: TokenizerKind,
@@ -94,8 +103,8 @@ pub enum DataError {
         possible: usize,
     },
     #[error(
-        "the characters of the training split alone take a {kind} vocabulary of {needed} tokens, more \
-         than {asked}; set tokenizer.vocab_size to at least {needed}"
+        "a {kind} vocabulary of {asked} tokens is too small for the characters of the training \
+         split, which need {needed}; set tokenizer.vocab_size to at least {needed}"
     )]
     VocabTooSmall {
         kind: TokenizerKind,
@@ -111,43 +120,51 @@ pub enum DataError {
         order: usize,
         possible: usize,
     },
-    #[error("the tokenizer fails: {reason}")]
+    #[error("the tokenizer failed: {reason}")]
     Tokenizer { reason: String },
     #[error("there is no file {}", path.display())]
     MissingTokenizer { path: PathBuf },
-    #[error("{} is not a tokenizer that can be used: {reason}", path.display())]
+    #[error("{} is not a valid tokenizer: {reason}", path.display())]
     NotATokenizer { path: PathBuf, reason: String },
     #[error("the encoded corpus {} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
 }
 
 impl DataError {
-    /// For `map_err` on reading a file.
+    /// For `map_err` after reading a file.
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Read { path, source }
     }
 
-    /// For `map_err` on writing a file.
+    /// For `map_err` after writing a file.
     pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Write { path, source }
     }
+
+    /// For `map_err` after a call into the `tokenizers` library.
+    pub(super) fn tokenizer(error: impl ToString) -> Self {
+        Self::Tokenizer {
+            reason: error.to_string(),
+        }
+    }
 }
 
+/// ` of 100` for a known number.
 fn of(expected: Option<u64>) -> String {
     expected.map_or(String::new(), |expected| format!(" of {expected}"))
 }
 
-/// `"a" is`, `"a", "b" are`, `"a", "b" and 3 more are`
-fn named(texts: &[String]) -> String {
-    const NAMED: usize = 10;
-    let first = texts.iter().take(NAMED);
+/// `"a" is`, `"a", "b" are`, or `"a", "b" and 3 more are`.
+fn quoted(texts: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let first = texts.iter().take(SHOWN);
     let first: Vec<_> = first.map(|text| format!("{text:?}")).collect();
     let first = first.join(", ");
     match texts.len() {
         1 => format!("{first} is"),
-        ..=NAMED => format!("{first} are"),
-        all => format!("{first} and {} more are", all - NAMED),
+        ..=SHOWN => format!("{first} are"),
+        all => format!("{first} and {} more are", all - SHOWN),
     }
 }

@@ -1,54 +1,59 @@
-//! The tokens that a run is trained on: the same throughout, or others in each epoch.
+//! The tokens that a run is trained on: always the same, or another encoding in each epoch.
 
 use super::token_file::Width;
-use super::tokenizer::Sampler;
+use super::tokenizer::SubwordSampler;
 use super::{Corpus, DataError, Tokens};
 use crate::random::Stream;
 use crate::spec;
 use std::io::{BufWriter, Write};
 
-/// The stream that segmentations are drawn from.
+/// The name of the random stream of the segmentations.
 const STREAM: &str = "segmentations";
 
-/// The training split of a run. Where its segmentation is sampled, an epoch is as many tokens as the
-/// split has in one sampled encoding, whatever the seed, and each epoch has an encoding of its own, a
-/// function of the seed and the epoch: a run that was interrupted goes on with the same tokens.
+/// The training split of a run.
+///
+/// With subword regularization, each epoch has its own encoding. It depends only on the seed and the
+/// epoch, so an interrupted run continues with the same tokens. The length of an epoch is the number
+/// of tokens in one sampled encoding, which is the same for all seeds.
 #[derive(Debug)]
 pub struct TrainingSplit<'a> {
+    /// The encoding of the corpus.
     plain: &'a Tokens,
-    sampled: Option<Sampled>,
+    /// Present with subword regularization.
+    sampled: Option<SampledSplit>,
 }
 
 #[derive(Debug)]
-struct Sampled {
-    sampler: Sampler,
+struct SampledSplit {
+    sampler: SubwordSampler,
     text: String,
     stream: Stream,
     width: Width,
     tokens_per_epoch: u64,
     tokens_per_step: u64,
     sequence_length: usize,
-    now: Option<(u64, Tokens)>,
+    /// The current epoch and its tokens.
+    current: Option<(u64, Tokens)>,
 }
 
 impl<'a> TrainingSplit<'a> {
     pub fn new(spec: &spec::RunSpec, corpus: &'a Corpus) -> Result<Self, DataError> {
-        let sampler = Sampler::of(&spec.tokenizer, &corpus.tokenizer)?;
+        let sampler = SubwordSampler::from_spec(&spec.tokenizer, &corpus.tokenizer)?;
         let tokens_per_epoch = corpus.info.sampled_train_tokens;
         let sampled = sampler
             .zip(tokens_per_epoch)
             .map(|(sampler, tokens_per_epoch)| {
                 let tokens: Vec<u32> = corpus.train.iter().map(|token| token as u32).collect();
-                Sampled {
+                SampledSplit {
                     sampler,
-                    // Every character of the training split is known to a tokenizer trained on it.
+                    // Nothing is lost by decoding: a tokenizer knows every character of its training split.
                     text: corpus.tokenizer.decode(&tokens),
                     stream: Stream::new(spec.seed, STREAM),
                     width: Width::of(corpus.info.vocab_size),
                     tokens_per_epoch,
                     tokens_per_step: spec.tokens_per_step(),
                     sequence_length: spec.sequence_length(),
-                    now: None,
+                    current: None,
                 }
             });
         Ok(Self {
@@ -57,7 +62,7 @@ impl<'a> TrainingSplit<'a> {
         })
     }
 
-    /// The tokens that the batch of a step is drawn from. The first call of an epoch encodes the
+    /// The tokens from which the batch of a step is drawn. The first call in an epoch encodes the
     /// text.
     pub fn at(&mut self, step: u64) -> Result<&Tokens, DataError> {
         match &mut self.sampled {
@@ -67,17 +72,18 @@ impl<'a> TrainingSplit<'a> {
     }
 }
 
-impl Sampled {
+impl SampledSplit {
     fn at(&mut self, step: u64) -> Result<&Tokens, DataError> {
         let epoch = step.saturating_mul(self.tokens_per_step) / self.tokens_per_epoch;
-        let tokens = match self.now.take() {
-            Some((of, tokens)) if of == epoch => tokens,
+        let tokens = match self.current.take() {
+            Some((encoded, tokens)) if encoded == epoch => tokens,
             _ => self.encode(epoch)?,
         };
-        Ok(&self.now.insert((epoch, tokens)).1)
+        Ok(&self.current.insert((epoch, tokens)).1)
     }
 
-    /// Into a file that nobody else sees, so that a large text need not be in memory as tokens.
+    /// Encodes the text for an epoch. The tokens are written to an unnamed temporary file, so that the
+    /// tokens of a large text need not be in memory.
     fn encode(&self, epoch: u64) -> Result<Tokens, DataError> {
         let failed = |source| DataError::Write {
             path: std::env::temp_dir(),
@@ -91,7 +97,7 @@ impl Sampled {
             })?;
         out.flush().map_err(failed)?;
         drop(out);
-        let tokens = Tokens::of_file(&file, self.width).map_err(failed)?;
+        let tokens = Tokens::from_file(&file, self.width).map_err(failed)?;
         if tokens.len() <= self.sequence_length {
             return Err(DataError::TooShortForSequence {
                 tokens: tokens.len() as u64,
@@ -102,8 +108,8 @@ impl Sampled {
     }
 }
 
-/// Tokens of a sampled encoding of a text: that of the first epoch of seed 0.
-pub(super) fn sampled_len(sampler: &Sampler, text: &str) -> Result<u64, DataError> {
+/// Number of tokens in a sampled encoding of a text: the encoding for the first epoch of seed 0.
+pub(super) fn sampled_len(sampler: &SubwordSampler, text: &str) -> Result<u64, DataError> {
     let mut len = 0;
     sampler.encode(text, &Stream::new(0, STREAM), 0, &mut |tokens| {
         len += tokens.len() as u64;
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_epoch_has_an_encoding_of_its_own_for_the_same_text() {
+    fn each_epoch_has_its_own_encoding_of_the_same_text() {
         let text = plays::generate(1, 30_000).text;
         let root = tempfile::tempdir().unwrap();
         for tokenizer in [
@@ -191,11 +197,11 @@ mod tests {
                     corpus.tokenizer.decode(tokens),
                     text[..corpus.info.train_bytes as usize]
                 );
-                // Of another seed, but as many, nearly.
+                // The expected length comes from another seed, so it is only nearly the same.
                 assert!(tokens.len().abs_diff(sampled as usize) < sampled as usize / 20);
             }
 
-            // A run that goes on from the middle of the second epoch, on one thread.
+            // A run that resumes in the middle of the second epoch, on one thread.
             let one = rayon::ThreadPoolBuilder::new()
                 .num_threads(1)
                 .build()
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn without_sampling_the_tokens_are_those_of_the_corpus() {
+    fn without_subword_regularization_the_tokens_are_those_of_the_corpus() {
         let root = tempfile::tempdir().unwrap();
         for tokenizer in [unigram(None, None), bpe(0.0)] {
             let spec = run(tokenizer);
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_has_the_same_tokens_with_and_without_sampling() {
+    fn subword_regularization_does_not_change_the_evaluation_tokens() {
         let root = tempfile::tempdir().unwrap();
         let info = |tokenizer| {
             let spec = run(tokenizer);

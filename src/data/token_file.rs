@@ -1,4 +1,5 @@
-//! Tokens in a file, mapped into memory: little-endian, two bytes each where the vocabulary allows.
+//! Token files, mapped into memory. A token is a little-endian number of two bytes, or of four bytes
+//! if the vocabulary has more than 65,536 tokens.
 
 use super::DataError;
 use memmap2::Mmap;
@@ -8,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of a token in a file.
+/// Number of bytes per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
     Two,
@@ -16,6 +17,7 @@ pub(super) enum Width {
 }
 
 impl Width {
+    /// The width for a vocabulary.
     pub(super) fn of(vocab_size: usize) -> Self {
         if vocab_size <= 1 << 16 {
             Self::Two
@@ -31,15 +33,23 @@ impl Width {
         }
     }
 
+    /// Writes tokens. They must be smaller than the size of the vocabulary.
     pub(super) fn write(self, tokens: &[u32], out: &mut impl Write) -> io::Result<()> {
-        for token in tokens {
-            out.write_all(&token.to_le_bytes()[..self.bytes()])?;
-        }
-        Ok(())
+        let bytes: Vec<u8> = match self {
+            Self::Two => tokens
+                .iter()
+                .flat_map(|token| (*token as u16).to_le_bytes())
+                .collect(),
+            Self::Four => tokens
+                .iter()
+                .flat_map(|token| token.to_le_bytes())
+                .collect(),
+        };
+        out.write_all(&bytes)
     }
 }
 
-/// The tokens of one split. Cheap to clone.
+/// The tokens of one split. Clones share the same memory.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     map: Arc<Mmap>,
@@ -49,15 +59,17 @@ pub struct Tokens {
 impl Tokens {
     pub(super) fn open(path: &Path, width: Width) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::read(path))?;
-        Self::of_file(&file, width).map_err(DataError::read(path))
+        Self::from_file(&file, width).map_err(DataError::read(path))
     }
 
-    /// The tokens in an open file, which nobody writes to any more.
-    pub(super) fn of_file(file: &File, width: Width) -> io::Result<Self> {
-        // SAFETY: the map is valid while nobody changes the file. A temporary file has no name by
-        // which anybody could. Files of a corpus are written
-        // beside their place, renamed into it and never written to again; a damaged corpus is
-        // replaced by renaming, which leaves the mapped file as it was.
+    /// The tokens in an open file. The file must not be written to any more.
+    pub(super) fn from_file(file: &File, width: Width) -> io::Result<Self> {
+        // SAFETY: the mapped bytes must not change while the map exists. This program does not change
+        // them: it maps a file only after the last write to it, replaces a damaged corpus by renaming
+        // its folder, and deletes files only by name, which leaves a mapped file intact. Another
+        // program that writes to a file in the cache folder while it is mapped would break this
+        // assumption. No file system call can exclude this, so the cache folder must be left to this
+        // program.
         let map = unsafe { Mmap::map(file) }?;
         Ok(Self {
             map: Arc::new(map),
@@ -77,13 +89,13 @@ impl Tokens {
     /// The token at a position.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the position is not smaller than [`Self::len`].
     pub fn get(&self, i: usize) -> usize {
         let at = i * self.width.bytes();
         self.read(&self.map[at..at + self.width.bytes()])
     }
 
-    /// The tokens, from the first to the last.
+    /// All tokens in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + Clone {
         (0..self.len()).map(|i| self.get(i))
     }
@@ -91,13 +103,14 @@ impl Tokens {
     /// Appends the tokens of a range to `out`.
     ///
     /// # Panics
-    /// If the range reaches beyond the end.
+    /// If the range ends after the last token.
     pub fn copy_to(&self, range: Range<usize>, out: &mut Vec<usize>) {
         let width = self.width.bytes();
         let bytes = &self.map[range.start * width..range.end * width];
         out.extend(bytes.chunks_exact(width).map(|bytes| self.read(bytes)));
     }
 
+    /// The token in the bytes of one token.
     fn read(&self, bytes: &[u8]) -> usize {
         match self.width {
             Width::Two => usize::from(u16::from_le_bytes([bytes[0], bytes[1]])),
@@ -108,7 +121,7 @@ impl Tokens {
 
 #[cfg(test)]
 impl Tokens {
-    /// Tokens in a file that is gone but for its map.
+    /// Tokens in a temporary file, which is deleted while its map remains.
     pub(super) fn of(tokens: &[u32], width: Width) -> Self {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         width.write(tokens, &mut file).unwrap();
@@ -122,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_read_as_written_in_either_width() {
+    fn tokens_are_read_as_written_with_both_widths() {
         assert_eq!(Width::of(65_536), Width::Two);
         assert_eq!(Width::of(65_537), Width::Four);
         for (width, last) in [(Width::Two, 65_535), (Width::Four, 1_000_000)] {

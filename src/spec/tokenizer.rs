@@ -71,6 +71,59 @@ impl fmt::Display for Tokenizer {
     }
 }
 
+impl Tokenizer {
+    /// Identifies the tokenization: two tokenizers with equal fingerprints give the same tokens for
+    /// the same text, in training and in evaluation. `file_sha256` is the checksum of the file
+    /// `path` for the kind `file`.
+    pub fn fingerprint(&self, file_sha256: Option<&str>) -> String {
+        let (kind, vocab_size) = (self.kind, self.vocab_size);
+        match kind {
+            TokenizerKind::Char | TokenizerKind::Byte => kind.to_string(),
+            TokenizerKind::Wordpiece => format!("{kind} {vocab_size}"),
+            TokenizerKind::Bpe if self.dropout > 0.0 => {
+                format!("{kind} {vocab_size} dropout {:?}", self.dropout)
+            }
+            TokenizerKind::Bpe => format!("{kind} {vocab_size}"),
+            TokenizerKind::Unigram => match self.alpha {
+                Some(alpha) => format!("{kind} {vocab_size} alpha {alpha:?} {:?}", self.nbest),
+                None => format!("{kind} {vocab_size}"),
+            },
+            TokenizerKind::Tiktoken => format!("{kind} {:?}", self.encoding),
+            TokenizerKind::File => format!("{kind} {}", file_sha256.unwrap_or_default()),
+        }
+    }
+}
+
+impl TokenizerKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Char,
+        Self::Byte,
+        Self::Bpe,
+        Self::Wordpiece,
+        Self::Unigram,
+        Self::Tiktoken,
+        Self::File,
+    ];
+
+    /// The keys of the section `tokenizer` that have an effect with this kind, besides `kind`.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Char | Self::Byte => &[],
+            Self::Bpe => &["vocab_size", "dropout"],
+            Self::Wordpiece => &["vocab_size"],
+            Self::Unigram => &["vocab_size", "alpha", "nbest"],
+            Self::Tiktoken => &["encoding"],
+            Self::File => &["path"],
+        }
+    }
+
+    /// Whether a vocabulary of a given size is trained on the text.
+    pub fn has_trained_vocabulary(self) -> bool {
+        self.keys().contains(&"vocab_size")
+    }
+}
+
 /// The kind of tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -150,17 +203,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_files() {
-        for kind in [
-            "char",
-            "byte",
-            "bpe",
-            "wordpiece",
-            "unigram",
-            "tiktoken",
-            "file",
-        ] {
-            let read: TokenizerKind = serde_yaml::from_str(kind).unwrap();
-            assert_eq!(read.to_string(), kind);
+        for kind in TokenizerKind::ALL {
+            let read: TokenizerKind = serde_yaml::from_str(&kind.to_string()).unwrap();
+            assert_eq!(read, kind);
         }
         for encoding in [
             "gpt2",

@@ -132,14 +132,10 @@ impl<'a> Corpora<'a> {
 fn preparing(spec: &RunSpec) -> String {
     let source = &spec.data.source;
     let kind = spec.tokenizer.kind;
-    match kind {
-        TokenizerKind::Bpe | TokenizerKind::Wordpiece | TokenizerKind::Unigram => {
-            format!("reading {source} and training a {kind} tokenizer on it")
-        }
-        TokenizerKind::Tiktoken | TokenizerKind::File => {
-            format!("reading {source} and encoding it")
-        }
-        TokenizerKind::Char | TokenizerKind::Byte => format!("reading {source}"),
+    if kind.has_trained_vocabulary() {
+        format!("reading {source} and training a {kind} tokenizer on it")
+    } else {
+        format!("reading {source} and encoding it")
     }
 }
 

@@ -110,7 +110,7 @@ fn errors_of_the_data_name_the_place_in_the_file() {
     lab.run("sweep long.yaml")
         .exits(2)
         .says("long.yaml:4:56")
-        .says("sequences of 100000 need at least 100001");
+        .says("sequences of 100000 tokens need at least 100001");
     lab.run("sweep tiny.yaml report.template=none.j2")
         .exits(2)
         .says("cannot read the template none.j2");
@@ -127,12 +127,12 @@ fn errors_of_the_tokenizer_name_the_place_in_the_file() {
         .says("there is no file none.json");
     lab.run(&format!("{file}torn.json"))
         .exits(2)
-        .says("torn.json is not a tokenizer that can be used: EOF while parsing a string")
+        .says("torn.json is not a valid tokenizer: EOF while parsing a string")
         .says("give a `tokenizer.json` as the library tokenizers writes it");
     lab.run("sweep tiny.yaml tokenizer.kind=unigram tokenizer.vocab_size=20")
         .exits(2)
         .says("tokenizer.vocab_size=20")
-        .says("the characters of the training split alone take a unigram vocabulary of");
+        .says("a unigram vocabulary of 20 tokens is too small for the characters of the training split");
     let published = "sweep tiny.yaml tokenizer.kind=tiktoken tokenizer.encoding=o200k_base";
     lab.run(&format!("{published} --only bigram"))
         .exits(2)
@@ -190,7 +190,7 @@ fn plan_shows_every_run_and_leaves_no_files() {
     assert!(lab.is_untouched());
     insta::with_settings!({filters => vec![
         // Said where the machine is slow.
-        ("reading builtin:plays\n", ""),
+        ("reading builtin:plays and encoding it\n", ""),
         (r"-[0-9a-f]{8}\b", "-[HASH]"),
         (r"[0-9.]+ s\b", "[TIME]"),
         (r"[0-9.]+ MiB", "[MEMORY]"),

@@ -1,28 +1,37 @@
-//! The two directions of a play: a [`Writer`] draws each choice and writes its words, a [`Reader`]
-//! finds the words and tells which choice they are.
+//! Making choices in two directions: a [`Writer`] draws each choice and writes its words, and a
+//! [`Reader`] recognizes each choice by its words.
 
-use super::NotAPlay;
 use crate::random::below;
 use rand_chacha::ChaCha8Rng;
 use std::convert::Infallible;
 use std::ops::Range;
+use thiserror::Error;
 
-/// What the stage speaks through.
-pub(super) trait Voice {
+/// The position from which a text is not one that [`super::generate`] could have written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the text is not a generated play from byte {offset} on")]
+pub struct NotAPlay {
+    pub offset: usize,
+}
+
+/// Makes the choices of a play, and passes on its text.
+pub(super) trait Choices {
     type Error;
 
-    /// Words that leave no choice.
-    fn say(&mut self, words: &str) -> Result<(), Self::Error>;
+    /// Passes on text without a choice.
+    fn write(&mut self, words: &str) -> Result<(), Self::Error>;
 
-    /// One of the alternatives, each with its weight and its first words, which are said. No
-    /// alternative's words begin with another's.
+    /// Chooses one of the alternatives, each with its weight and its first words, and passes on these
+    /// words. No alternative may start with the words of another one. Returns the index of the
+    /// choice.
     fn choose<T: AsRef<str>>(&mut self, alternatives: &[(u32, T)]) -> Result<usize, Self::Error>;
 }
 
-/// Draws a play.
+/// Draws the choices of a play at random and writes its text.
 pub(super) struct Writer<'a> {
     rng: ChaCha8Rng,
     text: &'a mut String,
+    /// Sum of -log2 of the probability of each choice.
     pub(super) bits: f64,
 }
 
@@ -37,10 +46,10 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Voice for Writer<'_> {
+impl Choices for Writer<'_> {
     type Error = Infallible;
 
-    fn say(&mut self, words: &str) -> Result<(), Infallible> {
+    fn write(&mut self, words: &str) -> Result<(), Infallible> {
         self.text.push_str(words);
         Ok(())
     }
@@ -53,21 +62,24 @@ impl Voice for Writer<'_> {
             chosen += 1;
         }
         self.bits += bits(alternatives, chosen);
-        self.say(alternatives[chosen].1.as_ref())?;
+        self.write(alternatives[chosen].1.as_ref())?;
         Ok(chosen)
     }
 }
 
-/// Reads a play back, and counts the bits of the choices that lie in a part of the text.
+/// Reads a play back, and adds up the bits of the choices in a range of the text.
 pub(super) struct Reader<'a> {
     text: &'a str,
-    /// Where the next words begin.
+    /// Position of the next words.
     pub(super) at: usize,
+    /// The range in which choices are counted.
     counted: Range<usize>,
+    /// Sum of -log2 of the probability of each choice.
     pub(super) bits: f64,
 }
 
 impl<'a> Reader<'a> {
+    /// A reader that starts at the position `at`, and counts the choices inside the range `counted`.
     pub(super) fn new(text: &'a str, at: usize, counted: Range<usize>) -> Self {
         Self {
             text,
@@ -82,10 +94,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Voice for Reader<'_> {
+impl Choices for Reader<'_> {
     type Error = NotAPlay;
 
-    fn say(&mut self, words: &str) -> Result<(), NotAPlay> {
+    fn write(&mut self, words: &str) -> Result<(), NotAPlay> {
         if !self.rest().starts_with(words) {
             return Err(NotAPlay { offset: self.at });
         }
@@ -108,6 +120,7 @@ impl Voice for Reader<'_> {
     }
 }
 
+/// Sum of the weights.
 fn total<T>(alternatives: &[(u32, T)]) -> u64 {
     alternatives
         .iter()
@@ -126,7 +139,7 @@ mod tests {
     use crate::random::Stream;
 
     #[test]
-    fn alternatives_are_drawn_as_often_as_their_weights_say() {
+    fn alternatives_are_drawn_in_proportion_to_their_weights() {
         let alternatives = [(1, "one "), (2, "two "), (5, "five ")];
         let mut text = String::new();
         let mut writer = Writer::new(Stream::new(1, "voice").at(0), &mut text);

@@ -1,6 +1,6 @@
-//! The rules of `grammar.txt`.
+//! The rules of `grammar.txt`, which describes its own syntax.
 
-use super::stage::Slot;
+use super::slot::Slot;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -8,30 +8,31 @@ use std::sync::LazyLock;
 pub(super) fn grammar() -> &'static Grammar {
     static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| {
         Grammar::parse(include_str!("grammar.txt"))
-            .expect("the embedded grammar is well formed: it is a constant, and a test reads it")
+            .expect("the embedded grammar is valid: it is a constant, and a test parses it")
     });
     &GRAMMAR
 }
 
-/// Rules by number; [`Part::Rule`] refers to them.
+/// The rules. [`Part::Rule`] refers to a rule by its number.
 #[derive(Debug)]
 pub(super) struct Grammar {
     rules: Vec<Rule>,
     by_name: HashMap<&'static str, usize>,
 }
 
-/// A weighted choice.
+/// A weighted choice between alternatives.
 #[derive(Debug, Default)]
 pub(super) struct Rule {
-    /// Weight and first words of each alternative.
+    /// Weight and first words of each alternative. No first words start with those of another
+    /// alternative.
     pub(super) heads: Vec<(u32, String)>,
-    /// What follows the first words.
+    /// What follows the first words of each alternative.
     pub(super) rests: Vec<Vec<Part>>,
-    /// For words that rhyme: the number of the line on which each stands.
+    /// For rules of rhyming words: the line number of each word. Words on one line rhyme.
     pub(super) families: Vec<usize>,
 }
 
-/// A piece of an alternative.
+/// A part of an alternative.
 #[derive(Debug)]
 pub(super) enum Part {
     Words(String),
@@ -40,14 +41,15 @@ pub(super) enum Part {
 }
 
 impl Grammar {
-    /// A rule by its name.
+    /// The rule with a name.
     ///
     /// # Panics
-    /// If there is none: names are constants of this module's readers.
+    /// If there is no such rule. All callers pass constants.
     pub(super) fn rule(&self, name: &str) -> &Rule {
         &self.rules[self.by_name[name]]
     }
 
+    /// The rule with a number.
     pub(super) fn rule_at(&self, number: usize) -> &Rule {
         &self.rules[number]
     }
@@ -61,7 +63,9 @@ impl Grammar {
                 by_name.insert(name, sections.len());
                 sections.push((style, Vec::new()));
             } else if !line.is_empty() && !line.starts_with('#') {
-                let (_, lines) = sections.last_mut().ok_or("a line before the first rule")?;
+                let (_, lines) = sections
+                    .last_mut()
+                    .ok_or("there is a line before the first rule")?;
                 lines.push(line);
             }
         }
@@ -76,22 +80,28 @@ impl Grammar {
     }
 }
 
-/// A rule of weighted alternatives.
+/// Parses a rule of weighted alternatives.
 fn weighted(lines: &[&str], names: &HashMap<&'static str, usize>) -> Result<Rule, String> {
     let mut rule = Rule::default();
     for line in lines {
-        let (weight, text) = line.split_once(' ').ok_or(format!("no weight: {line}"))?;
-        let weight = weight.parse().map_err(|_| format!("no weight: {line}"))?;
+        let (weight, text) = line
+            .split_once(' ')
+            .ok_or(format!("the weight is missing: {line}"))?;
+        let weight = weight
+            .parse()
+            .map_err(|_| format!("the weight is missing: {line}"))?;
         let text = text.replace("\\n", "\n");
         let mut pieces = text.split('{');
         let head = pieces.next().unwrap_or_default();
         let mut rest = Vec::new();
         for piece in pieces {
-            let (name, words) = piece.split_once('}').ok_or(format!("open brace: {line}"))?;
+            let (name, words) = piece
+                .split_once('}')
+                .ok_or(format!("a brace is not closed: {line}"))?;
             rest.push(match (Slot::named(name), names.get(name)) {
                 (Some(slot), None) => Part::Slot(slot),
                 (None, Some(&rule)) => Part::Rule(rule),
-                _ => return Err(format!("{name} is no rule and no slot, or both: {line}")),
+                _ => return Err(format!("{name} must be either a rule or a slot: {line}")),
             });
             if !words.is_empty() {
                 rest.push(Part::Words(words.to_owned()));
@@ -103,8 +113,8 @@ fn weighted(lines: &[&str], names: &HashMap<&'static str, usize>) -> Result<Rule
     Ok(rule)
 }
 
-/// A rule of words whose weight is in inverse proportion to their rank, flattened a little at the
-/// top. Words on the second line of a family list rank after all of the first line's.
+/// Parses a rule of words whose weights are proportional to 1 / (rank + 8), which is Zipf's law with
+/// less weight on the first words. The ranks continue from line to line.
 fn zipf(lines: &[&str]) -> Rule {
     let mut rule = Rule::default();
     for (family, line) in lines.iter().enumerate() {
@@ -123,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_alternative_begins_with_another() {
+    fn no_alternative_starts_with_another() {
         let grammar = grammar();
         for (name, &number) in &grammar.by_name {
             let heads = &grammar.rules[number].heads;
@@ -140,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn articles_and_plurals_are_right_before_every_word() {
+    fn articles_and_plurals_are_correct_for_every_word() {
         for name in ["noun", "adjective", "trade", "ending"] {
             for (_, word) in &grammar().rule(name).heads {
                 assert!(!word.starts_with(['a', 'e', 'i', 'o', 'u']), "a {word}");
@@ -152,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_begins_with_another() {
+    fn no_name_starts_with_another() {
         let names: Vec<_> = grammar()
             .rule("name")
             .heads
@@ -176,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_a_grammar_are_found() {
+    fn errors_in_a_grammar_are_reported() {
         for (text, expected) in [
-            ("1 x", "a line before the first rule"),
-            ("== a\nx", "no weight"),
-            ("== a\n1 x {b}", "b is no rule"),
-            ("== a\n1 x {a", "open brace"),
+            ("1 x", "there is a line before the first rule"),
+            ("== a\nx", "the weight is missing"),
+            ("== a\n1 x {b}", "b must be either a rule or a slot"),
+            ("== a\n1 x {a", "a brace is not closed"),
         ] {
             let error = Grammar::parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -1,31 +1,33 @@
-//! `builtin:plays`: small plays in verse, whose entropy is known.
+//! `builtin:plays`: a generator of small plays in verse whose entropy is known.
 //!
-//! A play is a sequence of weighted choices, and each choice is made by the words that it writes:
-//! whatever the alternatives, none begins with another. So the text tells every choice that was
-//! made, no choice hides another, and the sum of -log2 of their probabilities is what the text
-//! costs under the distribution that it was drawn from. No model can do better on average.
+//! A play is a sequence of weighted choices. Each choice writes words, and no alternative starts with
+//! the words of another alternative. The text therefore shows every choice, and the sum of -log2 of
+//! the probabilities of the choices is the information content of the text. On average, no model
+//! can predict the text with fewer bits.
 //!
-//! The text has something to learn at each range: spelling, words of a skewed vocabulary, metre and
-//! agreement within a verse, rhyme across a couplet, an answer in the words of its question, the
-//! name that closes a stage direction, and the cast, the place and the title across a whole play.
+//! The text has regularities of every length: spelling, words with a skewed distribution, metre and
+//! agreement within a verse, rhymes across a couplet, answers that repeat the words of a question,
+//! stage directions that end with the name they start with, and a cast, places and a title that stay
+//! the same through a play.
 //!
-//! [`stage`] runs the grammar and knows neither direction: with a [`Writer`] it draws a play, with a
-//! [`Reader`] it reads one back. Weights are integers and random numbers are drawn as integers, so
-//! the text is the same on every platform.
+//! [`play`] runs the grammar in both directions: it draws a play with a [`Writer`] and reads one back
+//! with a [`Reader`]. Weights and random numbers are integers, so the text is the same on every
+//! platform.
 
 mod choices;
 mod grammar;
-mod stage;
+mod play;
+mod slot;
 
 use crate::random::Stream;
+pub use choices::NotAPlay;
 use choices::{Reader, Writer};
 use std::ops::Range;
-use thiserror::Error;
 
-/// Raised when the same seed begins to give another text.
+/// Version of the text. It is raised when the same seed gives another text.
 pub const VERSION: u32 = 1;
 
-/// A text and what it costs under the distribution that it was drawn from.
+/// A generated text and its information content.
 #[derive(Debug, Clone)]
 pub struct Plays {
     pub text: String,
@@ -33,14 +35,7 @@ pub struct Plays {
     pub bits: f64,
 }
 
-/// Where a text stops being one that [`generate`] could have written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("not a play from byte {offset} on")]
-pub struct NotAPlay {
-    pub offset: usize,
-}
-
-/// Writes whole plays, until there are at least `bytes` bytes of them.
+/// Generates whole plays until the text has at least `bytes` bytes.
 pub fn generate(seed: u64, bytes: u64) -> Plays {
     let stream = Stream::new(seed, "plays");
     let mut plays = Plays {
@@ -52,7 +47,7 @@ pub fn generate(seed: u64, bytes: u64) -> Plays {
             break;
         }
         let mut writer = Writer::new(stream.at(number), &mut plays.text);
-        match stage::play(&mut writer) {
+        match play::run(&mut writer) {
             Ok(()) => plays.bits += writer.bits,
             Err(never) => match never {},
         }
@@ -60,22 +55,24 @@ pub fn generate(seed: u64, bytes: u64) -> Plays {
     plays
 }
 
-/// Entropy of the source over a part of its text, in bits per byte, read off the text alone.
+/// Entropy of a range of a generated text in bits per byte: a lower bound for every model. It is
+/// computed from the text alone.
 ///
-/// A choice counts where its first byte and its last both lie in the range. One that crosses a
-/// boundary is partly told by the bytes outside, and not counted at all: the floor may be too low by
-/// the bits of one choice at each end (a ten-thousandth over 100 kB), and is never too high.
+/// A choice is counted if all of its bytes are in the range. A choice that crosses an end of the
+/// range is not counted, because the bytes outside may reveal it. The bound may therefore be too low
+/// by the bits of one choice at each end, which is a relative error of 1/10,000 for 100 kB. It is
+/// never too high.
 pub fn floor_bits_per_byte(text: &str, range: Range<usize>) -> Result<f64, NotAPlay> {
     Ok(read_back(text, range.clone())? / range.len() as f64)
 }
 
-/// The bits of the choices that lie in a part of the text.
+/// Sum of the bits of the choices inside a range of the text.
 fn read_back(text: &str, range: Range<usize>) -> Result<f64, NotAPlay> {
     let mut bits = 0.0;
     let mut start = 0;
     while start < text.len() {
         let mut reader = Reader::new(text, start, range.clone());
-        stage::play(&mut reader)?;
+        play::run(&mut reader)?;
         bits += reader.bits;
         start = reader.at;
     }
@@ -110,26 +107,26 @@ mod tests {
         }
     }
 
-    /// Weights as `grammar.txt` has them, added up by hand.
+    /// The expected weights are added up by hand from `grammar.txt`.
     #[test]
-    fn a_choice_costs_its_share_of_the_weights() {
+    fn the_bits_of_a_choice_follow_from_its_weight() {
         let text = generate(1, 1000).text;
         assert!(text.starts_with("The Comedy of the Golden "));
         let bits = |range| read_back(&text, range).unwrap();
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
         close(bits(4..10), (37.0f64 / 8.0).log2());
-        // "golden" ranks second: 10000 / 9 of the sum of 10000 / (rank + 8).
+        // "golden" has rank 1 and the weight 10000 / 9.
         let sum: u32 = (0..grammar::grammar().rule("adjective").heads.len() as u32)
             .map(|rank| 10_000 / (rank + 8))
             .sum();
         close(bits(11..24), (f64::from(sum) / 1111.0).log2());
-        // Words that leave no choice cost nothing, nor does a choice that is cut.
+        // Text without a choice has no bits. A choice that is cut is not counted.
         close(bits(0..10), bits(4..10));
         close(bits(0..9), 0.0);
     }
 
     #[test]
-    fn a_changed_text_is_no_play_or_costs_something_else() {
+    fn a_changed_text_cannot_be_read_back() {
         let plays = generate(3, 20_000);
         let at = plays.text.find("Persons").unwrap();
         let changed = plays.text.replacen("Persons", "Parsons", 1);
@@ -142,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_text_add_up_to_the_whole() {
+    fn the_bits_of_two_parts_add_up_to_the_bits_of_the_text() {
         let Plays { text, bits } = generate(7, 30_000);
         for cut in [1, 1000, 12_345, text.len() - 1] {
             let parts =

@@ -1,18 +1,19 @@
-//! One token a character, in the order of their code points.
+//! One token per character, in the order of the code points.
 
-use super::super::DataError;
-use super::{UNKNOWN, failed, words};
+use super::pre_tokenizer;
+use super::vocabulary::UNKNOWN;
+use crate::data::DataError;
 use std::collections::BTreeSet;
 use tokenizers::decoders::fuse::Fuse;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer as Pipeline};
 
-/// Each character is a word.
+/// A regular expression whose matches are single characters.
 const WORDS: &str = "(?s).";
 
-/// The characters of the training split; and, where the validation split has others, one token for
-/// all of those, after the rest. Where it has none there is no such token, because a model could
-/// never learn what it means and its row would only add to the vocabulary.
+/// The pipeline whose tokens are the characters of the training split. If the validation split has
+/// other characters, the last token stands for all of them. Otherwise there is no unknown token: it
+/// would never occur, and would only make the vocabulary larger.
 pub(super) fn pipeline(train: &str, val: &str) -> Result<Pipeline, DataError> {
     let known: BTreeSet<char> = train.chars().collect();
     let mut vocabulary: Vec<char> = known.iter().copied().collect();
@@ -24,28 +25,29 @@ pub(super) fn pipeline(train: &str, val: &str) -> Result<Pipeline, DataError> {
         .vocab(tokens.zip(0..).collect())
         .unk_token(UNKNOWN.to_string())
         .build()
-        .map_err(failed)?;
+        .map_err(DataError::tokenizer)?;
     let mut pipeline = Pipeline::new(model);
-    pipeline.with_pre_tokenizer(Some(words::matches_of(WORDS)?));
+    pipeline.with_pre_tokenizer(Some(pre_tokenizer::regex_split(WORDS)?));
     pipeline.with_decoder(Some(Fuse::new()));
     Ok(pipeline)
 }
 
-/// Token of each character, by code point: one look-up a character, at most 4.5 MB.
+/// The token of each character, indexed by code point. It takes at most 4.5 MB.
 #[derive(Debug, Clone)]
 pub(super) struct CharTable {
     ids: Vec<u32>,
 }
 
+/// Marks code points without a token.
 const NONE: u32 = u32::MAX;
 
 impl CharTable {
-    /// The table of a pipeline as [`pipeline`] makes them, which is one that takes each character by
-    /// itself and as it is, and knows no longer tokens.
+    /// The table of a pipeline that encodes each character as one token, as [`pipeline`] does. The
+    /// result is `None` for any other pipeline.
     pub(super) fn new(pipeline: &Pipeline, tokens: &[String]) -> Option<Self> {
         let by_character = match pipeline.get_pre_tokenizer() {
             Some(PreTokenizerWrapper::Split(split)) => {
-                words::matches_of(WORDS).is_ok_and(|each| *split == each)
+                pre_tokenizer::regex_split(WORDS).is_ok_and(|each| *split == each)
             }
             _ => false,
         };
@@ -73,12 +75,13 @@ impl CharTable {
         Some(Self { ids })
     }
 
+    /// The token of a character in the vocabulary.
     pub(super) fn id(&self, character: char) -> Option<u32> {
         let id = self.ids.get(character as usize).copied();
         id.filter(|&id| id != NONE)
     }
 
-    /// The token for characters that are not in the vocabulary, where there is one.
+    /// The token for characters outside the vocabulary, if there is one.
     pub(super) fn unknown(&self) -> Option<u32> {
         self.id(UNKNOWN)
     }

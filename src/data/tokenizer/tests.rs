@@ -1,3 +1,5 @@
+//! Tests of all kinds of tokenizers.
+
 use super::*;
 use crate::spec::Encoding;
 use proptest::prelude::*;
@@ -11,14 +13,13 @@ fn spec(kind: TokenizerKind, vocab_size: usize) -> spec::Tokenizer {
     }
 }
 
-/// The kinds that have no file or encoding.
-const TRAINED: [TokenizerKind; 5] = [
-    TokenizerKind::Char,
-    TokenizerKind::Byte,
-    TokenizerKind::Bpe,
-    TokenizerKind::Wordpiece,
-    TokenizerKind::Unigram,
-];
+/// The kinds that depend on nothing but the text and the specification. A published encoding has a
+/// test of its own, and a file is read in several tests.
+fn kinds() -> impl Iterator<Item = TokenizerKind> {
+    let external = [TokenizerKind::Tiktoken, TokenizerKind::File];
+    let all = TokenizerKind::ALL.into_iter();
+    all.filter(move |kind| !external.contains(kind))
+}
 
 fn sample_text() -> String {
     crate::data::plays::generate(5, 60_000).text
@@ -45,26 +46,23 @@ fn split(tokenizer: &Tokenizer, text: &str) -> (Vec<u32>, u64) {
 }
 
 #[test]
-fn characters_are_numbered_in_their_order() {
+fn characters_are_numbered_by_code_point() {
     let tokenizer = Tokenizer::train(&spec(TokenizerKind::Char, 0), "hello\n", "oh").unwrap();
     assert_eq!(tokenizer.vocab_size(), 5);
     assert_eq!(tokenizer.encode("hole\n").unwrap(), [2, 4, 3, 1, 0]);
     let error = tokenizer.encode("holé").unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "\"é\" is not in the vocabulary: the training split has none"
-    );
+    assert_eq!(error, "\"é\" is not in the vocabulary of the tokenizer");
 }
 
 #[test]
-fn an_unknown_token_is_there_when_the_validation_split_needs_it() {
+fn there_is_an_unknown_token_if_the_validation_split_needs_it() {
     let tokenizer = Tokenizer::train(&spec(TokenizerKind::Char, 0), "hello", "héllø").unwrap();
     assert_eq!(tokenizer.vocab_size(), 5);
     let (tokens, unknown) = split(&tokenizer, "héllø");
     assert_eq!((tokens.as_slice(), unknown), (&[1, 4, 2, 2, 4][..], 2));
     assert_eq!(tokenizer.decode(&tokens), "h\u{FFFD}ll\u{FFFD}");
     assert_eq!(pipeline_encode(&tokenizer, "héllø"), tokens);
-    // A prompt is not silently changed.
+    // A prompt with an unknown character is an error.
     assert!(tokenizer.encode("é").is_err());
 }
 
@@ -88,7 +86,7 @@ fn a_byte_is_its_own_token() {
 }
 
 #[test]
-fn bpe_has_the_size_asked_for_and_shortens_text() {
+fn bpe_has_the_given_size_and_shortens_text() {
     let tokenizer = trained(TokenizerKind::Bpe);
     assert_eq!(tokenizer.vocab_size(), 400);
     let text = sample_text();
@@ -104,17 +102,17 @@ fn bpe_has_the_size_asked_for_and_shortens_text() {
 }
 
 #[test]
-fn a_vocabulary_that_the_text_has_no_room_for_is_refused() {
+fn a_vocabulary_that_is_too_large_for_the_text_is_an_error() {
     let error = Tokenizer::train(&spec(TokenizerKind::Bpe, 300), "ab ab", "").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the training split has room for a bpe vocabulary of 258 tokens, not of 300; \
-         set tokenizer.vocab_size to at most 258"
+        "a bpe vocabulary of 300 tokens is too large for the training split, which allows at most \
+         258; set tokenizer.vocab_size to at most 258"
     );
 }
 
-/// The trainer keeps words in maps whose order is random, so order must not matter. The second text
-/// is one in which the same token comes about in several ways and many pairs are equally frequent.
+/// The trainers use hash maps in random order, which must not change the result. In the second text,
+/// several merges lead to the same token and many pairs are equally frequent.
 #[test]
 fn training_again_gives_the_same_file() {
     let mut rng = crate::random::Stream::new(1, "tokenizer test").at(0);
@@ -125,7 +123,7 @@ fn training_again_gives_the_same_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
     for text in [sample_text(), draw(&["a", "b", "a", "b", "-", "\n"])] {
-        for kind in TRAINED {
+        for kind in kinds() {
             let train = || {
                 let tokenizer = Tokenizer::train(&spec(kind, 600), &text, "").unwrap();
                 tokenizer.save(&path).unwrap();
@@ -141,7 +139,7 @@ fn training_again_gives_the_same_file() {
 fn a_saved_tokenizer_is_the_same_tokenizer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
-    for kind in TRAINED {
+    for kind in kinds() {
         let tokenizer = trained(kind);
         tokenizer.save(&path).unwrap();
         let loaded = Tokenizer::load(&path).unwrap();
@@ -150,7 +148,7 @@ fn a_saved_tokenizer_is_the_same_tokenizer() {
             loaded.encode(text).unwrap(),
             tokenizer.encode(text).unwrap()
         );
-        assert_eq!(loaded.pieces, tokenizer.pieces);
+        assert_eq!(loaded.token_bytes, tokenizer.token_bytes);
         assert_eq!(
             std::mem::discriminant(&loaded.encoder),
             std::mem::discriminant(&tokenizer.encoder)
@@ -163,12 +161,12 @@ fn loaded(json: &str) -> Result<Tokenizer, String> {
     let path = dir.path().join("tokenizer.json");
     fs::write(&path, json).unwrap();
     let place = dir.path().to_str().unwrap();
-    let read = TokenizerFile::open(&path).and_then(|file| file.read());
+    let read = TokenizerFile::open(&path).and_then(|file| Tokenizer::from_file(&file));
     read.map_err(|error| error.to_string().replace(place, "DIR"))
 }
 
 #[test]
-fn a_file_that_is_no_tokenizer_is_refused() {
+fn a_file_that_is_not_a_valid_tokenizer_is_an_error() {
     let model =
         |model: &str| format!(r#"{{"version": "1.0", "added_tokens": [], "model": {model}}}"#);
     let word_level = |vocab: &str| {
@@ -180,21 +178,21 @@ fn a_file_that_is_no_tokenizer_is_refused() {
     for (json, expected) in [
         (
             "{",
-            "DIR/tokenizer.json is not a tokenizer that can be used: EOF while parsing an object at line 1 column 1",
+            "DIR/tokenizer.json is not a valid tokenizer: EOF while parsing an object at line 1 column 1",
         ),
         (
             &word_level(r#"{"a": 0, "b": 2}"#),
-            "DIR/tokenizer.json is not a tokenizer that can be used: its tokens must be numbered from \
-             0 without a gap, and 1 of its 2 is missing before 2, \"b\"",
+            "DIR/tokenizer.json is not a valid tokenizer: its tokens must be numbered from 0 without \
+             a gap; no token has the number 1, and the next number is 2 (\"b\")",
         ),
         (
             &word_level("{}"),
-            "DIR/tokenizer.json is not a tokenizer that can be used: it has no tokens",
+            "DIR/tokenizer.json is not a valid tokenizer: it has no tokens",
         ),
         (
             &model(merges),
-            "DIR/tokenizer.json is not a tokenizer that can be used: its merge [\"a\",\"b\"] is of \"ab\", which is \
-             not in its vocabulary",
+            "DIR/tokenizer.json is not a valid tokenizer: its merge [\"a\",\"b\"] needs the token \"ab\", which \
+             is not in its vocabulary",
         ),
     ] {
         assert_eq!(loaded(json).unwrap_err(), expected);
@@ -203,9 +201,9 @@ fn a_file_that_is_no_tokenizer_is_refused() {
     assert_eq!(none.to_string(), "there is no file none.json");
 }
 
-/// What other tools train: BERT's kind, which loses white space and case, and is cut nowhere.
+/// A tokenizer of BERT. It loses white space and case, and its text cannot be encoded in chunks.
 #[test]
-fn a_file_of_another_kind_is_read() {
+fn a_tokenizer_of_another_tool_is_read() {
     let bert = loaded(
         r###"{"version": "1.0", "added_tokens": [{"id": 0, "content": "[UNK]", "single_word": false,
             "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
@@ -223,13 +221,13 @@ fn a_file_of_another_kind_is_read() {
     assert_eq!(split(&bert, "the x the"), (vec![3, 0, 3], 1));
     assert_eq!(
         bert.encode("the x").unwrap_err().to_string(),
-        "\"x\" is not in the vocabulary: the training split has none"
+        "\"x\" is not in the vocabulary of the tokenizer"
     );
 }
 
-/// Llama's kind: bytes for what it does not know.
+/// A tokenizer of Llama. It encodes unknown characters as bytes.
 #[test]
-fn bytes_of_a_file_are_joined_to_characters() {
+fn byte_tokens_are_joined_to_characters() {
     let llama = loaded(
         r#"{"version": "1.0", "added_tokens": [],
             "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
@@ -279,12 +277,12 @@ fn published_encodings_give_the_tokens_of_tiktoken() {
         let loaded = Tokenizer::load(&path).unwrap();
         assert_eq!(loaded.encode(other).unwrap(), theirs.encode_ordinary(other));
         let tokens: Vec<u32> = (0..vocab_size as u32).collect();
-        assert!(loaded.pieces == tokenizer.pieces && !loaded.decode(&tokens).is_empty());
+        assert!(loaded.token_bytes == tokenizer.token_bytes && !loaded.decode(&tokens).is_empty());
     }
 }
 
 #[test]
-fn pieces_within_words_are_marked_and_joined() {
+fn tokens_inside_words_are_marked_and_joined() {
     let tokenizer = trained(TokenizerKind::Wordpiece);
     let written = |text: &str| {
         let tokens = tokenizer.encode(text).unwrap();
@@ -301,7 +299,7 @@ fn pieces_within_words_are_marked_and_joined() {
 }
 
 #[test]
-fn marks_in_the_text_are_not_taken_for_those_of_pieces() {
+fn marks_in_the_text_are_not_mistaken_for_marks_of_tokens() {
     for (kind, size) in [(TokenizerKind::Wordpiece, 40), (TokenizerKind::Unigram, 20)] {
         let text = "## a##b ### c #\n\n\n  # \u{FFFD}# ab\u{FFFD} [UNK] <unk>".repeat(20);
         let tokenizer = Tokenizer::train(&spec(kind, size), &text, "").unwrap();
@@ -312,25 +310,25 @@ fn marks_in_the_text_are_not_taken_for_those_of_pieces() {
 }
 
 #[test]
-fn vocabularies_that_are_too_small_are_refused() {
+fn vocabularies_that_are_too_small_are_errors() {
     let error = |kind, size| {
         let error = Tokenizer::train(&spec(kind, size), "abc cab bca abc cab", "").unwrap_err();
         error.to_string()
     };
     assert_eq!(
         error(TokenizerKind::Unigram, 5),
-        "the characters of the training split alone take a unigram vocabulary of 6 tokens, more \
-         than 5; set tokenizer.vocab_size to at least 6"
+        "a unigram vocabulary of 5 tokens is too small for the characters of the training split, \
+         which need 6; set tokenizer.vocab_size to at least 6"
     );
     assert_eq!(
         error(TokenizerKind::Wordpiece, 5),
-        "the characters of the training split alone take a wordpiece vocabulary of 8 tokens, more \
-         than 5; set tokenizer.vocab_size to at least 8"
+        "a wordpiece vocabulary of 5 tokens is too small for the characters of the training split, \
+         which need 8; set tokenizer.vocab_size to at least 8"
     );
     for kind in [TokenizerKind::Unigram, TokenizerKind::Wordpiece] {
         let error = error(kind, 500);
         assert!(
-            error.contains(&format!("has room for a {kind} vocabulary of ")),
+            error.contains(&format!("a {kind} vocabulary of 500 tokens is too large")),
             "{error}"
         );
     }
@@ -338,7 +336,7 @@ fn vocabularies_that_are_too_small_are_refused() {
 
 proptest! {
     #[test]
-    fn any_text_survives_characters(text in any::<String>()) {
+    fn characters_decode_to_any_text(text in any::<String>()) {
         let tokenizer = Tokenizer::train(&spec(TokenizerKind::Char, 0), &text, "").unwrap();
         let tokens = tokenizer.encode(&text).unwrap();
         prop_assert_eq!(tokenizer.decode(&tokens), text.as_str());
@@ -346,7 +344,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_survives_bytes(text in any::<String>()) {
+    fn bytes_decode_to_any_text(text in any::<String>()) {
         let tokenizer = Tokenizer::train(&spec(TokenizerKind::Byte, 0), "", "").unwrap();
         let tokens = tokenizer.encode(&text).unwrap();
         prop_assert_eq!(tokenizer.decode(&tokens), text.as_str());
@@ -355,9 +353,9 @@ proptest! {
 }
 
 #[test]
-fn any_text_survives_bpe() {
+fn bpe_decodes_to_any_text() {
     let tokenizer = trained(TokenizerKind::Bpe);
-    // Words, spaces and line ends are mixed in, so that merges are met and pieces are cut.
+    // Words, spaces and line breaks are mixed in, so that merges and chunks occur.
     let text = prop::collection::vec("[a-zA-Z]{1,6}|[ \\n]{1,3}|\\PC{0,3}|Oswin", 0..40);
     let long = (text, 1..400usize).prop_map(|(words, times)| words.concat().repeat(times));
     let config = ProptestConfig::with_cases(64);
@@ -371,9 +369,9 @@ fn any_text_survives_bpe() {
         .unwrap();
 }
 
-/// Of known characters, for kinds whose vocabulary has no others.
+/// These kinds decode to any text of known characters.
 #[test]
-fn known_text_survives_pieces() {
+fn wordpiece_and_unigram_decode_to_known_text() {
     for kind in [TokenizerKind::Wordpiece, TokenizerKind::Unigram] {
         let every: String = ('!'..='~').collect();
         let every = every.clone() + " " + &every.chars().rev().collect::<String>() + " \n";
@@ -387,7 +385,7 @@ fn known_text_survives_pieces() {
                 let text = words.concat();
                 let (tokens, unknown) = split(&tokenizer, &text);
                 prop_assert_eq!(&pipeline_encode(&tokenizer, &text), &tokens);
-                // A character may be known, but not where it is in its word.
+                // WordPiece may know a character, but not at its position in the word.
                 if unknown == 0 {
                     prop_assert_eq!(tokenizer.decode(&tokens), text.as_str());
                 } else {
@@ -400,7 +398,7 @@ fn known_text_survives_pieces() {
 }
 
 #[test]
-fn any_tokens_decode_to_what_the_pipeline_says() {
+fn any_tokens_decode_as_in_the_pipeline() {
     let tokenizer = trained(TokenizerKind::Bpe);
     proptest!(|(tokens in prop::collection::vec(0..400u32, 0..50))| {
         let theirs = tokenizer.pipeline.decode(&tokens, false).unwrap();

@@ -1,7 +1,7 @@
-//! Published byte-level encodings, as pipelines of the same kind as the others.
+//! The published byte-level encodings of the library tiktoken, as pipelines.
 
-use super::super::DataError;
-use super::{alphabet, failed, words};
+use super::{byte_alphabet, pre_tokenizer};
+use crate::data::DataError;
 use crate::spec::Encoding;
 use std::collections::HashMap;
 use tiktoken_rs::CoreBPE;
@@ -10,33 +10,31 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 
-/// The words of `gpt2` and `p50k_base`.
-const GPT2_WORDS: &str =
+/// The regular expression for the words of `gpt2` and `p50k_base`.
+pub(super) const GPT2_WORDS: &str =
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s";
-const CL100K_WORDS: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
-/// All expressions by which words are found.
-pub(super) const WORDS: [&str; 3] = [GPT2_WORDS, CL100K_WORDS, tiktoken_rs::O200K_BASE_PAT_STR];
+/// The regular expression for the words of `cl100k_base`.
+pub(super) const CL100K_WORDS: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+/// The regular expression for the words of `o200k_base`.
+pub(super) const O200K_WORDS: &str = tiktoken_rs::O200K_BASE_PAT_STR;
 
-/// What is known of an encoding besides its ranks.
-struct Published {
+/// The parts of an encoding.
+struct PublishedEncoding {
+    /// Reads the tokens and their ranks.
     ranks: fn() -> anyhow::Result<CoreBPE>,
     words: &'static str,
-    /// Tokens, those that are numbers without a meaning among them.
+    /// Number of tokens, including numbers that no token has.
     vocab_size: u32,
 }
 
-fn published(encoding: Encoding) -> Published {
+fn published(encoding: Encoding) -> PublishedEncoding {
     let (ranks, words, vocab_size): (fn() -> anyhow::Result<CoreBPE>, _, _) = match encoding {
         Encoding::Gpt2 | Encoding::R50kBase => (tiktoken_rs::r50k_base, GPT2_WORDS, 50_257),
         Encoding::P50kBase => (tiktoken_rs::p50k_base, GPT2_WORDS, 50_281),
         Encoding::Cl100kBase => (tiktoken_rs::cl100k_base, CL100K_WORDS, 100_277),
-        Encoding::O200kBase => (
-            tiktoken_rs::o200k_base,
-            tiktoken_rs::O200K_BASE_PAT_STR,
-            200_019,
-        ),
+        Encoding::O200kBase => (tiktoken_rs::o200k_base, O200K_WORDS, 200_019),
     };
-    Published {
+    PublishedEncoding {
         ranks,
         words,
         vocab_size,
@@ -45,21 +43,22 @@ fn published(encoding: Encoding) -> Published {
 
 /// The pipeline that gives the tokens of tiktoken's `encode_ordinary`.
 ///
-/// tiktoken merges any neighbours that together are a token, the token of the lowest rank first. As
-/// merges in a list: every pair of tokens that join to a token, in the order of its rank.
+/// tiktoken merges two adjacent tokens whenever their concatenation is a token, and prefers the
+/// concatenation of lowest rank. The equivalent list of merges contains all pairs of tokens whose
+/// concatenation is a token, in the order of its rank.
 pub(super) fn pipeline(encoding: Encoding) -> Result<Pipeline, DataError> {
-    let Published {
+    let PublishedEncoding {
         ranks,
         words,
         vocab_size,
     } = published(encoding);
-    let ranks = ranks().map_err(failed)?;
+    let ranks = ranks().map_err(DataError::tokenizer)?;
     let mut tokens: Vec<Option<Vec<u8>>> = (0..vocab_size)
         .map(|rank| ranks.decode_bytes(&[rank]).ok())
         .collect();
     let special = ranks.special_tokens();
     let is_special = |bytes: &[u8]| special.iter().any(|token| token.as_bytes() == bytes);
-    let characters = alphabet::characters();
+    let characters = byte_alphabet::characters();
     let written = |bytes: &[u8]| -> String {
         let character = |&byte: &u8| characters[usize::from(byte)];
         bytes.iter().map(character).collect()
@@ -84,18 +83,18 @@ pub(super) fn pipeline(encoding: Encoding) -> Result<Pipeline, DataError> {
                 .map(|(left, right)| (text(left), text(right))),
         );
     }
-    // Numbers that stand for nothing keep their place with a name that no word has.
+    // A number without a token gets a name that occurs in no word.
     let unused = |rank: usize| format!("<|unused_{rank}|>").into_bytes();
     let vocab = tokens.iter_mut().enumerate().map(|(rank, token)| {
         let bytes = token.take().unwrap_or_else(|| unused(rank));
         (written(&bytes), rank as u32)
     });
     let mut model = BPE::new(vocab.collect(), merges);
-    // A word that is a token is one, however it could be merged.
+    // A word that is a token is not split, even if no sequence of merges leads to it.
     model.ignore_merges = true;
     let mut pipeline = Pipeline::new(model);
     let bytes = ByteLevel::new(false, false, false);
-    let words = words::matches_of(words)?;
+    let words = pre_tokenizer::regex_split(words)?;
     pipeline.with_pre_tokenizer(Some(Sequence::new(vec![words.into(), bytes.into()])));
     pipeline.with_decoder(Some(bytes));
     Ok(pipeline)

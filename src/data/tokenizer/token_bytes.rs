@@ -1,11 +1,11 @@
-//! What each token stands for, as bytes.
+//! The bytes that each token of a pipeline stands for.
 
-use super::alphabet;
+use super::byte_alphabet;
 use tokenizers::{Decoder, DecoderWrapper};
 
-/// The bytes of each token, as the decoder of the pipeline gives them in the middle of a text. To
-/// decode is to join them, so that text can be shown as it comes, token by token.
-pub(super) fn of(
+/// The bytes of each token, as the decoder of the pipeline writes them in the middle of a text.
+/// Decoding joins these bytes, so a text can be decoded token by token.
+pub(super) fn of_all(
     tokens: &[String],
     decoder: Option<&DecoderWrapper>,
 ) -> Result<Vec<Vec<u8>>, String> {
@@ -16,40 +16,41 @@ pub(super) fn of(
             .map(|token| format!(" {token}").into_bytes())
             .collect());
     };
-    if any(decoder, &|step| {
+    if has_step(decoder, &|step| {
         matches!(step, DecoderWrapper::ByteLevel(_))
     }) {
-        return Ok(alphabet::pieces(tokens));
+        return Ok(byte_alphabet::token_bytes(tokens));
     }
-    let fallback = any(decoder, &|step| {
+    let byte_fallback = has_step(decoder, &|step| {
         matches!(step, DecoderWrapper::ByteFallback(_))
     });
-    let piece = |token: &String| match byte(token).filter(|_| fallback) {
+    let bytes_of = |token: &String| match byte(token).filter(|_| byte_fallback) {
         Some(byte) => Ok(vec![byte]),
-        None => between(decoder, token).map(String::into_bytes),
+        None => decode_between(decoder, token).map(String::into_bytes),
     };
-    tokens.iter().map(piece).collect()
+    tokens.iter().map(bytes_of).collect()
 }
 
-/// Whether a step of the decoder is one that `wanted` holds for.
-fn any(decoder: &DecoderWrapper, wanted: &dyn Fn(&DecoderWrapper) -> bool) -> bool {
+/// Whether `wanted` holds for a step of the decoder.
+fn has_step(decoder: &DecoderWrapper, wanted: &dyn Fn(&DecoderWrapper) -> bool) -> bool {
     match decoder {
-        DecoderWrapper::Sequence(steps) => {
-            steps.get_decoders().iter().any(|step| any(step, wanted))
-        }
+        DecoderWrapper::Sequence(steps) => steps
+            .get_decoders()
+            .iter()
+            .any(|step| has_step(step, wanted)),
         step => wanted(step),
     }
 }
 
-/// The byte that a token such as `<0x0A>` stands for.
+/// The byte of a token such as `<0x0A>`.
 fn byte(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
-/// A token decoded between two others, since decoders treat the first and the last of a text in
-/// their own way.
-fn between(decoder: &DecoderWrapper, token: &str) -> Result<String, String> {
+/// A token decoded between two other tokens. Decoders may treat the first and the last token of a
+/// text differently.
+fn decode_between(decoder: &DecoderWrapper, token: &str) -> Result<String, String> {
     const OTHER: &str = "x";
     let decode = |tokens: &[&str]| {
         let tokens = tokens.iter().map(|&token| token.to_owned()).collect();
@@ -58,14 +59,13 @@ fn between(decoder: &DecoderWrapper, token: &str) -> Result<String, String> {
             .map_err(|error| error.to_string());
         decoded.map(|decoded| decoded.concat())
     };
-    // Decoders that drop what repeats (of speech) or look at more than a token have no pieces.
+    // Some decoders have no fixed text for each token: CTC decoders, for example, drop repetitions.
     let all = decode(&[OTHER, token, OTHER])?;
     let rest = decode(&[OTHER, OTHER])?;
     let tail = rest.strip_prefix(OTHER).unwrap_or_default();
-    let piece = all
+    let text = all
         .strip_prefix(OTHER)
         .and_then(|all| all.strip_suffix(tail));
-    piece
-        .map(str::to_owned)
-        .ok_or_else(|| format!("its decoder does not tell what {token:?} stands for by itself"))
+    text.map(str::to_owned)
+        .ok_or_else(|| format!("its decoder has no fixed text for the token {token:?}"))
 }

@@ -1,7 +1,6 @@
-//! A ready tokenizer from a file.
+//! A `tokenizer.json` that is read from a file.
 
-use super::super::DataError;
-use super::Tokenizer;
+use crate::data::DataError;
 use crate::hash;
 use crate::spec::{self, TokenizerKind};
 use serde_json::Value;
@@ -10,20 +9,21 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer as Pipeline;
 
-/// A tokenizer of a million tokens with as many merges takes a tenth of this.
+/// Largest accepted file. A tokenizer with a million tokens and a million merges has about 100 MB.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// A `tokenizer.json` as it was read, so that what is known of it is of what is used.
+/// The content of a `tokenizer.json`. It is read once, so the checksum belongs to the tokenizer that
+/// is used.
 pub(in crate::data) struct TokenizerFile {
     path: PathBuf,
     json: Vec<u8>,
-    /// In hex.
+    /// SHA-256 in hex.
     pub(in crate::data) sha256: String,
 }
 
 impl TokenizerFile {
-    /// The file that a specification names; `None` for a kind that has none.
-    pub(in crate::data) fn of(spec: &spec::Tokenizer) -> Result<Option<Self>, DataError> {
+    /// The file that a specification names, or `None` for kinds without a file.
+    pub(in crate::data) fn from_spec(spec: &spec::Tokenizer) -> Result<Option<Self>, DataError> {
         match (spec.kind, &spec.path) {
             (TokenizerKind::File, Some(path)) => Self::open(Path::new(path)).map(Some),
             _ => Ok(None),
@@ -31,22 +31,25 @@ impl TokenizerFile {
     }
 
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let not = |reason: &str| not_a_tokenizer(path)(reason.to_owned());
+        let invalid = |reason: String| DataError::NotATokenizer {
+            path: path.to_owned(),
+            reason,
+        };
         let metadata = fs::metadata(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => DataError::MissingTokenizer {
                 path: path.to_owned(),
             },
-            _ => not(&error.to_string()),
+            _ => invalid(error.to_string()),
         })?;
         if !metadata.is_file() {
-            return Err(not("it is not a regular file"));
+            return Err(invalid("it is not a regular file".to_owned()));
         }
         let mut json = Vec::new();
         fs::File::open(path)
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut json))
-            .map_err(|error| not(&error.to_string()))?;
+            .map_err(|error| invalid(error.to_string()))?;
         if json.len() as u64 > MAX_BYTES {
-            return Err(not("it has more than 1 GiB"));
+            return Err(invalid("it is larger than 1 GiB".to_owned()));
         }
         Ok(Self {
             path: path.to_owned(),
@@ -55,31 +58,32 @@ impl TokenizerFile {
         })
     }
 
-    /// What the file holds, without what pads and cuts the sequences of other models.
-    pub(in crate::data) fn read(&self) -> Result<Tokenizer, DataError> {
-        check_merges(&self.json).map_err(not_a_tokenizer(&self.path))?;
-        self.read_checked()
-    }
-
-    /// [`Self::read`] for a file that is known to be well made, which a large one takes half as long.
-    pub(super) fn read_checked(&self) -> Result<Tokenizer, DataError> {
+    /// The pipeline in the file, without padding and truncation, which are settings for other models.
+    pub(super) fn pipeline(&self) -> Result<Pipeline, DataError> {
         let read = || {
             let mut pipeline = Pipeline::from_bytes(&self.json)?;
             pipeline.with_padding(None).with_truncation(None)?;
             Ok(pipeline)
         };
-        read()
-            .map_err(|error: tokenizers::Error| error.to_string())
-            .and_then(Tokenizer::from_pipeline)
-            .and_then(|tokenizer| match tokenizer.vocab_size() {
-                0 => Err("it has no tokens".to_owned()),
-                _ => Ok(tokenizer),
-            })
-            .map_err(not_a_tokenizer(&self.path))
+        read().map_err(|error: tokenizers::Error| self.invalid(error.to_string()))
+    }
+
+    /// The error for a file whose content is not valid.
+    pub(super) fn invalid(&self, reason: String) -> DataError {
+        DataError::NotATokenizer {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+
+    /// Refuses merges with tokens that are not in the vocabulary. The library panics on them. The
+    /// check doubles the time to read a large file, so it is left out for files that this program
+    /// wrote.
+    pub(super) fn check_merges(&self) -> Result<(), DataError> {
+        check_merges(&self.json).map_err(|reason| self.invalid(reason))
     }
 }
 
-/// Refuses merges into tokens that there are not, for which the library panics.
 fn check_merges(json: &[u8]) -> Result<(), String> {
     let file: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let model = &file["model"];
@@ -96,7 +100,7 @@ fn check_merges(json: &[u8]) -> Result<(), String> {
             pair => pair[0].as_str().zip(pair[1].as_str()),
         };
         let (left, right) =
-            pair.ok_or_else(|| format!("its merge {merge} is not of two tokens"))?;
+            pair.ok_or_else(|| format!("its merge {merge} does not have two tokens"))?;
         let joined = match right.strip_prefix(prefix) {
             Some(rest) => format!("{left}{rest}"),
             None => return Err(format!("its merge {merge} lacks the prefix {prefix:?}")),
@@ -106,18 +110,9 @@ fn check_merges(json: &[u8]) -> Result<(), String> {
             .find(|&token| !vocab.contains_key(token));
         if let Some(token) = missing {
             return Err(format!(
-                "its merge {merge} is of {token:?}, which is not in its vocabulary"
+                "its merge {merge} needs the token {token:?}, which is not in its vocabulary"
             ));
         }
     }
     Ok(())
-}
-
-/// For `map_err`.
-fn not_a_tokenizer(path: &Path) -> impl Fn(String) -> DataError {
-    let path = path.to_owned();
-    move |reason| DataError::NotATokenizer {
-        path: path.clone(),
-        reason,
-    }
 }

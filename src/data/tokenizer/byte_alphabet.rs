@@ -1,10 +1,10 @@
-//! Bytes as characters, for vocabularies whose tokens are not UTF-8: printable Latin-1 bytes stand
-//! for themselves and the others for the characters from U+0100 on, in order (GPT-2's
-//! `bytes_to_unicode`).
+//! The alphabet of byte-level tokenizers, which writes each byte as a character. Printable Latin-1
+//! bytes are written as themselves, and the other bytes as the characters from U+0100 on, in order
+//! (GPT-2's `bytes_to_unicode`).
 
 use std::collections::HashMap;
 
-/// The character that stands for each byte.
+/// The character of each byte.
 pub(super) fn characters() -> [char; 256] {
     let mut others = 0x100..;
     std::array::from_fn(|byte| {
@@ -16,18 +16,19 @@ pub(super) fn characters() -> [char; 256] {
     })
 }
 
-/// The bytes that each token stands for: as decoders have it, its own where it has other characters.
-pub(super) fn pieces(tokens: &[String]) -> Vec<Vec<u8>> {
+/// The bytes that each token stands for. A token with a character outside the alphabet stands for
+/// its own UTF-8 bytes, as in the decoder of the library.
+pub(super) fn token_bytes(tokens: &[String]) -> Vec<Vec<u8>> {
     let bytes: HashMap<char, u8> = characters().into_iter().zip(0..=255).collect();
-    let piece = |token: &String| {
-        let spelt = token
+    let bytes_of = |token: &String| {
+        let in_alphabet = token
             .chars()
             .map(|character| bytes.get(&character).copied());
-        spelt
+        in_alphabet
             .collect::<Option<_>>()
             .unwrap_or_else(|| token.as_bytes().to_vec())
     };
-    tokens.iter().map(piece).collect()
+    tokens.iter().map(bytes_of).collect()
 }
 
 #[cfg(test)]
@@ -36,11 +37,11 @@ mod tests {
     use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
     #[test]
-    fn is_the_alphabet_of_byte_level_tokenizers() {
+    fn the_alphabet_is_that_of_the_library() {
         let ours: std::collections::HashSet<_> = characters().into_iter().collect();
         let theirs: std::collections::HashSet<_> = ByteLevel::alphabet().into_iter().collect();
         assert_eq!(ours, theirs);
-        // A space is written as in GPT-2's vocabulary.
+        // A space and a line break are written as in GPT-2's vocabulary.
         assert_eq!(characters()[usize::from(b' ')], 'Ġ');
         assert_eq!(characters()[usize::from(b'\n')], 'Ċ');
     }

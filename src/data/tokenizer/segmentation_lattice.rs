@@ -1,59 +1,65 @@
-//! Segmentations of a word under a unigram model, drawn in proportion to their probabilities to the
-//! power `alpha` (Kudo 2018, sections 3.1 and 3.3).
+//! Segmentations of a word under a unigram model. They are drawn in proportion to their probability
+//! to the power of `alpha` (Kudo 2018, sections 3.1 and 3.3).
 
 use crate::random::unit;
 use rand_core::RngCore;
 use std::collections::HashMap;
 use tokenizers::models::unigram::{Lattice, Unigram};
 
-/// The pieces of a model by their text.
+/// The tokens of a unigram model and the parameters of the draws.
 #[derive(Debug)]
-pub(super) struct Pieces {
+pub(super) struct SegmentationModel {
+    /// Number and score of each token. A score is a log probability.
     by_text: HashMap<String, (u32, f64)>,
-    /// Bytes of the longest.
+    /// Length of the longest token in bytes.
     longest: usize,
-    /// The first token of the models that are trained here.
+    /// Number and score of the unknown token. It is the first token of a model that is trained here.
     unknown: (u32, f64),
     alpha: f64,
     nbest: Option<usize>,
 }
 
-/// All segmentations of a word, or the best of them.
+/// The segmentations of a word.
 #[derive(Debug)]
 pub(super) enum Segmentations {
+    /// All segmentations, as a lattice: for each byte position, the tokens that end there.
     All(Vec<Vec<Step>>),
-    /// With the sum of the weights up to each.
+    /// The most probable segmentations. The number is the cumulative weight up to and including
+    /// each.
     Best(Vec<(f64, Vec<u32>)>),
 }
 
-/// A piece that ends somewhere in a word.
+/// A token that ends at a given position in a word.
 #[derive(Debug)]
 pub(super) struct Step {
+    /// Start of the token in bytes.
     from: usize,
     token: u32,
-    /// Probability that a drawn segmentation that comes to the end of the piece came by it or by one
-    /// of those before it in the list.
-    up_to: f64,
+    /// Cumulative probability: among the segmentations with a boundary at the end of the token, the
+    /// share in which the last token is this one or an earlier one in the list.
+    cumulative: f64,
 }
 
-impl Pieces {
-    /// `nbest` is how many segmentations there are to draw from; `None` is all.
+impl SegmentationModel {
+    /// Draws are made from the `nbest` most probable segmentations of a word, or from all if it is
+    /// `None`.
     pub(super) fn new(model: &Unigram, alpha: f64, nbest: Option<usize>) -> Self {
         let by_text: HashMap<_, _> = model
             .iter()
             .zip(0..)
-            .map(|((piece, score), id)| (piece.clone(), (id, *score)))
+            .map(|((token, score), id)| (token.clone(), (id, *score)))
             .collect();
         Self {
             longest: by_text.keys().map(String::len).max().unwrap_or(0),
             by_text,
-            // As the library has it, ten below the least likely piece.
+            // The score that the library uses.
             unknown: (0, model.min_score - 10.0),
             alpha,
             nbest,
         }
     }
 
+    /// The segmentations of a word to draw from.
     pub(super) fn segmentations(&self, word: &str) -> Segmentations {
         match self.nbest {
             None => Segmentations::All(self.all(word)),
@@ -61,8 +67,9 @@ impl Pieces {
         }
     }
 
-    /// Calls `visit` with the beginning, the end, the token and the score of each piece in a word.
-    fn each_in(&self, word: &str, mut visit: impl FnMut(usize, usize, u32, f64)) {
+    /// Calls `visit` with the start, the end, the number and the score of each token in a word. A
+    /// character without a token is visited as the unknown token.
+    fn each_token(&self, word: &str, mut visit: impl FnMut(usize, usize, u32, f64)) {
         for (from, character) in word.char_indices() {
             let mut single = false;
             let rest = &word[from..];
@@ -80,50 +87,54 @@ impl Pieces {
         }
     }
 
-    /// Forward filtering: the pieces that end at each byte, with the probability of each.
+    /// Forward filtering: the tokens that end at each byte position, with cumulative probabilities.
     fn all(&self, word: &str) -> Vec<Vec<Step>> {
         let mut ending: Vec<Vec<Step>> = Vec::new();
         ending.resize_with(word.len() + 1, Vec::new);
-        self.each_in(word, |from, to, token, score| {
+        self.each_token(word, |from, to, token, score| {
             ending[to].push(Step {
                 from,
                 token,
-                up_to: self.alpha * score,
+                cumulative: self.alpha * score,
             });
         });
-        // Logarithm of the summed weights of all segmentations of the word up to a byte.
+        // For each position, the log of the total weight of all segmentations of the word up to it.
         let mut total = vec![0.0; word.len() + 1];
         for to in 1..ending.len() {
             let steps = &mut ending[to];
             steps
                 .iter_mut()
-                .for_each(|step| step.up_to += total[step.from]);
-            let largest = steps.iter().map(|step| step.up_to).fold(f64::MIN, f64::max);
+                .for_each(|step| step.cumulative += total[step.from]);
+            let largest = steps
+                .iter()
+                .map(|step| step.cumulative)
+                .fold(f64::MIN, f64::max);
             let mut sum = 0.0;
             for step in steps.iter_mut() {
-                sum += (step.up_to - largest).exp();
-                step.up_to = sum;
+                sum += (step.cumulative - largest).exp();
+                step.cumulative = sum;
             }
-            steps.iter_mut().for_each(|step| step.up_to /= sum);
+            steps.iter_mut().for_each(|step| step.cumulative /= sum);
             total[to] = largest + sum.ln();
         }
         ending
     }
 
+    /// The `n` most probable segmentations, with cumulative weights.
     fn best(&self, word: &str, n: usize) -> Vec<(f64, Vec<u32>)> {
-        // The library's two extra numbers stand for the beginning and the end.
+        // The library needs two numbers outside the vocabulary for the start and the end of a word.
         let vocab_size = self.by_text.len();
         let mut lattice = Lattice::from(word, vocab_size + 1, vocab_size + 2);
-        self.each_in(word, |from, to, token, score| {
+        self.each_token(word, |from, to, token, score| {
             lattice.insert(from, to - from, score, token as usize);
         });
-        let entry = |piece: &String| *self.by_text.get(piece).unwrap_or(&self.unknown);
+        let entry = |token: &String| *self.by_text.get(token).unwrap_or(&self.unknown);
         let best: Vec<(f64, Vec<u32>)> = lattice
             .nbest_tokens(n)
             .iter()
-            .map(|pieces| {
-                let score: f64 = pieces.iter().map(|piece| entry(piece).1).sum();
-                (score, pieces.iter().map(|piece| entry(piece).0).collect())
+            .map(|tokens| {
+                let score: f64 = tokens.iter().map(|token| entry(token).1).sum();
+                (score, tokens.iter().map(|token| entry(token).0).collect())
             })
             .collect();
         let largest = best.first().map_or(0.0, |(score, _)| *score);
@@ -137,7 +148,7 @@ impl Pieces {
 }
 
 impl Segmentations {
-    /// Appends the tokens of a segmentation to `out`.
+    /// Draws a segmentation and appends its tokens to `out`.
     pub(super) fn draw(&self, rng: &mut impl RngCore, out: &mut Vec<u32>) {
         match self {
             Self::All(ending) => {
@@ -146,8 +157,8 @@ impl Segmentations {
                 while at > 0 {
                     let steps = &ending[at];
                     let drawn = unit(rng);
-                    let found = steps.iter().position(|step| drawn < step.up_to);
-                    // Rounding may leave the last a hair below one.
+                    let found = steps.iter().position(|step| drawn < step.cumulative);
+                    // Rounding may leave the last cumulative probability slightly below 1.
                     let step = &steps[found.unwrap_or(steps.len() - 1)];
                     out.push(step.token);
                     at = step.from;
@@ -159,7 +170,9 @@ impl Segmentations {
                     return;
                 };
                 let drawn = unit(rng) * sum;
-                let found = weighted.iter().position(|(up_to, _)| drawn < *up_to);
+                let found = weighted
+                    .iter()
+                    .position(|(cumulative, _)| drawn < *cumulative);
                 out.extend(&weighted[found.unwrap_or(weighted.len() - 1)].1);
             }
         }
@@ -173,21 +186,21 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn model() -> Unigram {
-        let pieces = [
+        let tokens = [
             ("?", 0.0),
             ("a", -1.0),
             ("b", -2.0),
             ("ab", -1.5),
             ("bb", -2.5),
         ];
-        let pieces = pieces.map(|(piece, score)| (piece.to_owned(), score));
-        Unigram::from(pieces.to_vec(), Some(0), false).unwrap()
+        let tokens = tokens.map(|(token, score)| (token.to_owned(), score));
+        Unigram::from(tokens.to_vec(), Some(0), false).unwrap()
     }
 
-    /// How often each segmentation of `abb` comes in many draws.
+    /// The share of each segmentation of `abb` in many draws.
     fn shares(alpha: f64, nbest: Option<usize>) -> BTreeMap<Vec<u32>, f64> {
         const DRAWS: u32 = 40_000;
-        let segmentations = Pieces::new(&model(), alpha, nbest).segmentations("abb");
+        let segmentations = SegmentationModel::new(&model(), alpha, nbest).segmentations("abb");
         let mut rng = Stream::new(1, "lattice test").at(0);
         let mut shares = BTreeMap::new();
         for _ in 0..DRAWS {
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn segmentations_are_drawn_in_proportion_to_a_power_of_their_probability() {
         for alpha in [0.0, 0.1, 0.7, 1.0] {
-            // a b b, a bb, ab b.
+            // The segmentations are a b b, a bb, and ab b.
             let scores = [
                 (vec![1, 2, 2], -5.0),
                 (vec![1, 4], -3.5),
@@ -233,10 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_one_token_a_character() {
+    fn each_unknown_character_is_one_unknown_token() {
         let mut tokens = Vec::new();
         let mut rng = Stream::new(1, "lattice test").at(0);
-        Pieces::new(&model(), 0.5, None)
+        SegmentationModel::new(&model(), 0.5, None)
             .segmentations("aéb")
             .draw(&mut rng, &mut tokens);
         assert_eq!(tokens, [1, 0, 2]);

@@ -1,75 +1,30 @@
-//! How a play goes: who is there, who speaks, what they remember. It speaks through a
-//! [`Voice`], which draws the choices or reads them back.
+//! The course of a play: who is on stage, who speaks, and what is remembered. All choices are made by
+//! a [`Choices`], which draws them or reads them back.
 
-use super::choices::Voice;
+use super::choices::Choices;
 use super::grammar::{Grammar, Part, Rule, grammar};
+use super::slot::Slot;
 
-/// Something that the play remembers, or a choice that depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
-    /// The thing that the play is named after.
-    Prop,
-    /// Where the scene is.
-    Place,
-    /// The name of the speaker.
-    Me,
-    /// The name of somebody present, who is thereby addressed.
-    You,
-    /// The same by trade.
-    YourTrade,
-    /// The name of anybody in the play but the speaker.
-    Anyone,
-    /// The last word of a verse: any for the first of a couplet, one that rhymes for the second.
-    Rhyme,
-    /// What is asked, remembered until it is answered.
-    Ask,
-    /// What was asked last, word for word.
-    Asked,
-    /// The speech is over.
-    End,
-    /// Who acts in a stage direction.
-    Actor,
-    /// `his` or `her`, as the actor's name has it.
-    His,
+/// Runs one play from its title to its end.
+pub(super) fn run<C: Choices>(choices: &mut C) -> Result<(), C::Error> {
+    Play::new(choices).run()
 }
 
-impl Slot {
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "prop" => Self::Prop,
-            "place" => Self::Place,
-            "me" => Self::Me,
-            "you" => Self::You,
-            "your_trade" => Self::YourTrade,
-            "anyone" => Self::Anyone,
-            "rhyme" => Self::Rhyme,
-            "ask" => Self::Ask,
-            "asked" => Self::Asked,
-            "end" => Self::End,
-            "actor" => Self::Actor,
-            "his" => Self::His,
-            _ => return None,
-        })
-    }
-}
-
-/// Performs one play.
-pub(super) fn play<V: Voice>(voice: &mut V) -> Result<(), V::Error> {
-    Stage::new(voice).play()
-}
-
-/// Somebody in the play.
+/// A person in the play.
 struct Person {
     name: &'static str,
+    /// Possessive pronoun.
     his: &'static str,
     trade: &'static str,
+    /// Whether the person is on stage.
     present: bool,
 }
 
-/// What may happen next, with its weight.
+/// What may happen next. Persons are given by their index in the cast.
 #[derive(Clone, Copy)]
 enum Event {
     Speech(usize),
+    /// A stage direction in which a person acts.
     Business(usize),
     Enter(usize),
     Exit(usize),
@@ -77,33 +32,35 @@ enum Event {
     Curtain,
 }
 
-/// People are numbers into the cast.
-struct Stage<'a, V> {
+/// The state of a play. Persons are given by their index in the cast.
+struct Play<'a, C> {
     grammar: &'static Grammar,
-    voice: &'a mut V,
+    choices: &'a mut C,
     cast: Vec<Person>,
+    /// The object in the title.
     prop: String,
+    /// The place of the scene.
     place: String,
-    /// Who spoke last, in this scene.
+    /// The last speaker in this scene.
     speaker: Option<usize>,
-    /// Whom they addressed.
+    /// The person whom the speaker addresses.
     addressed: Option<usize>,
-    /// A question that is not answered yet.
+    /// The content of a question that is not answered yet.
     asked: Option<String>,
-    /// The rhyme that waits for its partner.
+    /// The last word of the first verse of a couplet, until the second verse has its rhyme.
     rhyme: Option<usize>,
-    /// Who acts in the stage direction.
+    /// The person who acts in the stage direction.
     actor: usize,
     speech_over: bool,
     speeches: u32,
     speeches_in_scene: u32,
 }
 
-impl<'a, V: Voice> Stage<'a, V> {
-    fn new(voice: &'a mut V) -> Self {
+impl<'a, C: Choices> Play<'a, C> {
+    fn new(choices: &'a mut C) -> Self {
         Self {
             grammar: grammar(),
-            voice,
+            choices,
             cast: Vec::new(),
             prop: String::new(),
             place: String::new(),
@@ -118,10 +75,10 @@ impl<'a, V: Voice> Stage<'a, V> {
         }
     }
 
-    fn play(&mut self) -> Result<(), V::Error> {
+    fn run(&mut self) -> Result<(), C::Error> {
         self.title()?;
         self.persons()?;
-        self.voice.say("Scene: ")?;
+        self.choices.write("Scene: ")?;
         self.scene()?;
         loop {
             match self.next_event()? {
@@ -138,31 +95,31 @@ impl<'a, V: Voice> Stage<'a, V> {
         }
     }
 
-    fn title(&mut self) -> Result<(), V::Error> {
-        self.voice.say("The ")?;
+    fn title(&mut self) -> Result<(), C::Error> {
+        self.choices.write("The ")?;
         self.expand("genre")?;
-        self.voice.say(" of the ")?;
+        self.choices.write(" of the ")?;
         let adjective = self.capitalised("adjective")?;
-        self.voice.say(" ")?;
+        self.choices.write(" ")?;
         let noun = self.capitalised("noun")?;
         self.prop = format!("{adjective} {noun}");
-        self.voice.say("\n\n")
+        self.choices.write("\n\n")
     }
 
-    /// Three to five persons, each with a trade.
-    fn persons(&mut self) -> Result<(), V::Error> {
-        self.voice.say("Persons: ")?;
+    /// The list of three to five persons, each with a trade.
+    fn persons(&mut self) -> Result<(), C::Error> {
+        self.choices.write("Persons: ")?;
         let mut names = unused(self.grammar.rule("name"));
         let mut trades = unused(self.grammar.rule("trade"));
         loop {
-            // A name is listed with its pronoun, which the text does not show.
+            // The grammar lists a name with its pronoun, as in `Oswin:his`. The text has only the name.
             let heads: Vec<_> = names
                 .iter()
                 .map(|&(weight, entry)| (weight, entry.split(':').next().unwrap_or(entry)))
                 .collect();
-            let name = self.voice.choose(&heads)?;
-            self.voice.say(", a ")?;
-            let trade = self.voice.choose(&trades)?;
+            let name = self.choices.choose(&heads)?;
+            self.choices.write(", a ")?;
+            let trade = self.choices.choose(&trades)?;
             let (_, entry) = names.remove(name);
             let (name, his) = entry.split_once(':').unwrap_or((entry, "their"));
             let (_, trade) = trades.remove(trade);
@@ -177,22 +134,22 @@ impl<'a, V: Voice> Stage<'a, V> {
                 3 | 4 => &[(2, "; "), (3, ".\n\n")],
                 _ => &[(1, ".\n\n")],
             };
-            let chosen = self.voice.choose(more)?;
+            let chosen = self.choices.choose(more)?;
             if more[chosen].1 != "; " {
                 return Ok(());
             }
         }
     }
 
-    /// A new place, and the first two to enter.
-    fn scene(&mut self) -> Result<(), V::Error> {
+    /// The start of a scene: a new place, and the first two persons on stage.
+    fn scene(&mut self) -> Result<(), C::Error> {
         self.expand("setting")?;
-        self.voice.say(" ")?;
+        self.choices.write(" ")?;
         self.place = ["place_start", "place_middle", "place_end"]
             .into_iter()
             .map(|rule| self.word(rule))
             .collect::<Result<_, _>>()?;
-        self.voice.say(".\n\n(Enter ")?;
+        self.choices.write(".\n\n(Enter ")?;
         self.speaker = None;
         self.addressed = None;
         self.asked = None;
@@ -202,13 +159,14 @@ impl<'a, V: Voice> Stage<'a, V> {
         }
         let first = self.one_of(|_, _| 1, |person| person.name)?;
         self.cast[first].present = true;
-        self.voice.say(" and ")?;
+        self.choices.write(" and ")?;
         let second = self.one_of(|_, person| u32::from(!person.present), |person| person.name)?;
         self.cast[second].present = true;
-        self.voice.say(".)\n\n")
+        self.choices.write(".)\n\n")
     }
 
-    fn next_event(&mut self) -> Result<Event, V::Error> {
+    /// Chooses the next event. Its first words are written.
+    fn next_event(&mut self) -> Result<Event, C::Error> {
         let present = self.cast.iter().filter(|person| person.present).count();
         let mut events = Vec::new();
         for (number, person) in self.cast.iter().enumerate() {
@@ -241,15 +199,15 @@ impl<'a, V: Voice> Stage<'a, V> {
             .iter()
             .map(|(_, weight, head)| (*weight, head))
             .collect();
-        let chosen = self.voice.choose(&heads)?;
+        let chosen = self.choices.choose(&heads)?;
         Ok(events[chosen].0)
     }
 
-    /// The answer to a question, where one is open, then couplets.
-    fn speech(&mut self, person: usize) -> Result<(), V::Error> {
+    /// A speech: the answer to an open question if there is one, then couplets.
+    fn speech(&mut self, person: usize) -> Result<(), C::Error> {
         self.speeches += 1;
         self.speeches_in_scene += 1;
-        // Until the speaker turns to somebody else, they speak to whoever spoke before.
+        // The speaker addresses the previous speaker until they turn to another person.
         self.addressed = self.speaker;
         self.speaker = Some(person);
         if self.asked.is_some() {
@@ -267,15 +225,16 @@ impl<'a, V: Voice> Stage<'a, V> {
         Ok(())
     }
 
-    fn expand(&mut self, name: &str) -> Result<(), V::Error> {
+    /// Writes an alternative of a rule, which is chosen at random.
+    fn expand(&mut self, name: &str) -> Result<(), C::Error> {
         self.expand_rule(self.grammar.rule(name))
     }
 
-    fn expand_rule(&mut self, rule: &'static Rule) -> Result<(), V::Error> {
-        let chosen = self.voice.choose(&rule.heads)?;
+    fn expand_rule(&mut self, rule: &'static Rule) -> Result<(), C::Error> {
+        let chosen = self.choices.choose(&rule.heads)?;
         for part in &rule.rests[chosen] {
             match part {
-                Part::Words(words) => self.voice.say(words)?,
+                Part::Words(words) => self.choices.write(words)?,
                 Part::Rule(number) => self.expand_rule(self.grammar.rule_at(*number))?,
                 Part::Slot(slot) => self.fill(*slot)?,
             }
@@ -283,11 +242,12 @@ impl<'a, V: Voice> Stage<'a, V> {
         Ok(())
     }
 
-    fn fill(&mut self, slot: Slot) -> Result<(), V::Error> {
+    /// Writes the text of a slot.
+    fn fill(&mut self, slot: Slot) -> Result<(), C::Error> {
         match slot {
-            Slot::Prop => self.voice.say(&self.prop),
-            Slot::Place => self.voice.say(&self.place),
-            Slot::Me => self.say_name(self.speaker),
+            Slot::Prop => self.choices.write(&self.prop),
+            Slot::Place => self.choices.write(&self.place),
+            Slot::Me => self.write_name(self.speaker),
             Slot::You => self.address(|person| person.name),
             Slot::YourTrade => self.address(|person| person.trade),
             Slot::Anyone => {
@@ -301,30 +261,32 @@ impl<'a, V: Voice> Stage<'a, V> {
             Slot::Rhyme => self.rhyme(),
             Slot::Ask => {
                 let did = self.word("did")?;
-                self.voice.say(" the ")?;
+                self.choices.write(" the ")?;
                 let adjective = self.word("adjective")?;
-                self.voice.say(" ")?;
+                self.choices.write(" ")?;
                 let noun = self.word("noun")?;
                 self.asked = Some(format!("{did} the {adjective} {noun}"));
                 Ok(())
             }
-            Slot::Asked => self.voice.say(self.asked.as_deref().unwrap_or_default()),
+            Slot::Asked => self
+                .choices
+                .write(self.asked.as_deref().unwrap_or_default()),
             Slot::End => {
                 self.speech_over = true;
                 Ok(())
             }
-            Slot::Actor => self.say_name(Some(self.actor)),
-            Slot::His => self.voice.say(self.cast[self.actor].his),
+            Slot::Actor => self.write_name(Some(self.actor)),
+            Slot::His => self.choices.write(self.cast[self.actor].his),
         }
     }
 
-    fn say_name(&mut self, person: Option<usize>) -> Result<(), V::Error> {
-        self.voice
-            .say(person.map_or("", |number| self.cast[number].name))
+    fn write_name(&mut self, person: Option<usize>) -> Result<(), C::Error> {
+        self.choices
+            .write(person.map_or("", |number| self.cast[number].name))
     }
 
-    /// Turns to somebody present, most often to whom the speech is addressed already.
-    fn address(&mut self, called: impl Fn(&Person) -> &'static str) -> Result<(), V::Error> {
+    /// Turns to a person on stage and names them. The person who is addressed already is most likely.
+    fn address(&mut self, called: impl Fn(&Person) -> &'static str) -> Result<(), C::Error> {
         let (speaker, addressed) = (self.speaker, self.addressed);
         let weight = |number, person: &Person| match () {
             () if !person.present || speaker == Some(number) => 0,
@@ -335,52 +297,54 @@ impl<'a, V: Voice> Stage<'a, V> {
         Ok(())
     }
 
-    /// One of the cast; nobody whose weight is 0.
+    /// Chooses a person by weight and names them. Persons with weight 0 are excluded.
     fn one_of(
         &mut self,
         weight: impl Fn(usize, &Person) -> u32,
         called: impl Fn(&Person) -> &'static str,
-    ) -> Result<usize, V::Error> {
+    ) -> Result<usize, C::Error> {
         let cast = self.cast.iter().enumerate();
         let (numbers, heads): (Vec<_>, Vec<_>) = cast
             .map(|(number, person)| (number, (weight(number, person), called(person))))
             .filter(|(_, (weight, _))| *weight > 0)
             .unzip();
-        Ok(numbers[self.voice.choose(&heads)?])
+        Ok(numbers[self.choices.choose(&heads)?])
     }
 
-    fn rhyme(&mut self) -> Result<(), V::Error> {
+    /// Chooses the last word of a verse.
+    fn rhyme(&mut self) -> Result<(), C::Error> {
         let rule = self.grammar.rule("ending");
         let Some(first) = self.rhyme.take() else {
-            self.rhyme = Some(self.voice.choose(&rule.heads)?);
+            self.rhyme = Some(self.choices.choose(&rule.heads)?);
             return Ok(());
         };
         let partners: Vec<_> = (0..rule.heads.len())
             .filter(|&word| word != first && rule.families[word] == rule.families[first])
             .map(|word| (rule.heads[word].0, rule.heads[word].1.as_str()))
             .collect();
-        self.voice.choose(&partners)?;
+        self.choices.choose(&partners)?;
         Ok(())
     }
 
-    fn word(&mut self, rule: &str) -> Result<&'static str, V::Error> {
+    /// Chooses a word of a rule.
+    fn word(&mut self, rule: &str) -> Result<&'static str, C::Error> {
         let rule = self.grammar.rule(rule);
-        Ok(&rule.heads[self.voice.choose(&rule.heads)?].1)
+        Ok(&rule.heads[self.choices.choose(&rule.heads)?].1)
     }
 
-    /// A word said with a capital and returned without.
-    fn capitalised(&mut self, rule: &str) -> Result<&'static str, V::Error> {
+    /// Chooses a word, which is written with a capital letter and returned without.
+    fn capitalised(&mut self, rule: &str) -> Result<&'static str, C::Error> {
         let rule = self.grammar.rule(rule);
         let titles: Vec<_> = rule
             .heads
             .iter()
             .map(|(weight, word)| (*weight, word[..1].to_uppercase() + &word[1..]))
             .collect();
-        Ok(&rule.heads[self.voice.choose(&titles)?].1)
+        Ok(&rule.heads[self.choices.choose(&titles)?].1)
     }
 }
 
-/// The words of a rule, of which each is taken once.
+/// The weights and words of a rule, as a list from which words can be removed.
 fn unused(rule: &'static Rule) -> Vec<(u32, &'static str)> {
     let heads = rule.heads.iter();
     heads

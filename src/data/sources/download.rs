@@ -1,12 +1,12 @@
-//! Files from the network, each downloaded once, checked, and kept by its checksum.
+//! Files from the network. Each is downloaded once, checked, and stored under its checksum.
 
-use super::DataError;
+use crate::data::{DataError, size_limit};
 use crate::hash;
-use sha2::{Digest, Sha256};
+use crate::results::write_atomic;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::Agent;
@@ -18,7 +18,7 @@ pub fn cache_folder() -> Result<PathBuf, DataError> {
     cache_folder_in(|name| env::var_os(name)).ok_or(DataError::NoCacheFolder)
 }
 
-/// [`cache_folder`] of an environment. A variable that is empty counts as absent.
+/// [`cache_folder`] for given environment variables. An empty variable counts as unset.
 fn cache_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = |name| {
         variable(name)
@@ -30,21 +30,30 @@ fn cache_folder_in(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
         .or_else(|| Some(folder("HOME")?.join(".cache/runner")))
 }
 
-/// Path of the file with this checksum in the folder, downloaded where it is not there yet.
+/// The path in `cache` of the file with a checksum.
+pub fn cached_path(sha256: &str, cache: &Path) -> PathBuf {
+    cache.join(format!("{sha256}.txt"))
+}
+
+/// The bytes of the file with a checksum. The file is downloaded to `cache`, unless it is there
+/// already and undamaged. `limit` is the largest accepted size in bytes.
 ///
-/// Downloads of one file at a time are safe: each is written beside its place and renamed when it is
-/// complete and right, and all bring the same bytes.
-pub fn download(url: &str, sha256: &str, limit: u64, cache: &Path) -> Result<PathBuf, DataError> {
-    let path = cache.join(format!("{sha256}.txt"));
-    if path.is_file() && hash::sha256_file(&path).map_err(DataError::read(&path))? == sha256 {
-        return Ok(path);
+/// Several processes may download the same file at the same time. All of them store the same bytes,
+/// and a stored file is complete or absent.
+pub fn download(url: &str, sha256: &str, limit: u64, cache: &Path) -> Result<Vec<u8>, DataError> {
+    let path = cached_path(sha256, cache);
+    match fs::read(&path) {
+        Ok(bytes) if hash::sha256(&bytes) == sha256 => {
+            size_limit::check(url, bytes.len() as u64, limit)?;
+            return Ok(bytes);
+        }
+        // The cached file is damaged, so it is downloaded again.
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(DataError::read(&path)(error)),
     }
-    fs::create_dir_all(cache).map_err(DataError::write(cache))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".partial-")
-        .tempfile_in(cache)
-        .map_err(DataError::write(cache))?;
-    let found = fetch(url, limit, file.as_file_mut(), &path)?;
+    let bytes = fetch(url, limit)?;
+    let found = hash::sha256(&bytes);
     if found != sha256 {
         return Err(DataError::Checksum {
             url: url.to_owned(),
@@ -52,14 +61,13 @@ pub fn download(url: &str, sha256: &str, limit: u64, cache: &Path) -> Result<Pat
             found,
         });
     }
-    file.as_file().sync_all().map_err(DataError::write(&path))?;
-    file.persist(&path)
-        .map_err(|error| DataError::write(&path)(error.error))?;
-    Ok(path)
+    fs::create_dir_all(cache).map_err(DataError::write(cache))?;
+    write_atomic(&path, &bytes).map_err(DataError::write(&path))?;
+    Ok(bytes)
 }
 
-/// Streams a body into a file, and returns its checksum.
-fn fetch(url: &str, limit: u64, file: &mut fs::File, path: &Path) -> Result<String, DataError> {
+/// The body of a response. Receiving stops as soon as the body is longer than `limit`.
+fn fetch(url: &str, limit: u64) -> Result<Vec<u8>, DataError> {
     let response = agent(url)
         .get(url)
         .call()
@@ -75,45 +83,39 @@ fn fetch(url: &str, limit: u64, file: &mut fs::File, path: &Path) -> Result<Stri
         });
     }
     let expected = response.body().content_length();
-    super::sources::within_limit(url, expected.unwrap_or(0), limit)?;
+    size_limit::check(url, expected.unwrap_or(0), limit)?;
     let mut body = response.into_body().into_reader();
-    let mut hash = Sha256::new();
-    let mut received = 0;
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        let read = body.read(&mut piece).map_err(|error| DataError::CutOff {
+    let mut received = Vec::new();
+    body.by_ref()
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut received)
+        .map_err(|error| DataError::Interrupted {
             url: url.to_owned(),
-            received,
+            received: received.len() as u64,
             expected,
             reason: error.to_string(),
         })?;
-        if read == 0 {
-            return Ok(hash::hex(&hash.finalize()));
-        }
-        received += read as u64;
-        if received > limit {
-            return Err(DataError::OverLimit {
-                what: url.to_owned(),
-                limit,
-            });
-        }
-        hash.update(&piece[..read]);
-        file.write_all(&piece[..read])
-            .map_err(DataError::write(path))?;
+    if received.len() as u64 > limit {
+        return Err(DataError::OverLimit {
+            name: url.to_owned(),
+            limit,
+        });
     }
+    Ok(received)
 }
 
-/// A client that gives up on a silent server, however large the file. Proxies are those of the
-/// environment, but for this machine itself.
+/// An HTTP client whose timeouts apply to each step and not to the whole download, so that a large
+/// file may take long but a server that stops sending is given up. The proxy is taken from the
+/// environment, except for addresses of this machine.
 fn agent(url: &str) -> Agent {
-    let quiet = Some(Duration::from_secs(30));
+    let timeout = Some(Duration::from_secs(30));
     let config = Agent::config_builder()
         .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
-        .timeout_resolve(quiet)
-        .timeout_connect(quiet)
-        .timeout_recv_response(quiet)
-        .timeout_per_read(quiet);
+        .timeout_resolve(timeout)
+        .timeout_connect(timeout)
+        .timeout_recv_response(timeout)
+        .timeout_per_read(timeout);
     let host = url.parse::<Uri>().ok();
     let host = host.as_ref().and_then(Uri::host).unwrap_or_default();
     if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_is_where_the_user_says() {
+    fn environment_variables_select_the_cache_folder() {
         let folder = |variables: &[(&str, &str)]| {
             let of = |name: &str| variables.iter().find(|(key, _)| *key == name);
             cache_folder_in(|name| of(name).map(|(_, value)| OsString::from(value)))

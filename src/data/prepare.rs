@@ -1,0 +1,165 @@
+//! Preparing a corpus: from a source of text to two files of tokens.
+
+use super::corpus_cache::{self, Check, CorpusWriter};
+use super::sources::{self, ResolvedSource};
+use super::token_file::Width;
+use super::tokenizer::{SubwordSampler, TokenizerFile};
+use super::{DataError, Tokenizer, Tokens, bigram_baseline, epochs, plays, size_limit};
+use crate::hash;
+use crate::results::CorpusInfo;
+use crate::spec;
+use std::path::Path;
+
+/// Prepares a corpus in a folder of `cache_root` and returns its description. If an undamaged corpus
+/// for the same text and tokenizer is there, it is used. Otherwise the text is read, generated or
+/// downloaded; it is split by position; the tokenizer is trained on the training split; and both
+/// splits are encoded separately.
+///
+/// A text that is identified without reading it (a generated text, or a file with a known checksum)
+/// is not read if its corpus is there. Several processes may prepare the same corpus at the same
+/// time.
+pub fn prepare(
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    cache_root: &Path,
+) -> Result<CorpusInfo, DataError> {
+    let source = sources::resolve(data)?;
+    let file = TokenizerFile::from_spec(tokenizer)?;
+    let key = cache_key(&source, data, tokenizer, file.as_ref());
+    let name = data.source.to_string();
+    let mut info = match corpus_cache::check(&cache_root.join(&key), Check::Checksums) {
+        Ok(info) => info,
+        // The corpus is absent, damaged, or of another format. All three are solved by writing it.
+        Err(_) => build(source, data, tokenizer, file, cache_root, &key)?,
+    };
+    size_limit::check(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
+    // The corpus may have been prepared from the same text under another name.
+    info.source = name;
+    Ok(info)
+}
+
+/// A hash of everything that determines the files of a corpus.
+fn cache_key(
+    source: &ResolvedSource,
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    file: Option<&TokenizerFile>,
+) -> String {
+    let all = format!(
+        "{}\n{}\n{:?}\n{}",
+        corpus_cache::FORMAT,
+        source.fingerprint(),
+        data.val_fraction,
+        tokenizer.fingerprint(file.map(|file| file.sha256.as_str()))
+    );
+    hash::sha256(all.as_bytes())[..16].to_owned()
+}
+
+fn build(
+    source: ResolvedSource,
+    data: &spec::Data,
+    spec: &spec::Tokenizer,
+    file: Option<TokenizerFile>,
+    cache_root: &Path,
+    key: &str,
+) -> Result<CorpusInfo, DataError> {
+    let is_plays = matches!(source, ResolvedSource::Plays { .. });
+    let source = source.text(data.max_bytes)?;
+    let text = &source.text;
+    let (train, val) = split(text, data)?;
+    let tokenizer = match &file {
+        Some(file) => Tokenizer::from_file(file)?,
+        None => Tokenizer::train(spec, train, val)?,
+    };
+    let sampler = SubwordSampler::from_spec(spec, &tokenizer)?;
+    let sampled_train_tokens = sampler.map(|sampler| epochs::sampled_len(&sampler, train));
+
+    let mut writer = CorpusWriter::new(cache_root)?;
+    let width = Width::of(tokenizer.vocab_size());
+    encode(&tokenizer, train, width, &mut writer, corpus_cache::TRAIN)?;
+    let val_unknown_tokens = encode(&tokenizer, val, width, &mut writer, corpus_cache::VAL)?;
+    let json = tokenizer.to_json()?;
+    let path = writer.path(corpus_cache::TOKENIZER);
+    let (_, tokenizer_sha256) = writer.write_file(corpus_cache::TOKENIZER, |out| {
+        out.write_all(json.as_bytes())
+            .map_err(DataError::write(&path))
+    })?;
+
+    let train_tokens = Tokens::open(&writer.path(corpus_cache::TRAIN), width)?;
+    let val_tokens = Tokens::open(&writer.path(corpus_cache::VAL), width)?;
+    let info = CorpusInfo {
+        key: key.to_owned(),
+        source: data.source.to_string(),
+        data_sha256: source.sha256,
+        tokenizer_sha256,
+        vocab_size: tokenizer.vocab_size(),
+        train_bytes: train.len() as u64,
+        val_bytes: val.len() as u64,
+        train_tokens: train_tokens.len() as u64,
+        sampled_train_tokens: sampled_train_tokens.transpose()?,
+        val_tokens: val_tokens.len() as u64,
+        val_unknown_tokens,
+        lossless: decodes_to(&tokenizer, &val_tokens, val),
+        floor_bits_per_byte: is_plays.then(|| {
+            plays::floor_bits_per_byte(text, train.len()..text.len())
+                .expect("every generated text can be read back, which the generator's tests check")
+        }),
+        bigram_count_loss: bigram_baseline::bigram_baseline_loss(
+            &train_tokens,
+            &val_tokens,
+            tokenizer.vocab_size(),
+        )?,
+    };
+    writer.commit(&info)?;
+    Ok(info)
+}
+
+/// Splits a text into the training split and the validation split, which is the last
+/// `val_fraction` of the bytes. The cut is moved back to the start of a character if necessary.
+/// Neither split is empty.
+fn split<'a>(text: &'a str, data: &spec::Data) -> Result<(&'a str, &'a str), DataError> {
+    if text.is_empty() {
+        return Err(DataError::Empty {
+            name: data.source.to_string(),
+        });
+    }
+    let mut at = (text.len() as f64 * (1.0 - data.val_fraction)) as usize;
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    if at == 0 || at == text.len() {
+        return Err(DataError::TooShortToSplit {
+            bytes: text.len(),
+            val_fraction: data.val_fraction,
+        });
+    }
+    Ok(text.split_at(at))
+}
+
+/// Writes the tokens of a split to a file, and returns the number of unknown tokens.
+fn encode(
+    tokenizer: &Tokenizer,
+    text: &str,
+    width: Width,
+    writer: &mut CorpusWriter,
+    name: &str,
+) -> Result<u64, DataError> {
+    let path = writer.path(name);
+    let (unknown, _) = writer.write_file(name, |mut out| {
+        tokenizer.encode_split(text, &mut |tokens| {
+            width
+                .write(tokens, &mut out)
+                .map_err(DataError::write(&path))
+        })
+    })?;
+    Ok(unknown)
+}
+
+/// Whether tokens decode to exactly a text.
+fn decodes_to(tokenizer: &Tokenizer, tokens: &Tokens, text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    (0..tokens.len()).all(|i| {
+        let bytes = tokenizer.token_bytes(tokens.get(i) as u32);
+        rest.strip_prefix(bytes).map(|left| rest = left).is_some()
+    }) && rest.is_empty()
+}

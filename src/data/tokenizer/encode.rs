@@ -1,0 +1,211 @@
+//! The tokenizer: encodes texts to tokens and decodes tokens to text.
+
+use super::char::CharTable;
+use super::vocabulary::{self, UNKNOWN};
+use super::{byte, chunks, token_bytes};
+use crate::data::DataError;
+use crate::results::write_atomic;
+use std::collections::BTreeSet;
+use std::path::Path;
+use tokenizers::Tokenizer as Pipeline;
+
+/// A trained tokenizer.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    pub(super) pipeline: Pipeline,
+    pub(super) encoder: Encoder,
+    /// The bytes that each token stands for.
+    pub(super) token_bytes: Vec<Vec<u8>>,
+    /// The token for text that no other token can represent, if there is one.
+    unknown: Option<u32>,
+}
+
+/// How a text is encoded. The tables give the same tokens as the pipeline and are about a hundred
+/// times faster.
+#[derive(Debug, Clone)]
+pub(super) enum Encoder {
+    Char(CharTable),
+    Byte,
+    Pipeline {
+        /// Whether a text may be encoded in chunks: see [`chunks::can_be_chunked`].
+        chunkable: bool,
+    },
+}
+
+/// Largest text that is encoded whole, in bytes. The pipeline takes some hundred bytes of memory for
+/// each byte of the text.
+const MAX_BYTES_WHOLE: usize = 1 << 26;
+
+impl Tokenizer {
+    /// A tokenizer that gives the tokens of a pipeline.
+    pub(super) fn from_pipeline(pipeline: Pipeline, chunkable: bool) -> Result<Self, String> {
+        let tokens = vocabulary::in_order(&pipeline)?;
+        let token_bytes = token_bytes::of_all(&tokens, pipeline.get_decoder())?;
+        let encoder = if let Some(table) = CharTable::new(&pipeline, &tokens) {
+            Encoder::Char(table)
+        } else if byte::is_byte_pipeline(&pipeline, &token_bytes) {
+            Encoder::Byte
+        } else {
+            Encoder::Pipeline { chunkable }
+        };
+        Ok(Self {
+            unknown: vocabulary::unknown_token(pipeline.get_model()),
+            pipeline,
+            encoder,
+            token_bytes,
+        })
+    }
+
+    /// The content of a `tokenizer.json`. Equal tokenizers give equal bytes.
+    pub(in crate::data) fn to_json(&self) -> Result<String, DataError> {
+        let mut json = self
+            .pipeline
+            .to_string(false)
+            .map_err(DataError::tokenizer)?;
+        json.push('\n');
+        Ok(json)
+    }
+
+    /// Writes a `tokenizer.json`.
+    pub fn save(&self, path: &Path) -> Result<(), DataError> {
+        write_atomic(path, self.to_json()?.as_bytes()).map_err(DataError::write(path))
+    }
+
+    /// Number of tokens.
+    pub fn vocab_size(&self) -> usize {
+        self.token_bytes.len()
+    }
+
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownText`] if the vocabulary cannot represent the text. A character tokenizer
+    /// reports all unknown characters. Other tokenizers report the first unknown part.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        let unknown = |texts| Err(DataError::UnknownText { texts });
+        match &self.encoder {
+            Encoder::Char(table) => {
+                let is_unknown =
+                    |character: &::std::primitive::char| table.id(*character).is_none();
+                let characters: BTreeSet<_> = text.chars().filter(is_unknown).collect();
+                match characters.is_empty() {
+                    true => Ok(text
+                        .chars()
+                        .filter_map(|character| table.id(character))
+                        .collect()),
+                    false => unknown(characters.into_iter().map(String::from).collect()),
+                }
+            }
+            Encoder::Byte => Ok(text.bytes().map(u32::from).collect()),
+            Encoder::Pipeline { .. } => {
+                let encoding = self.pipeline.encode(text, false);
+                let encoding = encoding.map_err(DataError::tokenizer)?;
+                let ids = encoding.get_ids();
+                let first = ids.iter().position(|&id| Some(id) == self.unknown);
+                match first.map(|at| encoding.get_offsets()[at]) {
+                    // U+FFFD in the text is encoded as the unknown token and is not an error.
+                    Some((from, to)) if text[from..to] != *UNKNOWN.to_string() => {
+                        unknown(vec![text[from..to].to_owned()])
+                    }
+                    _ => Ok(ids.to_vec()),
+                }
+            }
+        }
+    }
+
+    /// Encodes a split and passes its tokens to `sink` in batches, so that the tokens of a large text
+    /// are never all in memory. Text that the vocabulary cannot represent becomes the unknown token.
+    /// Returns the number of unknown tokens.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownText`] if there is unknown text and no unknown token.
+    pub(in crate::data) fn encode_split(
+        &self,
+        text: &str,
+        sink: &mut dyn FnMut(&[u32]) -> Result<(), DataError>,
+    ) -> Result<u64, DataError> {
+        const TOKENS_PER_BATCH: usize = 1 << 16;
+        let mut unknown = 0;
+        match &self.encoder {
+            Encoder::Char(table) => {
+                let mut tokens = Vec::with_capacity(TOKENS_PER_BATCH);
+                for character in text.chars() {
+                    tokens.push(match (table.id(character), table.unknown()) {
+                        (Some(id), _) => id,
+                        (None, Some(id)) => {
+                            unknown += 1;
+                            id
+                        }
+                        (None, None) => {
+                            let texts = vec![character.to_string()];
+                            return Err(DataError::UnknownText { texts });
+                        }
+                    });
+                    if tokens.len() == TOKENS_PER_BATCH {
+                        sink(&tokens)?;
+                        tokens.clear();
+                    }
+                }
+                sink(&tokens)?;
+            }
+            Encoder::Byte => {
+                for bytes in text.as_bytes().chunks(TOKENS_PER_BATCH) {
+                    let tokens: Vec<_> = bytes.iter().copied().map(u32::from).collect();
+                    sink(&tokens)?;
+                }
+            }
+            Encoder::Pipeline { chunkable } => {
+                unknown = self.encode_by_pipeline(text, *chunkable, sink)?;
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// [`Self::encode_split`] with the pipeline: in chunks and in parallel, or whole.
+    fn encode_by_pipeline(
+        &self,
+        text: &str,
+        chunkable: bool,
+        sink: &mut dyn FnMut(&[u32]) -> Result<(), DataError>,
+    ) -> Result<u64, DataError> {
+        let mut unknown = 0;
+        let chunks: Box<dyn Iterator<Item = &str>> = match chunkable {
+            true => Box::new(chunks::cut(text)),
+            false if text.len() > MAX_BYTES_WHOLE => {
+                return Err(DataError::TooLongToEncodeWhole {
+                    bytes: text.len(),
+                    limit: MAX_BYTES_WHOLE,
+                });
+            }
+            false => Box::new(std::iter::once(text)),
+        };
+        for batch in chunks::batches(chunks) {
+            let encodings = self
+                .pipeline
+                .encode_batch_fast(batch, false)
+                .map_err(DataError::tokenizer)?;
+            for encoding in encodings {
+                let ids = encoding.get_ids();
+                unknown += ids.iter().filter(|&&id| Some(id) == self.unknown).count() as u64;
+                sink(ids)?;
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// The text of tokens. The unknown token, tokens outside the vocabulary, and bytes that are not
+    /// UTF-8 become U+FFFD.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let mut bytes = Vec::with_capacity(tokens.len());
+        for &token in tokens {
+            bytes.extend_from_slice(self.token_bytes(token));
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The bytes that a token stands for. They may be a part of a character.
+    pub fn token_bytes(&self, token: u32) -> &[u8] {
+        let bytes = self.token_bytes.get(token as usize);
+        bytes.map_or("\u{FFFD}".as_bytes(), Vec::as_slice)
+    }
+}
