@@ -1,4 +1,3 @@
-use super::RunStatus;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,16 +20,6 @@ pub enum RunState {
 }
 
 impl RunState {
-    /// The state of a run with this `status.json`, if it has one. `has_checkpoint` says whether a run
-    /// without a status can be continued.
-    pub fn new(status: Option<&RunStatus>, has_checkpoint: bool) -> Self {
-        match status {
-            Some(status) => status.state,
-            None if has_checkpoint => Self::Stopped,
-            None => Self::NotStarted,
-        }
-    }
-
     /// The state in words, as tables show it.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,6 +12,18 @@ pub struct RunStatus {
     pub outcome: Option<Outcome>,
 }
 
+impl RunState {
+    /// The state of a run with this `status.json`, if it has one. `has_checkpoint` says whether a run
+    /// without a status can be continued.
+    pub fn new(status: Option<&RunStatus>, has_checkpoint: bool) -> Self {
+        match status {
+            Some(status) => status.state,
+            None if has_checkpoint => Self::Stopped,
+            None => Self::NotStarted,
+        }
+    }
+}
+
 impl RunStatus {
     /// The status of a run that ended by an error.
     pub fn failed(reason: String) -> Self {

@@ -1,4 +1,3 @@
-use super::Mlp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -25,9 +24,9 @@ const PATTERN: &str = r"^(matched|[0-9]{1,4}(\.[0-9]{1,4}|/[1-9][0-9]{0,3})?x)$"
 
 impl MlpHidden {
     /// The width, of a residual stream of width `n_embd`.
-    pub fn width(self, n_embd: usize, mlp: Mlp) -> usize {
+    pub fn width(self, n_embd: usize, is_gated: bool) -> usize {
         match self {
-            Self::Matched if mlp.gated() => ((8 * n_embd / 3 + 4) / 8 * 8).max(1),
+            Self::Matched if is_gated => ((8 * n_embd / 3 + 4) / 8 * 8).max(1),
             Self::Matched => 4 * n_embd,
             Self::Multiple {
                 numerator,
@@ -136,6 +135,7 @@ impl JsonSchema for MlpHidden {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Mlp;
 
     #[test]
     fn a_width_is_a_number_a_multiple_or_matched() {
@@ -152,7 +152,7 @@ mod tests {
         ];
         for (text, n_embd, mlp, width) in cases {
             let hidden: MlpHidden = serde_yaml::from_str(text).unwrap();
-            assert_eq!(hidden.width(n_embd, mlp), width, "{text}");
+            assert_eq!(hidden.width(n_embd, mlp.gated()), width, "{text}");
             assert_eq!(serde_yaml::to_string(&hidden).unwrap().trim(), text);
         }
     }

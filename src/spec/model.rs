@@ -132,7 +132,7 @@ impl Model {
 
     /// Width of the MLP's hidden layer.
     pub fn mlp_width(&self) -> usize {
-        self.mlp_hidden.width(self.n_embd, self.mlp)
+        self.mlp_hidden.width(self.n_embd, self.mlp.gated())
     }
 
     /// Which parts have biases.
