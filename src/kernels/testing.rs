@@ -1,5 +1,4 @@
-//! How the operations are tested: against the composition of dfdx's own, and against finite
-//! differences.
+//! Comparisons for the tests of operations: with the reference, and with finite differences.
 
 use super::cpu::storage;
 use super::matrix::Matrix;
@@ -7,8 +6,8 @@ use crate::random::{Stream, unit};
 use dfdx::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError};
 
-/// The same cases every time: what is compared is rounding, and rounding has no bound that random
-/// cases would never pass.
+/// The same cases in every test run. The tests compare rounding errors, which have no bound that no random
+/// case would ever exceed.
 pub(super) fn cases() -> Config {
     Config {
         cases: 32,
@@ -34,23 +33,23 @@ pub(crate) fn matrices(seed: u64, shapes: &[(usize, usize)]) -> Vec<Matrix<Cpu>>
 
 type Taped = Matrix<Cpu, OwnedTape<f32, Cpu>>;
 
-/// Fixed weights of a sum, so that every element of an output has a gradient of its own.
+/// The sum of the elements times fixed weights, so that the elements have different gradients.
 fn weighted_sum(y: Taped) -> Scalar {
     let weights = matrices(99, &[*y.shape()]).remove(0);
     (y * weights).sum()
 }
 
-/// An operation of a test: some matrices to one.
+/// An operation under test.
 type Operation<'a> = dyn Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError> + 'a;
 
 type Scalar = Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>;
 
-/// Checks outputs and all gradients of an operation against those of its reference, to 1e-5 of
-/// their norm.
+/// Checks that the output and all gradients of a kernel differ from those of the reference by at most
+/// 1e-5 of their norm.
 pub(super) fn check_against_reference(
     inputs: &[Matrix<Cpu>],
     reference: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
-    fused: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
+    kernel: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
 ) -> Result<(), TestCaseError> {
     let run = |operation: &Operation| {
         let y = operation(inputs).expect("memory for a test");
@@ -62,7 +61,7 @@ pub(super) fn check_against_reference(
         }
         results
     };
-    for (i, (want, got)) in run(&reference).iter().zip(run(&fused)).enumerate() {
+    for (i, (want, got)) in run(&reference).iter().zip(run(&kernel)).enumerate() {
         let error = relative_error(want, &got);
         if error > 1e-5 {
             let what = if i == 0 {
@@ -78,7 +77,7 @@ pub(super) fn check_against_reference(
     Ok(())
 }
 
-/// Norm of the difference over the norm (or over one part in a million, for a norm of nothing).
+/// The norm of the difference, divided by the norm of `want` or by a small number, whichever is larger.
 pub(crate) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
     assert_eq!(want.len(), got.len());
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
@@ -89,12 +88,13 @@ pub(crate) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
             .max(1e-2)
 }
 
+/// Checks that two matrices differ by at most `tolerance` of the norm.
 pub(crate) fn assert_close(want: &Matrix<Cpu>, got: &Matrix<Cpu>, tolerance: f64) {
     let error = relative_error(&want.as_vec(), &got.as_vec());
     assert!(error <= tolerance, "differs by {error:e} of its norm");
 }
 
-/// Checks all gradients of an operation against central differences.
+/// Checks that all gradients of an operation agree with central differences.
 pub(super) fn check_gradient(
     inputs: &[Matrix<Cpu>],
     operation: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,

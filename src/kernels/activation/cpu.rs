@@ -127,3 +127,42 @@ fn gated_backward(derivatives: &mut [f32], gy: &[f32], width: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The square and its derivative.
+    fn square(x: f32) -> (f32, f32) {
+        (x * x, 2.0 * x)
+    }
+
+    #[test]
+    fn every_element_is_written_and_every_input_becomes_a_derivative() {
+        for n in [1, LANES, LANES + 3] {
+            let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let mut derivatives = x.clone();
+            let y = pointwise(&mut derivatives, square);
+            for (i, &x) in x.iter().enumerate() {
+                assert_eq!((y[i], derivatives[i]), square(x));
+            }
+        }
+    }
+
+    #[test]
+    fn a_gate_multiplies_the_other_half_of_its_row() {
+        for half in [1, LANES, LANES + 3] {
+            let x: Vec<f32> = (0..4 * half).map(|i| i as f32).collect();
+            let mut derivatives = x.clone();
+            let y = gated(&mut derivatives, 2 * half, square);
+            for row in 0..2 {
+                for i in 0..half {
+                    let (gate, up) = (2 * row * half + i, (2 * row + 1) * half + i);
+                    let (a, b) = (x[gate], x[up]);
+                    assert_eq!(y[row * half + i], a * a * b);
+                    assert_eq!((derivatives[gate], derivatives[up]), (2.0 * a * b, a * a));
+                }
+            }
+        }
+    }
+}

@@ -45,12 +45,10 @@ impl<'a> View<'a> {
 
     /// `rows` rows of `cols` elements, `row_stride` apart.
     pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        let needed = if rows == 0 {
-            0
-        } else {
-            (rows - 1) * row_stride + cols
-        };
-        assert!(data.len() >= needed, "a view lies inside its slice");
+        assert!(
+            fits(data.len(), (rows, cols), row_stride),
+            "a view lies inside its slice"
+        );
         Self {
             data,
             rows,
@@ -72,6 +70,16 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whether a matrix, whose rows are `row_stride` apart, lies inside a slice of `len` elements.
+fn fits(len: usize, (rows, cols): (usize, usize), row_stride: usize) -> bool {
+    match rows.checked_sub(1) {
+        Some(last) => (last.checked_mul(row_stride))
+            .and_then(|start| start.checked_add(cols))
+            .is_some_and(|end| end <= len),
+        None => true,
+    }
+}
+
 /// Whether a product is added to its destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accumulate {
@@ -84,10 +92,11 @@ pub(crate) enum Accumulate {
 /// `a b` as a new vector (m, n), for a (m, k) and b (k, n).
 pub(crate) fn product(a: View, b: View) -> Vec<f32> {
     let (m, n) = (a.rows, b.cols);
+    let len = m.checked_mul(n).expect("a product fits into memory");
     // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, `gemm_into` reads none
     // of them and initializes all of them.
     unsafe {
-        vec_from_writer(m * n, |y| {
+        vec_from_writer(len, |y| {
             gemm_into(y.as_mut_ptr().cast(), n, Accumulate::Overwrite, a, b);
         })
     }
@@ -101,7 +110,7 @@ pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, accumulate: Accumulate,
         return;
     }
     assert!(
-        dst_stride >= n && dst.len() >= (m - 1) * dst_stride + n,
+        dst_stride >= n && fits(dst.len(), (m, n), dst_stride),
         "the product fits"
     );
     // SAFETY: the m rows of n elements lie inside `dst`, as just checked. A `&mut` slice overlaps

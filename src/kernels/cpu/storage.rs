@@ -92,6 +92,19 @@ mod tests {
     }
 
     #[test]
+    fn a_written_vector_has_what_was_written() {
+        // SAFETY: every element is written.
+        let data = unsafe {
+            vec_from_writer(5, |data| {
+                for (i, x) in data.iter_mut().enumerate() {
+                    x.write(i as f32);
+                }
+            })
+        };
+        assert_eq!(data, [0.0, 1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
     fn writing_leaves_a_clone_alone() {
         let mut x = matrix((2, 2), vec![1.0; 4]);
         let clone = x.clone();

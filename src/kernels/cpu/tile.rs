@@ -69,7 +69,7 @@ pub(crate) fn product<const WIDE: bool>(
             continue;
         }
         let (last_row, last_column) = (i + rows - 1, columns.end - 1);
-        assert!(last_row * dst_stride + last_column < dst.len());
+        assert!(inside(dst.len(), (last_row, dst_stride), (last_column, 1)));
         if ks.is_empty() {
             if accumulate == Accumulate::Overwrite {
                 (i..i + rows).for_each(|row| dst[row * dst_stride..][columns.clone()].fill(0.0));
@@ -77,8 +77,12 @@ pub(crate) fn product<const WIDE: bool>(
             continue;
         }
         let last_k = ks.end - 1;
-        assert!(last_row * a.row_stride + last_k * a.col_stride < a.data.len());
-        assert!(last_k * b_stride + last_column < b.len());
+        assert!(inside(
+            a.data.len(),
+            (last_row, a.row_stride),
+            (last_k, a.col_stride)
+        ));
+        assert!(inside(b.len(), (last_k, b_stride), (last_column, 1)));
         // SAFETY: offsets grow with the row, the column and k. The asserts have shown that the largest
         // offset of each operand lies inside its slice, so all elements of the part do. `dst` is
         // mutably borrowed, so it overlaps neither `a` nor `b`.
@@ -103,6 +107,16 @@ pub(crate) fn product<const WIDE: bool>(
                 (false, false) => panel.each_row::<16>(rows, columns),
             }
         }
+    }
+}
+
+/// Whether element (i, j) lies inside a slice of `len` elements, given the distance of rows and of
+/// columns.
+#[inline(always)]
+fn inside(len: usize, (i, row_stride): (usize, usize), (j, col_stride): (usize, usize)) -> bool {
+    match (i.checked_mul(row_stride), j.checked_mul(col_stride)) {
+        (Some(row), Some(column)) => row.checked_add(column).is_some_and(|offset| offset < len),
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Forward and backward over rows, for every kind of norm.
 
-use super::kinds::{RowStatistics, gradient_terms};
+use super::kinds::{RowStatistics, add_row_gradient};
 use crate::kernels::cpu::simd::{LANES, Lanes, add, sum_lanes, vectorized};
 use crate::kernels::cpu::storage::{matrix, slice, vec_from_writer};
 use crate::kernels::matrix::Matrix;
@@ -182,10 +182,8 @@ pub(in crate::kernels) fn backward_row(
     (g_gain, g_bias): (&mut [f32], &mut [f32]),
     (normalized, h): (&mut [f32], &mut [f32]),
 ) {
-    let n = gain.len() as f32;
-    let (sum_h, sum_hx) = recompute_row((x, gy, gain), row, (normalized, h));
-    let (a, b) = gradient_terms(kind, sum_h, sum_hx, n);
-    add_row_gradient((gx, h, normalized), (a, b), row.inverse);
+    let sums = recompute_row((x, gy, gain), row, (normalized, h));
+    add_row_gradient(gx, kind, (h, normalized), sums, row.inverse);
     add_products(g_gain, gy, normalized);
     add(g_bias, gy);
 }
@@ -235,17 +233,5 @@ fn padded(rest: &[f32]) -> Lanes {
 fn add_products(sums: &mut [f32], x: &[f32], y: &[f32]) {
     for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
         *sum += x * y;
-    }
-}
-
-/// `gx += (h - a - x̂ b) inverse`
-#[inline(always)]
-fn add_row_gradient(
-    (gx, h, normalized): (&mut [f32], &[f32], &[f32]),
-    (a, b): (f32, f32),
-    inverse: f32,
-) {
-    for ((gx, &h), &x) in gx.iter_mut().zip(h).zip(normalized) {
-        *gx += (h - a - x * b) * inverse;
     }
 }

@@ -42,14 +42,31 @@ impl RowStatistics {
     }
 }
 
-/// `(a, b)` of the gradient of a row of n elements, `gx = (h - a - x̂ b) inverse`, where x̂ is the
-/// normalized row and h = gy * gain. The arguments are the sums of h and of h x̂.
+/// Adds the gradient of a row to `gx`, where x̂ is the normalized row and h = gy * gain. `sums` are the
+/// sums of h and of h x̂.
 #[inline(always)]
-pub(super) fn gradient_terms(kind: Norm, sum_h: f32, sum_hx: f32, n: f32) -> (f32, f32) {
+pub(super) fn add_row_gradient(
+    gx: &mut [f32],
+    kind: Norm,
+    (h, normalized): (&[f32], &[f32]),
+    sums: (f32, f32),
+    inverse: f32,
+) {
+    let n = h.len() as f32;
+    let (mean_h, mean_hx) = (sums.0 / n, sums.1 / n);
+    let row = (gx, h, normalized);
     match kind {
-        Norm::Layernorm => (sum_h / n, sum_hx / n),
-        Norm::Rmsnorm => (0.0, sum_hx / n),
-        Norm::None => (0.0, 0.0),
+        Norm::Layernorm => add_each(row, |h, x| (h - mean_h - x * mean_hx) * inverse),
+        Norm::Rmsnorm => add_each(row, |h, x| (h - x * mean_hx) * inverse),
+        Norm::None => add_each(row, |h, _| h * inverse),
+    }
+}
+
+/// `gx += f(h, x̂)`, element by element.
+#[inline(always)]
+fn add_each((gx, h, normalized): (&mut [f32], &[f32], &[f32]), f: impl Fn(f32, f32) -> f32) {
+    for ((gx, &h), &x) in gx.iter_mut().zip(h).zip(normalized) {
+        *gx += f(h, x);
     }
 }
 
