@@ -8,7 +8,7 @@ mod evaluation;
 mod lr_schedule;
 mod ngram_run;
 pub mod optim;
-mod optimizer;
+mod optimizer_state;
 mod parallel;
 mod sampling;
 mod step_batch;

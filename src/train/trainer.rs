@@ -2,7 +2,7 @@ use super::divergence;
 use super::ema::{AverageUpdate, Ema};
 use super::evaluation::Chunk;
 use super::lr_schedule::learning_rate;
-use super::optimizer::{Optimizer, ParameterUpdate};
+use super::optimizer_state::{Optimizer, ParameterUpdate};
 use super::parallel::MapOrdered;
 use super::step_batch::StepBatch;
 use crate::data::{Batches, Tokens};

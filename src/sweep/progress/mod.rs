@@ -1,7 +1,7 @@
 //! What a sweep shows while it runs: bars on a terminal, plain lines elsewhere.
 
 mod bars;
-mod lines;
+mod plain_lines;
 
 use crate::results::{PlannedRun, RunState, RunStatus};
 use crate::text::units;
@@ -9,7 +9,7 @@ use crate::train::{Phase, Progress};
 use std::io::IsTerminal;
 
 use bars::Bars;
-pub(super) use lines::Lines;
+pub(super) use plain_lines::Lines;
 
 /// How far a sweep is.
 #[derive(Debug, Clone, Copy)]

@@ -1,3 +1,5 @@
+//! The optimizer of a run: the state of each parameter and its update in a step.
+
 use super::optim::{self, StepSettings};
 use super::parallel::MapOrdered;
 use crate::kernels::{Backend, DeviceError, Matrix};
