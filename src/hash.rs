@@ -1,4 +1,4 @@
-//! SHA-256 in hex.
+//! SHA-256 digests in hexadecimal.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -10,15 +10,15 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Of a file, in pieces.
+/// Digest of a file, which is read in parts.
 pub(crate) fn sha256_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
+    let mut part = vec![0; 1 << 16];
     loop {
-        match file.read(&mut piece)? {
+        match file.read(&mut part)? {
             0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&piece[..read]),
+            read => hash.update(&part[..read]),
         }
     }
 }
@@ -36,7 +36,7 @@ mod tests {
 
     /// The example of FIPS 180-2, appendix B.1.
     #[test]
-    fn agrees_with_the_standard() {
+    fn digests_agree_with_the_standard() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), expected);
         let dir = tempfile::tempdir().unwrap();

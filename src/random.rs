@@ -1,13 +1,17 @@
 //! Named random streams of a counter-based generator.
 //!
-//! A draw is a pure function of (seed, stream, counter): the state to keep in a checkpoint is the
-//! step that the run has reached, and no draw of one stream moves another.
+//! A random number is a pure function of (seed, stream, counter). A checkpoint therefore needs only
+//! the step as the state of all streams, and one stream does not influence another.
+//!
+//! The distributions are written here instead of taken from the crate `rand`, because `rand` may
+//! change which numbers it returns for a seed from one version to the next. ChaCha8 is specified, so
+//! runs give the same bits with every version of the libraries.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-/// A named stream of a seed, such as `init`, `batches`, `dropout` or `sampling`.
+/// A named stream of a seed: `init`, `batches`, `dropout`, `sampling` and others.
 #[derive(Debug, Clone)]
 pub struct Stream {
     key: [u8; 32],
@@ -31,7 +35,7 @@ impl Stream {
     }
 }
 
-/// Uniform in `0..bound` without bias (Lemire 2019, algorithm 5).
+/// Uniform integer in `0..bound`, without bias (Lemire 2019, algorithm 5).
 ///
 /// # Panics
 /// If `bound` is 0.
@@ -46,7 +50,7 @@ pub fn below(rng: &mut impl rand_core::RngCore, bound: u64) -> u64 {
     }
 }
 
-/// Uniform in `[0, 1)`, with 53 random bits.
+/// Uniform number in `[0, 1)`, with 53 random bits.
 pub fn unit(rng: &mut impl rand_core::RngCore) -> f64 {
     (rng.next_u64() >> 11) as f64 * (-53f64).exp2()
 }
@@ -57,12 +61,21 @@ mod tests {
     use rand_core::RngCore;
 
     #[test]
-    fn streams_are_named_and_counted() {
+    fn seed_name_and_counter_select_the_numbers() {
         let draw = |seed, name, counter| Stream::new(seed, name).at(counter).next_u64();
         assert_eq!(draw(1, "init", 0), draw(1, "init", 0));
         assert_ne!(draw(1, "init", 0), draw(2, "init", 0));
         assert_ne!(draw(1, "init", 0), draw(1, "batches", 0));
         assert_ne!(draw(1, "init", 0), draw(1, "init", 1));
+    }
+
+    /// Other numbers would change every result.
+    #[test]
+    fn the_numbers_are_fixed() {
+        let mut rng = Stream::new(1, "init").at(7);
+        let integers = [10, 1000, 1 << 40].map(|bound| below(&mut rng, bound));
+        assert_eq!(integers, [6, 785, 446886377070]);
+        assert_eq!(unit(&mut rng), 0.3653024499506785);
     }
 
     #[test]

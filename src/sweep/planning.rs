@@ -5,10 +5,10 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, ModelKind, OptimizerKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::text::terminal::print_note;
 use crate::text::units;
-use crate::train::Device;
+use crate::train::{Device, optim};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::Path;
@@ -217,17 +217,15 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
 /// system ending the run, or something else.
 fn too_large(document: &Document, run: &PlannedRun, info: &CorpusInfo) -> Option<Diagnostics> {
     let free = Machine::of_this_process().free_memory_mb?;
-    // Weights and gradients, and what the optimizer keeps at the least.
-    let (copies, what) = match run.spec.optimizer.kind {
-        OptimizerKind::Adamw => (4, "weights, gradients and moments"),
-        _ => (2, "weights and gradients"),
-    };
-    let needed = (copies * 4 * run.params) as f64 / f64::from(1 << 20);
+    // One matrix each for weights and gradients, and the states of the optimizer.
+    let copies = 2 + optim::state_count(run.spec.optimizer.kind).min as u64;
+    let bytes = run.params.saturating_mul(4 * copies);
+    let needed = bytes as f64 / f64::from(1 << 20);
     if needed <= free {
         return None;
     }
     let message = format!(
-        "the {what} of {} take {}, and {} of memory are free",
+        "the weights, gradients and optimizer states of {} take {}, and {} of memory are free",
         run.spec.variant,
         units::memory(needed),
         units::memory(free)

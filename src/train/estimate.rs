@@ -1,12 +1,13 @@
+use super::optim;
 use super::step_batch::shard_count;
 use crate::kernels::LinearProducts;
 use crate::model;
 use crate::results::CorpusInfo;
-use crate::spec::{Model, ModelKind, OptimizerKind, RunSpec};
+use crate::spec::{Model, ModelKind, RunSpec};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// What a run is likely to take on this machine.
+/// Estimated cost of a run on this machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// Training and evaluation, in seconds of one thread.
@@ -14,44 +15,47 @@ pub struct Estimate {
     /// Peak resident memory, in MiB.
     pub memory_mb: f64,
     pub steps: u64,
-    /// Pieces of a step that threads can share.
+    /// Number of parts of a step that threads can compute in parallel.
     pub shards: usize,
 }
 
+// The constants come from measurements. They decide which runs are trained at the same time, and
+// change no result.
+
 /// Width of a GPT whose step reaches half of the rate of large matrix products. A wider one comes
-/// closer to all of it: the time that benches/growth.svg shows for widths of 32 to 512, within a fifth.
+/// closer to the full rate. The resulting times are within a fifth of those of benches/growth.svg, for
+/// widths of 32 to 512.
 const HALF_RATE_WIDTH: f64 = 48.0;
-/// Share of that rate that a table of a bigram reaches, which is no more than a guess: little of its
-/// time depends on it.
-const TABLE_UTILISATION: f64 = 0.1;
-/// Seconds to add up a parameter's gradients and to update it.
+/// Fraction of that rate that a bigram table reaches. It is a guess: the rate matters little for the
+/// time of a bigram.
+const TABLE_UTILIZATION: f64 = 0.1;
+/// Seconds to sum the gradients of a parameter and to update it.
 const SECONDS_PER_PARAMETER: f64 = 5e-9;
-/// Seconds that a step takes whatever its size.
+/// Seconds of a step that do not depend on its size.
 const STEP_OVERHEAD: f64 = 100e-6;
-/// Share of a step that is left to one thread, however many there are, or lost in waiting for the
-/// others and for memory. This and the next are what the bench `step` shows on one and two threads at
-/// its three sizes; they choose what runs side by side, and no result.
-const SERIAL_SHARE: f64 = 0.05;
-/// Seconds that a step loses in waking the other threads and waiting for the last.
+/// Fraction of a step that more threads do not shorten, because it is serial or waits for memory or
+/// other threads. This constant and the next are from the bench `step` on one and two threads.
+const SERIAL_FRACTION: f64 = 0.05;
+/// Seconds of a step to wake the other threads and to wait for the last of them.
 const THREADS_OVERHEAD: f64 = 50e-6;
-/// Of the process before any model, in MiB.
+/// Memory of the process without a model, in MiB.
 const BASE_MEMORY_MB: f64 = 30.0;
 
 impl Estimate {
-    /// Training and evaluation, in seconds of `threads` threads. What one of them cannot share with
-    /// the others takes as long as ever, and a shard is the work of one.
+    /// Training and evaluation, in seconds with `threads` threads. The serial fraction of a step takes
+    /// as long as with one thread. A shard is computed by one thread.
     pub fn seconds_on(&self, threads: usize) -> f64 {
         if threads <= 1 {
             return self.seconds;
         }
         let rounds = self.shards.div_ceil(threads) as f64 / self.shards as f64;
-        let share = SERIAL_SHARE + (1.0 - SERIAL_SHARE) * rounds;
-        self.seconds * share + self.steps as f64 * THREADS_OVERHEAD
+        let fraction = SERIAL_FRACTION + (1.0 - SERIAL_FRACTION) * rounds;
+        self.seconds * fraction + self.steps as f64 * THREADS_OVERHEAD
     }
 }
 
-/// Estimates a run, from its FLOPs and from the matrix-product rate of this machine, which is
-/// measured in some milliseconds the first time.
+/// Estimates a run from its floating-point operations and the matrix-product rate of this machine. The
+/// first call measures the rate, which takes 20 milliseconds.
 pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
     let train = &spec.train;
@@ -60,9 +64,10 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
         .steps
         .div_ceil(train.eval_every.steps().unwrap_or(train.steps))
         + 1;
-    // An evaluation is forward alone, a third of the work.
-    let tokens = trained as f64 + (evaluations * corpus.val_tokens) as f64 / 3.0;
-    let seconds = tokens * size.flops_per_token / (matmul_rate() * utilisation(&spec.model));
+    // An evaluation has a forward pass only, a third of the work.
+    let evaluated = evaluations.saturating_mul(corpus.val_tokens);
+    let tokens = trained as f64 + evaluated as f64 / 3.0;
+    let seconds = tokens * size.flops_per_token / (matmul_rate() * utilization(&spec.model));
     let step = STEP_OVERHEAD + size.params as f64 * SECONDS_PER_PARAMETER;
     Estimate {
         seconds: seconds + train.steps as f64 * step,
@@ -72,40 +77,37 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     }
 }
 
-/// Share of the rate of large matrix products that a model reaches.
-fn utilisation(model: &Model) -> f64 {
+/// Fraction of the rate of large matrix products that a model reaches.
+fn utilization(model: &Model) -> f64 {
     match model.kind {
         ModelKind::Gpt => {
             let width = model.n_embd as f64;
             width / (width + HALF_RATE_WIDTH)
         }
-        // A table: rows are read, and nothing is multiplied.
-        ModelKind::Bigram | ModelKind::Ngram => TABLE_UTILISATION,
+        // A step reads rows of a table and has no matrix product.
+        ModelKind::Bigram | ModelKind::Ngram => TABLE_UTILIZATION,
     }
 }
 
-/// Weights, what the optimizer keeps of each (at most), the average, the gradients of shards and their
-/// sum, and the activations kept for the way back.
+/// Memory of the weights, their average, the states of the optimizer (at most), the gradients of the
+/// shards and their sum, and the activations that the backward pass needs.
 fn memory_mb(spec: &RunSpec, params: u64, vocab_size: usize) -> f64 {
     let (model, train) = (&spec.model, &spec.train);
-    let kept = match spec.optimizer.kind {
-        OptimizerKind::Adamw | OptimizerKind::Adam | OptimizerKind::Muon => 2.0,
-        OptimizerKind::Sgd | OptimizerKind::Rmsprop | OptimizerKind::Lion => 1.0,
-    };
+    let states = optim::state_count(spec.optimizer.kind).max as f64;
     let average = if train.ema.is_some() { 1.0 } else { 0.0 };
-    let rows = train.batch_size * spec.sequence_length();
-    let row = match model.kind {
+    let rows = train.batch_size.saturating_mul(spec.sequence_length());
+    let floats_per_row = match model.kind {
         ModelKind::Bigram => 2 * vocab_size,
         ModelKind::Ngram => 0,
         ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
     };
     let weights_and_gradients = 4.0;
-    let floats =
-        params as f64 * (weights_and_gradients + kept + average) + rows as f64 * row as f64;
+    let floats = params as f64 * (weights_and_gradients + states + average)
+        + rows as f64 * floats_per_row as f64;
     BASE_MEMORY_MB + floats * 4.0 / (1024.0 * 1024.0)
 }
 
-/// Floating-point operations a second of one thread in matrix products.
+/// Floating-point operations per second of one thread in matrix products.
 fn matmul_rate() -> f64 {
     static RATE: OnceLock<f64> = OnceLock::new();
     *RATE.get_or_init(|| {

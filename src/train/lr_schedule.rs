@@ -1,6 +1,6 @@
 use crate::spec::{Optimizer, ScheduleKind};
 
-/// Learning rate of the step after `step` steps, in a run of `steps`.
+/// Learning rate of a step in a run of `steps` steps. `step` counts from 0.
 pub(super) fn learning_rate(optimizer: &Optimizer, step: u64, steps: u64) -> f64 {
     let schedule = &optimizer.schedule;
     let warmup = schedule.warmup_steps;
@@ -8,23 +8,23 @@ pub(super) fn learning_rate(optimizer: &Optimizer, step: u64, steps: u64) -> f64
         return optimizer.lr * (step + 1) as f64 / (warmup + 1) as f64;
     }
     let last = steps.saturating_sub(1);
-    // From 0 at step `from` to 1 at the last step.
+    // Rises linearly from 0 at step `from` to 1 at the last step.
     let progress = |from: u64| {
         let length = last.saturating_sub(from).max(1);
         (step.saturating_sub(from) as f64 / length as f64).min(1.0)
     };
-    // A share of 1 is `lr`, of 0 `min_lr`.
-    let between = |share: f64| schedule.min_lr + share * (optimizer.lr - schedule.min_lr);
+    // 0 gives `min_lr`, 1 gives `lr`.
+    let interpolate = |t: f64| schedule.min_lr + t * (optimizer.lr - schedule.min_lr);
     match schedule.kind {
         ScheduleKind::Constant => optimizer.lr,
-        ScheduleKind::Linear => between(1.0 - progress(warmup)),
+        ScheduleKind::Linear => interpolate(1.0 - progress(warmup)),
         ScheduleKind::Cosine => {
-            between(0.5 * (1.0 + (std::f64::consts::PI * progress(warmup)).cos()))
+            interpolate(0.5 * (1.0 + (std::f64::consts::PI * progress(warmup)).cos()))
         }
         ScheduleKind::Wsd => match schedule.decay_steps(steps) {
             0 => optimizer.lr,
-            // The step before the first that falls is the last of the stable ones.
-            decay => between(1.0 - progress(last.saturating_sub(decay).max(warmup))),
+            // The decay starts from the last step at `lr`.
+            decay => interpolate(1.0 - progress(last.saturating_sub(decay).max(warmup))),
         },
         ScheduleKind::InverseSqrt => {
             optimizer.lr * ((warmup + 1) as f64 / (step + 1) as f64).sqrt()
@@ -58,36 +58,39 @@ mod tests {
     }
 
     #[test]
-    fn rises_in_a_line_and_falls_along_a_cosine_to_the_least() {
+    fn cosine_rises_linearly_and_falls_to_min_lr() {
         let rates = rates(&optimizer(ScheduleKind::Cosine, 4), 105);
         assert_eq!(rates[..5], [0.2, 0.4, 0.6, 0.8, 1.0]);
-        assert!((rates[54] - 0.55).abs() < 1e-9, "half way is half way down");
+        assert!(
+            (rates[54] - 0.55).abs() < 1e-9,
+            "the middle between lr and min_lr"
+        );
         assert!((rates[104] - 0.1).abs() < 1e-9);
         assert!(rates[4..].windows(2).all(|pair| pair[1] < pair[0]));
     }
 
     #[test]
-    fn constant_stays() {
+    fn constant_stays_at_lr() {
         assert_eq!(rates(&optimizer(ScheduleKind::Constant, 0), 10), [1.0; 10]);
     }
 
     #[test]
-    fn linear_is_half_way_down_half_way() {
+    fn linear_is_half_way_between_lr_and_min_lr_in_the_middle() {
         let rates = rates(&optimizer(ScheduleKind::Linear, 4), 105);
         assert!((rates[54] - 0.55).abs() < 1e-9 && (rates[104] - 0.1).abs() < 1e-9);
         assert!((rates[29] - 0.775).abs() < 1e-9);
     }
 
     #[test]
-    fn wsd_is_stable_until_its_decay() {
+    fn wsd_stays_at_lr_until_the_decay() {
         let rates = rates(&optimizer(ScheduleKind::Wsd, 4), 100);
         assert!(rates[4..80].iter().all(|&rate| rate == 1.0));
-        assert!((rates[80] - 0.955).abs() < 1e-9, "one twentieth down");
+        assert!((rates[80] - 0.955).abs() < 1e-9, "a twentieth of the decay");
         assert!((rates[99] - 0.1).abs() < 1e-9);
     }
 
     #[test]
-    fn four_times_the_steps_halve_an_inverse_root() {
+    fn inverse_sqrt_halves_when_the_step_number_quadruples() {
         let rates = rates(&optimizer(ScheduleKind::InverseSqrt, 9), 100);
         assert_eq!((rates[9], rates[39]), (1.0, 0.5));
         let without_warmup = super::tests::rates(&optimizer(ScheduleKind::InverseSqrt, 0), 5);
@@ -95,16 +98,17 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_one_step_has_a_rate() {
+    fn a_run_of_one_step_has_the_rate_lr() {
         for kind in ScheduleKind::ALL {
             assert_eq!(learning_rate(&optimizer(kind, 0), 0, 1), 1.0, "{kind:?}");
         }
     }
 
     proptest! {
-        /// Within bounds, up and then down without a jump, and at its ends where it should be.
+        /// The rate stays within bounds, rises and then falls without a jump, and starts and ends at
+        /// the configured values.
         #[test]
-        fn every_shape_keeps_its_promises(
+        fn every_schedule_is_bounded_and_has_no_jumps(
             kind in proptest::sample::select(&ScheduleKind::ALL),
             steps in 20u64..2000,
             warmup_share in 0.0..0.7f64,
@@ -121,17 +125,18 @@ mod tests {
             prop_assert!(rates[..=warmup].windows(2).all(|pair| pair[1] > pair[0]));
             prop_assert!(rates[warmup..].windows(2).all(|pair| pair[1] <= pair[0] + 1e-12));
             prop_assert_eq!(rates[warmup], 1.0);
+            let decay_steps = optimizer.schedule.decay_steps(steps);
             let falls = match kind {
-                ScheduleKind::Wsd => optimizer.schedule.decay_steps(steps) > 0,
+                ScheduleKind::Wsd => decay_steps > 0,
                 kind => kind.falls_to_min_lr(),
             };
             if falls {
                 prop_assert!((rates[rates.len() - 1] - min_lr).abs() < 1e-9);
                 prop_assert!(rates.iter().skip(warmup).all(|&rate| rate >= min_lr - 1e-9));
             }
-            // The steepest there is: a line, or a cosine half way, over the shortest of its spans.
+            // The largest change per step: that of a line, or of a cosine in its middle.
             let span = match kind {
-                ScheduleKind::Wsd => optimizer.schedule.decay_steps(steps),
+                ScheduleKind::Wsd => decay_steps,
                 _ => steps - 1 - warmup_steps,
             };
             let steepest = match kind {
@@ -139,7 +144,7 @@ mod tests {
                 _ => 1.6 / span.max(1) as f64,
             };
             let jump = rates[warmup..].windows(2).map(|pair| pair[0] - pair[1]).fold(0.0, f64::max);
-            prop_assert!(jump <= steepest + 1e-12, "falls by {jump} in a step");
+            prop_assert!(jump <= steepest + 1e-12, "falls by {jump} in one step");
         }
     }
 }

@@ -1,15 +1,20 @@
-//! Training one run, from its first step or from its last checkpoint to its record.
+//! Trains one run, from its first step or from its checkpoint, and writes its results.
+//!
+//! `train_loop` has the order of events in a run, and `trainer` what happens in a step. The rest are
+//! their parts.
 
 mod checkpoints;
 mod divergence;
 mod ema;
 mod estimate;
 mod evaluation;
+mod job;
 mod lr_schedule;
 mod ngram_run;
 pub mod optim;
 mod optimizer_state;
 mod parallel;
+mod peak_memory;
 mod sampling;
 mod step_batch;
 #[cfg(test)]
@@ -21,69 +26,23 @@ mod train_loop;
 mod trainer;
 
 pub use estimate::{Estimate, estimate};
+pub use job::{Device, Job, Phase, Progress};
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};
 
-use crate::data::Corpus;
 use crate::kernels::CpuBackend;
-use crate::results::{RunDir, RunStatus};
-use crate::spec::{ModelKind, RunSpec};
-use serde::{Deserialize, Serialize};
-use std::sync::atomic::AtomicBool;
+use crate::results::RunStatus;
+use crate::spec::ModelKind;
 
-/// Where a run is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    Cpu,
-    /// The NVIDIA GPU of this number.
-    Cuda(usize),
-}
-
-/// A run to be trained.
-#[derive(Debug)]
-pub struct Job<'a> {
-    pub spec: &'a RunSpec,
-    pub corpus: &'a Corpus,
-    /// Where the record is written; holds the checkpoint of a run that was interrupted.
-    pub dir: &'a RunDir,
-    pub device: Device,
-    /// Threads on the CPU. The result does not depend on it.
-    pub threads: usize,
-    /// Set by somebody else to have the run save a checkpoint and return.
-    pub stop: &'a AtomicBool,
-}
-
-/// How far a run has come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    pub step: u64,
-    pub steps: u64,
-    /// Of the last step, in nats a token.
-    pub loss: Option<f64>,
-    /// Of the last evaluation, in nats a token.
-    pub val_loss: Option<f64>,
-    pub tokens_per_second: f64,
-    pub phase: Phase,
-}
-
-/// What a run is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    Training,
-    Evaluating,
-    Sampling,
-}
-
-/// Trains a run to its end, or to where it is told to stop, and says how it ended. Writes
-/// everything of the record but `status.json`.
+/// Trains a run until its last step or until `job.stop` is set, and returns its status. Writes all
+/// files of the run except `status.json`.
 ///
 /// # Errors
-/// If the record cannot be written, the checkpoint is damaged or of another run, or the device
-/// fails. A run that diverges is no error but a status.
-pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
+/// If a file cannot be written, the checkpoint is damaged or from another run, or the device fails.
+/// Divergence is not an error: the status says so.
+pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
     if job.spec.model.kind == ModelKind::Ngram {
-        return ngram_run::run(&job, progress);
+        return ngram_run::run(&job, on_progress);
     }
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(job.threads)
@@ -92,7 +51,8 @@ pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, Tr
     match job.device {
         Device::Cpu => {
             let device = dfdx::prelude::Cpu::default();
-            // The closure runs on a thread of the pool, where `progress` cannot follow.
+            // The run is computed on a thread of the pool. `on_progress` stays on this thread,
+            // because it is not `Send`.
             let (sender, receiver) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 let run = scope.spawn(|| {
@@ -100,7 +60,7 @@ pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, Tr
                     threads
                         .install(|| train_loop::run::<CpuBackend>(&job, device, "cpu", &mut send))
                 });
-                receiver.into_iter().for_each(progress);
+                receiver.into_iter().for_each(on_progress);
                 run.join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
@@ -111,12 +71,15 @@ pub fn run(job: Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, Tr
                 .map_err(|error| TrainError::Device(format!("{error:?}")))?;
             let name = format!("cuda:{ordinal}");
             train_loop::run::<crate::kernels::ReferenceBackend<dfdx::prelude::Cuda>>(
-                &job, device, &name, progress,
+                &job,
+                device,
+                &name,
+                on_progress,
             )
         }
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => Err(TrainError::Device(
-            "this runner was built without CUDA; build it with --features cuda".to_owned(),
+            "this build of runner has no CUDA support; build it with --features cuda".to_owned(),
         )),
     }
 }

@@ -1,20 +1,26 @@
-//! A run that counts instead of training: one look at the training split, one evaluation, no steps.
+//! Runs of an n-gram model. It is counted from the training split and evaluated once; there are no
+//! training steps.
 
-use super::sampling::draw;
-use super::train_loop::{peak_memory_mb, rate};
-use super::{Job, Phase, Progress, TrainError};
+use super::job::{Job, Phase, Progress};
+use super::peak_memory::peak_memory_mb;
+use super::sampling::generate_samples;
+use super::train_error::TrainError;
+use super::train_loop::tokens_per_second;
 use crate::data::NgramCounts;
 use crate::model::Decoder;
 use crate::results::{Evaluation, Metric, Outcome, RunState, RunStatus};
 use std::time::Instant;
 
-/// Counts and evaluates. It takes seconds, so that there is nothing to go on from.
-pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
+/// Counts and evaluates. It takes seconds, so it writes no checkpoint.
+pub(super) fn run(
+    job: &Job,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<RunStatus, TrainError> {
     let started = Instant::now();
     let info = &job.corpus.info;
     job.corpus.tokenizer.save(&job.dir.tokenizer())?;
     let mut report = |phase, val_loss| {
-        progress(Progress {
+        on_progress(Progress {
             step: 0,
             steps: 0,
             loss: None,
@@ -37,19 +43,19 @@ pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunSt
         train_loss: None,
         seconds: counting_seconds,
     });
-    let (mut metrics, known) = job
+    let (mut metrics, existing) = job
         .dir
         .open_metrics(0)
         .map_err(TrainError::file(job.dir.path()))?;
-    // A run that was killed after this line has it already.
-    if known.is_empty() {
+    // If an earlier attempt was killed after it wrote the evaluation, the metrics have it already.
+    if existing.is_empty() {
         metrics
             .write(&[evaluation])
             .map_err(TrainError::file(job.dir.path()))?;
     }
     report(Phase::Sampling, Some(val_loss));
     let params = model.size() as u64;
-    let samples = draw(job, Decoder::counting(model), 0)?;
+    let samples = generate_samples(job, Decoder::counting(model), 0)?;
     let written = job.dir.write_samples(&samples);
     written.map_err(TrainError::file(job.dir.samples()))?;
     Ok(RunStatus {
@@ -64,7 +70,7 @@ pub(super) fn run(job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<RunSt
             train_loss: None,
             val_loss: Some(val_loss),
             bits_per_byte: Some(bits_per_byte),
-            tokens_per_second: rate(info.train_tokens, counting_seconds),
+            tokens_per_second: tokens_per_second(info.train_tokens, counting_seconds),
             seconds: started.elapsed().as_secs_f64(),
             peak_memory_mb: peak_memory_mb(),
             device: "cpu".to_owned(),

@@ -1,26 +1,31 @@
-use super::{Job, TrainError};
+use super::job::Job;
+use super::train_error::TrainError;
 use crate::model::{Decoder, generate, prompt_tokens};
 use crate::results::SampleText;
 
-/// Draws the texts of a run for the report, by a model that has been trained for `step` steps.
-pub(super) fn draw(job: &Job, decoder: Decoder, step: u64) -> Result<Vec<SampleText>, TrainError> {
-    let (sample, tokenizer) = (&job.spec.sample, &job.corpus.tokenizer);
-    if sample.tokens == 0 {
+/// Generates the samples of a run with the model as it is after `step` steps.
+pub(super) fn generate_samples(
+    job: &Job,
+    decoder: Decoder,
+    step: u64,
+) -> Result<Vec<SampleText>, TrainError> {
+    let (settings, tokenizer) = (&job.spec.sample, &job.corpus.tokenizer);
+    if settings.tokens == 0 {
         return Ok(Vec::new());
     }
-    let prompt = prompt_tokens(tokenizer, &sample.prompt).map_err(TrainError::Prompt)?;
-    let mut texts = vec![String::new(); sample.num];
+    let prompt = prompt_tokens(tokenizer, &settings.prompt).map_err(TrainError::Prompt)?;
+    let mut texts = vec![String::new(); settings.num];
     let seed = job.spec.seed;
-    generate(decoder, tokenizer, &prompt, sample, seed, |i, piece| {
+    generate(decoder, tokenizer, &prompt, settings, seed, |i, piece| {
         texts[i].push_str(piece);
         Ok::<_, TrainError>(())
     })?;
     let texts = texts.into_iter().zip(1..);
-    let texts = texts.map(|(text, number)| SampleText {
+    let samples = texts.map(|(text, number)| SampleText {
         step,
         number,
-        prompt: sample.prompt.clone(),
+        prompt: settings.prompt.clone(),
         text,
     });
-    Ok(texts.collect())
+    Ok(samples.collect())
 }

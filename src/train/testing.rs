@@ -1,20 +1,22 @@
 //! A small corpus and runs on it, for tests.
 
-use super::*;
-use crate::data;
-use crate::results::{Metric, RunState};
-use crate::spec::{Data, Every, Model, Optimizer, OptimizerKind, Sample, Tokenizer, Train};
+use super::{Device, Job, run};
+use crate::data::{self, Corpus};
+use crate::results::{Metric, RunDir, RunState, RunStatus};
+use crate::spec::{
+    Data, Every, Model, Optimizer, OptimizerKind, RunSpec, Sample, Tokenizer, Train,
+};
 use std::fs;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
-/// A corpus, and folders for runs on it.
-pub(super) struct Lab {
+/// A small corpus, and a temporary folder for runs on it.
+pub(super) struct Fixture {
     folder: TempDir,
     pub(super) corpus: Corpus,
 }
 
-impl Lab {
+impl Fixture {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = Data {
@@ -32,7 +34,7 @@ impl Lab {
         dir
     }
 
-    /// Trains to the end, or to the first step from `stop_at` on.
+    /// Trains to the end, or stops at the first progress report of step `stop_at` or a later one.
     pub(super) fn run(
         &self,
         dir: &RunDir,
@@ -78,7 +80,7 @@ pub(super) fn spec() -> RunSpec {
         },
         train: Train {
             steps: 40,
-            batch_size: 32, // 1024 rows: four shards
+            batch_size: 32, // 1024 rows, and so four shards
             eval_every: Every::Steps(15),
             eval_train: true,
             checkpoint_every: Every::Steps(7),
@@ -93,8 +95,8 @@ pub(super) fn spec() -> RunSpec {
     }
 }
 
-/// Everything deterministic that a run leaves.
-pub(super) fn left(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
+/// Everything that a run writes and that is deterministic: weights, metrics and samples.
+pub(super) fn results_of(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
     let mut metrics = dir.metrics().unwrap();
     for metric in &mut metrics {
         if let Metric::Eval(eval) = metric {
@@ -108,22 +110,22 @@ pub(super) fn left(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
 /// Trains the test run with an optimizer, on one thread and on two. The validation loss falls below
 /// that of a uniform guess, and both runs end with the same bits.
 pub(super) fn assert_loss_falls(kind: OptimizerKind, lr: f64) {
-    let lab = Lab::new();
-    let uniform_loss = (lab.corpus.info.vocab_size as f64).ln();
+    let fixture = Fixture::new();
+    let uniform_loss = (fixture.corpus.info.vocab_size as f64).ln();
     let mut spec = spec();
     spec.optimizer.kind = kind;
     spec.optimizer.lr = lr;
     spec.optimizer.nesterov = true;
     let results = [1, 2].map(|threads| {
-        let dir = lab.dir(&format!("threads-{threads}"), &spec);
-        let status = lab.run(&dir, &spec, threads, u64::MAX);
+        let dir = fixture.dir(&format!("threads-{threads}"), &spec);
+        let status = fixture.run(&dir, &spec, threads, u64::MAX);
         assert_eq!(status.state, RunState::Done);
         let val_loss = status.outcome.unwrap().val_loss.unwrap();
         assert!(
             val_loss < uniform_loss - 0.4,
             "{kind:?}: {val_loss}, a uniform guess {uniform_loss}"
         );
-        left(&dir)
+        results_of(&dir)
     });
     assert!(results[0] == results[1], "{kind:?}");
 }

@@ -1,48 +1,52 @@
-//! What a run promises: the same bits whatever the threads and the interruptions, and a loss that
-//! falls.
+//! Tests of whole runs: the same bits with any number of threads and interruptions, and a falling
+//! loss.
 
-use super::testing::{Lab, left, spec};
-use super::*;
-use crate::results::{Metric, RunState};
-use crate::spec::{BatchOrder, Every, ModelKind, Optimizer, OptimizerKind};
+use super::testing::{Fixture, results_of, spec};
+use super::{Device, Job, Trainer, run};
+use crate::results::{Metric, RunDir, RunState, RunStatus};
+use crate::spec::{BatchOrder, Every, ModelKind, Optimizer, OptimizerKind, RunSpec};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let four_shards = spec();
-    // Of which threads share the products.
+    // One shard, whose matrix products the threads share.
     let mut one_shard = spec();
     one_shard.model.n_embd = 256;
     one_shard.train.batch_size = 8;
     one_shard.train.steps = 3;
     for spec in [four_shards, one_shard] {
-        let lab = Lab::new();
+        let fixture = Fixture::new();
         let results = [1, 2, 3].map(|threads| {
-            let dir = lab.dir(&format!("threads-{threads}"), &spec);
+            let dir = fixture.dir(&format!("threads-{threads}"), &spec);
             assert_eq!(
-                lab.run(&dir, &spec, threads, u64::MAX).state,
+                fixture.run(&dir, &spec, threads, u64::MAX).state,
                 RunState::Done
             );
-            left(&dir)
+            results_of(&dir)
         });
         assert!(results[0] == results[1] && results[1] == results[2]);
     }
 }
 
 #[test]
-fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
+fn a_run_that_is_stopped_several_times_ends_with_the_same_bits() {
     for kind in OptimizerKind::ALL {
-        let (lab, mut spec) = (Lab::new(), spec());
+        let (fixture, mut spec) = (Fixture::new(), spec());
         spec.optimizer.kind = kind;
-        let whole = lab.dir("whole", &spec);
-        let status = lab.run(&whole, &spec, 1, u64::MAX);
-        let pieces = lab.dir("pieces", &spec);
+        let whole = fixture.dir("whole", &spec);
+        let status = fixture.run(&whole, &spec, 1, u64::MAX);
+        let pieces = fixture.dir("pieces", &spec);
         for stop_at in [3, 15, 29] {
-            assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, RunState::Stopped);
+            assert_eq!(
+                fixture.run(&pieces, &spec, 2, stop_at).state,
+                RunState::Stopped
+            );
         }
-        let resumed = lab.run(&pieces, &spec, 1, u64::MAX);
-        assert!(left(&whole) == left(&pieces));
+        let resumed = fixture.run(&pieces, &spec, 1, u64::MAX);
+        assert!(results_of(&whole) == results_of(&pieces));
         let (a, b) = (status.outcome.unwrap(), resumed.outcome.unwrap());
         assert_eq!(
             (a.val_loss, a.train_loss, a.tokens),
@@ -52,14 +56,14 @@ fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_group_whose_learning_rate_is_scaled_to_nothing_stays() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn a_group_with_an_lr_scale_of_zero_keeps_its_weights() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     spec.optimizer.groups.matrix.lr_scale = 0.0;
-    let dir = lab.dir("frozen", &spec);
-    lab.run(&dir, &spec, 1, u64::MAX);
+    let dir = fixture.dir("frozen", &spec);
+    fixture.run(&dir, &spec, 1, u64::MAX);
     let bytes = fs::read(dir.weights()).unwrap();
     let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let vocab_size = lab.corpus.info.vocab_size;
+    let vocab_size = fixture.corpus.info.vocab_size;
     let fresh =
         Trainer::<crate::kernels::CpuBackend>::new(&Default::default(), &spec, vocab_size).unwrap();
     for parameter in fresh.model.parameters() {
@@ -80,11 +84,11 @@ fn a_group_whose_learning_rate_is_scaled_to_nothing_stays() {
 }
 
 #[test]
-fn micro_batches_add_up_to_the_batch() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn micro_batches_give_the_losses_of_one_large_batch() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     let losses = |name: &str, spec: &RunSpec| -> Vec<f64> {
-        let dir = lab.dir(name, spec);
-        let outcome = lab.run(&dir, spec, 2, u64::MAX).outcome.unwrap();
+        let dir = fixture.dir(name, spec);
+        let outcome = fixture.run(&dir, spec, 2, u64::MAX).outcome.unwrap();
         assert_eq!(outcome.tokens, 40 * 32 * 32);
         let metrics = dir.metrics().unwrap();
         let losses = metrics.iter().filter_map(|metric| match metric {
@@ -104,8 +108,8 @@ fn micro_batches_add_up_to_the_batch() {
 }
 
 #[test]
-fn an_average_of_the_weights_is_what_is_evaluated_and_resumed() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn the_moving_average_is_evaluated_and_survives_interruptions() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     let losses = |dir: &RunDir| -> (Vec<f64>, Vec<f64>) {
         let (mut train, mut val) = (Vec::new(), Vec::new());
         for metric in dir.metrics().unwrap() {
@@ -116,50 +120,60 @@ fn an_average_of_the_weights_is_what_is_evaluated_and_resumed() {
         }
         (train, val)
     };
-    let plain = lab.dir("plain", &spec);
-    lab.run(&plain, &spec, 1, u64::MAX);
+    let plain = fixture.dir("plain", &spec);
+    fixture.run(&plain, &spec, 1, u64::MAX);
     spec.train.ema = Some(0.9);
-    let whole = lab.dir("whole", &spec);
-    lab.run(&whole, &spec, 1, u64::MAX);
-    let pieces = lab.dir("pieces", &spec);
+    let whole = fixture.dir("whole", &spec);
+    fixture.run(&whole, &spec, 1, u64::MAX);
+    let pieces = fixture.dir("pieces", &spec);
     for stop_at in [3, 15, 29] {
-        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, RunState::Stopped);
+        assert_eq!(
+            fixture.run(&pieces, &spec, 2, stop_at).state,
+            RunState::Stopped
+        );
     }
-    lab.run(&pieces, &spec, 3, u64::MAX);
-    assert!(left(&whole) == left(&pieces));
+    fixture.run(&pieces, &spec, 3, u64::MAX);
+    assert!(results_of(&whole) == results_of(&pieces));
     let ((plain_train, plain_val), (train, val)) = (losses(&plain), losses(&whole));
-    assert_eq!(plain_train, train, "what is trained is the same");
+    assert_eq!(plain_train, train, "training itself does not change");
     assert_eq!(
         plain_val[0], val[0],
-        "before the first step there is nothing to average"
+        "before the first step the average is the weights"
     );
     assert!(plain_val[1..] != val[1..] && val[1] < val[0]);
 }
 
 #[test]
-fn sequences_in_turn_go_on_where_a_run_was_stopped() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn sequential_batches_continue_where_a_run_was_stopped() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     spec.train.batches = BatchOrder::Sequential;
     spec.train.epochs = Some(1.5);
     spec.train.checkpoint_every = Every::Epochs(0.5);
-    spec.count_steps(lab.corpus.info.train_tokens);
-    let whole = lab.dir("whole", &spec);
-    let steps = lab.run(&whole, &spec, 1, u64::MAX).outcome.unwrap().steps;
+    spec.count_steps(fixture.corpus.info.train_tokens);
+    let whole = fixture.dir("whole", &spec);
+    let steps = fixture
+        .run(&whole, &spec, 1, u64::MAX)
+        .outcome
+        .unwrap()
+        .steps;
     // 18,000 tokens in sequences of 32, in batches of 32.
     assert!((24..=30).contains(&steps), "{steps}");
-    let pieces = lab.dir("pieces", &spec);
+    let pieces = fixture.dir("pieces", &spec);
     for stop_at in [4, 21] {
-        assert_eq!(lab.run(&pieces, &spec, 2, stop_at).state, RunState::Stopped);
+        assert_eq!(
+            fixture.run(&pieces, &spec, 2, stop_at).state,
+            RunState::Stopped
+        );
     }
-    lab.run(&pieces, &spec, 1, u64::MAX);
-    assert!(left(&whole) == left(&pieces));
+    fixture.run(&pieces, &spec, 1, u64::MAX);
+    assert!(results_of(&whole) == results_of(&pieces));
 }
 
 #[test]
-fn the_loss_falls_from_that_of_a_guess() {
-    let (lab, spec) = (Lab::new(), spec());
-    let dir = lab.dir("run", &spec);
-    let outcome = lab.run(&dir, &spec, 1, u64::MAX).outcome.unwrap();
+fn the_loss_starts_at_that_of_a_uniform_guess_and_falls() {
+    let (fixture, spec) = (Fixture::new(), spec());
+    let dir = fixture.dir("run", &spec);
+    let outcome = fixture.run(&dir, &spec, 1, u64::MAX).outcome.unwrap();
     let first = dir
         .metrics()
         .unwrap()
@@ -168,15 +182,15 @@ fn the_loss_falls_from_that_of_a_guess() {
             Metric::Eval(eval) => Some(eval),
             Metric::Step(_) => None,
         });
-    let guess = (lab.corpus.info.vocab_size as f64).ln();
-    assert!((first.unwrap().val_loss - guess).abs() < 0.05);
-    assert!(outcome.val_loss.unwrap() < guess - 0.5);
+    let uniform_loss = (fixture.corpus.info.vocab_size as f64).ln();
+    assert!((first.unwrap().val_loss - uniform_loss).abs() < 0.05);
+    assert!(outcome.val_loss.unwrap() < uniform_loss - 0.5);
     assert_eq!(outcome.tokens, 40 * 32 * 32);
 }
 
 #[test]
-fn a_run_that_diverges_says_where() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn a_diverged_run_names_the_first_tensor_that_is_not_finite() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     spec.optimizer = Optimizer {
         kind: OptimizerKind::Sgd,
         lr: 1000.0,
@@ -184,7 +198,7 @@ fn a_run_that_diverges_says_where() {
         grad_clip: 0.0,
         ..Optimizer::default()
     };
-    let status = lab.run(&lab.dir("run", &spec), &spec, 1, u64::MAX);
+    let status = fixture.run(&fixture.dir("run", &spec), &spec, 1, u64::MAX);
     assert_eq!(status.state, RunState::Diverged);
     let (what, first) = status.reason.split_once("; first ").unwrap();
     assert!(what.contains("is not finite at step"), "{what}");
@@ -193,37 +207,37 @@ fn a_run_that_diverges_says_where() {
         "{first}"
     );
 
-    // The same, before it reaches the loss.
+    // With checks of every step, the run ends before the loss is affected.
     spec.train.debug = true;
-    let watched = lab.run(&lab.dir("watched", &spec), &spec, 1, u64::MAX);
-    assert_eq!(watched.state, RunState::Diverged);
+    let checked = fixture.run(&fixture.dir("checked", &spec), &spec, 1, u64::MAX);
+    assert_eq!(checked.state, RunState::Diverged);
     let steps = |status: &RunStatus| status.outcome.as_ref().unwrap().steps;
-    assert!(steps(&watched) <= steps(&status));
+    assert!(steps(&checked) <= steps(&status));
 }
 
 #[test]
-fn watching_changes_no_bit() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn checking_for_nan_changes_no_bit() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     spec.train.steps = 5;
-    let plain = lab.dir("plain", &spec);
-    lab.run(&plain, &spec, 1, u64::MAX);
+    let plain = fixture.dir("plain", &spec);
+    fixture.run(&plain, &spec, 1, u64::MAX);
     spec.train.debug = true;
-    let watched = lab.dir("watched", &spec);
-    lab.run(&watched, &spec, 1, u64::MAX);
-    assert!(left(&plain) == left(&watched));
+    let checked = fixture.dir("checked", &spec);
+    fixture.run(&checked, &spec, 1, u64::MAX);
+    assert!(results_of(&plain) == results_of(&checked));
 }
 
 #[test]
-fn a_damaged_checkpoint_and_one_of_another_run_are_refused_by_name() {
-    let (lab, spec) = (Lab::new(), spec());
-    let dir = lab.dir("run", &spec);
-    lab.run(&dir, &spec, 1, 10);
+fn a_damaged_checkpoint_and_one_of_another_run_are_errors() {
+    let (fixture, spec) = (Fixture::new(), spec());
+    let dir = fixture.dir("run", &spec);
+    fixture.run(&dir, &spec, 1, 10);
     let path = dir.checkpoint().join("state.safetensors");
-    let refusal = |spec: &RunSpec| {
+    let resume_error = |spec: &RunSpec| {
         let stop = AtomicBool::new(false);
         let job = Job {
             spec,
-            corpus: &lab.corpus,
+            corpus: &fixture.corpus,
             dir: &dir,
             device: Device::Cpu,
             threads: 1,
@@ -233,13 +247,17 @@ fn a_damaged_checkpoint_and_one_of_another_run_are_refused_by_name() {
     };
     let mut other = spec.clone();
     other.optimizer.lr = 2e-2;
-    assert_names(&refusal(&other), &path, "another configuration");
+    assert_names(&resume_error(&other), &path, "another configuration");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert_names(&refusal(&spec), &path, "cannot go on from the checkpoint");
+    assert_names(
+        &resume_error(&spec),
+        &path,
+        "cannot resume from the checkpoint",
+    );
     assert!(
         fs::read(&path).unwrap().len() == bytes.len() / 2,
-        "the file stays"
+        "the file is unchanged"
     );
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let mut metadata = header.metadata().clone().unwrap();
@@ -247,7 +265,7 @@ fn a_damaged_checkpoint_and_one_of_another_run_are_refused_by_name() {
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let other = safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap();
     fs::write(&path, other).unwrap();
-    assert_names(&refusal(&spec), &path, "runner-checkpoint-0");
+    assert_names(&resume_error(&spec), &path, "runner-checkpoint-0");
 }
 
 fn assert_names(error: &str, path: &Path, words: &str) {
@@ -255,21 +273,22 @@ fn assert_names(error: &str, path: &Path, words: &str) {
         error.contains(&path.display().to_string()) && error.contains(words),
         "{error}"
     );
-    assert!(error.contains("--retry"), "a way out: {error}");
+    assert!(error.contains("--retry-failed"), "{error}");
 }
 
 #[test]
-fn counting_takes_no_steps_and_beats_a_guess() {
-    let (lab, mut spec) = (Lab::new(), spec());
+fn an_ngram_takes_no_steps_and_a_higher_order_has_a_lower_loss() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
     spec.model.kind = ModelKind::Ngram;
     spec.train.steps = 0;
     let losses = [1, 2, 3].map(|order| {
         spec.model.order = order;
-        let dir = lab.dir(&format!("order-{order}"), &spec);
-        let status = lab.run(&dir, &spec, 1, u64::MAX);
+        let dir = fixture.dir(&format!("order-{order}"), &spec);
+        let status = fixture.run(&dir, &spec, 1, u64::MAX);
         assert_eq!(status.state, RunState::Done);
-        // What was killed before its status was written is counted again, and told once.
-        lab.run(&dir, &spec, 1, u64::MAX);
+        // A run that is killed before its status is written is counted again. The evaluation is
+        // in the metrics once.
+        fixture.run(&dir, &spec, 1, u64::MAX);
         let outcome = status.outcome.unwrap();
         let metrics = dir.metrics().unwrap();
         assert!(
@@ -278,7 +297,7 @@ fn counting_takes_no_steps_and_beats_a_guess() {
         );
         assert_eq!(
             (outcome.steps, outcome.tokens),
-            (0, lab.corpus.info.train_tokens)
+            (0, fixture.corpus.info.train_tokens)
         );
         assert!(outcome.params > 0);
         let texts = dir.read_samples().unwrap();
@@ -287,10 +306,10 @@ fn counting_takes_no_steps_and_beats_a_guess() {
         );
         outcome.val_loss.unwrap()
     });
-    let by_counting = lab.corpus.info.bigram_count_loss.unwrap();
+    let bigram_baseline = fixture.corpus.info.bigram_count_loss.unwrap();
     assert!(losses[0] > losses[1] && losses[1] > losses[2], "{losses:?}");
     assert!(
-        (losses[1] - by_counting).abs() < 0.1,
-        "two ways to smooth a bigram"
+        (losses[1] - bigram_baseline).abs() < 0.1,
+        "two ways to smooth a bigram agree"
     );
 }

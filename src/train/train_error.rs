@@ -8,8 +8,8 @@ pub enum TrainError {
     #[error("cannot read or write {path}: {source}")]
     File { path: PathBuf, source: io::Error },
     #[error(
-        "cannot go on from the checkpoint {path}: {why}; nothing was changed: finish the run with \
-         the runner that began it, or train it from its first step with --retry"
+        "cannot resume from the checkpoint {path}: {why}; the checkpoint was not changed; finish the run with \
+         the version of runner that started it, or train it from its first step with --retry-failed"
     )]
     Checkpoint { path: PathBuf, why: String },
     #[error("sample.prompt cannot be encoded: {0}")]
@@ -33,6 +33,7 @@ impl TrainError {
         move |source| Self::File { path, source }
     }
 
+    /// Wraps an error of a dfdx device.
     pub(super) fn device(error: impl std::fmt::Debug) -> Self {
         Self::Device(format!("{error:?}"))
     }

@@ -82,6 +82,28 @@ pub(super) fn kind_for(kind: OptimizerKind, group: ParamGroup) -> OptimizerKind 
     }
 }
 
+/// Number of matrices, of a parameter's shape, that an optimizer keeps for each parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateCount {
+    /// For the parameters with the fewest.
+    pub min: usize,
+    /// For the parameters with the most.
+    pub max: usize,
+}
+
+/// See [`StateCount`]. The numbers differ only for an optimizer that is for matrices only.
+pub fn state_count(kind: OptimizerKind) -> StateCount {
+    let own = state_names(kind).len();
+    let other = match is_for_matrices_only(kind) {
+        true => state_names(OptimizerKind::Adamw).len(),
+        false => own,
+    };
+    StateCount {
+        min: own.min(other),
+        max: own.max(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,16 +124,25 @@ mod tests {
     }
 
     #[test]
-    fn checkpoints_name_the_state_as_ever() {
-        let names = OptimizerKind::ALL.map(state_names);
-        let expected: [&[&str]; 6] = [
-            &["adam.m", "adam.v"],
-            &["adam.m", "adam.v"],
-            &["sgd.velocity"],
-            &["rmsprop.v"],
-            &["lion.m"],
-            &["muon.velocity"],
-        ];
-        assert_eq!(names, expected);
+    fn adam_keeps_two_matrices_per_parameter_and_muon_one_or_two() {
+        let counts = |kind| (state_count(kind).min, state_count(kind).max);
+        assert_eq!(counts(OptimizerKind::Adam), (2, 2));
+        assert_eq!(counts(OptimizerKind::Sgd), (1, 1));
+        assert_eq!(counts(OptimizerKind::Muon), (1, 2));
+    }
+
+    /// A changed name would make old checkpoints unreadable.
+    #[test]
+    fn the_names_in_checkpoints_are_fixed() {
+        for (kind, names) in [
+            (OptimizerKind::Adamw, &["adam.m", "adam.v"][..]),
+            (OptimizerKind::Adam, &["adam.m", "adam.v"]),
+            (OptimizerKind::Sgd, &["sgd.velocity"]),
+            (OptimizerKind::Rmsprop, &["rmsprop.v"]),
+            (OptimizerKind::Lion, &["lion.m"]),
+            (OptimizerKind::Muon, &["muon.velocity"]),
+        ] {
+            assert_eq!(state_names(kind), names);
+        }
     }
 }
