@@ -61,8 +61,8 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
         "parameters",
         "FLOPs/token",
         "tokens",
-        "time, about",
-        "memory, about",
+        "est. time",
+        "est. memory",
         "state",
     ]);
     for row in rows {
@@ -84,7 +84,7 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
 /// The number of parameters. That of an n-gram model is known after counting only.
 fn parameters(run: &PlannedRun) -> String {
     match run.spec.model.kind {
-        ModelKind::Ngram => "to be counted".to_owned(),
+        ModelKind::Ngram => "known after counting".to_owned(),
         _ => units::count(run.params as f64),
     }
 }
@@ -97,7 +97,7 @@ fn tokenizers(plan: &SweepPlan) -> String {
         "vocabulary",
         "bytes/token",
         "unknown",
-        "keeps the text",
+        "lossless",
         "training tokens",
     ]);
     for row in report::tokenizers(plan) {

@@ -37,7 +37,7 @@ impl Metric {
 pub struct StepMetric {
     /// Number of steps taken, this one included.
     pub step: u64,
-    /// Mean cross-entropy of the step's batch before the update, in nats a token.
+    /// Mean cross-entropy of the step's batch before the update, in nats per token.
     pub loss: f64,
     /// Learning rate of the update.
     pub lr: f64,
@@ -45,18 +45,18 @@ pub struct StepMetric {
     pub grad_norm: f64,
 }
 
-/// One pass over the whole validation split, every token scored once.
+/// One evaluation: the whole validation split, in which every token is scored once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Number of steps taken before it.
     pub step: u64,
-    /// Mean cross-entropy, in nats a token.
+    /// Mean cross-entropy, in nats per token.
     pub val_loss: f64,
     /// The same in bits per byte of the text, comparable across tokenizers.
     pub bits_per_byte: f64,
-    /// Mean cross-entropy of the whole training split, in nats a token, where the run measures it.
+    /// Mean cross-entropy of the whole training split, in nats per token, if the run measures it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_loss: Option<f64>,
-    /// Training time so far, in seconds; evaluation and sampling left out. Not deterministic.
+    /// Training time so far in seconds, without evaluation and sampling. Not deterministic.
     pub seconds: f64,
 }

@@ -53,10 +53,10 @@ fn fenced(text: &str) -> String {
 fn unfenced(markdown: &str) -> Option<(&str, &str)> {
     let (opening, _) = markdown.split_once('\n')?;
     let fence = opening.strip_suffix("text")?;
-    // The line break before the text is part of what is searched, so that an empty text is found.
+    // The search starts at the line break before the text, so that it finds the end of an empty text.
     let body = &markdown[opening.len()..];
     let end = body.find(&format!("\n{fence}\n"))?;
-    // An empty text is a line break between two that are its borders.
+    // Between the fences there is a line break, the text, and another line break.
     let text = body[1..].get(..end.checked_sub(1)?)?;
     Some((text, &body[end + fence.len() + 2..]))
 }

@@ -1,14 +1,14 @@
 use super::RunState;
 use serde::{Deserialize, Serialize};
 
-/// `status.json`: written once, when a run ends.
+/// The contents of `status.json`, which is written once, when a run ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
     /// Never [`RunState::NotStarted`].
     pub state: RunState,
-    /// Why, for a run that is not done; empty otherwise. One line.
+    /// The reason why the run is not done, in one line. Empty if it is done.
     pub reason: String,
-    /// What was measured; absent where the run ended before it could be.
+    /// The measurements. `None` if the run ended before they could be made.
     pub outcome: Option<Outcome>,
 }
 
@@ -35,7 +35,8 @@ impl RunStatus {
     }
 }
 
-/// What a finished (or diverged) run measured. Deterministic but for the fields marked.
+/// Measurements of a finished or diverged run. They are deterministic, except for the fields that say
+/// otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Optimizer steps taken.
@@ -43,18 +44,18 @@ pub struct Outcome {
     /// Training tokens seen.
     pub tokens: u64,
     pub params: u64,
-    /// Parameters without the token and position embeddings.
+    /// Parameters, without the token and position embeddings.
     pub params_non_embedding: u64,
-    /// Forward and backward, the causal half of attention counted once.
+    /// FLOPs of forward and backward pass per token. Of attention, only the causal half counts.
     pub flops_per_token: f64,
-    /// Mean loss of the last tenth of the steps (at least one), in nats a token.
+    /// Mean training loss of the last tenth of the steps (at least one), in nats per token.
     pub train_loss: Option<f64>,
-    /// Of the last evaluation, in nats a token.
+    /// Validation loss of the last evaluation, in nats per token.
     pub val_loss: Option<f64>,
     pub bits_per_byte: Option<f64>,
-    /// Training steps only, evaluation and sampling left out. Not deterministic.
+    /// Speed of the training steps, without evaluation and sampling. Not deterministic.
     pub tokens_per_second: f64,
-    /// Training, evaluation and sampling, over all resumptions. Not deterministic.
+    /// Time of training, evaluation and sampling, added up over interruptions. Not deterministic.
     pub seconds: f64,
     /// Peak resident memory, in MiB (2^20 bytes). Not deterministic.
     pub peak_memory_mb: f64,

@@ -4,20 +4,21 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Component, Path};
 
-/// `plan.json`: every run of a sweep, resolved, with what the report needs besides the records.
+/// The contents of `plan.json`: every run of a sweep with its full configuration, and what a report needs
+/// besides the files of the runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepPlan {
-    /// The experiment as written, overrides applied, defaults filled in.
+    /// The experiment with overrides applied and defaults filled in.
     pub experiment: Experiment,
     /// Name of the variant that the others are compared with.
     pub baseline: String,
-    /// The command that made the plan, as somebody would type it.
+    /// The command that made the plan, as it is typed in a shell.
     pub command: String,
-    /// Version of the runner.
+    /// Version of `runner`.
     pub version: String,
     /// SHA-256 of the identities of all the runs, in order.
     pub config_hash: String,
-    /// Processor (or GPU), number of cores and operating system, in words.
+    /// One line with GPU (if it is used), processor, number of cores and operating system.
     pub machine: String,
     /// The distinct corpora of the sweep.
     pub corpora: Vec<CorpusInfo>,
@@ -54,7 +55,7 @@ pub struct PlannedRun {
     /// not a plain file name cannot be read, so that no reader leaves the results folder.
     #[serde(deserialize_with = "file_name")]
     pub name: String,
-    /// The full identity of which `hash8` is the start.
+    /// Hash of everything that changes the result. It starts with `hash8`.
     pub identity: String,
     /// Index into [`SweepPlan::corpora`].
     pub corpus: usize,
@@ -62,7 +63,7 @@ pub struct PlannedRun {
     pub params: u64,
     /// Parameters without the token and position embeddings.
     pub params_non_embedding: u64,
-    /// Forward and backward, the causal half of attention counted once.
+    /// FLOPs of forward and backward pass per token. Of attention, only the causal half counts.
     pub flops_per_token: f64,
 }
 
@@ -78,59 +79,59 @@ fn file_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
     }
 }
 
-/// What is known of an encoded corpus. One for each distinct (data, tokenizer) pair.
+/// Facts about a tokenized corpus. There is one for each distinct (data, tokenizer) pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CorpusInfo {
     /// Name of its folder under `cache/`: a hash of data and tokenizer.
     pub key: String,
-    /// The source in words, as the file has it.
+    /// The source as the experiment file names it.
     pub source: String,
     /// SHA-256 of the text, in hex.
     pub data_sha256: String,
-    /// SHA-256 of its tokenizer.json, in hex: what makes tokens the same.
+    /// SHA-256 of its tokenizer.json, in hex.
     #[serde(default)]
     pub tokenizer_sha256: String,
     pub vocab_size: usize,
     pub train_bytes: u64,
     pub val_bytes: u64,
     pub train_tokens: u64,
-    /// Tokens of the training split in a sampled encoding, where training has those: an epoch.
+    /// Tokens of one epoch, if training samples its encodings (subword regularization).
     #[serde(default)]
     pub sampled_train_tokens: Option<u64>,
-    /// Tokens of the validation split, each of which is scored once (the first from the last
-    /// training token).
+    /// Tokens of the validation split. Each is scored once, the first of them after the last training
+    /// token.
     pub val_tokens: u64,
-    /// Tokens of the validation split that stand in for what the tokenizer does not know.
+    /// Unknown tokens in the validation split.
     pub val_unknown_tokens: u64,
-    /// Whether the tokens of the validation split decode to its text. Where they do not, a model is
-    /// not scored on all of it.
+    /// Whether the tokens of the validation split decode to its text. If they do not, a model is not
+    /// scored on all of the text.
     #[serde(default = "yes")]
     pub lossless: bool,
-    /// Entropy of the source over the validation split, in bits per byte, where it is known: no
-    /// model can do better on average.
+    /// Entropy of the source over the validation split, in bits per byte, if it is known. It is a lower
+    /// bound for the mean loss of every model.
     pub floor_bits_per_byte: Option<f64>,
-    /// Validation loss of the best bigram that counting the training split gives, in nats a token.
-    /// `None` where a split is empty.
+    /// Validation loss of the best bigram model that is counted on the training split, in nats per token.
+    /// `None` if a split is empty.
     pub bigram_count_loss: Option<f64>,
 }
 
-/// Tokenizers were without loss on known characters before there was a field to say it.
+/// The default of [`CorpusInfo::lossless`] in old plans, whose tokenizers were all lossless.
 fn yes() -> bool {
     true
 }
 
 impl CorpusInfo {
-    /// SHA-256, in hex, of text and tokenizer: of what changes a result besides the configuration.
+    /// SHA-256 of text and tokenizer, in hex. Together with the configuration it decides the result.
     pub fn content_sha256(&self) -> String {
         hash::sha256(format!("{} {}", self.data_sha256, self.tokenizer_sha256).as_bytes())
     }
 
-    /// Bytes of the validation split for each of its tokens.
+    /// Mean number of bytes per token in the validation split.
     pub fn bytes_per_token(&self) -> f64 {
         self.val_bytes as f64 / self.val_tokens as f64
     }
 
-    /// Turns a validation loss in nats a token into bits per byte of text.
+    /// Converts a validation loss from nats per token to bits per byte.
     pub fn bits_per_byte(&self, nats_per_token: f64) -> f64 {
         nats_per_token * self.val_tokens as f64 / (self.val_bytes as f64 * std::f64::consts::LN_2)
     }

@@ -1,4 +1,4 @@
-//! What a sweep shows while it runs: bars on a terminal, plain lines elsewhere.
+//! The progress of a sweep: bars on a terminal, plain lines elsewhere.
 
 mod bars;
 mod plain_lines;
