@@ -1,7 +1,7 @@
 use super::args;
 use super::experiment_target::{self, Cache};
 use super::{Error, Exit, print, result_tables};
-use crate::report::{self, expected_of_plan};
+use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
 use crate::sweep::{Jobs, Machine, RunQueue, Store, build_plan};
@@ -33,12 +33,12 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let total = total(&plan, &rows, arguments.jobs, device);
     let tokenizers = tokenizers(&plan);
     let mut text = format!("{}\n\n{tokenizers}\n\n{total}\n", table(&plan, &rows));
-    let expected = expected_of_plan(&plan);
-    if !expected.is_empty() {
-        text += &format!("\n{}\n", result_tables::expected(&expected));
+    let checks = checks_of_plan(&plan);
+    if !checks.is_empty() {
+        text += &format!("\n{}\n", result_tables::checks(&checks));
     }
     print(&text)?;
-    Ok(result_tables::exit(&expected))
+    Ok(result_tables::exit(&checks))
 }
 
 /// One line of the table.

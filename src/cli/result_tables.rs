@@ -1,18 +1,19 @@
 use super::Exit;
-use crate::report::{Expected, Row, Summary, Verdict};
+use crate::report::{CheckResult, MetricCheck, Summary, TextTable};
+use crate::text::escape::visible;
 use comfy_table::{CellAlignment, Table, presets};
 
-/// The answer, the ranking and the place of the report, for a terminal.
+/// The answer, the tables, the cautions and the path of a report, for a terminal.
 pub(super) fn render(summary: &Summary) -> String {
     let mut text = String::from("\n");
     for sentence in &summary.answer {
         text += &format!("{sentence}\n");
     }
-    if !summary.ranking.is_empty() {
-        text += &format!("\n{}\n", table(&summary.ranking));
+    if !summary.ranking.rows.is_empty() {
+        text += &format!("\n{}\n", layout(&summary.ranking));
     }
-    if !summary.expected.is_empty() {
-        text += &format!("\n{}\n", expected(&summary.expected));
+    if !summary.checks.is_empty() {
+        text += &format!("\n{}\n", checks(&summary.checks));
     }
     for caution in &summary.cautions {
         text += &format!("\nnote: {caution}");
@@ -21,62 +22,45 @@ pub(super) fn render(summary: &Summary) -> String {
     text
 }
 
-/// How a command ends that has nothing else to say but whether the figures are met.
-pub(super) fn exit(expected: &[Expected]) -> Exit {
-    match expected.iter().any(|e| e.verdict == Verdict::Missed) {
+/// The exit code of a command that succeeds unless a check is missed.
+pub(super) fn exit(checks: &[MetricCheck]) -> Exit {
+    let missed = |check: &MetricCheck| check.result == CheckResult::Missed;
+    match checks.iter().any(missed) {
         true => Exit::Missed,
         false => Exit::Success,
     }
 }
 
-/// The figures that the experiment expects.
-pub(super) fn expected(figures: &[Expected]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(["variant", "figure", "expected", "measured", ""]);
-    for figure in figures {
-        table.add_row([
-            &figure.variant,
-            &figure.what,
-            &figure.expected,
-            &figure.measured,
-            figure.verdict.name(),
-        ]);
-    }
-    for column in [2, 3] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
+/// The metrics that the experiment expects.
+pub(super) fn checks(checks: &[MetricCheck]) -> String {
+    let row = |check: &MetricCheck| {
+        vec![
+            check.variant.clone(),
+            check.metric.clone(),
+            check.expected.clone(),
+            check.measured.clone(),
+            check.result.name().to_owned(),
+        ]
+    };
+    layout(&TextTable {
+        headings: vec!["variant", "metric", "expected", "measured", "result"],
+        right_aligned: vec![false, false, true, true, false],
+        rows: checks.iter().map(row).collect(),
+    })
 }
 
-/// The ranking, without the columns that have nothing in them.
-fn table(ranking: &[Row]) -> String {
-    type Column = (&'static str, fn(&Row) -> &str);
-    let columns: [Column; 9] = [
-        ("", |row| &row.rank),
-        ("variant", |row| &row.variant),
-        ("seeds", |row| &row.seeds),
-        ("validation loss", |row| &row.val_loss),
-        ("bits/byte", |row| &row.bits_per_byte),
-        ("to baseline", |row| &row.difference),
-        ("verdict", |row| &row.verdict),
-        ("tokens/s", |row| &row.tokens_per_second),
-        ("time", |row| &row.time),
-    ];
-    let filled = |(_, cell): &&Column| ranking.iter().any(|row| !cell(row).is_empty());
-    let columns: Vec<&Column> = columns.iter().filter(filled).collect();
+/// Lays out a table. Invisible characters are made visible first, because they change the width of a
+/// cell.
+fn layout(contents: &TextTable) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_header(columns.iter().map(|(name, _)| *name));
-    for row in ranking {
-        table.add_row(columns.iter().map(|(_, cell)| cell(row)));
+        .set_header(&contents.headings);
+    for row in &contents.rows {
+        table.add_row(row.iter().map(|cell| visible(cell)));
     }
-    for (column, (name, _)) in table.column_iter_mut().zip(&columns) {
-        if !["variant", "verdict"].contains(name) {
+    for (column, right) in table.column_iter_mut().zip(&contents.right_aligned) {
+        if *right {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

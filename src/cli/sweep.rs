@@ -1,6 +1,6 @@
 use super::args;
 use super::{Error, Exit, experiment_target, print, result_tables};
-use crate::report::{self, Expected};
+use crate::report::{self, MetricCheck};
 use crate::results::{RunState, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let summary = summary.map_err(Error::ReportAfterSweep)?;
     print(&result_tables::render(&summary))?;
     let states = states(&store, &plan, &selected)?;
-    let exit = exit(end, &states, &summary.expected);
+    let exit = exit(end, &states, &summary.checks);
     print_next_steps(exit, &store, &plan, &states);
     Ok(exit)
 }
@@ -99,11 +99,11 @@ fn print_start(plan: &SweepPlan, selected: usize, queue: &RunQueue, device: Devi
     print_note(&line);
 }
 
-fn exit(end: SweepEnd, states: &[(usize, RunState)], expected: &[Expected]) -> Exit {
+fn exit(end: SweepEnd, states: &[(usize, RunState)], checks: &[MetricCheck]) -> Exit {
     let well = |(_, state): &(usize, RunState)| *state == RunState::Done;
     match end {
         SweepEnd::Interrupted => Exit::Interrupted,
-        SweepEnd::Complete if states.iter().all(well) => result_tables::exit(expected),
+        SweepEnd::Complete if states.iter().all(well) => result_tables::exit(checks),
         SweepEnd::Complete => Exit::Failed,
     }
 }

@@ -6,29 +6,29 @@ use crate::spec::ModelKind;
 use std::io;
 use std::path::Path;
 
-/// A results folder, read.
+/// The contents of a results folder.
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) plan: SweepPlan,
-    /// One for each run of the plan, in its order.
+    /// The runs in the order of the plan.
     pub(super) runs: Vec<Run>,
 }
 
-/// A planned run and what it left behind so far.
+/// A planned run and its recorded results so far.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) planned: PlannedRun,
-    /// Whether it has a checkpoint to go on from.
+    /// Whether it has a checkpoint from which it can resume.
     begun: bool,
     pub(super) status: Option<RunStatus>,
     pub(super) metrics: Vec<Metric>,
     pub(super) samples: Vec<SampleText>,
-    /// Why a record could not be read. One broken file does not hide the other runs.
+    /// Why one of its files could not be read. The report still shows the other runs.
     problem: Option<String>,
 }
 
 impl Results {
-    /// The records of the runs of `plan`, in the results folder `dir`.
+    /// Reads the recorded results of the runs of `plan` from the results folder `dir`.
     pub(super) fn read(dir: &Path, plan: SweepPlan) -> Self {
         let runs = plan.runs.iter().map(|run| Run::read(dir, run)).collect();
         Self { plan, runs }
@@ -80,7 +80,7 @@ impl Run {
         RunState::new(self.status.as_ref(), self.begun)
     }
 
-    /// Why a run is not done, or not read in full; empty for one of which all is well.
+    /// Why the run has no complete result. Empty for a finished run that was read without errors.
     pub(super) fn reason(&self) -> String {
         let recorded = self.status.as_ref().map_or("", |status| &status.reason);
         if let Some(problem) = &self.problem {
@@ -104,7 +104,7 @@ impl Run {
         self.status.as_ref()?.outcome.as_ref()
     }
 
-    /// The outcome of a run that counts in means: done, and with a result that is a number.
+    /// The outcome of a finished run with finite bits per byte. Only these enter means.
     pub(super) fn result(&self) -> Option<&Outcome> {
         let done = self.state() == RunState::Done;
         self.outcome()
@@ -118,6 +118,7 @@ impl Run {
         })
     }
 
+    /// Number of parameters. An n-gram model knows it only after counting.
     pub(super) fn params(&self) -> u64 {
         match self.planned.spec.model.kind {
             ModelKind::Ngram => self.outcome().map_or(0, |outcome| outcome.params),
@@ -125,7 +126,8 @@ impl Run {
         }
     }
 
-    /// Loss of the whole training split at the end, where it was measured.
+    /// Loss of the whole training split at the end of training, in nats per token. `None` where it
+    /// was not measured.
     pub(super) fn train_split_loss(&self) -> Option<f64> {
         self.evaluations().last()?.train_loss
     }

@@ -1,51 +1,57 @@
-//! The report of a sweep: what its runs left behind, compared, drawn and put into words.
+//! The report of a sweep: comparison, plots, pages and the table of runs.
 //!
-//! Reads records and nothing else: no model, no data and no configuration file is needed to render
-//! a report again. Unchanged records give the same bytes.
+//! A report reads recorded results only. It needs no model, no data and no experiment file, and
+//! unchanged results give the same bytes. The path of the data:
+//! [`loaded_results`] (files) → [`analysis`] (numbers and sentences) → [`plots`] and [`sections`]
+//! (blocks of content) → [`pages`] (Markdown and HTML by templates).
 
-mod answer;
-mod config_diff;
+mod analysis;
 mod loaded_results;
-mod page_data;
+mod page_blocks;
+mod pages;
 mod plots;
-mod ranking;
-mod render;
+mod ranking_columns;
 mod report_error;
-mod reproduction;
+mod sections;
 mod side_by_side;
 mod summary_csv;
+mod template_data;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tokenizer_table;
+mod text_table;
 
-pub use page_data::Row;
+pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
+pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
 pub use report_error::ReportError;
-pub use reproduction::{Expected, Verdict, expected_of_plan};
-pub use tokenizer_table::{TokenizerRow, tokenizers};
+pub use text_table::TextTable;
 
 use crate::results::{RunState, SweepPlan, write_atomic};
+use analysis::answer::answer;
+use analysis::cautions::cautions;
+use analysis::ranking::Ranking;
+use analysis::reproduction;
 use loaded_results::Results;
-use page_data::View;
-use ranking::Ranking;
+use sections::Findings;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use template_data::TemplateData;
 
-/// What a terminal shows when a report is written.
+/// What a terminal shows after a report is written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// Name of the experiment.
     pub experiment: String,
-    /// The answer, in plain sentences.
+    /// The answer to the question of the experiment, in sentences.
     pub answer: Vec<String>,
-    /// Where the comparison is not between equals, or not complete.
+    /// Reasons why the comparison is incomplete or not fair.
     pub cautions: Vec<String>,
-    /// Best first.
-    pub ranking: Vec<Row>,
-    /// What the experiment expects, in the order of the file.
-    pub expected: Vec<Expected>,
+    /// The variants, best first.
+    pub ranking: TextTable,
+    /// The metrics that the experiment expects, in the order of its file.
+    pub checks: Vec<MetricCheck>,
     pub counts: Counts,
     pub markdown: PathBuf,
     pub html: PathBuf,
@@ -53,7 +59,7 @@ pub struct Summary {
     pub plots: Vec<PathBuf>,
 }
 
-/// Number of runs by where they stand.
+/// Number of runs in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     pub done: usize,
@@ -94,18 +100,29 @@ pub fn write(
     let results = Results::read(results_dir, plan);
     let ranking = Ranking::new(&results);
     let plots = plots::draw(&ranking)?;
-    let view = View::new(&results, &ranking, &plots);
-    // Everything is rendered before anything is written: an error leaves the last report whole.
-    let markdown = render::markdown(&view, template)?;
-    let html = render::html(&view)?;
+    let checks = reproduction::checks(&results);
+    let mut answer = answer(&ranking);
+    answer.extend(reproduction::summary(&checks));
+    let cautions = cautions(&results, &ranking);
+    let data = TemplateData::new(&Findings {
+        results: &results,
+        ranking: &ranking,
+        plots: &plots,
+        answer: &answer,
+        cautions: &cautions,
+        checks: &checks,
+    });
+    // Render everything before writing anything, so that an error keeps the previous report.
+    let markdown = pages::markdown(&data, template)?;
+    let html = pages::html(&data)?;
     let csv = summary_csv::summary_csv(&results)?;
 
     let summary = Summary {
         experiment: results.plan.experiment.name.clone(),
-        markdown: put(results_dir, "report.md", markdown.as_bytes())?,
-        html: put(results_dir, "report.html", html.as_bytes())?,
-        csv: put(results_dir, "summary.csv", &csv)?,
-        plots: put_plots(results_dir, &plots)?,
+        markdown: write_file(results_dir, "report.md", markdown.as_bytes())?,
+        html: write_file(results_dir, "report.html", html.as_bytes())?,
+        csv: write_file(results_dir, "summary.csv", &csv)?,
+        plots: write_plots(results_dir, &plots)?,
         counts: Counts {
             done: results.count(RunState::Done),
             failed: results.count(RunState::Failed),
@@ -113,15 +130,15 @@ pub fn write(
             stopped: results.count(RunState::Stopped),
             not_started: results.count(RunState::NotStarted),
         },
-        answer: view.answer,
-        cautions: view.cautions,
-        ranking: view.ranking,
-        expected: view.expected,
+        ranking: ranking_columns::terminal_table(&ranking),
+        answer,
+        cautions,
+        checks,
     };
     Ok(summary)
 }
 
-fn put(dir: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, ReportError> {
+fn write_file(dir: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, ReportError> {
     let path = dir.join(name);
     match write_atomic(&path, contents) {
         Ok(()) => Ok(path),
@@ -129,8 +146,8 @@ fn put(dir: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, ReportError> 
     }
 }
 
-/// Writes the plots there are and removes those of an earlier report that are no longer drawn.
-fn put_plots(dir: &Path, plots: &[plots::Plot]) -> Result<Vec<PathBuf>, ReportError> {
+/// Writes the plots, and removes plots of an earlier report that are no longer drawn.
+fn write_plots(dir: &Path, plots: &[plots::Plot]) -> Result<Vec<PathBuf>, ReportError> {
     let folder = dir.join("plots");
     let failed = |source| ReportError::Write {
         path: folder.clone(),
@@ -151,6 +168,6 @@ fn put_plots(dir: &Path, plots: &[plots::Plot]) -> Result<Vec<PathBuf>, ReportEr
     }
     plots
         .iter()
-        .map(|plot| put(&folder, &format!("{}.svg", plot.name), plot.svg.as_bytes()))
+        .map(|plot| write_file(&folder, &format!("{}.svg", plot.name), plot.svg.as_bytes()))
         .collect()
 }

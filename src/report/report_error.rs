@@ -1,24 +1,23 @@
 use std::io;
 use std::path::PathBuf;
 
-const RESULTS_FOLDER: &str =
-    "a results folder is made by `runner sweep FILE` and is named results/<experiment>";
+const RESULTS_FOLDER: &str = "expected the results folder of an experiment, such as results/ablation; `runner sweep FILE` creates it";
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    #[error("there is no folder {}; {RESULTS_FOLDER}", .0.display())]
+    #[error("folder {} does not exist; {RESULTS_FOLDER}", .0.display())]
     NoFolder(PathBuf),
-    #[error("{} is a file, and a folder is meant; {RESULTS_FOLDER}", .0.display())]
+    #[error("{} is a file; {RESULTS_FOLDER}", .0.display())]
     NotAFolder(PathBuf),
     #[error(
-        "{} has no plan.json, which a report is written from together with runs/; both stay behind \
-         where results are committed: run the sweep again with `runner sweep FILE`",
+        "{} has no plan.json; a report needs plan.json and runs/, which are not committed; run \
+         `runner sweep FILE` to create them",
         .0.display()
     )]
     NoPlan(PathBuf),
     #[error(
-        "{} cannot be read as a plan; `runner sweep FILE` writes it anew and keeps the runs that are done",
+        "{} is not a valid plan; `runner sweep FILE` writes it again and keeps the finished runs",
         path.display()
     )]
     BadPlan {
@@ -35,7 +34,7 @@ pub enum ReportError {
         line: usize,
         message: String,
     },
-    #[error("cannot make the table of runs")]
+    #[error("cannot write the table of runs")]
     Table(#[from] polars::error::PolarsError),
     #[error("cannot draw {name}: {message}")]
     Plot { name: &'static str, message: String },

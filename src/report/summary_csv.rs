@@ -4,10 +4,13 @@ use crate::results::RunState;
 use crate::text::escape::visible;
 use polars::prelude::*;
 
-/// `summary.csv`: one line for each run that has been started, in the order of the plan.
+/// `summary.csv`: one line per started run, in the order of the plan.
 ///
-/// The columns are a contract: new ones come at the end and none is renamed. Losses are written
-/// with all their digits, timings only as far as they mean something. What is not known is empty.
+/// Other programs rely on the columns: new columns go to the end, and no column is renamed. Losses
+/// have all their digits; timings are rounded. An unknown value is empty.
+///
+/// `train_loss` is the mean batch loss of the last tenth of the steps. `train_split_loss` is the loss
+/// of the whole training split, evaluated at the end. Both are in nats per token.
 pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
     let begun: Vec<&Run> = results
         .runs
@@ -51,7 +54,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
 }
 
 fn text(name: &str, runs: &[&Run], value: impl Fn(&Run) -> String) -> Column {
-    // An empty text is as unknown as a missing number, and is written without quotes.
+    // An empty text is written as a missing value, without quotes.
     let value = |run: &&Run| Some(value(run)).filter(|text| !text.is_empty());
     Column::new(name.into(), runs.iter().map(value).collect::<Vec<_>>())
 }
@@ -61,7 +64,7 @@ fn whole(name: &str, runs: &[&Run], value: impl Fn(&Run) -> Option<u64>) -> Colu
     Column::new(name.into(), values)
 }
 
-/// A measurement of which whole numbers are all that is meant.
+/// A measured value, rounded to an integer.
 fn measured(name: &str, runs: &[&Run], value: impl Fn(&Outcome) -> f64) -> Column {
     whole(name, runs, |run| {
         let value = run.outcome().map(&value);

@@ -11,15 +11,15 @@ fn unhashed(text: &str) -> String {
 }
 
 #[test]
-fn ablation_reads_well() {
+fn report_of_an_ablation() {
     let folder = ablation();
     let summary = folder.write();
     assert_eq!(summary.counts.done, 18);
     insta::assert_snapshot!(unhashed(&folder.read("report.md")));
 }
 
-/// One of every way in which a run does not end well.
-fn trouble() -> Folder {
+/// Runs in every state.
+fn failed_runs() -> Folder {
     let folder = Folder::new("trouble");
     variant(&folder, "gpt", 3, 1.52, |run| run);
     folder.run("hot", 1).curve(1.6).done();
@@ -57,8 +57,8 @@ fn trouble() -> Folder {
 }
 
 #[test]
-fn trouble_is_told() {
-    let folder = trouble();
+fn report_of_failed_and_unfinished_runs() {
+    let folder = failed_runs();
     let counts = folder.write().counts;
     let expected = Counts {
         done: 4,
@@ -69,7 +69,10 @@ fn trouble_is_told() {
     };
     assert_eq!(counts, expected);
     insta::assert_snapshot!(unhashed(&folder.read("report.md")));
-    insta::assert_snapshot!("trouble_summary", unhashed(&folder.read("summary.csv")));
+    insta::assert_snapshot!(
+        "summary_of_failed_runs",
+        unhashed(&folder.read("summary.csv"))
+    );
 }
 
 fn one_seed() -> Folder {
@@ -84,12 +87,12 @@ fn one_seed_has_no_interval() {
     let folder = one_seed();
     let summary = folder.write();
     assert!(
-        summary.answer[0].contains("with one seed there is no telling"),
+        summary.answer[0].contains("One seed cannot show"),
         "{:?}",
         summary.answer
     );
-    assert_eq!(summary.ranking[0].verdict, "one seed: no interval");
-    assert_eq!(summary.ranking[0].interval, "");
+    assert_eq!(summary.ranking.cell(0, "verdict"), "one seed: no interval");
+    assert!(!folder.read("report.md").contains("95 % interval ["));
     assert!(
         summary
             .cautions
@@ -111,7 +114,7 @@ fn single() -> Folder {
 }
 
 #[test]
-fn a_single_run_is_not_compared() {
+fn report_of_a_single_run() {
     let folder = single();
     let summary = folder.write();
     assert_eq!(
@@ -136,10 +139,10 @@ fn all_failed() -> Folder {
 }
 
 #[test]
-fn no_result_is_no_answer() {
+fn without_results_there_is_no_answer() {
     let folder = all_failed();
     let summary = folder.write();
-    assert!(summary.answer[0].starts_with("No run has ended with a result"));
+    assert!(summary.answer[0].starts_with("No run has finished with a result"));
     assert_eq!(summary.plots, Vec::<std::path::PathBuf>::new());
     assert!(folder.read("report.md").contains("out of memory"));
 }
@@ -174,7 +177,7 @@ fn plots_stay_small() {
 const HOSTILE: &str = "\n```\n# not a heading\n````\n</pre><script>alert(1)</script>\n| a | b |\n\u{1b}[31m\u{202e}desrever\u{0}\r\u{b}{{ 7 * 7 }} $x$ @someone\n";
 
 #[test]
-fn no_sample_can_break_out() {
+fn no_sample_can_break_out_of_the_page() {
     let folder = Folder::new("hostile");
     folder.plan.borrow_mut().experiment.description =
         "Is <img src=x onerror=alert(1)> | *safe*?".to_owned();
@@ -209,21 +212,21 @@ fn no_sample_can_break_out() {
 fn a_plan_without_runs_has_a_report() {
     let folder = Folder::new("empty");
     let summary = folder.write();
-    assert_eq!((summary.ranking, summary.plots), (Vec::new(), Vec::new()));
+    assert!(summary.ranking.rows.is_empty() && summary.plots.is_empty());
     assert_eq!(folder.read("summary.csv").lines().count(), 1);
 }
 
 #[test]
-fn a_variant_may_be_missing_its_baseline() {
+fn the_baseline_may_be_missing() {
     let folder = one_seed();
     folder.plan.borrow_mut().baseline = "elsewhere".to_owned();
     let summary = folder.write();
-    assert!(summary.answer[0].contains("shares no finished seed with the baseline, elsewhere"));
-    assert_eq!(summary.ranking[0].verdict, "no shared seed");
+    assert!(summary.answer[0].contains("shares no finished seed with the baseline elsewhere"));
+    assert_eq!(summary.ranking.cell(0, "verdict"), "no shared seed");
 }
 
 #[test]
-fn tokenizers_that_differ_are_ranked_by_bits_alone() {
+fn variants_with_different_tokenizers_are_ranked_by_bits_per_byte() {
     let folder = Folder::new("tokenizers");
     folder.plan.borrow_mut().corpora.push(CorpusInfo {
         key: "plays-bpe".to_owned(),
@@ -244,10 +247,10 @@ fn tokenizers_that_differ_are_ranked_by_bits_alone() {
         summary
             .cautions
             .iter()
-            .any(|c| c.contains("ranked by bits per byte alone"))
+            .any(|c| c.contains("ranked by bits per byte only"))
     );
-    let unknown = "60 of the 40.0 k tokens of the validation split in bpe are unknown to their \
-                   tokenizers and scored as such.";
+    let unknown = "Some tokens of the validation split are unknown to the tokenizer and are scored \
+                   as the unknown token: 60 of 40.0 k in bpe.";
     assert!(
         summary.cautions.iter().any(|c| c == unknown),
         "{:?}",
@@ -258,11 +261,11 @@ fn tokenizers_that_differ_are_ranked_by_bits_alone() {
     let rows = "| char | gpt | 65 | 1.00 | 0 | yes | 900 k |\n\
                 | bpe 512 | bpe | 65 | 2.50 | 0.15 % | no | 900 k |\n";
     assert!(report.contains(rows), "{report}");
-    assert!(!folder.read("plots/loss.svg").contains("by counting"));
+    assert!(!folder.read("plots/loss.svg").contains("from counts"));
 }
 
 #[test]
-fn what_is_expected_is_held_against_what_was_measured() {
+fn expected_metrics_are_compared_with_measured_values() {
     let folder = Folder::new("expected");
     folder.run("gpt", 1).curve(1.52).done();
     folder.run("gpt", 2).curve(1.54).done();
@@ -287,11 +290,11 @@ fn what_is_expected_is_held_against_what_was_measured() {
         expect(Some("late"), Measure::ValLoss, None, 1.0, 0.1),
     ];
     let summary = folder.write();
-    let verdicts: Vec<&str> = summary.expected.iter().map(|e| e.verdict.name()).collect();
+    let results: Vec<&str> = summary.checks.iter().map(|c| c.result.name()).collect();
     assert_eq!(
-        verdicts,
+        results,
         [
-            "met", "missed", "met", "missed", "met", "open", "met", "open"
+            "met", "missed", "met", "missed", "met", "pending", "met", "pending"
         ]
     );
     assert!(
@@ -299,7 +302,7 @@ fn what_is_expected_is_held_against_what_was_measured() {
             .answer
             .last()
             .unwrap()
-            .starts_with("Of 8 figures expected, 4 met and 2 missed, 2 still open: tokens"),
+            .starts_with("Of 8 expected metrics: 4 met, 2 missed and 2 pending. Missed: tokens"),
         "{:?}",
         summary.answer
     );
@@ -307,12 +310,12 @@ fn what_is_expected_is_held_against_what_was_measured() {
     assert!(
         folder
             .read("report.html")
-            .contains("<td class=\"missed\">missed</td>")
+            .contains("<span class=\"failure\">missed</span>")
     );
 }
 
 #[test]
-fn longer_training_is_no_fair_comparison() {
+fn a_longer_training_is_a_caution() {
     let folder = Folder::new("unmatched");
     variant(&folder, "gpt", 2, 1.52, |run| run);
     variant(&folder, "long", 2, 1.50, |run| {
@@ -324,6 +327,26 @@ fn longer_training_is_no_fair_comparison() {
             .iter()
             .any(|c| c.contains("long has 768 k (+100 %)")),
         "{cautions:?}"
+    );
+}
+
+#[test]
+fn the_lowest_mean_can_be_significantly_worse_than_the_baseline() {
+    let folder = Folder::new("lucky");
+    for (seed, bits_per_byte) in [(1, 1.50), (2, 1.51), (3, 9.0)] {
+        let run = folder.run("gpt", seed);
+        run.evaluations(&[(500, bits_per_byte)]).done();
+    }
+    for (seed, bits_per_byte) in [(1, 1.600), (2, 1.611)] {
+        let run = folder.run("lucky", seed);
+        run.evaluations(&[(500, bits_per_byte)]).done();
+    }
+    let summary = folder.write();
+    assert_eq!(summary.ranking.cell(0, "verdict"), "worse");
+    let answer = &summary.answer[0];
+    assert!(
+        answer.contains("However, it is worse than the baseline gpt on the seeds that both have"),
+        "{answer}"
     );
 }
 
@@ -351,7 +374,7 @@ fn a_plot_that_is_no_longer_drawn_is_removed() {
 }
 
 #[test]
-fn a_broken_record_costs_its_run_alone() {
+fn a_broken_record_affects_only_its_run() {
     let folder = one_seed();
     let run = folder.plan.borrow().runs[1].name.clone();
     let run = folder.path().join("runs").join(run);
@@ -369,7 +392,7 @@ fn a_broken_record_costs_its_run_alone() {
 }
 
 #[test]
-fn a_bigram_is_set_against_the_best_transformer() {
+fn a_bigram_model_is_compared_with_the_best_transformer() {
     let folder = one_seed();
     variant(&folder, "bigram", 1, 3.5, |run| {
         run.spec(|spec| spec.model.kind = ModelKind::Bigram)
@@ -385,16 +408,16 @@ fn a_bigram_is_set_against_the_best_transformer() {
 }
 
 #[test]
-fn a_transformer_that_learns_less_than_a_bigram_counts_is_told() {
+fn a_transformer_worse_than_bigram_counts_is_reported() {
     let folder = one_seed();
     variant(&folder, "lazy", 1, 3.6, |run| run);
     let answer = folder.write().answer;
-    let told = "A bigram reaches 3.4769 bits per byte by counting alone; lazy does not do better.";
+    let told = "A bigram model made from counts reaches 3.4769 bits per byte. lazy is not better.";
     assert!(answer.contains(&told.to_owned()), "{answer:?}");
 }
 
 #[test]
-fn counting_is_what_training_must_beat() {
+fn trained_models_worse_than_ngram_counts_are_reported() {
     let folder = one_seed();
     variant(&folder, "bigram", 1, 3.5, |run| {
         run.spec(|spec| spec.model.kind = ModelKind::Bigram)
@@ -411,7 +434,7 @@ fn counting_is_what_training_must_beat() {
     let summary = folder.write();
     assert!(
         summary.answer.contains(
-            &"ngram reaches 2.5000 bits per byte by counting alone; bigram does not do better."
+            &"ngram, which only counts n-grams, reaches 2.5000 bits per byte. bigram is not better."
                 .to_owned()
         ),
         "{:?}",
@@ -430,7 +453,7 @@ fn counting_is_what_training_must_beat() {
 }
 
 #[test]
-fn missing_and_broken_plans_say_what_to_do() {
+fn errors_about_plans_say_what_to_do() {
     let folder = Folder::new("none");
     let error = read_plan(folder.path()).unwrap_err();
     assert!(matches!(error, ReportError::NoPlan(_)));
@@ -448,7 +471,7 @@ fn missing_and_broken_plans_say_what_to_do() {
 }
 
 #[test]
-fn a_template_of_ones_own() {
+fn custom_template() {
     let folder = one_seed();
     let template = folder.path().join("mine.md.j2");
     let path = template.to_str().unwrap().to_owned();
@@ -457,7 +480,18 @@ fn a_template_of_ones_own() {
     folder.write();
     assert_eq!(folder.read("report.md"), "one-seed: swiglu\n");
 
-    // A plan can come from somebody else: the template that it names is not opened by itself.
+    let import = "{% import \"report.md.j2\" as report %}\n\
+                  {{ report.show_section(sections, \"variants\") }}";
+    fs::write(&template, import).unwrap();
+    folder.write();
+    assert_eq!(
+        folder.read("report.md"),
+        "### What each variant changes\n\n- `gpt`: the baseline\n- `swiglu`: no change\n"
+    );
+
+    fs::write(&template, "{{ name }}: {{ ranking[0].variant }}\n").unwrap();
+    folder.write();
+    // A plan can come from somebody else, so the template that it names is not opened.
     let plan = read_plan(folder.path()).unwrap();
     write(folder.path(), plan, None).unwrap();
     assert!(folder.read("report.md").contains("# one-seed"));

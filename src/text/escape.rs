@@ -1,10 +1,13 @@
-//! Text that others wrote (models, users, operating systems), made safe to show.
+//! Escaping of text that comes from models, users or the operating system.
 //!
-//! A sample may contain anything a byte-level model can say: fences, HTML, control characters,
-//! marks that turn the direction of the text around them. None of it may change the report.
+//! A sample may contain anything that a byte-level model can generate: code fences, HTML, control
+//! characters, and marks that change the direction of the text around them. None of it may change
+//! the page or the terminal that shows it.
 
-/// The text with every character that is not shown replaced by a symbol or by its number.
-/// Line breaks stay; `\r\n` counts as one.
+/// Replaces every invisible character and every control character by a visible symbol or by its
+/// code point. Tabs and line breaks stay; `\r\n` becomes one line break.
+///
+/// The result is safe to print on a terminal: it contains no escape sequence.
 pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.replace("\r\n", "\n").chars() {
@@ -23,7 +26,7 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
-/// C1 controls, separators of lines and paragraphs, zero-width and direction marks, tags.
+/// C1 control characters, line and paragraph separators, zero-width and direction marks, tags.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{80}'..='\u{9f}'
@@ -38,7 +41,7 @@ fn is_invisible(character: char) -> bool {
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text as one line that markdown shows as it is, in a paragraph or in a table.
+/// Escapes the text for a Markdown paragraph or table cell. The result is one line.
 pub(crate) fn markdown(text: &str) -> String {
     let line = visible(text.trim());
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -48,12 +51,12 @@ pub(crate) fn markdown(text: &str) -> String {
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '&' => escaped += "&amp;",
-            // Neither a mention of somebody nor an address to be linked.
+            // A code host would turn `@name` into a mention and a URL into a link.
             '@' => escaped += "&#64;",
             ':' if line[index..].starts_with("://") => escaped += "&#58;",
             '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '$' => {
-                // Inside a word, an underscore is only an underscore.
-                if character != '_' || at_word_border(&line, index) {
+                // An underscore inside a word does not start emphasis.
+                if character != '_' || at_word_boundary(&line, index) {
                     escaped.push('\\');
                 }
                 escaped.push(character);
@@ -68,15 +71,15 @@ pub(crate) fn markdown(text: &str) -> String {
     escaped
 }
 
-fn at_word_border(line: &str, index: usize) -> bool {
+fn at_word_boundary(line: &str, index: usize) -> bool {
     let before = line[..index].chars().next_back();
     let after = line[index + 1..].chars().next();
     let in_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     !(in_word(before) && in_word(after))
 }
 
-/// Whether the character makes the line a list (`- a`, `1. a`), a rule (`---`) or the line above it
-/// a heading (`===`).
+/// Whether the character starts a list item (`- a`, `1. a`), a rule (`---`) or an underlined
+/// heading (`===`).
 fn starts_block(line: &str, index: usize) -> bool {
     let before = &line[..index];
     let followed_by_space = matches!(line[index + 1..].chars().next(), None | Some(' '));
@@ -91,7 +94,8 @@ fn is_list_number(start: &str) -> bool {
     !start.is_empty() && start.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The text as inline code, one line, with pipes that do not end the cell of a table.
+/// The text as Markdown inline code on one line. Pipes are escaped, so that they do not end a table
+/// cell.
 pub(crate) fn code(text: &str) -> String {
     let line = visible(text).replace(['\n', '\t'], " ").replace('|', "\\|");
     if line.trim().is_empty() {
@@ -106,7 +110,7 @@ pub(crate) fn code(text: &str) -> String {
     format!("{ticks}{pad}{line}{pad}{ticks}")
 }
 
-/// The text as a fenced block, with a fence longer than any run of backticks in it.
+/// The text as a Markdown code block. The fence is longer than any run of backticks in the text.
 pub(crate) fn fence(text: &str) -> String {
     let text = visible(text);
     let ticks = "`".repeat(longest_run(&text, '`').max(2) + 1);
@@ -130,14 +134,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_not_shown_is_named() {
+    fn control_and_invisible_characters_become_visible() {
         let text = "a\u{0}\u{1b}[31m\u{202e}b\u{200b}\r\nc\rd\u{7f}";
         assert_eq!(visible(text), "a␀␛[31m⟨U+202E⟩b⟨U+200B⟩\nc␍d␡");
         assert_eq!(visible("naïve 東京 👍"), "naïve 東京 👍");
     }
 
     #[test]
-    fn markdown_shows_the_text_as_it_is() {
+    fn markdown_syntax_is_escaped() {
         let shown = [
             ("n_embd is a_b, not _a_", "n_embd is a_b, not \\_a\\_"),
             ("<b>x</b> & | y", "&lt;b&gt;x&lt;/b&gt; &amp; \\| y"),
@@ -155,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn code_survives_backticks_and_pipes() {
+    fn inline_code_may_contain_backticks_and_pipes() {
         assert_eq!(code("a`b|c"), "``a`b\\|c``");
         assert_eq!(code("`"), "`` ` ``");
         assert_eq!(code(""), "");
     }
 
     #[test]
-    fn fence_is_longer_than_any_inside() {
+    fn a_fence_is_longer_than_any_run_of_backticks_inside() {
         assert_eq!(fence("a"), "```text\na\n```");
         assert_eq!(fence("````\n</pre>"), "`````text\n````\n</pre>\n`````");
     }
@@ -181,8 +185,8 @@ mod tests {
         #[test]
         fn escaped_text_is_one_line_without_html(text in any::<String>()) {
             let escaped = markdown(&text);
-            let harmful = escaped.contains(['\n', '<', '>', '\u{202e}', '\u{0}']);
-            prop_assert!(!harmful);
+            let unsafe_character = escaped.contains(['\n', '<', '>', '\u{202e}', '\u{0}']);
+            prop_assert!(!unsafe_character);
         }
     }
 }

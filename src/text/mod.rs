@@ -1,5 +1,7 @@
-//! Text for people: numbers and units, escaping, wrapping.
+//! Text for people: number formats, escaping, line wrapping and display width.
 
 pub(crate) mod escape;
 pub(crate) mod terminal;
 pub(crate) mod units;
+pub(crate) mod width;
+pub(crate) mod wrap;

@@ -1,4 +1,4 @@
-//! How numbers are written in reports and plots: the only place where they become text.
+//! Number formats. All numbers that a user reads are formatted here.
 
 /// A count with an SI prefix and three significant digits: `10.8 M`.
 pub(crate) fn count(value: f64) -> String {
@@ -19,19 +19,48 @@ pub(crate) fn count(value: f64) -> String {
     format!("{scaled:.digits$}{}", PREFIXES[prefix])
 }
 
-/// A count in full: `10,788,929`.
-pub(crate) fn whole(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let first = digits.len() % 3;
-    let groups = digits.char_indices().map(|(at, digit)| match at {
-        0 => digit.to_string(),
-        at if at % 3 == first => format!(",{digit}"),
-        _ => digit.to_string(),
-    });
-    groups.collect()
+/// A number rounded to an integer, with all its digits: `10,788,929`.
+pub(crate) fn rounded(value: f64) -> String {
+    group_digits(&format!("{value:.0}"))
 }
 
-/// A count at the tick of an axis, without zeros that say nothing: `50 k`.
+/// A count with all its digits: `50,257`.
+pub(crate) fn exact(count: u64) -> String {
+    group_digits(&count.to_string())
+}
+
+/// Puts a comma between groups of three digits. A minus sign becomes `−` (U+2212).
+fn group_digits(number: &str) -> String {
+    let (sign, digits) = match number.strip_prefix('-') {
+        // A small negative number may round to 0.
+        Some("0") => ("", "0"),
+        Some(digits) => ("−", digits),
+        None => ("", number),
+    };
+    // Infinity and NaN have no digits to group.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return format!("{sign}{digits}");
+    }
+    let mut text = sign.to_owned();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// An amount of data, given in bytes: `1.00 MB`, `512 B`.
+pub(crate) fn bytes(bytes: f64) -> String {
+    let count = count(bytes);
+    match count.contains(' ') {
+        true => count + "B",
+        false => count + " B",
+    }
+}
+
+/// A count at an axis tick, without trailing zeros: `50 k`.
 pub(crate) fn tick(value: f64) -> String {
     let text = count(value);
     let (number, prefix) = text.split_once(' ').unwrap_or((&text, ""));
@@ -42,12 +71,12 @@ pub(crate) fn tick(value: f64) -> String {
     format!("{number} {prefix}").trim_end().to_owned()
 }
 
-/// Tokens a second: `3.2 k`.
+/// A rate in tokens per second: `3.22 k`.
 pub(crate) fn rate(tokens_per_second: f64) -> String {
     count(tokens_per_second.round())
 }
 
-/// A time span: `0.42 s`, `12 s`, `1 m 20 s`, `2 h 05 m`.
+/// A duration: `0.4 s`, `12 s`, `1 m 20 s`, `2 h 05 m`.
 pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 9.95 {
         return format!("{seconds:.1} s");
@@ -60,7 +89,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Memory, from MiB: `340 MiB`, `1.5 GiB`.
+/// An amount of memory, given in MiB: `340 MiB`, `1.5 GiB`.
 pub(crate) fn memory(mib: f64) -> String {
     if mib < 1000.0 {
         format!("{mib:.0} MiB")
@@ -69,7 +98,7 @@ pub(crate) fn memory(mib: f64) -> String {
     }
 }
 
-/// A loss in nats a token or in bits per byte: `1.2346`.
+/// A loss, in nats per token or bits per byte: `1.2346`.
 pub(crate) fn loss(value: f64) -> String {
     format!("{value:.4}")
 }
@@ -83,14 +112,14 @@ pub(crate) fn difference(value: f64) -> String {
     }
 }
 
-/// A share, in percent, with its sign: `+12 %`.
+/// A relative change in percent, given as the ratio of new to old: `+12 %`.
 pub(crate) fn change(ratio: f64) -> String {
     let percent = (ratio - 1.0) * 100.0;
     let digits = usize::from(percent.abs() < 9.95);
     format!("{percent:+.digits$} %").replace('-', "−")
 }
 
-/// A share, in percent: `0`, `0.02 %`, `12 %`.
+/// A fraction in percent: `0`, `0.02 %`, `12 %`.
 pub(crate) fn share(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
@@ -100,19 +129,6 @@ pub(crate) fn share(share: f64) -> String {
         ..9.95 => format!("{percent:.1} %"),
         _ => format!("{percent:.0} %"),
     }
-}
-
-/// A count to the last digit: `50,257`.
-pub(crate) fn exact(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 seed`, `3 seeds`.
@@ -136,6 +152,7 @@ pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn shares_and_exact_counts() {
@@ -166,10 +183,46 @@ mod tests {
     }
 
     #[test]
-    fn counts_in_full() {
-        let shown = [0.0, 65.0, 999.0, 1000.0, 50_688.0, 10_788_929.0].map(whole);
-        let expected = ["0", "65", "999", "1,000", "50,688", "10,788,929"];
-        assert_eq!(shown, expected);
+    fn rounded_numbers_have_all_their_digits() {
+        let shown = [
+            0.0,
+            65.0,
+            999.0,
+            1000.0,
+            10_788_929.0,
+            -804_096.0,
+            -0.3,
+            f64::NEG_INFINITY,
+        ];
+        let expected = [
+            "0",
+            "65",
+            "999",
+            "1,000",
+            "10,788,929",
+            "−804,096",
+            "0",
+            "−inf",
+        ];
+        assert_eq!(shown.map(rounded), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn grouping_digits_loses_nothing(value in any::<i32>()) {
+            let text = rounded(f64::from(value));
+            let plain = text.replace(',', "").replace('−', "-");
+            prop_assert_eq!(plain.parse::<i32>(), Ok(value));
+            let unsigned = text.trim_start_matches('−');
+            let groups: Vec<&str> = unsigned.split(',').collect();
+            prop_assert!((1..=3).contains(&groups[0].len()), "{}", text);
+            prop_assert!(groups[1..].iter().all(|group| group.len() == 3), "{}", text);
+        }
+    }
+
+    #[test]
+    fn amounts_of_data() {
+        assert_eq!([512.0, 1e6].map(bytes), ["512 B", "1.00 MB"]);
     }
 
     #[test]

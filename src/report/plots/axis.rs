@@ -1,4 +1,4 @@
-/// Steps between the ticks of an axis that has room for them.
+/// Wanted number of steps between ticks.
 const STEPS: f64 = 6.0;
 
 /// A range of values along one side of a plot.
@@ -11,7 +11,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Holds all the values, with some air at both ends. `None` without a finite value.
+    /// Contains all the values, with a margin at both ends. `None` without a finite value.
     pub(super) fn linear(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let (low, high) = bounds(values)?;
         let span = if high > low {
@@ -28,7 +28,7 @@ impl Axis {
         })
     }
 
-    /// From exactly 0, with air at the far end.
+    /// From exactly 0, with a margin at the upper end.
     pub(super) fn from_zero(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let (_, high) = bounds(values)?;
         let high = if high > 0.0 { high * 1.02 } else { 1.0 };
@@ -40,15 +40,15 @@ impl Axis {
         })
     }
 
-    /// Logarithmic where the values span more than a factor of `ratio`, and linear otherwise.
+    /// Logarithmic if the values span more than a factor of `ratio`, and linear otherwise.
     pub(super) fn logarithmic_beyond(ratio: f64, values: &[f64]) -> Option<Self> {
         let positive = values.iter().copied().filter(|value| *value > 0.0);
         let (low, high) = bounds(positive)?;
         if high / low <= ratio {
             return Self::linear(values.iter().copied());
         }
-        let air = (high / low).powf(0.06);
-        let (low, high) = (low / air, high * air);
+        let margin = (high / low).powf(0.06);
+        let (low, high) = (low / margin, high * margin);
         Some(Self {
             low,
             high,
@@ -57,7 +57,7 @@ impl Axis {
         })
     }
 
-    /// Fewer ticks, where there is less room for their numbers. For a linear axis.
+    /// Another number of ticks, for a linear axis whose labels need more room.
     pub(super) fn with_steps(mut self, steps: f64) -> Self {
         self.ticks = linear_ticks(self.low, self.high, steps);
         self
@@ -81,7 +81,7 @@ impl Axis {
         self.logarithmic
     }
 
-    /// Where a value lies: 0 at the low end, 1 at the high end.
+    /// Position of a value: 0 at the low end, 1 at the high end.
     pub(super) fn share(&self, value: f64) -> f64 {
         match self.logarithmic {
             true => (value / self.low).ln() / (self.high / self.low).ln(),
@@ -89,7 +89,7 @@ impl Axis {
         }
     }
 
-    /// Decimals that tell neighbouring ticks apart.
+    /// Number of decimals that makes neighboring ticks distinct.
     pub(super) fn decimals(&self) -> usize {
         let step = self.ticks.windows(2).map(|pair| pair[1] - pair[0]);
         let smallest = step.fold(f64::INFINITY, f64::min);
@@ -123,14 +123,14 @@ fn linear_ticks(low: f64, high: f64, steps: f64) -> Vec<f64> {
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     let tick = |multiple: i64| match step < 1.0 {
-        // Parts of a whole number, so that three steps of 0.1 are 0.3, not 0.30000000000000004.
+        // Division by an integer gives 0.3 for three steps of 0.1, not 0.30000000000000004.
         true => multiple as f64 / step.recip().round(),
         false => multiple as f64 * step,
     };
     (first..=last).map(tick).collect()
 }
 
-/// Powers of ten, with as many numbers between as leave at most eight.
+/// Powers of ten and multiples of them, at most eight ticks.
 fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     let first = low.log10().floor() as i32;
     let last = high.log10().ceil() as i32;

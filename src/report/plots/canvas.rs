@@ -1,5 +1,6 @@
 use super::axis::Axis;
 use super::palette::{GRID, INK, MUTED, PAPER};
+use crate::text::width::display_width;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -8,8 +9,8 @@ use std::fmt::Write as _;
 pub(super) type Error = DrawingAreaErrorKind<std::io::Error>;
 pub(super) type Point = (i32, i32);
 
-/// Width of a drawing in its own units, of which plotters knows whole ones only: two to a pixel of
-/// the plot at its natural size, so that curves are smooth.
+/// Width of a drawing in its own units. Plotters draws at integer coordinates only, so one pixel of
+/// the plot at its natural size has two units, which makes curves smooth.
 pub(super) const WIDTH: i32 = 1600;
 const UNITS_PER_PIXEL: i32 = 2;
 
@@ -17,8 +18,8 @@ pub(super) const TITLE: i32 = 30;
 pub(super) const BODY: i32 = 26;
 pub(super) const SMALL: i32 = 23;
 
-/// What attributes cannot say: the colours of a dark page, and which lines are dashed. A plot keeps
-/// a card of its own behind it, so that it reads well on a page whose colours it does not know.
+/// What SVG attributes cannot express: the colors on a dark page, and which lines are dashed. A plot
+/// has its own background, so that it is readable on a page of any color.
 const STYLE: &str = "\
 .plot text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif}\
 .plot [stroke='#6E7781']{stroke-dasharray:16 10}\
@@ -30,7 +31,7 @@ const STYLE: &str = "\
 .plot [stroke='#A8B0B8']{stroke:#59636E}.plot [fill='#A8B0B8']{fill:#59636E}\
 .plot [stroke='#0072B2']{stroke:#3D9BE0}.plot [fill='#0072B2']{fill:#3D9BE0}}";
 
-/// A drawing under way.
+/// The area of an unfinished drawing.
 pub(super) struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
 }
@@ -68,7 +69,7 @@ fn finish(drawn: &str, title: &str, height: i32) -> String {
         height / UNITS_PER_PIXEL,
         title.replace('&', "&amp;").replace('<', "&lt;"),
     );
-    // The family is set once, by the style, and `sans-serif` is what a viewer without one takes.
+    // The style sets the font family. A viewer without style sheets uses `sans-serif`.
     svg + &body.replace(" opacity=\"1\"", "")
 }
 
@@ -76,44 +77,44 @@ impl Canvas<'_> {
     pub(super) fn line(
         &self,
         points: Vec<Point>,
-        colour: RGBColor,
+        color: RGBColor,
         width: u32,
     ) -> Result<(), Error> {
-        let style = colour.stroke_width(width);
+        let style = color.stroke_width(width);
         self.area.draw(&PathElement::new(points, style))
     }
 
     pub(super) fn shape(
         &self,
         points: Vec<Point>,
-        colour: RGBColor,
+        color: RGBColor,
         opacity: f64,
     ) -> Result<(), Error> {
         self.area
-            .draw(&Polygon::new(points, colour.mix(opacity).filled()))
+            .draw(&Polygon::new(points, color.mix(opacity).filled()))
     }
 
     pub(super) fn dot(
         &self,
         at: Point,
         radius: i32,
-        colour: RGBColor,
+        color: RGBColor,
         opacity: f64,
     ) -> Result<(), Error> {
         self.area
-            .draw(&Circle::new(at, radius, colour.mix(opacity).filled()))
+            .draw(&Circle::new(at, radius, color.mix(opacity).filled()))
     }
 
-    pub(super) fn square(&self, (x, y): Point, half: i32, colour: RGBColor) -> Result<(), Error> {
+    pub(super) fn square(&self, (x, y): Point, half: i32, color: RGBColor) -> Result<(), Error> {
         let corners = [(x - half, y - half), (x + half, y + half)];
-        self.area.draw(&Rectangle::new(corners, colour.filled()))
+        self.area.draw(&Rectangle::new(corners, color.filled()))
     }
 
-    /// Where a run ended before its time.
-    pub(super) fn cross(&self, (x, y): Point, colour: RGBColor) -> Result<(), Error> {
+    /// Marks where a run diverged.
+    pub(super) fn cross(&self, (x, y): Point, color: RGBColor) -> Result<(), Error> {
         const ARM: i32 = 9;
-        self.line(vec![(x - ARM, y - ARM), (x + ARM, y + ARM)], colour, 4)?;
-        self.line(vec![(x - ARM, y + ARM), (x + ARM, y - ARM)], colour, 4)
+        self.line(vec![(x - ARM, y - ARM), (x + ARM, y + ARM)], color, 4)?;
+        self.line(vec![(x - ARM, y + ARM), (x + ARM, y - ARM)], color, 4)
     }
 
     pub(super) fn text(
@@ -122,9 +123,9 @@ impl Canvas<'_> {
         at: Point,
         side: HPos,
         size: i32,
-        colour: RGBColor,
+        color: RGBColor,
     ) -> Result<(), Error> {
-        self.write(text, at, side, size, colour, FontStyle::Normal)
+        self.write(text, at, side, size, color, FontStyle::Normal)
     }
 
     pub(super) fn bold(&self, text: &str, at: Point, size: i32) -> Result<(), Error> {
@@ -137,20 +138,19 @@ impl Canvas<'_> {
         at: Point,
         side: HPos,
         size: i32,
-        colour: RGBColor,
+        color: RGBColor,
         weight: FontStyle,
     ) -> Result<(), Error> {
         // The SVG backend divides the size of a font by 1.24.
         let font = FontDesc::new(FontFamily::SansSerif, f64::from(size) * 1.24, weight);
-        let style = font.color(&colour).pos(Pos::new(side, VPos::Center));
+        let style = font.color(&color).pos(Pos::new(side, VPos::Center));
         self.area.draw(&Text::new(text.to_owned(), at, style))
     }
 }
 
-/// Estimated width of a text. There is no font to measure with, and the viewer's own may be wider
-/// than most, so this is on the wide side.
+/// Estimated width of a text. The font of the viewer is unknown, so the estimate is generous.
 pub(super) fn text_width(text: &str, size: i32) -> i32 {
-    (text.chars().count() as f64 * f64::from(size) * 0.62).ceil() as i32
+    (display_width(text) as f64 * f64::from(size) * 0.62).ceil() as i32
 }
 
 /// The rectangle that holds the data, and how values map to it.

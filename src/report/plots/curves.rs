@@ -1,9 +1,9 @@
-use super::super::ranking::{Ranking, Variant};
 use super::Drawn;
 use super::axis::Axis;
 use super::lines::{Chart, Line, labelled_at_the_end, labelled_at_the_right, lines, settled, xs};
 use super::palette::Palette;
 use super::series;
+use crate::report::analysis::ranking::{Ranking, Variant};
 
 const TOKENS: &str = "training tokens";
 
@@ -15,7 +15,7 @@ fn validation_lines<'a>(ranking: &'a Ranking<'a>, palette: &Palette) -> Vec<Line
             .map(|e| (e.step as f64 * per_step, e.bits_per_byte))
             .collect()
     });
-    // What is counted has one value, for others to be held against wherever they are.
+    // N-gram counts have one value, which is drawn as a horizontal line for comparison.
     let end = xs(&lines).fold(0.0, f64::max);
     for line in lines.iter_mut().filter(|line| !line.variant.is_trained()) {
         if let Some(&(_, bits)) = line.curve.points.first() {
@@ -28,14 +28,16 @@ fn validation_lines<'a>(ranking: &'a Ranking<'a>, palette: &Palette) -> Vec<Line
 
 pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     let lines = validation_lines(ranking, palette);
-    let floor = ranking.floor().map(|floor| (floor, "entropy floor"));
-    let counts = ranking.bigram_count();
-    let counts = counts.map(|bits| (bits, "best bigram by counting"));
-    let references: Vec<_> = floor.into_iter().chain(counts).collect();
+    let bound = ranking
+        .entropy_bound()
+        .map(|bound| (bound, "entropy bound"));
+    let counts = ranking.bigram_counts();
+    let counts = counts.map(|bits| (bits, "bigram from counts"));
+    let references: Vec<_> = bound.into_iter().chain(counts).collect();
     let shown = settled(&lines).chain(references.iter().map(|(value, _)| *value));
-    let mut caption = "Mean over the seeds, and a band from the lowest to the highest of them. The start of training is cut off.".to_owned();
-    if lines.iter().any(|line| !line.strays.is_empty()) {
-        caption += " A cross is where a run diverged.";
+    let mut caption = "Mean over the seeds. The band spans the lowest to the highest seed. The start of training is cut off.".to_owned();
+    if lines.iter().any(|line| !line.diverged_runs.is_empty()) {
+        caption += " A cross marks where a run diverged.";
     }
     let chart = Chart {
         title: "Validation loss (bits per byte, lower is better)",
@@ -49,16 +51,16 @@ pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     chart.drawn(svg)
 }
 
-/// Final values further apart than this factor are told apart without looking closer.
+/// If final values differ by more than this factor, the full plot shows the difference well enough.
 const CLOSE: f64 = 1.25;
 
-/// The second half of training close up, without the variants that end far from the others. `None`
-/// where that shows no more than the whole does.
+/// The second half of training, without the variants that end far from the best. `None` where this
+/// shows no more than the full plot.
 pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
     let mut lines = validation_lines(ranking, palette);
     let end = xs(&lines).fold(0.0, f64::max);
     for line in &mut lines {
-        line.strays.clear();
+        line.diverged_runs.clear();
         line.curve.points.retain(|(x, _)| *x >= 0.5 * end);
         line.curve.band.retain(|(x, ..)| *x >= 0.5 * end);
     }
@@ -89,9 +91,9 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
         line.curve.points.iter().map(|(_, y)| *y).chain(band)
     });
     let chart = Chart {
-        title: "The second half of training, close up (bits per byte)",
+        title: "Validation loss in the second half of training (bits per byte)",
         caption: format!(
-            "As above{without}. Seeds move all variants together, so bands overlap where differences are clear: those are judged seed by seed."
+            "The same curves on a finer scale{without}. A seed moves all variants in the same direction, so bands can overlap although the differences are clear. Differences are tested seed by seed."
         ),
         x_title: TOKENS.to_owned(),
         x: Axis::between(0.5 * end, end),
@@ -102,8 +104,8 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
     chart.drawn(svg)
 }
 
-/// The highest final value that is still near the lowest: before the first gap that is more than
-/// half as wide again as all that lies below it.
+/// The highest final value that is close to the lowest. It lies below the first gap that is more
+/// than 1.5 times as wide as the range of all values below the gap.
 fn near_the_best(mut ends: Vec<f64>) -> Option<f64> {
     ends.sort_by(f64::total_cmp);
     let lowest = *ends.first()?;
@@ -116,8 +118,8 @@ pub(super) fn train_loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     let curve = |variant: &Variant| series::steps(variant, |step| step.loss);
     let lines = lines(ranking, palette, curve, |_| Vec::new());
     let chart = Chart {
-        title: "Training loss (nats per token)",
-        caption: "Mean over the seeds and over neighbouring steps.".to_owned(),
+        title: "Batch loss during training (nats per token)",
+        caption: "Mean over the seeds and over neighboring steps.".to_owned(),
         x_title: TOKENS.to_owned(),
         x: Axis::from_zero(xs(&lines))?,
         y: Axis::linear(settled(&lines))?,
@@ -133,7 +135,7 @@ pub(super) fn grad_norm(ranking: &Ranking, palette: &Palette) -> Drawn {
     let settled: Vec<f64> = settled(&lines).collect();
     let chart = Chart {
         title: "Gradient norm before clipping",
-        caption: "Mean over the seeds and over neighbouring steps.".to_owned(),
+        caption: "Mean over the seeds and over neighboring steps.".to_owned(),
         x_title: TOKENS.to_owned(),
         x: Axis::from_zero(xs(&lines))?,
         y: Axis::logarithmic_beyond(20.0, &settled)?,
@@ -159,9 +161,9 @@ pub(super) fn time(ranking: &Ranking, palette: &Palette) -> Drawn {
     let times: Vec<f64> = xs(&lines).collect();
     let chart = Chart {
         title: "Validation loss against training time (bits per byte, lower is better)",
-        caption: "Mean over the seeds; the dot is the end of training. Times are of one machine."
+        caption: "Mean over the seeds. The dot marks the end of training. The times were measured on one machine."
             .to_owned(),
-        x_title: format!("training time in {unit}, evaluation and sampling left out"),
+        x_title: format!("training time in {unit}, without evaluation and sampling"),
         x: match Axis::logarithmic_beyond(5.0, &ends)?.is_logarithmic() {
             true => Axis::logarithmic_beyond(5.0, &times)?,
             false => Axis::from_zero(times)?,
@@ -178,7 +180,7 @@ mod tests {
     use super::near_the_best;
 
     #[test]
-    fn a_bigram_is_far_from_transformers() {
+    fn a_bigram_model_is_far_from_transformers() {
         let near = near_the_best(vec![3.49, 1.534, 1.482, 1.522, 1.523, 1.482]);
         assert_eq!(near, Some(1.534));
         assert_eq!(near_the_best(vec![1.50, 1.52, 1.51]), Some(1.52));

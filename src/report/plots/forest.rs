@@ -1,10 +1,10 @@
-use super::super::ranking::{Ranking, Variant};
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
 use super::labels::shorten;
 use super::palette::{GRID, INK, MUTED};
 use super::{Drawing, Drawn};
-use crate::report::page_data as view;
+use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::report::analysis::wording;
 use crate::stats::{Comparison, ConfidenceInterval, Verdict};
 use crate::text::units;
 use plotters::style::RGBColor;
@@ -15,7 +15,8 @@ const TOP: i32 = 100;
 const BELOW: i32 = 130;
 const BETTER: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const WORSE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
-/// A row this many times further from 0 than the next would squeeze all others onto the line.
+/// A row that reaches this many times further than the previous one is cut off, because it would
+/// leave too little room for all other rows.
 const FAR: f64 = 4.0;
 
 /// The differences from the baseline with their intervals, best first.
@@ -31,7 +32,7 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
     let shown = shown.filter(|end| end.abs() <= reach).chain([0.0]);
     let widest = |texts: &mut dyn Iterator<Item = i32>| texts.max().unwrap_or(0);
     let names = widest(&mut rows.iter().map(|(v, _)| text_width(&shorten(v.name), BODY)));
-    let numbers = widest(&mut rows.iter().map(|(v, c)| text_width(&in_words(v, c), SMALL)));
+    let numbers = widest(&mut rows.iter().map(|(v, c)| text_width(&label(v, c), SMALL)));
     let bottom = TOP + rows.len() as i32 * ROW;
     let (left, right) = (60 + names, WIDTH - 50 - numbers);
     let frame = Frame {
@@ -54,16 +55,17 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         }
         Ok(())
     });
-    let caption = "Paired differences: a dot for each seed, the mean as a square, its 95 % interval as a thick line and, thin, the interval corrected for the number of comparisons. A thin line that crosses 0 is inconclusive.";
-    let words = |svg| Drawing {
+    let caption = "Paired differences, one row per variant. Each dot is one seed, and the square is the mean. The thick line is the 95 % interval of the mean. The thin line is the interval corrected for the number of comparisons. If the thin line crosses 0, the result is inconclusive.";
+    let finish = |svg| Drawing {
         title: title.to_owned(),
         caption: caption.to_owned(),
         svg,
     };
-    Some(svg.map(words))
+    Some(svg.map(finish))
 }
 
-/// How far from 0 the scale must reach. What is much further than the rest is drawn as an arrow.
+/// Largest distance from 0 that the axis must contain. Rows that reach much further than the others
+/// end in an arrow.
 fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
     let mut reaches: Vec<f64> = comparisons
         .iter()
@@ -80,7 +82,7 @@ fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
         });
         interval.low.abs().max(interval.high.abs())
     };
-    // Far rows are few: where most are far, they are what the plot is about.
+    // At most half of the rows are cut off; otherwise the plot would hide most of its data.
     let half = reaches.len() / 2;
     let gap = (half..reaches.len().saturating_sub(1))
         .find(|&index| reaches[index] > 0.0 && reaches[index + 1] > FAR * reaches[index]);
@@ -88,12 +90,12 @@ fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
         return comparisons.into_iter().map(widest).reduce(f64::max);
     };
     let near = comparisons.iter().filter(|c| c.mean.abs() <= reaches[gap]);
-    // The corrected interval of a near row may reach far as well; it is cut with an arrow too.
+    // The corrected interval of another row may also reach far, and is then cut off as well.
     near.map(|c| widest(c).min(2.5 * reaches[gap]))
         .reduce(f64::max)
 }
 
-/// Everything a row draws that may ask for room.
+/// The positions of everything that a row draws.
 fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<Item = f64> + 'a {
     let intervals = [comparison.interval, comparison.corrected]
         .into_iter()
@@ -108,14 +110,12 @@ fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<I
         .chain([comparison.mean])
 }
 
-fn in_words(variant: &Variant, comparison: &Comparison) -> String {
-    let interval = view::interval(comparison);
-    let verdict = view::verdict(variant);
-    format!(
-        "{} {interval} {verdict}",
-        units::difference(comparison.mean)
-    )
-    .replace("  ", " ")
+/// Mean difference, interval and verdict.
+fn label(variant: &Variant, comparison: &Comparison) -> String {
+    let interval = wording::interval_ends(comparison);
+    let interval = interval.map_or(String::new(), |(low, high)| format!(" [{low}, {high}]"));
+    let verdict = wording::verdict(variant);
+    format!("{}{interval} {verdict}", units::difference(comparison.mean))
 }
 
 fn scaffold(canvas: &Canvas, frame: &Frame) -> Result<(), Error> {
@@ -143,31 +143,31 @@ fn row(
     variant: &Variant,
     comparison: &Comparison,
 ) -> Result<(), Error> {
-    let colour = match comparison.verdict {
+    let color = match comparison.verdict {
         Verdict::Better => BETTER,
         Verdict::Worse => WORSE,
         Verdict::Inconclusive | Verdict::OneSeed => MUTED,
     };
     canvas.text(&shorten(variant.name), (36, y), HPos::Left, BODY, INK)?;
-    let numbers = in_words(variant, comparison);
+    let numbers = label(variant, comparison);
     canvas.text(&numbers, (frame.right + 24, y), HPos::Left, SMALL, MUTED)?;
     for (interval, width) in [(comparison.corrected, 3), (comparison.interval, 9)] {
         if let Some(interval) = interval {
-            whisker(canvas, frame, y, interval, colour, width)?;
+            whisker(canvas, frame, y, interval, color, width)?;
         }
     }
     let inside = |x: i32| (frame.left..=frame.right).contains(&x);
     for (_, difference) in &variant.differences {
         let x = frame.x(*difference);
         if inside(x) {
-            canvas.dot((x, y - 16), 5, colour, 0.55)?;
+            canvas.dot((x, y - 16), 5, color, 0.55)?;
         }
     }
     let mean = frame.x(comparison.mean);
     if inside(mean) {
-        return canvas.square((mean, y), 10, colour);
+        return canvas.square((mean, y), 10, color);
     }
-    arrow(canvas, frame, y, mean > frame.right, colour)
+    arrow(canvas, frame, y, mean > frame.right, color)
 }
 
 /// A horizontal line over an interval, cut at the edges of the frame with an arrow.
@@ -176,7 +176,7 @@ fn whisker(
     frame: &Frame,
     y: i32,
     interval: ConfidenceInterval,
-    colour: RGBColor,
+    color: RGBColor,
     width: u32,
 ) -> Result<(), Error> {
     let (low, high) = (frame.x(interval.low), frame.x(interval.high));
@@ -184,23 +184,23 @@ fn whisker(
         return Ok(());
     }
     let ends = vec![(low.max(frame.left), y), (high.min(frame.right), y)];
-    canvas.line(ends, colour, width)?;
+    canvas.line(ends, color, width)?;
     if low < frame.left {
-        arrow(canvas, frame, y, false, colour)?;
+        arrow(canvas, frame, y, false, color)?;
     }
     if high > frame.right {
-        arrow(canvas, frame, y, true, colour)?;
+        arrow(canvas, frame, y, true, color)?;
     }
     Ok(())
 }
 
-/// What goes on beyond the edge.
+/// An arrow at the edge, for what continues beyond it.
 fn arrow(
     canvas: &Canvas,
     frame: &Frame,
     y: i32,
     right: bool,
-    colour: RGBColor,
+    color: RGBColor,
 ) -> Result<(), Error> {
     let (edge, inwards) = if right {
         (frame.right, -20)
@@ -212,5 +212,5 @@ fn arrow(
         (edge + inwards, y - 12),
         (edge + inwards, y + 12),
     ];
-    canvas.shape(tip, colour, 1.0)
+    canvas.shape(tip, color, 1.0)
 }

@@ -1,31 +1,23 @@
-//! Where to write names so that they cover neither each other nor the data.
+//! Placement of names, so that they cover neither each other nor the data.
 
 use super::canvas::{Point, text_width};
+use crate::text::{escape, width};
 
-/// Longest name that is written in full.
-const LONGEST: usize = 24;
+/// Largest width of a name, in columns of text.
+const MAX_COLUMNS: usize = 24;
 
 const SECTIONS: [&str; 5] = ["model.", "optimizer.", "schedule.", "train.", "tokenizer."];
 
 /// A name short enough for a plot.
 pub(super) fn shorten(name: &str) -> String {
-    let mut visible = crate::text::escape::visible(name);
-    if visible.chars().count() > LONGEST {
-        // The names of a grid say the same sections over and over.
+    let mut visible = escape::visible(name);
+    if width::display_width(&visible) > MAX_COLUMNS {
+        // The names of a grid repeat the sections of its keys.
         for section in SECTIONS {
             visible = visible.replace(section, "");
         }
     }
-    let characters: Vec<char> = visible.chars().collect();
-    if characters.len() <= LONGEST {
-        return visible;
-    }
-    let (start, end) = (LONGEST / 2, characters.len() - (LONGEST - LONGEST / 2 - 1));
-    let ends = characters[..start]
-        .iter()
-        .chain(&['…'])
-        .chain(&characters[end..]);
-    ends.collect()
+    width::shorten(&visible, MAX_COLUMNS)
 }
 
 /// Heights near the wanted ones, in the same order, at least `gap` apart and between `low` and
@@ -84,8 +76,8 @@ impl Area {
     }
 }
 
-/// Left ends of the texts, beside the points they name. The nearest place is taken that covers none
-/// of the points, of the `obstacles` and of the earlier texts.
+/// The left end of each text, beside the point that it names. Each text takes the nearest position
+/// that covers no point, no obstacle and no earlier text.
 pub(super) fn beside(
     points: &[Point],
     texts: &[String],
@@ -133,14 +125,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_move_no_more_than_they_must() {
+    fn labels_move_as_little_as_possible() {
         assert_eq!(spread(&[100, 300, 200], 30, 0, 400), [100, 300, 200]);
         assert_eq!(spread(&[100, 105, 102], 30, 0, 400), [100, 160, 130]);
         assert_eq!(spread(&[399, 398], 30, 0, 400), [400, 370]);
     }
 
     #[test]
-    fn names_keep_what_tells_them_apart() {
+    fn a_shortened_name_keeps_its_distinct_parts() {
         assert_eq!(shorten("model.norm=rmsnorm"), "model.norm=rmsnorm");
         assert_eq!(
             shorten("model.n_embd=160-model.n_layer=15"),
@@ -154,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_place_do_not_overlap() {
+    fn names_of_the_same_point_do_not_overlap() {
         let points = vec![(200, 200); 8];
         let texts = vec!["variant".to_owned(); 8];
         let places = beside(&points, &texts, 20, ((0, 0), (800, 600)), &[]);

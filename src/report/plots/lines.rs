@@ -1,11 +1,11 @@
-use super::super::loaded_results::Run;
-use super::super::ranking::{Ranking, Variant};
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::labels::{shorten, spread};
 use super::palette::{INK, MUTED, Palette, REFERENCE};
 use super::series::{self, Curve};
 use super::{Drawing, Drawn};
+use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::report::loaded_results::Run;
 use crate::results::RunState;
 use crate::text::units;
 use plotters::style::RGBColor;
@@ -16,24 +16,25 @@ const TOP: i32 = 96;
 const BOTTOM: i32 = HEIGHT - 120;
 const LEFT: i32 = 130;
 
-/// A variant's curve as it is drawn.
+/// The curves of one variant.
 pub(super) struct Line<'a> {
     pub(super) variant: &'a Variant<'a>,
-    pub(super) colour: RGBColor,
-    pub(super) stands_out: bool,
+    pub(super) color: RGBColor,
+    /// Whether the variant has a color of its own. The others share a grey.
+    pub(super) is_highlighted: bool,
     pub(super) curve: Curve,
-    /// Runs that diverged, each by itself.
-    pub(super) strays: Vec<Vec<(f64, f64)>>,
+    /// The curve of each run that diverged.
+    pub(super) diverged_runs: Vec<Vec<(f64, f64)>>,
 }
 
-/// What one plot of curves has that others have not.
+/// Title, axes and reference lines of a plot of curves.
 pub(super) struct Chart {
     pub(super) title: &'static str,
     pub(super) caption: String,
     pub(super) x_title: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
-    /// (value, name) of dashed lines across.
+    /// (value, name) of the horizontal dashed lines.
     pub(super) references: Vec<(f64, &'static str)>,
 }
 
@@ -47,29 +48,30 @@ impl Chart {
     }
 }
 
-/// One line for each variant that has a curve, the coloured ones last, so that they lie on top.
+/// One line for each variant that has a curve. The highlighted lines come last, so that they are
+/// drawn on top.
 pub(super) fn lines<'a>(
     ranking: &'a Ranking<'a>,
     palette: &Palette,
     curve: impl Fn(&Variant) -> Curve,
-    stray: impl Fn(&Run) -> Vec<(f64, f64)>,
+    diverged_curve: impl Fn(&Run) -> Vec<(f64, f64)>,
 ) -> Vec<Line<'a>> {
     let mut lines: Vec<Line> = ranking
         .variants
         .iter()
         .map(|variant| Line {
             variant,
-            colour: palette.of(variant),
-            stands_out: palette.stands_out(variant),
+            color: palette.of(variant),
+            is_highlighted: palette.is_highlighted(variant),
             curve: curve(variant),
-            strays: diverged(variant)
-                .map(&stray)
+            diverged_runs: diverged(variant)
+                .map(&diverged_curve)
                 .filter(|points| !points.is_empty())
                 .collect(),
         })
-        .filter(|line| !line.curve.points.is_empty() || !line.strays.is_empty())
+        .filter(|line| !line.curve.points.is_empty() || !line.diverged_runs.is_empty())
         .collect();
-    lines.sort_by_key(|line| line.stands_out);
+    lines.sort_by_key(|line| line.is_highlighted);
     lines
 }
 
@@ -80,12 +82,14 @@ fn diverged<'a>(variant: &'a Variant) -> impl Iterator<Item = &'a Run> {
 
 pub(super) fn xs(lines: &[Line]) -> impl Iterator<Item = f64> {
     let curves = lines.iter().flat_map(|line| &line.curve.points);
-    let strays = lines.iter().flat_map(|line| line.strays.iter().flatten());
-    curves.chain(strays).map(|(x, _)| *x)
+    let diverged = lines
+        .iter()
+        .flat_map(|line| line.diverged_runs.iter().flatten());
+    curves.chain(diverged).map(|(x, _)| *x)
 }
 
-/// The values that the scale must hold: those after the first tenth of the curve, in which a model
-/// falls further than in all the rest. All of them where there are none after it.
+/// The values that the y axis must contain. The first tenth of each curve is left out, because the
+/// loss falls further there than in the rest of training.
 pub(super) fn settled(lines: &[Line]) -> impl Iterator<Item = f64> {
     lines.iter().flat_map(|line| {
         let curve = &line.curve;
@@ -116,48 +120,48 @@ pub(super) fn labelled_at_the_right(chart: &Chart, lines: &[Line]) -> Result<Str
         for ((label, from), to) in labels.iter().zip(wanted).zip(placed) {
             let from = from.clamp(frame.top, frame.bottom);
             let right = frame.right;
-            canvas.line(vec![(right + 6, from), (right + 44, to)], label.colour, 3)?;
+            canvas.line(vec![(right + 6, from), (right + 44, to)], label.color, 3)?;
             canvas.text(&label.text, (right + 54, to), HPos::Left, BODY, label.ink)?;
         }
         Ok(())
     })
 }
 
-/// A name beside the right end of the plot.
+/// A name at the right end of a curve.
 struct Label {
     value: f64,
     text: String,
-    colour: RGBColor,
+    color: RGBColor,
     ink: RGBColor,
 }
 
 fn right_labels(chart: &Chart, lines: &[Line]) -> Vec<Label> {
     let end = |line: &Line| {
-        let strays = || line.strays.iter().filter_map(|points| points.last());
+        let diverged = || line.diverged_runs.iter().filter_map(|points| points.last());
         line.curve
             .points
             .last()
-            .or_else(|| strays().next())
+            .or_else(|| diverged().next())
             .map(|(_, y)| *y)
     };
-    let label = |value, text, colour, ink| Label {
+    let label = |value, text, color, ink| Label {
         value,
         text,
-        colour,
+        color,
         ink,
     };
     let mut labels: Vec<Label> = Vec::new();
-    for line in lines.iter().filter(|line| line.stands_out) {
+    for line in lines.iter().filter(|line| line.is_highlighted) {
         let mut text = shorten(line.variant.name);
         if line.curve.points.is_empty() {
             text += " (diverged)";
         }
-        labels.extend(end(line).map(|value| label(value, text, line.colour, INK)));
+        labels.extend(end(line).map(|value| label(value, text, line.color, INK)));
     }
-    let grey: Vec<&Line> = lines.iter().filter(|line| !line.stands_out).collect();
+    let grey: Vec<&Line> = lines.iter().filter(|line| !line.is_highlighted).collect();
     if let Some(middle) = grey.get(grey.len() / 2) {
         let text = units::plural(grey.len(), "other");
-        labels.extend(end(middle).map(|value| label(value, text, middle.colour, MUTED)));
+        labels.extend(end(middle).map(|value| label(value, text, middle.color, MUTED)));
     }
     for (value, name) in &chart.references {
         labels.push(label(*value, (*name).to_owned(), REFERENCE, MUTED));
@@ -175,8 +179,8 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
             let Some(&end) = line.curve.points.last() else {
                 continue;
             };
-            canvas.dot(frame.at(end), 9, line.colour, 1.0)?;
-            if line.stands_out {
+            canvas.dot(frame.at(end), 9, line.color, 1.0)?;
+            if line.is_highlighted {
                 ends.push(frame.at(end));
                 texts.push(shorten(line.variant.name));
             }
@@ -186,11 +190,11 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
             .flat_map(|line| between(&frame, &line.curve.points))
             .collect();
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
-        super::scatter::name(canvas, &ends, &texts, bounds, &curves)
+        super::scatter::label_points(canvas, &ends, &texts, bounds, &curves)
     })
 }
 
-/// Places along a curve, close enough together that no name fits between two.
+/// Points along a curve, so close together that no name fits between two of them.
 fn between(frame: &Frame, points: &[(f64, f64)]) -> Vec<Point> {
     let ends = points
         .windows(2)
@@ -223,45 +227,45 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
         canvas.line(vec![(frame.left, y), (frame.right, y)], REFERENCE, 3)?;
     }
     let top = chart.y.high();
-    for line in lines.iter().filter(|line| line.stands_out) {
+    for line in lines.iter().filter(|line| line.is_highlighted) {
         for band in series::clip_band(&line.curve.band, top) {
             let high = band.iter().map(|&(x, _, high)| frame.at((x, high)));
             let low = band.iter().rev().map(|&(x, low, _)| frame.at((x, low)));
-            canvas.shape(high.chain(low).collect(), line.colour, 0.1)?;
+            canvas.shape(high.chain(low).collect(), line.color, 0.1)?;
         }
     }
     for line in lines {
-        let width = if line.stands_out { 5 } else { 3 };
+        let width = if line.is_highlighted { 5 } else { 3 };
         for piece in series::clip(&line.curve.points, top) {
             match piece.as_slice() {
-                [only] => canvas.dot(frame.at(*only), 8, line.colour, 1.0)?,
+                [only] => canvas.dot(frame.at(*only), 8, line.color, 1.0)?,
                 _ => canvas.line(
                     piece.iter().map(|&p| frame.at(p)).collect(),
-                    line.colour,
+                    line.color,
                     width,
                 )?,
             }
         }
-        for stray in &line.strays {
-            draw_stray(canvas, frame, stray, line.colour, top)?;
+        for points in &line.diverged_runs {
+            draw_diverged_run(canvas, frame, points, line.color, top)?;
         }
     }
     Ok(())
 }
 
-/// A run that diverged, and where it did.
-fn draw_stray(
+/// The curve of a diverged run, with a cross at its end.
+fn draw_diverged_run(
     canvas: &Canvas,
     frame: &Frame,
     points: &[(f64, f64)],
-    colour: RGBColor,
+    color: RGBColor,
     top: f64,
 ) -> Result<(), Error> {
     for piece in series::clip(points, top) {
-        canvas.line(piece.iter().map(|&p| frame.at(p)).collect(), colour, 2)?;
+        canvas.line(piece.iter().map(|&p| frame.at(p)).collect(), color, 2)?;
     }
     match points.last() {
-        Some(&(x, y)) => canvas.cross(frame.at((x, y.min(top))), colour),
+        Some(&(x, y)) => canvas.cross(frame.at((x, y.min(top))), color),
         None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
-//! The plots of a report, as SVG that reads on light and on dark pages.
+//! The plots of a report, as SVG for light and dark pages.
 //!
-//! Each plot first gathers its series (tested) and then draws them (looked at).
+//! Each plot first computes its series and then draws them. To add a plot, add its file and its line
+//! in [`PLOTS`], which names the place of the report that shows it.
 
 mod axis;
 mod canvas;
@@ -13,22 +14,34 @@ mod scatter;
 mod series;
 
 use super::ReportError;
-use super::ranking::Ranking;
+use super::analysis::ranking::Ranking;
 use palette::Palette;
 use serde::Serialize;
 
-/// A plot, drawn.
-#[derive(Debug, Serialize)]
+/// A finished plot.
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Plot {
     /// Name of its file, without extension.
     pub(super) name: &'static str,
+    #[serde(skip)]
+    pub(super) place: Place,
     title: String,
-    /// What its marks mean.
+    /// What the marks of the plot mean.
     caption: String,
     pub(super) svg: String,
 }
 
-/// A drawing and its words.
+/// The part of a report that shows a plot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Ranking,
+    Training,
+    /// Folded or linked plots of the training section.
+    MoreTraining,
+    Cost,
+}
+
+/// A drawing with its title and caption.
 struct Drawing {
     title: String,
     caption: String,
@@ -41,29 +54,30 @@ type Drawn = Option<Result<Drawing, canvas::Error>>;
 /// Gathers the series of one plot and draws them.
 type Draw = fn(&Ranking, &Palette) -> Drawn;
 
-/// All plots there may be, in the order of drawing: the name of the file, without extension, and what
-/// draws it.
-const PLOTS: [(&str, Draw); 7] = [
-    ("difference", |ranking, _| forest::difference(ranking)),
-    ("loss", curves::loss),
-    ("loss_end", curves::loss_end),
-    ("params", scatter::params),
-    ("time", curves::time),
-    ("train_loss", curves::train_loss),
-    ("grad_norm", curves::grad_norm),
+/// File name without extension, place and function of every plot, in the order of the report.
+const PLOTS: [(&str, Place, Draw); 7] = [
+    ("difference", Place::Ranking, |ranking, _| {
+        forest::difference(ranking)
+    }),
+    ("loss", Place::Training, curves::loss),
+    ("loss_end", Place::Training, curves::loss_end),
+    ("params", Place::Cost, scatter::params),
+    ("time", Place::Cost, curves::time),
+    ("train_loss", Place::MoreTraining, curves::train_loss),
+    ("grad_norm", Place::MoreTraining, curves::grad_norm),
 ];
 
-/// File names of all plots there may be, without extension.
+/// File names of all plots, without extension.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PLOTS.into_iter().map(|(name, _)| name)
+    PLOTS.into_iter().map(|(name, ..)| name)
 }
 
-/// Draws every plot for which there is something to draw.
+/// Draws every plot that has data.
 pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
     let palette = Palette::new(ranking);
     let mut plots = Vec::new();
-    for (name, plot) in PLOTS {
-        let Some(drawn) = plot(ranking, &palette) else {
+    for (name, place, draw) in PLOTS {
+        let Some(drawn) = draw(ranking, &palette) else {
             continue;
         };
         let Drawing {
@@ -76,6 +90,7 @@ pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
         })?;
         plots.push(Plot {
             name,
+            place,
             title,
             caption,
             svg,

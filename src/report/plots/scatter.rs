@@ -1,22 +1,22 @@
-use super::super::ranking::Ranking;
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::labels::{beside, shorten};
 use super::palette::{INK, MUTED, Palette};
 use super::{Drawing, Drawn};
+use crate::report::analysis::ranking::Ranking;
 use crate::text::units;
 use plotters::style::text_anchor::HPos;
 
 const HEIGHT: i32 = 820;
 
-/// Bits per byte against parameters, a point for each variant.
+/// Bits per byte against the number of parameters, one point per variant.
 pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
     let ranked: Vec<_> = ranking.ranked().collect();
     let sizes: Vec<f64> = ranked
         .iter()
         .map(|variant| variant.params() as f64)
         .collect();
-    // Sizes that are all but the same say nothing about size.
+    // Without different sizes, the plot shows nothing about size.
     let largest = sizes.iter().copied().fold(0.0, f64::max);
     if sizes.iter().all(|size| *size > 0.98 * largest) {
         return None;
@@ -32,7 +32,7 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
     };
     let decimals = frame.y.decimals();
     let title = "Validation loss against size (bits per byte, lower is better)";
-    let caption = "Mean over the seeds, and a bar from the lowest to the highest of them.";
+    let caption = "Mean over the seeds. The bar spans the lowest to the highest seed.";
     let drawn = svg(title, HEIGHT, |canvas| {
         frame.draw(canvas, "parameters", units::tick, |tick| {
             format!("{tick:.decimals$}")
@@ -51,18 +51,18 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
         }
         let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
-        name(canvas, &points, &texts, bounds, &[])
+        label_points(canvas, &points, &texts, bounds, &[])
     });
-    let words = |svg| Drawing {
+    let finish = |svg| Drawing {
         title: title.to_owned(),
         caption: caption.to_owned(),
         svg,
     };
-    Some(drawn.map(words))
+    Some(drawn.map(finish))
 }
 
-/// Writes names beside points, with a thin line to those that had to move away.
-pub(super) fn name(
+/// Writes a name beside each point. A thin line leads to a name that does not fit next to its point.
+pub(super) fn label_points(
     canvas: &Canvas,
     points: &[Point],
     texts: &[String],

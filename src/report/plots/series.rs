@@ -1,13 +1,13 @@
-//! The numbers behind the curves.
+//! The values of the curves.
 
-use super::super::ranking::Variant;
+use crate::report::analysis::ranking::Variant;
 use crate::results::{Evaluation, StepMetric};
 use std::collections::BTreeMap;
 
-/// Points of a curve that are worth their bytes: more could not be told apart.
-const MOST_POINTS: usize = 100;
+/// Largest number of points of a curve. More would make the file larger without a visible effect.
+const MAX_POINTS: usize = 100;
 
-/// A variant over its seeds.
+/// The curve of a variant over its seeds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Curve {
     /// (x, mean over the seeds).
@@ -25,26 +25,26 @@ pub(super) fn validation(variant: &Variant) -> Curve {
 /// Bits per byte on the validation split over mean training time.
 pub(super) fn over_time(variant: &Variant) -> Curve {
     let mut curve = evaluations(variant, |_, seconds| seconds);
-    // A band would need one time for all seeds; and before any training there is none.
+    // Seeds reach a step at different times, so there is no band. A logarithmic axis has no 0.
     curve.band.clear();
     curve.points.retain(|(seconds, _)| *seconds > 0.0);
     curve
 }
 
-/// The steps at which every run that counts was evaluated.
+/// The evaluations at the steps that every finished run has evaluated.
 fn evaluations(variant: &Variant, x: impl Fn(u64, f64) -> f64) -> Curve {
     let mut by_step: BTreeMap<u64, Vec<&Evaluation>> = BTreeMap::new();
-    let counted: Vec<_> = variant
+    let finished: Vec<_> = variant
         .runs
         .iter()
         .filter(|run| run.result().is_some())
         .collect();
-    for evaluation in counted.iter().flat_map(|run| run.evaluations()) {
+    for evaluation in finished.iter().flat_map(|run| run.evaluations()) {
         if evaluation.bits_per_byte.is_finite() {
             by_step.entry(evaluation.step).or_default().push(evaluation);
         }
     }
-    by_step.retain(|_, evaluations| evaluations.len() == counted.len());
+    by_step.retain(|_, evaluations| evaluations.len() == finished.len());
     let mut curve = Curve::default();
     for (step, evaluations) in thinned(by_step.into_iter().collect()) {
         let n = evaluations.len() as f64;
@@ -62,18 +62,18 @@ fn evaluations(variant: &Variant, x: impl Fn(u64, f64) -> f64) -> Curve {
 }
 
 /// A value of the training steps, averaged over the seeds and over as many neighbouring steps as
-/// leave [`MOST_POINTS`].
+/// leave [`MAX_POINTS`].
 pub(super) fn steps(variant: &Variant, value: impl Fn(&StepMetric) -> f64) -> Curve {
     let tokens = variant.runs[0].tokens_per_step() as f64;
     let width = variant
         .spec()
         .train
         .steps
-        .div_ceil(MOST_POINTS as u64)
+        .div_ceil(MAX_POINTS as u64)
         .max(1);
     let mut bins: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
-    let counted = variant.runs.iter().filter(|run| run.result().is_some());
-    for step in counted.flat_map(|run| run.steps()) {
+    let finished = variant.runs.iter().filter(|run| run.result().is_some());
+    for step in finished.flat_map(|run| run.steps()) {
         let value = value(step);
         if value.is_finite() {
             let (steps, sum, n) = bins.entry(step.step.saturating_sub(1) / width).or_default();
@@ -91,17 +91,17 @@ pub(super) fn steps(variant: &Variant, value: impl Fn(&StepMetric) -> f64) -> Cu
     }
 }
 
-/// At most [`MOST_POINTS`], evenly taken, the first and the last among them.
+/// At most [`MAX_POINTS`] items, evenly spaced, with the first and the last.
 fn thinned<T>(items: Vec<T>) -> Vec<T> {
     let n = items.len();
-    if n <= MOST_POINTS {
+    if n <= MAX_POINTS {
         return items;
     }
     let kept = |index: usize| {
-        // Item `index` is kept where it is the first of its share.
+        // Each of the equal parts of the list keeps its first item.
         index == 0
             || index == n - 1
-            || index * (MOST_POINTS - 1) / (n - 1) != (index - 1) * (MOST_POINTS - 1) / (n - 1)
+            || index * (MAX_POINTS - 1) / (n - 1) != (index - 1) * (MAX_POINTS - 1) / (n - 1)
     };
     let items = items.into_iter().enumerate();
     items
@@ -110,7 +110,7 @@ fn thinned<T>(items: Vec<T>) -> Vec<T> {
         .collect()
 }
 
-/// The pieces of a curve that lie at or below `top`, cut where it crosses.
+/// The pieces of a curve at or below `top`, cut at the crossing points.
 pub(super) fn clip(points: &[(f64, f64)], top: f64) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut above = true;
@@ -135,8 +135,8 @@ pub(super) fn clip(points: &[(f64, f64)], top: f64) -> Vec<Vec<(f64, f64)>> {
     pieces
 }
 
-/// The pieces of a band below `top`: cut where its lower edge crosses, and flattened where only the
-/// upper one does.
+/// The pieces of a band below `top`. It is cut where its lower edge crosses `top`, and flattened
+/// where only its upper edge does.
 pub(super) fn clip_band(band: &[(f64, f64, f64)], top: f64) -> Vec<Vec<(f64, f64, f64)>> {
     let mut fine: Vec<(f64, f64, f64)> = Vec::new();
     for &(x, low, high) in band {
@@ -154,7 +154,7 @@ pub(super) fn clip_band(band: &[(f64, f64, f64)], top: f64) -> Vec<Vec<(f64, f64
         }
         fine.push((x, low, high));
     }
-    // A cut lands on the line but for rounding.
+    // Rounding may put a crossing point slightly above the line.
     let inside = |low: f64| low <= top + 1e-9 * top.abs();
     fine.chunk_by(|a, b| inside(a.1) && inside(b.1))
         .filter(|piece| piece.len() > 1)
@@ -170,12 +170,12 @@ pub(super) fn clip_band(band: &[(f64, f64, f64)], top: f64) -> Vec<Vec<(f64, f64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::analysis::ranking::Ranking;
     use crate::report::loaded_results::Results;
-    use crate::report::ranking::Ranking;
     use crate::report::testing::Folder;
 
     #[test]
-    fn curve_is_the_mean_of_the_seeds_that_count() {
+    fn a_curve_is_the_mean_of_the_finished_seeds() {
         let folder = Folder::new("curve");
         for (seed, offset) in [(1, 0.0), (2, 0.5)] {
             folder
@@ -214,7 +214,7 @@ mod tests {
         let thin = thinned((0..12_345).collect());
         assert_eq!((thin[0], *thin.last().unwrap()), (0, 12_344));
         assert!(
-            thin.len() <= MOST_POINTS && thin.len() > MOST_POINTS - 3,
+            thin.len() <= MAX_POINTS && thin.len() > MAX_POINTS - 3,
             "{}",
             thin.len()
         );

@@ -1,4 +1,7 @@
+//! The pages of a report, rendered from templates.
+
 use super::ReportError;
+use super::side_by_side::side_by_side;
 use crate::text::escape;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
@@ -10,29 +13,33 @@ use std::path::{Path, PathBuf};
 const MARKDOWN: &str = include_str!("../../templates/report.md.j2");
 const HTML: &str = include_str!("../../templates/report.html.j2");
 
-/// Name of the way in which markdown is escaped.
+/// Names under which a custom template can import the built-in templates.
+const MARKDOWN_NAME: &str = "report.md.j2";
+const HTML_NAME: &str = "report.html.j2";
+
+/// Name of the escaping rules for Markdown.
 const MARKDOWN_ESCAPE: &str = "markdown";
 
-/// Renders `report.md`, from the template at `custom` where there is one.
-pub(super) fn markdown(view: &impl Serialize, custom: Option<&str>) -> Result<String, ReportError> {
+/// Renders `report.md`, from the template file `custom` if there is one.
+pub(super) fn markdown(data: &impl Serialize, custom: Option<&str>) -> Result<String, ReportError> {
     let Some(path) = custom else {
-        return render("report.md.j2", MARKDOWN, view);
+        return render(MARKDOWN_NAME, MARKDOWN, data);
     };
     let source = fs::read_to_string(Path::new(path)).map_err(|source| ReportError::Read {
         path: PathBuf::from(path),
         source,
     })?;
-    render(path, &source, view)
+    render(path, &source, data)
 }
 
 /// Renders `report.html`.
-pub(super) fn html(view: &impl Serialize) -> Result<String, ReportError> {
-    render("report.html.j2", HTML, view)
+pub(super) fn html(data: &impl Serialize) -> Result<String, ReportError> {
+    render(HTML_NAME, HTML, data)
 }
 
-/// Whatever a template shows is escaped for its kind of page unless it says otherwise, so that a
-/// template that somebody else wrote is safe without knowing how.
-fn render(name: &str, source: &str, view: &impl Serialize) -> Result<String, ReportError> {
+/// Renders a template. All values are escaped for the format of the page unless the template marks
+/// them as safe, so that a custom template is safe by default.
+fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_syntax(
         SyntaxConfig::builder()
@@ -42,7 +49,7 @@ fn render(name: &str, source: &str, view: &impl Serialize) -> Result<String, Rep
             .build()
             .map_err(|error| template_error(name, &error))?,
     );
-    // A misspelt name is an error, not a hole in the report.
+    // A misspelled variable is an error instead of an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|name| {
         let name = name.trim_end_matches(".j2");
@@ -54,9 +61,20 @@ fn render(name: &str, source: &str, view: &impl Serialize) -> Result<String, Rep
     environment.set_formatter(write_escaped);
     environment.add_filter("code", |text: &str| safe(escape::code(text)));
     environment.add_filter("fence", |text: &str| safe(escape::fence(text)));
+    environment.add_function(
+        "side_by_side",
+        |left_title: &str, left: &str, right_title: &str, right: &str| {
+            side_by_side((left_title, left), (right_title, right))
+        },
+    );
+    for (built_in, source) in [(MARKDOWN_NAME, MARKDOWN), (HTML_NAME, HTML)] {
+        environment
+            .add_template(built_in, source)
+            .map_err(|error| template_error(built_in, &error))?;
+    }
     environment
         .template_from_named_str(name, source)
-        .and_then(|template| template.render(Serde(view)))
+        .and_then(|template| template.render(Serde(data)))
         .map_err(|error| template_error(name, &error))
 }
 

@@ -2,26 +2,26 @@ use crate::results::{CorpusInfo, SweepPlan};
 use crate::text::units::{self, count};
 use serde::Serialize;
 
-/// What is known of one tokenizer of a sweep, as text.
+/// One tokenizer of a sweep and what it does to the text, as formatted values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenizerRow {
-    /// `bpe 512`.
+    /// Kind and size: `bpe 512`.
     pub tokenizer: String,
-    /// The variants that have it.
+    /// Names of the variants that use it.
     pub variants: String,
     pub vocab_size: String,
-    /// Of the validation split.
+    /// Mean number of bytes per token of the validation split.
     pub bytes_per_token: String,
-    /// Share of the tokens of the validation split that stand in for what is unknown.
+    /// Share of unknown tokens in the validation split.
     pub unknown: String,
-    /// Whether the tokens of the validation split decode to its text.
+    /// Whether the tokens of the validation split decode to exactly its text.
     pub lossless: bool,
-    /// Tokens of the training split, for one that is sampled in training as well as plain.
+    /// Number of tokens of the training split. With subword regularization, this gives both the
+    /// sampled and the plain encoding.
     pub train_tokens: String,
 }
 
-/// The tokenizers of a plan, in the order in which its runs come to them: one line each for every
-/// text that it is used on.
+/// The tokenizers of a plan in the order of its runs, one row per pair of tokenizer and text.
 pub fn tokenizers(plan: &SweepPlan) -> Vec<TokenizerRow> {
     let mut seen: Vec<(usize, Vec<&str>)> = Vec::new();
     for run in &plan.runs {

@@ -1,35 +1,35 @@
-use super::loaded_results::{Results, Run};
+use crate::report::loaded_results::{Results, Run};
 use crate::results::{CorpusInfo, Outcome};
 use crate::spec::{ModelKind, RunSpec};
 use crate::stats::{Comparison, compare, mean, paired_differences, sample_sd};
 
-/// The variants of a sweep, compared. Numbers only: wording is in [`super::answer`].
+/// The variants of a sweep in order of their loss, compared with the baseline. Numbers only.
 #[derive(Debug)]
-pub(super) struct Ranking<'a> {
+pub(crate) struct Ranking<'a> {
     /// Best first, by mean bits per byte; those without a result at the end, in the file's order.
-    pub(super) variants: Vec<Variant<'a>>,
-    pub(super) baseline: &'a str,
+    pub(crate) variants: Vec<Variant<'a>>,
+    pub(crate) baseline: &'a str,
 }
 
 /// One variant over its seeds.
 #[derive(Debug)]
-pub(super) struct Variant<'a> {
-    pub(super) name: &'a str,
-    /// Place in the order of the file, which does not move when results do.
-    pub(super) position: usize,
-    pub(super) is_baseline: bool,
-    pub(super) runs: Vec<&'a Run>,
-    pub(super) corpus: &'a CorpusInfo,
-    /// (seed, bits per byte) of the runs that count.
-    pub(super) bits_per_byte: Vec<(u64, f64)>,
+pub(crate) struct Variant<'a> {
+    pub(crate) name: &'a str,
+    /// Index in the order of the experiment file, which does not depend on results.
+    pub(crate) position: usize,
+    pub(crate) is_baseline: bool,
+    pub(crate) runs: Vec<&'a Run>,
+    pub(crate) corpus: &'a CorpusInfo,
+    /// (seed, bits per byte) of the runs with a result.
+    pub(crate) bits_per_byte: Vec<(u64, f64)>,
     /// Differences from the baseline, by seed.
-    pub(super) differences: Vec<(u64, f64)>,
+    pub(crate) differences: Vec<(u64, f64)>,
     /// `None` for the baseline, and where no seed is shared with it.
-    pub(super) comparison: Option<Comparison>,
+    pub(crate) comparison: Option<Comparison>,
 }
 
 impl<'a> Ranking<'a> {
-    pub(super) fn new(results: &'a Results) -> Self {
+    pub(crate) fn new(results: &'a Results) -> Self {
         let baseline = results.plan.baseline.as_str();
         let mut variants: Vec<Variant<'a>> = Vec::new();
         for run in &results.runs {
@@ -62,40 +62,60 @@ impl<'a> Ranking<'a> {
     }
 
     /// The variants with a result, best first.
-    pub(super) fn ranked(&self) -> impl Iterator<Item = &Variant<'a>> {
+    pub(crate) fn ranked(&self) -> impl Iterator<Item = &Variant<'a>> {
         self.variants.iter().filter(|v| !v.bits_per_byte.is_empty())
     }
 
-    pub(super) fn best(&self) -> Option<&Variant<'a>> {
+    pub(crate) fn best(&self) -> Option<&Variant<'a>> {
         self.ranked().next()
     }
 
-    pub(super) fn baseline(&self) -> Option<&Variant<'a>> {
+    pub(crate) fn baseline(&self) -> Option<&Variant<'a>> {
         self.variants.iter().find(|variant| variant.is_baseline)
     }
 
-    /// The entropy floor, where all variants have the same: bits per byte that no model can beat.
-    pub(super) fn floor(&self) -> Option<f64> {
+    /// Entropy of the text in bits per byte, a lower bound for every model on average. `None` where
+    /// it is unknown or differs between the variants.
+    pub(crate) fn entropy_bound(&self) -> Option<f64> {
         self.shared(|variant| variant.corpus.floor_bits_per_byte)
     }
 
-    /// Bits per byte of the best bigram by counting, where all variants have the same tokens.
-    pub(super) fn bigram_count(&self) -> Option<f64> {
+    /// Bits per byte of the best bigram model that counting gives. `None` where it differs between
+    /// the variants.
+    pub(crate) fn bigram_counts(&self) -> Option<f64> {
         let bits = |corpus: &CorpusInfo| Some(corpus.bits_per_byte(corpus.bigram_count_loss?));
         self.shared(|variant| bits(variant.corpus))
     }
 
-    /// Whether all variants have the same tokens, so that their losses a token can be compared.
-    pub(super) fn same_tokens(&self) -> bool {
+    /// Whether all variants have the same tokens, so that their losses per token can be compared.
+    pub(crate) fn same_tokens(&self) -> bool {
         let tokens = |variant: &Variant<'a>| {
             let corpus = variant.corpus;
-            // Another split has another length, and sampling in training makes no other tokens.
+            // Another split has another length. Sampled encodings are used in training only.
             let text = (&corpus.data_sha256, corpus.val_bytes);
             (text, &corpus.tokenizer_sha256)
         };
         let mut all = self.variants.iter().map(tokens);
         all.next()
             .is_none_or(|first| all.all(|tokens| tokens == first))
+    }
+
+    /// Whether there is more than one variant to compare.
+    pub(crate) fn has_comparison(&self) -> bool {
+        self.variants.len() > 1
+    }
+
+    /// Number of comparisons that share Holm's correction.
+    pub(crate) fn corrected_comparisons(&self) -> usize {
+        let has_interval =
+            |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.interval.is_some());
+        self.variants.iter().filter(has_interval).count()
+    }
+
+    /// The best variant of a model kind.
+    pub(crate) fn best_of(&self, kind: ModelKind) -> Option<&Variant<'a>> {
+        self.ranked()
+            .find(|variant| variant.spec().model.kind == kind)
     }
 
     fn shared(&self, value: impl Fn(&Variant) -> Option<f64>) -> Option<f64> {
@@ -127,58 +147,58 @@ fn compare_with_baseline(variants: &mut [Variant]) {
 }
 
 impl Variant<'_> {
-    /// The configuration, that of the first seed.
-    pub(super) fn spec(&self) -> &RunSpec {
+    /// The configuration of the first seed.
+    pub(crate) fn spec(&self) -> &RunSpec {
         &self.runs[0].planned.spec
     }
 
-    /// As planned; of what is counted, as it turned out.
-    pub(super) fn params(&self) -> u64 {
+    /// Number of parameters: planned for trained models, measured for n-gram counts.
+    pub(crate) fn params(&self) -> u64 {
         self.runs[0].params()
     }
 
-    /// Whether it was trained, rather than counted.
-    pub(super) fn is_trained(&self) -> bool {
+    /// Whether it is trained by gradient descent. N-gram models are counted.
+    pub(crate) fn is_trained(&self) -> bool {
         self.spec().model.kind != ModelKind::Ngram
     }
 
-    /// Training tokens of a whole run.
-    pub(super) fn planned_tokens(&self) -> u64 {
+    /// Number of training tokens of a complete run.
+    pub(crate) fn planned_tokens(&self) -> u64 {
         self.runs[0]
             .tokens_per_step()
             .saturating_mul(self.spec().train.steps)
     }
 
-    pub(super) fn values(&self) -> Vec<f64> {
+    pub(crate) fn values(&self) -> Vec<f64> {
         self.bits_per_byte.iter().map(|(_, value)| *value).collect()
     }
 
-    pub(super) fn mean_bits_per_byte(&self) -> Option<f64> {
+    pub(crate) fn mean_bits_per_byte(&self) -> Option<f64> {
         mean(&self.values())
     }
 
     /// Lowest and highest bits per byte over the seeds.
-    pub(super) fn range(&self) -> Option<(f64, f64)> {
+    pub(crate) fn range(&self) -> Option<(f64, f64)> {
         let values = self.values();
         let low = values.iter().copied().reduce(f64::min)?;
         let high = values.iter().copied().reduce(f64::max)?;
         Some((low, high))
     }
 
-    /// Mean over the runs that count.
-    pub(super) fn mean_of(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
+    /// Mean over the runs with a result.
+    pub(crate) fn mean_of(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
         mean(&self.all_of(value))
     }
 
-    /// Mean loss of the whole training split at the end, over the runs that count and measured it.
-    pub(super) fn mean_train_split_loss(&self) -> Option<f64> {
-        let counted = self.runs.iter().filter(|run| run.result().is_some());
-        let losses: Vec<f64> = counted.filter_map(|run| run.train_split_loss()).collect();
+    /// Mean loss of the whole training split at the end, over the runs that measured it.
+    pub(crate) fn mean_train_split_loss(&self) -> Option<f64> {
+        let finished = self.runs.iter().filter(|run| run.result().is_some());
+        let losses: Vec<f64> = finished.filter_map(|run| run.train_split_loss()).collect();
         mean(&losses)
     }
 
-    /// Standard deviation over the seeds that count.
-    pub(super) fn spread_of(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
+    /// Sample standard deviation over the runs with a result.
+    pub(crate) fn sd_of(&self, value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
         sample_sd(&self.all_of(value))
     }
 

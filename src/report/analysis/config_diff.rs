@@ -1,22 +1,22 @@
 use crate::spec::{ModelKind, RunSpec};
 use serde_json::Value;
 
-/// One value in which a variant differs from the baseline.
+/// One configuration value in which a variant differs from the baseline.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Change {
-    /// Path in the document: `model.norm`.
-    pub(super) path: String,
-    pub(super) value: String,
-    pub(super) baseline: String,
+pub(crate) struct Change {
+    /// Path in the configuration: `model.norm`.
+    pub(crate) path: String,
+    pub(crate) value: String,
+    pub(crate) baseline: String,
 }
 
 /// Every value in which `variant` differs from `baseline`, in the order of the document.
-pub(super) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
+pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     let mut changes = Vec::new();
     collect("", &tree(variant), &tree(baseline), &mut changes);
     let either = |kind| [variant, baseline].iter().any(|run| run.model.kind == kind);
     if either(ModelKind::Ngram) {
-        // Counting reads nothing of what others are made of, nor of how they are trained.
+        // An n-gram model ignores the architecture and the training settings of other models.
         changes.retain(|change| {
             let section = change.path.split('.').next();
             !matches!(section, Some("model" | "optimizer" | "train"))
@@ -33,18 +33,18 @@ pub(super) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
             });
         }
     } else if either(ModelKind::Bigram) {
-        // A bigram reads no other part of the model, so there is nothing to compare there.
+        // A bigram model uses only these keys of the model section.
         changes.retain(|change| {
             let path = change.path.as_str();
-            let read = ["model.kind", "model.block_size", "model.init.embedding_std"];
-            !path.starts_with("model.") || read.contains(&path)
+            let used = ["model.kind", "model.block_size", "model.init.embedding_std"];
+            !path.starts_with("model.") || used.contains(&path)
         });
     }
     changes
 }
 
-/// The document as a tree, by way of text: 0.1 as an `f32` is written 0.1, where a direct
-/// conversion would widen it to 0.10000000149.
+/// The configuration as a tree of JSON values. It is converted through text, because a direct
+/// conversion would widen an `f32` of 0.1 to 0.10000000149.
 fn tree(spec: &RunSpec) -> Value {
     let json = serde_json::to_string(spec).unwrap_or_default();
     let mut tree: Value = serde_json::from_str(&json).unwrap_or_default();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_named_by_path() {
+    fn changes_are_listed_by_path() {
         let baseline = spec("gpt", 1);
         let mut variant = spec("other", 2);
         assert_eq!(changes(&variant, &baseline), []);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bigram_has_no_norm_to_change() {
+    fn keys_that_a_bigram_model_ignores_are_no_changes() {
         let baseline = spec("gpt", 1);
         let mut bigram = spec("bigram", 1);
         bigram.model.kind = ModelKind::Bigram;

@@ -1,0 +1,152 @@
+//! The answer to the question of an experiment, in sentences.
+
+use super::ranking::{Ranking, Variant};
+use crate::spec::ModelKind;
+use crate::stats::{Comparison, Verdict};
+use crate::text::units::{difference, list, loss};
+
+/// The answer to the question of the experiment. The first entry is the most important one.
+pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
+    let Some(best) = ranking.best() else {
+        return vec!["No run has finished with a result, so there is no answer yet.".to_owned()];
+    };
+    let mut sentences = vec![best_variant(ranking, best)];
+    sentences.extend(other_variants(ranking, best));
+    sentences.extend(against_counting(ranking));
+    if let (Some(bound), Some(value)) = (ranking.entropy_bound(), best.mean_bits_per_byte()) {
+        sentences.push(format!(
+            "The entropy of the text is {} bits per byte. On average, no model can go below it. {} is {} above it.",
+            loss(bound),
+            best.name,
+            loss(value - bound),
+        ));
+    }
+    sentences
+}
+
+fn best_variant(ranking: &Ranking, best: &Variant) -> String {
+    let name = best.name;
+    let baseline = ranking.baseline;
+    let reached = format!(
+        "{} bits per byte ({})",
+        loss(best.mean_bits_per_byte().unwrap_or(f64::NAN)),
+        match best.bits_per_byte.len() {
+            1 => "one seed".to_owned(),
+            n => format!("mean of {n} seeds"),
+        }
+    );
+    if ranking.variants.len() == 1 {
+        return format!("{name} reaches {reached}.");
+    }
+    if best.is_baseline {
+        return format!(
+            "No variant has a lower loss than the baseline {name}, which reaches {reached}."
+        );
+    }
+    let lowest = format!("{name} has the lowest loss: {reached}.");
+    let Some(comparison) = &best.comparison else {
+        return format!(
+            "{lowest} It shares no finished seed with the baseline {baseline}, so the two cannot be compared."
+        );
+    };
+    let interval = interval(ranking, comparison);
+    let gap = difference(comparison.mean);
+    match comparison.verdict {
+        Verdict::Better => format!(
+            "{lowest} It is better than the baseline {baseline}: the difference is {gap}{interval}."
+        ),
+        Verdict::Inconclusive => format!(
+            "{lowest} Its difference from the baseline {baseline} is inconclusive with these seeds: {gap}{interval}."
+        ),
+        // A variant with fewer seeds can have the lowest mean because it lacks the hardest seed.
+        Verdict::Worse => format!(
+            "{lowest} However, it is worse than the baseline {baseline} on the seeds that both have: the difference is {gap}{interval}."
+        ),
+        Verdict::OneSeed => format!(
+            "{lowest} Its difference from the baseline {baseline} is {gap}. One seed cannot show whether other seeds would agree."
+        ),
+    }
+}
+
+/// ` (95 % interval a to b, corrected for n comparisons)`; empty without an interval.
+fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
+    let Some(corrected) = comparison.corrected else {
+        return String::new();
+    };
+    let correction = match ranking.corrected_comparisons() {
+        1 => String::new(),
+        n => format!(", corrected for {n} comparisons"),
+    };
+    format!(
+        " (95 % interval {} to {}{correction})",
+        difference(corrected.low),
+        difference(corrected.high),
+    )
+}
+
+/// The verdicts on the variants other than the best.
+fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
+    let named = |verdict| {
+        let names: Vec<&str> = ranking
+            .ranked()
+            .filter(|variant| variant.name != best.name)
+            .filter(|v| v.comparison.as_ref().is_some_and(|c| c.verdict == verdict))
+            .map(|variant| variant.name)
+            .collect();
+        (!names.is_empty()).then(|| list(&names))
+    };
+    let mut sentences = Vec::new();
+    if let Some(names) = named(Verdict::Better) {
+        sentences.push(format!("Also better than the baseline: {names}. The better variants are not compared with each other."));
+    }
+    if let Some(names) = named(Verdict::Worse) {
+        sentences.push(format!("Worse than the baseline: {names}."));
+    }
+    if let Some(names) = named(Verdict::Inconclusive) {
+        sentences.push(format!("Inconclusive with these seeds: {names}."));
+    }
+    if let Some(names) = named(Verdict::OneSeed) {
+        sentences.push(format!(
+            "No interval, because only one seed is shared with the baseline: {names}."
+        ));
+    }
+    sentences
+}
+
+/// Which trained models are not better than n-gram counts. Without an n-gram variant, transformers
+/// are compared with the best bigram model that counting gives.
+fn against_counting(ranking: &Ranking) -> Option<String> {
+    let counted = ranking.ranked().find(|variant| !variant.is_trained());
+    let (reference, bits) = match counted {
+        Some(variant) => (
+            format!("{}, which only counts n-grams,", variant.name),
+            variant.mean_bits_per_byte()?,
+        ),
+        None => (
+            "A bigram model made from counts".to_owned(),
+            ranking.bigram_counts()?,
+        ),
+    };
+    let is_better = |variant: &&Variant| variant.mean_bits_per_byte().is_some_and(|own| own < bits);
+    let (better, others): (Vec<_>, Vec<_>) = ranking
+        .ranked()
+        .filter(|variant| match counted {
+            Some(_) => variant.is_trained(),
+            None => variant.spec().model.kind == ModelKind::Gpt,
+        })
+        .partition(is_better);
+    if others.is_empty() && (better.is_empty() || counted.is_none()) {
+        return None;
+    }
+    let names: Vec<&str> = others.iter().map(|variant| variant.name).collect();
+    let result = match (better.is_empty(), names.len()) {
+        (_, 0) => "Every trained variant is better.".to_owned(),
+        (true, _) => "No trained variant is better.".to_owned(),
+        (false, 1) => format!("{} is not better.", list(&names)),
+        (false, _) => format!("{} are not better.", list(&names)),
+    };
+    Some(format!(
+        "{reference} reaches {} bits per byte. {result}",
+        loss(bits)
+    ))
+}

@@ -1,0 +1,273 @@
+//! The columns of the ranking. The terminal, the Markdown page, the HTML page and custom templates
+//! all take their columns from [`COLUMNS`].
+
+use super::analysis::ranking::{Ranking, Variant};
+use super::analysis::wording::{self, NO_VALUE};
+use super::page_blocks::{Align, Column, Row, Table, Text};
+use super::text_table::TextTable;
+use crate::results::Outcome;
+use crate::text::units;
+use std::collections::BTreeMap;
+
+/// One column of the ranking.
+struct RankingColumn {
+    /// Name of the value in custom templates: `ranking[0].bits_per_byte`.
+    name: &'static str,
+    /// Heading on a page. `{baseline}` stands for the name of the baseline.
+    heading: &'static str,
+    /// Heading in the terminal. `None` leaves the column out there.
+    short_heading: Option<&'static str>,
+    align: Align,
+    cell: fn(&Entry) -> Text,
+    is_shown: fn(&Ranking) -> bool,
+}
+
+/// One variant in the ranking.
+struct Entry<'a> {
+    variant: &'a Variant<'a>,
+    /// Position by mean bits per byte, from 1.
+    rank: usize,
+    entropy_bound: Option<f64>,
+}
+
+/// A column without a heading in the terminal, which is always shown and aligned to the right.
+const COLUMN: RankingColumn = RankingColumn {
+    name: "",
+    heading: "",
+    short_heading: None,
+    align: Align::Right,
+    cell: |_| Text::new(),
+    is_shown: |_| true,
+};
+
+const COLUMNS: [RankingColumn; 13] = [
+    RankingColumn {
+        name: "rank",
+        heading: "#",
+        short_heading: Some("#"),
+        cell: rank,
+        is_shown: |ranking| ranking.has_comparison(),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "variant",
+        heading: "Variant",
+        short_heading: Some("variant"),
+        align: Align::Left,
+        cell: |entry| entry.variant.name.into(),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "seeds",
+        heading: "Seeds",
+        short_heading: Some("seeds"),
+        cell: seeds,
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "val_loss",
+        heading: "Validation loss (nats/token)",
+        short_heading: Some("validation loss"),
+        align: Align::Left,
+        cell: val_loss,
+        is_shown: |ranking| ranking.same_tokens(),
+    },
+    RankingColumn {
+        name: "train_split_loss",
+        heading: "Training split loss (nats/token)",
+        cell: |entry| value(entry.variant.mean_train_split_loss(), units::loss),
+        is_shown: |ranking| {
+            let mut variants = ranking.variants.iter();
+            ranking.same_tokens() && variants.any(|v| v.mean_train_split_loss().is_some())
+        },
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "bits_per_byte",
+        heading: "Bits per byte",
+        short_heading: Some("bits/byte"),
+        cell: |entry| value(entry.variant.mean_bits_per_byte(), units::loss),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "above_entropy_bound",
+        heading: "Above entropy bound",
+        cell: above_entropy_bound,
+        is_shown: |ranking| ranking.entropy_bound().is_some(),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "difference",
+        heading: "Difference to {baseline}",
+        short_heading: Some("to baseline"),
+        align: Align::Left,
+        cell: difference,
+        is_shown: |ranking| ranking.has_comparison(),
+    },
+    RankingColumn {
+        name: "verdict",
+        heading: "Verdict",
+        short_heading: Some("verdict"),
+        align: Align::Left,
+        cell: verdict,
+        is_shown: |ranking| ranking.has_comparison(),
+    },
+    RankingColumn {
+        name: "params",
+        heading: "Parameters",
+        cell: |entry| units::count(entry.variant.params() as f64).into(),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "tokens_per_second",
+        heading: "Tokens/s",
+        short_heading: Some("tokens/s"),
+        cell: |entry| mean(entry, |o| o.tokens_per_second, units::rate),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "memory",
+        heading: "Memory",
+        cell: |entry| mean(entry, |o| o.peak_memory_mb, units::memory),
+        ..COLUMN
+    },
+    RankingColumn {
+        name: "time",
+        heading: "Time",
+        short_heading: Some("time"),
+        cell: |entry| mean(entry, |o| o.seconds, units::duration),
+        ..COLUMN
+    },
+];
+
+fn value(value: Option<f64>, format: fn(f64) -> String) -> Text {
+    value.map_or(NO_VALUE.to_owned(), format).into()
+}
+
+/// Mean over the runs with a result.
+fn mean(entry: &Entry, of: fn(&Outcome) -> f64, format: fn(f64) -> String) -> Text {
+    value(entry.variant.mean_of(|outcome| Some(of(outcome))), format)
+}
+
+fn rank(entry: &Entry) -> Text {
+    match entry.variant.mean_bits_per_byte() {
+        Some(_) => entry.rank.to_string().into(),
+        None => Text::new(),
+    }
+}
+
+/// Number of seeds with a result, and of all where some have none: `3`, `2 of 3`.
+fn seeds(entry: &Entry) -> Text {
+    let finished = entry.variant.bits_per_byte.len();
+    match entry.variant.runs.len() {
+        all if all == finished => finished.to_string().into(),
+        all => format!("{finished} of {all}").into(),
+    }
+}
+
+/// Mean over the seeds and standard deviation.
+fn val_loss(entry: &Entry) -> Text {
+    let mean = value(entry.variant.mean_of(|o| o.val_loss), units::loss);
+    match entry.variant.sd_of(|o| o.val_loss) {
+        Some(sd) => mean.plain(format!(" ± {}", units::loss(sd))),
+        None => mean,
+    }
+}
+
+fn above_entropy_bound(entry: &Entry) -> Text {
+    let bits = entry.variant.mean_bits_per_byte();
+    let above = bits.zip(entry.entropy_bound).map(|(b, bound)| b - bound);
+    value(above, units::loss)
+}
+
+/// Mean difference from the baseline in bits per byte, and its corrected 95 % interval.
+fn difference(entry: &Entry) -> Text {
+    let comparison = entry.variant.comparison.as_ref();
+    let mean = value(comparison.map(|c| c.mean), units::difference);
+    match comparison.and_then(wording::interval_ends) {
+        Some((low, high)) => mean.plain(" ").interval(low, high),
+        None => mean,
+    }
+}
+
+fn verdict(entry: &Entry) -> Text {
+    let text = Text::new();
+    match wording::verdict(entry.variant) {
+        verdict @ "better" => text.success(verdict),
+        verdict @ "worse" => text.warning(verdict),
+        verdict => text.plain(verdict),
+    }
+}
+
+fn entries<'a>(ranking: &'a Ranking<'a>) -> impl Iterator<Item = Entry<'a>> {
+    let entropy_bound = ranking.entropy_bound();
+    let variants = ranking.variants.iter().enumerate();
+    variants.map(move |(index, variant)| Entry {
+        variant,
+        rank: index + 1,
+        entropy_bound,
+    })
+}
+
+fn shown<'a>(ranking: &'a Ranking) -> impl Iterator<Item = &'static RankingColumn> + 'a {
+    COLUMNS.iter().filter(|column| (column.is_shown)(ranking))
+}
+
+/// The ranking for a page.
+pub(super) fn page_table(ranking: &Ranking) -> Table {
+    let heading = |column: &RankingColumn| column.heading.replace("{baseline}", ranking.baseline);
+    let column = |column| Column::new(heading(column), column.align);
+    let row = |entry: Entry| Row {
+        cells: shown(ranking).map(|c| (c.cell)(&entry)).collect(),
+        is_highlighted: entry.variant.is_baseline && ranking.has_comparison(),
+    };
+    Table {
+        columns: shown(ranking).map(column).collect(),
+        rows: entries(ranking).map(row).collect(),
+    }
+}
+
+/// The ranking for a terminal, without the intervals, for which a terminal is too narrow.
+pub(super) fn terminal_table(ranking: &Ranking) -> TextTable {
+    let shown = || shown(ranking).filter_map(|c| Some((c.short_heading?, c)));
+    let row = |entry: Entry| {
+        let cell = |(_, c): (_, &RankingColumn)| (c.cell)(&entry).without_intervals();
+        shown().map(cell).collect()
+    };
+    TextTable {
+        headings: shown().map(|(heading, _)| heading).collect(),
+        right_aligned: shown().map(|(_, c)| c.align == Align::Right).collect(),
+        rows: entries(ranking).map(row).collect(),
+    }
+}
+
+/// The values of each variant by column name, for custom templates.
+pub(super) fn template_rows(ranking: &Ranking) -> Vec<BTreeMap<&'static str, String>> {
+    let row = |entry: Entry| {
+        let value = |c: &RankingColumn| (c.name, (c.cell)(&entry).without_intervals());
+        let interval = entry.variant.comparison.as_ref();
+        let interval = interval.and_then(wording::interval_ends);
+        let interval = interval.map(|(low, high)| format!("[{low}, {high}]"));
+        let mut row: BTreeMap<_, _> = COLUMNS.iter().map(value).collect();
+        row.insert("interval", interval.unwrap_or_default());
+        row
+    };
+    entries(ranking).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn column_names_and_headings_are_distinct() {
+        let names: BTreeSet<_> = COLUMNS.iter().map(|column| column.name).collect();
+        let headings: BTreeSet<_> = COLUMNS.iter().map(|column| column.heading).collect();
+        assert_eq!(
+            (names.len(), headings.len()),
+            (COLUMNS.len(), COLUMNS.len())
+        );
+        assert!(!names.contains("") && !headings.contains(""));
+    }
+}

@@ -1,0 +1,47 @@
+use super::Findings;
+use crate::report::page_blocks::{Block, Text};
+
+/// What the values of the report mean.
+pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
+    let ranking = findings.ranking;
+    let mut items = vec![term(
+        "Bits per byte",
+        ": the number of bits that the model needs per byte of unseen text. Lower is better. Bits per byte can be compared across tokenizers; a loss per token cannot.",
+    )];
+    if ranking.entropy_bound().is_some() {
+        items.push(term(
+            "Above entropy bound",
+            ": bits per byte above the entropy of the text. The entropy is known because the text is generated. On average, no model can go below it.",
+        ));
+    }
+    if ranking.has_comparison() {
+        let correction = match ranking.corrected_comparisons() {
+            0 | 1 => String::new(),
+            n => format!(", corrected by Holm's method for {n} comparisons"),
+        };
+        items.push(
+            term(
+                "Difference",
+                &format!(": bits per byte of the variant minus bits per byte of the baseline. It is computed for each seed and then averaged. Variants with the same seed see the same batches. Negative is better. The brackets contain the 95 % interval (Student's t{correction}). "),
+            )
+            .strong("Inconclusive")
+            .plain(" means that the interval contains 0. More seeds may give a clear result. Inconclusive does not mean that there is no difference."),
+        );
+        items.push(term(
+            "±",
+            " is the standard deviation over the seeds. Deviations and intervals describe the effect of the seed. They do not describe other texts, model sizes or learning rates.",
+        ));
+    }
+    items.push(
+        term("Tokens/s", " counts training steps only. ")
+            .strong("Memory")
+            .plain(" is the peak memory of a run. ")
+            .strong("Time")
+            .plain(" is the duration of a whole run, evaluation and sampling included. All three are means over the seeds on the machine below."),
+    );
+    vec![Block::heading(2, "How to read this"), Block::List { items }]
+}
+
+fn term(name: &str, meaning: &str) -> Text {
+    Text::new().strong(name).plain(meaning)
+}

@@ -1,0 +1,82 @@
+//! The sections of a report, one file each.
+//!
+//! A section is a function from the results to blocks. A section without blocks is not shown. To add
+//! a section, add its file and its line in [`SECTIONS`]; every output format then shows it.
+
+mod cost_plots;
+mod failed_runs;
+mod glossary;
+mod metric_checks;
+mod overview;
+mod ranking_table;
+mod reproduce;
+mod samples;
+mod samples_during_training;
+mod tokenizer_comparison;
+mod training_plots;
+mod variant_changes;
+
+use super::analysis::ranking::Ranking;
+use super::analysis::reproduction::MetricCheck;
+use super::loaded_results::Results;
+use super::page_blocks::Block;
+use super::plots::{Place, Plot};
+pub(super) use failed_runs::FailedRun;
+pub(super) use reproduce::ReproductionField;
+use serde::Serialize;
+
+/// The results of a sweep, analyzed, from which the sections are built.
+pub(super) struct Findings<'a> {
+    pub(super) results: &'a Results,
+    pub(super) ranking: &'a Ranking<'a>,
+    pub(super) plots: &'a [Plot],
+    pub(super) answer: &'a [String],
+    pub(super) cautions: &'a [String],
+    pub(super) checks: &'a [MetricCheck],
+}
+
+type Build = fn(&Findings) -> Vec<Block>;
+
+/// Name and content of each section, in the order of the page.
+const SECTIONS: [(&str, Build); 12] = [
+    ("overview", overview::blocks),
+    ("ranking", ranking_table::blocks),
+    ("variants", variant_changes::blocks),
+    ("tokenizers", tokenizer_comparison::blocks),
+    ("checks", metric_checks::blocks),
+    ("training", training_plots::blocks),
+    ("cost", cost_plots::blocks),
+    ("samples", samples::blocks),
+    ("samples_during_training", samples_during_training::blocks),
+    ("failed_runs", failed_runs::blocks),
+    ("glossary", glossary::blocks),
+    ("reproduce", reproduce::blocks),
+];
+
+/// A section with content.
+#[derive(Debug, Serialize)]
+pub(super) struct Section {
+    /// Name by which a custom template finds it.
+    pub(super) name: &'static str,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// The sections with content, in the order of the page.
+pub(super) fn build(findings: &Findings) -> Vec<Section> {
+    SECTIONS
+        .into_iter()
+        .map(|(name, build)| Section {
+            name,
+            blocks: build(findings),
+        })
+        .filter(|section| !section.blocks.is_empty())
+        .collect()
+}
+
+impl Findings<'_> {
+    /// The plots that belong into one place of the report.
+    fn figures(&self, place: Place) -> impl Iterator<Item = Block> {
+        let plots = self.plots.iter().filter(move |plot| plot.place == place);
+        plots.cloned().map(Block::Figure)
+    }
+}
