@@ -1,4 +1,4 @@
-//! Results folders for tests, made of the records that runs leave behind.
+//! Results folders for tests, with the files that runs write.
 
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunState, RunStatus, SampleText,
@@ -68,7 +68,7 @@ impl Folder {
         self.dir.path()
     }
 
-    /// A run to be filled in; it is part of the plan in any case.
+    /// Adds a run to the plan. The builder adds its results.
     pub(super) fn run(&self, variant: &str, seed: u64) -> RunBuilder<'_> {
         RunBuilder {
             folder: self,
@@ -104,7 +104,7 @@ impl Folder {
     }
 }
 
-/// Characters of `builtin:plays` at its default size.
+/// The corpus `builtin:plays` at its default size, tokenized into characters.
 pub(super) fn corpus() -> CorpusInfo {
     CorpusInfo {
         key: "plays-char".to_owned(),
@@ -135,7 +135,7 @@ pub(super) struct RunBuilder<'a> {
     seconds: f64,
     metrics: Vec<Metric>,
     text: String,
-    /// Texts of steps before the last.
+    /// (step, text) of samples before the last step.
     texts_before: Vec<(u64, String)>,
 }
 
@@ -160,7 +160,7 @@ impl RunBuilder<'_> {
         self
     }
 
-    /// A text drawn after some steps.
+    /// Adds a sample from an earlier step.
     pub(super) fn text_before(mut self, step: u64, text: &str) -> Self {
         self.texts_before.push((step, text.to_owned()));
         self
@@ -171,7 +171,7 @@ impl RunBuilder<'_> {
         self
     }
 
-    /// (step, bits per byte).
+    /// Adds evaluations, given as (step, bits per byte).
     pub(super) fn evaluations(mut self, points: &[(u64, f64)]) -> Self {
         for &(step, bits_per_byte) in points {
             self.metrics.push(Metric::Eval(Evaluation {
@@ -186,7 +186,8 @@ impl RunBuilder<'_> {
         self
     }
 
-    /// A whole run that ends at `bits_per_byte`, with every step and an evaluation every 25.
+    /// Adds the metrics of a complete run that ends at `bits_per_byte`: all steps, and an evaluation
+    /// every 25 steps.
     pub(super) fn curve(mut self, bits_per_byte: f64) -> Self {
         let steps = self.spec.train.steps;
         for step in 0..=steps {
@@ -230,7 +231,7 @@ impl RunBuilder<'_> {
         self.end(Some((RunState::Stopped, "interrupted at step 200")));
     }
 
-    /// A checkpoint and no status: under way, or killed.
+    /// Leaves a checkpoint and no status, as a run does that is still running or was killed.
     pub(super) fn interrupted(self) {
         let name = self
             .spec
@@ -300,10 +301,10 @@ impl RunBuilder<'_> {
     }
 }
 
-/// What each seed adds to every variant: the part that pairing takes out.
-pub(super) const OF_SEED: [f64; 5] = [0.0, 0.021, -0.013, 0.008, -0.017];
-/// What is left over, by variant and seed.
-const LEFT_OVER: [f64; 7] = [0.0011, -0.0008, 0.0004, -0.0013, 0.0007, 0.0002, -0.0005];
+/// Effect of each seed on every variant, which paired differences remove.
+pub(super) const SEED_EFFECTS: [f64; 5] = [0.0, 0.021, -0.013, 0.008, -0.017];
+/// Remaining noise, by variant and seed.
+const NOISE: [f64; 7] = [0.0011, -0.0008, 0.0004, -0.0013, 0.0007, 0.0002, -0.0005];
 
 /// Adds a variant whose runs end near `bits_per_byte`, with the noise of its seeds.
 pub(super) fn variant(
@@ -315,15 +316,15 @@ pub(super) fn variant(
 ) {
     let which = folder.plan.borrow().runs.len();
     for seed in 1..=seeds {
-        let own = LEFT_OVER[(which * 3 + seed as usize * 2) % LEFT_OVER.len()];
-        let shared = OF_SEED[seed as usize - 1];
+        let own = NOISE[(which * 3 + seed as usize * 2) % NOISE.len()];
+        let shared = SEED_EFFECTS[seed as usize - 1];
         change(folder.run(name, seed))
             .curve(bits_per_byte + shared + own)
             .done();
     }
 }
 
-/// The ablation of the documentation: six variants, three seeds.
+/// The ablation of the documentation, with six variants and three seeds.
 pub(super) fn ablation() -> Folder {
     let folder = Folder::new("ablation");
     let gated = |spec: &mut RunSpec| spec.model.mlp = Mlp::Swiglu;

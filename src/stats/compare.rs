@@ -1,35 +1,36 @@
 use super::{ConfidenceInterval, Paired, holm, mean};
 
-/// Probability of calling one or more differences real that are not, over all the comparisons of a
-/// report.
+/// Family-wise error rate: the probability that a report calls at least one difference significant
+/// although there is none.
 const ALPHA: f64 = 0.05;
 
-/// What the seeds say of a variant's difference from the baseline. Lower is better.
+/// The verdict on the difference between a variant and the baseline. Lower values are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Better,
     Worse,
     /// The corrected interval contains 0.
     Inconclusive,
-    /// One shared seed: a difference, but no interval.
+    /// Only one seed is shared, so there is a difference but no interval.
     OneSeed,
 }
 
-/// A variant against the baseline.
+/// A variant compared with the baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// Mean of the differences `variant - baseline`.
     pub mean: f64,
-    /// The 95 % interval of this difference alone.
+    /// The 95 % interval of this difference, without a correction for several comparisons.
     pub interval: Option<ConfidenceInterval>,
-    /// The interval at the level that Holm's correction leaves for this difference: contains 0
-    /// exactly where the verdict is inconclusive.
+    /// The interval at the level that Holm's correction gives to this difference. It contains 0 if
+    /// and only if the verdict is inconclusive.
     pub corrected: Option<ConfidenceInterval>,
     pub verdict: Verdict,
 }
 
-/// Compares several variants with one baseline, each given by its paired differences. `None` for
-/// one without differences, which takes no part in the correction, as does one with a single one.
+/// Compares several variants with one baseline. Each variant is given by its paired differences. The
+/// result is `None` for a variant without differences. Only variants with at least two differences
+/// enter Holm's correction.
 pub fn compare(differences: &[Vec<f64>]) -> Vec<Option<Comparison>> {
     let paired: Vec<Option<Paired>> = differences.iter().map(|d| Paired::new(d)).collect();
     let p_values: Vec<f64> = paired.iter().flatten().map(Paired::p_value).collect();
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_that_stands_alone_may_fall_among_many() {
+    fn a_significant_difference_can_become_inconclusive_among_many() {
         // p = 0.03 by itself: below 0.05, above 0.05 / 5.
         let close_call = vec![-0.010, -0.018, -0.020];
         assert_eq!(
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn corrected_interval_contains_zero_where_inconclusive() {
+    fn the_corrected_interval_contains_zero_if_and_only_if_inconclusive() {
         let differences = [
             vec![-0.100, -0.101, -0.099],
             vec![-0.010, -0.018, -0.020],

@@ -1,4 +1,4 @@
-/// Arithmetic mean; `None` of nothing.
+/// Arithmetic mean. `None` for an empty slice.
 pub fn mean(values: &[f64]) -> Option<f64> {
     if values.is_empty() {
         return None;
@@ -6,7 +6,7 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     Some(values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Sample standard deviation (divided by n - 1); `None` of fewer than two values.
+/// Sample standard deviation, with divisor n - 1. `None` for fewer than two values.
 pub fn sample_sd(values: &[f64]) -> Option<f64> {
     if values.len() < 2 {
         return None;
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_values_have_no_answer() {
+    fn too_few_values_have_no_result() {
         assert_eq!(mean(&[]), None);
         assert_eq!(sample_sd(&[]), None);
         assert_eq!(sample_sd(&[1.0]), None);

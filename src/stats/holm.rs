@@ -1,18 +1,18 @@
-/// What Holm's correction says of one of several tests.
+/// The result of Holm's correction for one of several tests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Level at which this test is decided: an interval of confidence `1 - level` leaves 0 out
-    /// exactly where the test is rejected.
+    /// Significance level of this test. The interval of confidence `1 - level` excludes 0 if and only
+    /// if the test is rejected.
     pub level: f64,
     pub rejected: bool,
 }
 
-/// Holm's step-down correction (Holm 1979): the probability of one or more wrong rejections among
-/// all the tests stays below `alpha`, whichever of their hypotheses are true.
+/// Holm's step-down correction (Holm 1979). The probability of at least one wrong rejection among
+/// all tests is at most `alpha`, whichever of the null hypotheses are true.
 ///
-/// The smallest p-value is held against `alpha / m`, the next against `alpha / (m - 1)` and so on
-/// until the first that fails, which fails all that are larger. Those share the level at which it
-/// failed, so that their intervals all contain 0.
+/// The smallest p-value is compared with `alpha / m`, the next with `alpha / (m - 1)`, and so on. The
+/// first test that is not rejected ends the procedure: no test with a larger p-value is rejected. All
+/// tests that are not rejected share the last level, so that their intervals all contain 0.
 pub fn holm(p_values: &[f64], alpha: f64) -> Vec<Step> {
     let m = p_values.len();
     let mut order: Vec<usize> = (0..m).collect();
@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn worked_example() {
-        // Levels 0.0125, 0.0167, 0.025, 0.05: 0.005 and 0.01 pass, 0.03 fails and takes 0.04 along.
+        // The levels are 0.0125, 0.0167, 0.025 and 0.05. The p-values 0.005 and 0.01 are below
+        // theirs. 0.03 is not, so neither 0.03 nor 0.04 is rejected.
         let steps = holm(&[0.01, 0.04, 0.03, 0.005], 0.05);
         let rejected: Vec<bool> = steps.iter().map(|step| step.rejected).collect();
         assert_eq!(rejected, [true, false, false, true]);
@@ -64,16 +65,16 @@ mod tests {
     }
 
     proptest! {
-        /// What the report relies on: the verdict and the interval never disagree.
+        /// The report relies on this: the verdict and the interval always agree.
         #[test]
-        fn rejected_is_below_its_own_level(p_values in prop::collection::vec(0.0f64..=1.0, 0..20)) {
+        fn a_test_is_rejected_if_and_only_if_p_is_below_its_level(p_values in prop::collection::vec(0.0f64..=1.0, 0..20)) {
             for (p, step) in p_values.iter().zip(holm(&p_values, 0.05)) {
                 prop_assert_eq!(step.rejected, *p < step.level);
             }
         }
 
         #[test]
-        fn between_bonferroni_and_no_correction(p_values in prop::collection::vec(0.0f64..0.2, 1..20)) {
+        fn holm_lies_between_bonferroni_and_no_correction(p_values in prop::collection::vec(0.0f64..0.2, 1..20)) {
             let m = p_values.len() as f64;
             for (p, step) in p_values.iter().zip(holm(&p_values, 0.05)) {
                 prop_assert!(!step.rejected || *p < 0.05);

@@ -1,8 +1,9 @@
-//! The statistics of a comparison, as pure functions.
+//! Statistics for the comparison of variants, as pure functions.
 //!
-//! Variants with the same seed see the same batches, so a variant is compared with the baseline by
-//! its differences seed by seed: what the two share cancels. Intervals are Student's t on those
-//! differences, at levels corrected for the number of variants that are compared (Holm 1979).
+//! Variants with the same seed see the same batches. A variant is therefore compared with the baseline
+//! by paired differences, one per seed, so that the effect of the seed cancels. The intervals are
+//! Student's t intervals of these differences. Their levels are corrected for the number of compared
+//! variants (Holm 1979).
 
 mod compare;
 mod descriptive;

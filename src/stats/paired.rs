@@ -1,7 +1,8 @@
 use super::{mean, sample_sd};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The differences `variant - baseline` of the seeds that both have, in the order of `variant`.
+/// The differences `variant - baseline` for the seeds that both have, in the order of `variant`. All
+/// pairs are (seed, value).
 pub fn paired_differences(variant: &[(u64, f64)], baseline: &[(u64, f64)]) -> Vec<(u64, f64)> {
     let of_baseline = |seed| baseline.iter().find(|(other, _)| *other == seed);
     variant
@@ -10,7 +11,7 @@ pub fn paired_differences(variant: &[(u64, f64)], baseline: &[(u64, f64)]) -> Ve
         .collect()
 }
 
-/// A range of values that the data do not rule out.
+/// A confidence interval, ends included.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConfidenceInterval {
     pub low: f64,
@@ -23,7 +24,7 @@ impl ConfidenceInterval {
     }
 }
 
-/// Mean of two or more paired differences, with what is needed to judge it.
+/// Mean of two or more paired differences, with its standard error and distribution (Student's t).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paired {
     pub mean: f64,
@@ -33,7 +34,7 @@ pub struct Paired {
 }
 
 impl Paired {
-    /// `None` of fewer than two differences: one says nothing of its own spread.
+    /// `None` for fewer than two differences, which have no standard error.
     pub fn new(differences: &[f64]) -> Option<Self> {
         let n = differences.len() as f64;
         Some(Self {
@@ -43,7 +44,7 @@ impl Paired {
         })
     }
 
-    /// Probability of a mean at least this far from 0 if the true mean were 0 (two-sided t-test).
+    /// p-value of the two-sided t-test of the null hypothesis that the true mean is 0.
     pub fn p_value(&self) -> f64 {
         if self.mean == 0.0 {
             return 1.0;
@@ -56,13 +57,13 @@ impl Paired {
             .cdf(-(self.mean / self.standard_error).abs())
     }
 
-    /// The interval that misses the true mean with probability `alpha`.
+    /// The interval of confidence `1 - alpha`.
     pub fn interval(&self, alpha: f64) -> ConfidenceInterval {
-        // A spread of exactly 0 needs no quantile, and 0 times a large one stays 0.
-        let reach = self.standard_error * self.distribution.inverse_cdf(1.0 - alpha / 2.0);
+        // A standard error of 0 gives an interval of width 0, because the quantile is finite.
+        let half_width = self.standard_error * self.distribution.inverse_cdf(1.0 - alpha / 2.0);
         ConfidenceInterval {
-            low: self.mean - reach,
-            high: self.mean + reach,
+            low: self.mean - half_width,
+            high: self.mean + half_width,
         }
     }
 }
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_taken_seed_by_seed() {
+    fn differences_are_paired_by_seed() {
         let baseline = [(1, 1.0), (2, 2.0), (4, 9.0)];
         let variant = [(3, 5.0), (2, 1.5), (1, 1.25)];
         assert_eq!(
@@ -95,16 +96,16 @@ mod tests {
         ] {
             let paired = Paired::new(&differences).unwrap();
             let interval = paired.interval(0.05);
-            let reach = (interval.high - interval.low) / 2.0;
+            let half_width = (interval.high - interval.low) / 2.0;
             let expected = quantile * paired.standard_error;
-            assert!(close(reach, expected, 1e-9), "{reach} {expected}");
+            assert!(close(half_width, expected, 1e-9), "{half_width} {expected}");
         }
         // At the level of five comparisons, df = 2.
         let paired = Paired::new(&[0.0, 1.0, 2.0]).unwrap();
-        let reach = paired.interval(0.01).high - 1.0;
+        let half_width = paired.interval(0.01).high - 1.0;
         assert!(
-            close(reach, 9.924_843_200_918_28 / 3f64.sqrt(), 1e-9),
-            "{reach}"
+            close(half_width, 9.924_843_200_918_28 / 3f64.sqrt(), 1e-9),
+            "{half_width}"
         );
     }
 
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn no_spread_at_all() {
+    fn identical_differences_have_no_standard_error() {
         let same = Paired::new(&[0.0, 0.0, 0.0]).unwrap();
         assert_eq!(same.p_value(), 1.0);
         assert_eq!(

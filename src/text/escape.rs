@@ -41,10 +41,22 @@ fn is_invisible(character: char) -> bool {
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Escapes the text for a Markdown paragraph or table cell. The result is one line.
+/// Escapes the text for a Markdown paragraph or table cell. The result is one line. White space at
+/// either end becomes one space, so that pieces of a sentence can be escaped one by one.
 pub(crate) fn markdown(text: &str) -> String {
-    let line = visible(text.trim());
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = visible(text);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let space = |is_space: bool| if is_space { " " } else { "" };
+    let before = space(text.starts_with(char::is_whitespace));
+    if line.is_empty() {
+        return before.to_owned();
+    }
+    let after = space(text.ends_with(char::is_whitespace));
+    format!("{before}{}{after}", markdown_words(&line))
+}
+
+/// Escapes one line without white space at its ends.
+fn markdown_words(line: &str) -> String {
     let mut escaped = String::with_capacity(line.len());
     for (index, character) in line.char_indices() {
         match character {
@@ -56,12 +68,12 @@ pub(crate) fn markdown(text: &str) -> String {
             ':' if line[index..].starts_with("://") => escaped += "&#58;",
             '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '$' => {
                 // An underscore inside a word does not start emphasis.
-                if character != '_' || at_word_boundary(&line, index) {
+                if character != '_' || at_word_boundary(line, index) {
                     escaped.push('\\');
                 }
                 escaped.push(character);
             }
-            '-' | '+' | '=' | '.' | ')' if starts_block(&line, index) => {
+            '-' | '+' | '=' | '.' | ')' if starts_block(line, index) => {
                 escaped.push('\\');
                 escaped.push(character);
             }
@@ -151,6 +163,9 @@ mod tests {
             ("1.5 nats", "1.5 nats"),
             ("+0.1", "+0.1"),
             ("---", "\\---"),
+            (" - a ", " \\- a "),
+            (" \n ", " "),
+            ("", ""),
             ("[x](http://y) @z", "\\[x\\](http&#58;//y) &#64;z"),
         ];
         for (text, expected) in shown {

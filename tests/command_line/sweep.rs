@@ -202,7 +202,7 @@ fn missed_expected_value_has_its_own_exit_code() {
     lab.run("plan tiny.yaml").exits(0).shows("parameters");
     lab.run("sweep tiny.yaml")
         .exits(3)
-        .shows("Of 3 figures expected, 2 met and 1 missed")
+        .shows("Results of the 3 expected metrics: 2 met and 1 missed.")
         .shows("validation loss at step 15");
     lab.run("report results/tiny").exits(3);
     assert!(

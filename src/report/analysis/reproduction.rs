@@ -83,7 +83,7 @@ pub(crate) fn summary(checks: &[MetricCheck]) -> Option<String> {
         _ => {
             let counts = counts.into_iter().filter(|(n, _)| *n > 0);
             let counts: Vec<String> = counts.map(|(n, name)| format!("{n} {name}")).collect();
-            format!("Of {expected}: {}.", units::list(&counts))
+            format!("Results of the {expected}: {}.", units::list(&counts))
         }
     };
     let missed = with(CheckResult::Missed).map(|check| {
