@@ -40,7 +40,7 @@ const COLUMN: RankingColumn = RankingColumn {
     is_shown: |_| true,
 };
 
-const COLUMNS: [RankingColumn; 13] = [
+const COLUMNS: &[RankingColumn] = &[
     RankingColumn {
         name: "rank",
         heading: "#",

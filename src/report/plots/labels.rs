@@ -76,15 +76,24 @@ impl Area {
     }
 }
 
-/// The left end of each text, beside the point that it names. Each text takes the nearest position
-/// that covers no point, no obstacle and no earlier text.
+/// The position of a text beside the point that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The end of the text next to the point, at half the height of the text.
+    pub(super) anchor: Point,
+    /// Whether the text lies to the left of its point.
+    pub(super) is_left: bool,
+}
+
+/// A position for each text. Each takes the nearest one that covers no point, no obstacle and no
+/// earlier text.
 pub(super) fn beside(
     points: &[Point],
     texts: &[String],
     size: i32,
     bounds: (Point, Point),
     obstacles: &[Point],
-) -> Vec<Point> {
+) -> Vec<Position> {
     let ((left, top), (right, bottom)) = bounds;
     let bounds = Area {
         left,
@@ -95,7 +104,7 @@ pub(super) fn beside(
     let dots = points.iter().map(|&point| Area::around(point, 10));
     let lines = obstacles.iter().map(|&point| Area::around(point, 3));
     let mut taken: Vec<Area> = dots.chain(lines).collect();
-    let mut places = Vec::with_capacity(points.len());
+    let mut positions = Vec::with_capacity(points.len());
     for (&(x, y), text) in points.iter().zip(texts) {
         let width = text_width(text, size);
         let line = size + 4;
@@ -109,15 +118,24 @@ pub(super) fn beside(
         let candidates = offsets.flat_map(|offset| {
             let away = 20 + offset.abs().min(2) * 10;
             let middle = y + offset * line * 2 / 3;
-            [area(x + away, middle), area(x - away - width, middle)]
+            [
+                (false, area(x + away, middle)),
+                (true, area(x - away - width, middle)),
+            ]
         });
-        let free = |area: &Area| area.inside(&bounds) && !taken.iter().any(|t| area.overlaps(t));
-        let place = candidates.clone().find(free);
-        let place = place.unwrap_or_else(|| area((x + 20).min(right - width), y));
-        places.push((place.left, (place.top + place.bottom) / 2));
-        taken.push(place);
+        let is_free = |(_, area): &(bool, Area)| {
+            area.inside(&bounds) && !taken.iter().any(|t| area.overlaps(t))
+        };
+        let free = candidates.clone().find(is_free);
+        let (is_left, area) = free.unwrap_or_else(|| (false, area((x + 20).min(right - width), y)));
+        let end = if is_left { area.right } else { area.left };
+        positions.push(Position {
+            anchor: (end, (area.top + area.bottom) / 2),
+            is_left,
+        });
+        taken.push(area);
     }
-    places
+    positions
 }
 
 #[cfg(test)]
@@ -149,12 +167,11 @@ mod tests {
     fn names_of_the_same_point_do_not_overlap() {
         let points = vec![(200, 200); 8];
         let texts = vec!["variant".to_owned(); 8];
-        let places = beside(&points, &texts, 20, ((0, 0), (800, 600)), &[]);
-        for (index, a) in places.iter().enumerate() {
-            for b in &places[..index] {
-                let apart =
-                    (a.1 - b.1).abs() >= 20 || (a.0 - b.0).abs() >= text_width("variant", 20);
-                assert!(apart, "{a:?} {b:?}");
+        let positions = beside(&points, &texts, 20, ((0, 0), (800, 600)), &[]);
+        for (index, a) in positions.iter().enumerate() {
+            for b in &positions[..index] {
+                let same_line = (a.anchor.1 - b.anchor.1).abs() < 20;
+                assert!(!same_line || a.is_left != b.is_left, "{a:?} {b:?}");
             }
         }
     }

@@ -2,6 +2,7 @@ use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::labels::{shorten, spread};
 use super::palette::{INK, MUTED, Palette, REFERENCE};
+use super::scatter::{label_points, right_edge};
 use super::series::{self, Curve};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
@@ -170,7 +171,9 @@ fn right_labels(chart: &Chart, lines: &[Line]) -> Vec<Label> {
 }
 
 pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<String, Error> {
-    let frame = frame(chart, WIDTH - 60);
+    let highlighted = lines.iter().filter(|line| line.is_highlighted);
+    let names: Vec<String> = highlighted.map(|line| shorten(line.variant.name)).collect();
+    let frame = frame(chart, right_edge(&names));
     svg(chart.title, HEIGHT, |canvas| {
         draw(canvas, chart, &frame, lines)?;
         let mut ends: Vec<Point> = Vec::new();
@@ -190,7 +193,7 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
             .flat_map(|line| between(&frame, &line.curve.points))
             .collect();
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
-        super::scatter::label_points(canvas, &ends, &texts, bounds, &curves)
+        label_points(canvas, &ends, &texts, bounds, &curves)
     })
 }
 

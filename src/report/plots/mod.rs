@@ -24,7 +24,7 @@ pub(super) struct Plot {
     /// Name of its file, without extension.
     pub(super) name: &'static str,
     #[serde(skip)]
-    pub(super) place: Place,
+    pub(super) placement: Placement,
     title: String,
     /// What the marks of the plot mean.
     caption: String,
@@ -33,7 +33,7 @@ pub(super) struct Plot {
 
 /// The part of a report that shows a plot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Placement {
     Ranking,
     Training,
     /// Folded or linked plots of the training section.
@@ -55,28 +55,28 @@ type Drawn = Option<Result<Drawing, canvas::Error>>;
 type Draw = fn(&Ranking, &Palette) -> Drawn;
 
 /// File name without extension, place and function of every plot, in the order of the report.
-const PLOTS: [(&str, Place, Draw); 7] = [
-    ("difference", Place::Ranking, |ranking, _| {
+const PLOTS: &[(&str, Placement, Draw)] = &[
+    ("difference", Placement::Ranking, |ranking, _| {
         forest::difference(ranking)
     }),
-    ("loss", Place::Training, curves::loss),
-    ("loss_end", Place::Training, curves::loss_end),
-    ("params", Place::Cost, scatter::params),
-    ("time", Place::Cost, curves::time),
-    ("train_loss", Place::MoreTraining, curves::train_loss),
-    ("grad_norm", Place::MoreTraining, curves::grad_norm),
+    ("loss", Placement::Training, curves::loss),
+    ("loss_end", Placement::Training, curves::loss_end),
+    ("params", Placement::Cost, scatter::params),
+    ("time", Placement::Cost, curves::time),
+    ("train_loss", Placement::MoreTraining, curves::train_loss),
+    ("grad_norm", Placement::MoreTraining, curves::grad_norm),
 ];
 
 /// File names of all plots, without extension.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PLOTS.into_iter().map(|(name, ..)| name)
+    PLOTS.iter().map(|&(name, ..)| name)
 }
 
 /// Draws every plot that has data.
 pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
     let palette = Palette::new(ranking);
     let mut plots = Vec::new();
-    for (name, place, draw) in PLOTS {
+    for &(name, placement, draw) in PLOTS {
         let Some(drawn) = draw(ranking, &palette) else {
             continue;
         };
@@ -90,7 +90,7 @@ pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
         })?;
         plots.push(Plot {
             name,
-            place,
+            placement,
             title,
             caption,
             svg,

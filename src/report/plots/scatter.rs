@@ -21,10 +21,11 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
     if sizes.iter().all(|size| *size > 0.98 * largest) {
         return None;
     }
+    let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
     let values = ranked.iter().flat_map(|variant| variant.values());
     let frame = Frame {
         left: 130,
-        right: WIDTH - 60,
+        right: right_edge(&texts),
         top: 96,
         bottom: HEIGHT - 120,
         x: Axis::logarithmic_beyond(5.0, &sizes)?,
@@ -49,7 +50,6 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
             canvas.dot(frame.at((size, mean)), 10, palette.of(variant), 1.0)?;
             points.push(frame.at((size, mean)));
         }
-        let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
         label_points(canvas, &points, &texts, bounds, &[])
     });
@@ -61,6 +61,12 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
     Some(drawn.map(finish))
 }
 
+/// The right edge of a frame with room for names to the right of its points.
+pub(super) fn right_edge(texts: &[String]) -> i32 {
+    let widths = texts.iter().map(|text| text_width(text, BODY));
+    WIDTH - 40 - widths.max().unwrap_or(0)
+}
+
 /// Writes a name beside each point. A thin line leads to a name that does not fit next to its point.
 pub(super) fn label_points(
     canvas: &Canvas,
@@ -69,16 +75,17 @@ pub(super) fn label_points(
     bounds: (Point, Point),
     obstacles: &[Point],
 ) -> Result<(), Error> {
-    let places = beside(points, texts, BODY, bounds, obstacles);
-    for ((&point, text), place) in points.iter().zip(texts).zip(places) {
-        if (place.1 - point.1).abs() > BODY / 2 {
-            let end = match place.0 > point.0 {
-                true => place.0 - 4,
-                false => place.0 + text_width(text, BODY) + 4,
-            };
-            canvas.line(vec![point, (end, place.1)], MUTED, 2)?;
+    let positions = beside(points, texts, BODY, bounds, obstacles);
+    for ((&point, text), position) in points.iter().zip(texts).zip(positions) {
+        let (x, y) = position.anchor;
+        let (side, line_end) = match position.is_left {
+            true => (HPos::Right, x + 4),
+            false => (HPos::Left, x - 4),
+        };
+        if (y - point.1).abs() > BODY / 2 {
+            canvas.line(vec![point, (line_end, y)], MUTED, 2)?;
         }
-        canvas.text(text, place, HPos::Left, BODY, INK)?;
+        canvas.text(text, (x, y), side, BODY, INK)?;
     }
     Ok(())
 }

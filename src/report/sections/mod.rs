@@ -20,7 +20,7 @@ use super::analysis::ranking::Ranking;
 use super::analysis::reproduction::MetricCheck;
 use super::loaded_results::Results;
 use super::page_blocks::Block;
-use super::plots::{Place, Plot};
+use super::plots::{Placement, Plot};
 pub(super) use failed_runs::FailedRun;
 pub(super) use reproduce::ReproductionField;
 use serde::Serialize;
@@ -38,7 +38,7 @@ pub(super) struct Findings<'a> {
 type Build = fn(&Findings) -> Vec<Block>;
 
 /// Name and content of each section, in the order of the page.
-const SECTIONS: [(&str, Build); 12] = [
+const SECTIONS: &[(&str, Build)] = &[
     ("overview", overview::blocks),
     ("ranking", ranking_table::blocks),
     ("variants", variant_changes::blocks),
@@ -64,8 +64,8 @@ pub(super) struct Section {
 /// The sections with content, in the order of the page.
 pub(super) fn build(findings: &Findings) -> Vec<Section> {
     SECTIONS
-        .into_iter()
-        .map(|(name, build)| Section {
+        .iter()
+        .map(|&(name, build)| Section {
             name,
             blocks: build(findings),
         })
@@ -75,8 +75,11 @@ pub(super) fn build(findings: &Findings) -> Vec<Section> {
 
 impl Findings<'_> {
     /// The plots that belong into one place of the report.
-    fn figures(&self, place: Place) -> impl Iterator<Item = Block> {
-        let plots = self.plots.iter().filter(move |plot| plot.place == place);
+    fn figures(&self, placement: Placement) -> impl Iterator<Item = Block> {
+        let plots = self
+            .plots
+            .iter()
+            .filter(move |plot| plot.placement == placement);
         plots.cloned().map(Block::Figure)
     }
 }
