@@ -8,9 +8,9 @@ mod former_names;
 mod generate;
 mod generate_error;
 mod plan;
+mod print_schema;
 mod report;
 mod result_tables;
-mod schema;
 mod shell_quoting;
 mod sweep;
 
@@ -54,7 +54,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
             arguments.apply_former_names();
             generate::run(&arguments)
         }
-        Command::Schema(_) => schema::run(),
+        Command::Schema(_) => print_schema::run(),
         Command::Worker => sweeps::run_worker()
             .map(|()| Exit::Success)
             .map_err(Error::Worker),
