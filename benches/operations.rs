@@ -129,7 +129,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
                 x,
             )?)
         }),
-        ("linear_gelu", &|| seeded(activation(Mlp::Gelu)?)),
+        ("linear_gelu", &|| seeded(activation(Mlp::GeluTanh)?)),
         ("linear_swiglu", &|| seeded(activation(Mlp::Swiglu)?)),
         ("attention", &|| {
             seeded(CpuBackend::attention(qkv.retaped(), heads, None)?)

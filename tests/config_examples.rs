@@ -78,7 +78,7 @@ fn runs_of_a_plan_have_identities_of_their_own() {
     let names: HashSet<_> = expansion
         .runs
         .iter()
-        .map(|run| run.run_name("data"))
+        .map(|run| run.run_name(&run.identity("data")))
         .collect();
     assert_eq!(names.len(), expansion.runs.len());
 }
@@ -94,7 +94,7 @@ fn every_experiment_expands() {
     }
 }
 
-/// The sizes that the authors of these systems published, on the vocabularies that they had.
+/// The published numbers of parameters of these models, with their vocabularies.
 #[test]
 fn published_sizes_are_met_to_the_last_parameter() {
     for (file, vocab_size, published) in [

@@ -157,7 +157,7 @@ pub struct Generate {
     /// Folder that contains the results folders of all experiments. The run is searched in it by name.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// Use the weights after this step, which `train.keep_weights_every` has saved. The default is the
+    /// Use the weights after this step, which `train.save_every` has saved. The default is the
     /// last step.
     #[arg(long, value_name = "N")]
     pub step: Option<u64>,
@@ -189,7 +189,7 @@ pub struct Generate {
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
     /// Number of texts to generate. Each has its own random numbers.
-    #[arg(long, value_name = "N", value_parser = number::<usize>("num"), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = number::<usize>("num_samples"), allow_negative_numbers = true)]
     pub num_samples: Option<usize>,
     /// End a text before this string. An empty TEXT removes the stop string of the experiment.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -197,7 +197,7 @@ pub struct Generate {
     /// Former name of `--num-samples`.
     #[arg(
         long, hide = true, conflicts_with = "num_samples", value_name = "N",
-        value_parser = number::<usize>("num"), allow_negative_numbers = true
+        value_parser = number::<usize>("num_samples"), allow_negative_numbers = true
     )]
     pub num: Option<usize>,
 }

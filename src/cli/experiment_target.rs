@@ -24,7 +24,11 @@ pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, E
             files: files(),
         });
     }
-    Ok(config::load(file, &target.overrides)?)
+    let document = config::load(file, &target.overrides)?;
+    for note in document.notes() {
+        eprintln!("{note}");
+    }
+    Ok(document)
 }
 
 /// The results folder of the document's experiment.

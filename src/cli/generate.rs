@@ -2,6 +2,7 @@ use super::args;
 use super::find_run::find_run;
 use super::generate_error::GenerateError;
 use super::{Error, Exit};
+use crate::config::check_run;
 use crate::data::Tokenizer;
 use crate::kernels::CpuBackend;
 use crate::model::{Decoder, Model, generate, prompt_tokens};
@@ -160,7 +161,7 @@ impl Run {
             replace(&mut sample.prompt, &arguments.prompt);
         }
         replace(&mut sample.tokens, &arguments.tokens);
-        replace(&mut sample.num, &arguments.num_samples);
+        replace(&mut sample.num_samples, &arguments.num_samples);
         replace(&mut sample.temperature, &arguments.temperature);
         replace(&mut sample.top_k, &arguments.top_k.map(|k| k.0));
         replace(&mut sample.top_p, &arguments.top_p);
@@ -199,10 +200,10 @@ impl<'a> Output<'a> {
         let out = io::stdout().lock();
         Self {
             prompt: &sample.prompt,
-            num: sample.num,
+            num: sample.num_samples,
             is_terminal: out.is_terminal(),
             out,
-            others: vec![String::new(); sample.num - 1],
+            others: vec![String::new(); sample.num_samples - 1],
             at_line_start: true,
         }
     }

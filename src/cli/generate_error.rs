@@ -45,7 +45,7 @@ const DAMAGED: &str = "\nthe file is damaged, or another version of runner has w
     `runner sweep` with --restart trains the run again";
 
 fn describe_saved(steps: &[u64]) -> String {
-    let how = "`train.keep_weights_every` saves the weights of more steps; a finished run must be trained \
+    let how = "`train.save_every` saves the weights of more steps; a finished run must be trained \
                again with --restart";
     if steps.is_empty() {
         return how.to_owned();

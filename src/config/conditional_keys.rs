@@ -1,263 +1,148 @@
-//! Which keys apply to which choices. A key inherited by a variant that chose otherwise is left out
-//! of its runs; one written where it can have no effect is an error.
+//! Keys that apply only with some values of a choice. A key that a variant inherits, and that does
+//! not apply to what the variant chose, is left out of its runs. A key that is set where it cannot
+//! have an effect is an error.
+//!
+//! Which keys a choice uses is said by its type in [`crate::spec`].
 
-use super::error_kind::Problem;
-use super::schema;
-use super::spans::Place;
+use super::error_kind::ErrorKind;
+use super::schema::{self, join};
+use super::spans::Span;
 use super::tree::{Entry, Layer, Node, Value};
+use crate::spec::{
+    Choice, InitKind, ModelKind, Norm, OptimizerKind, PositionKind, ScheduleKind, TokenizerKind,
+};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// Keys of a section that apply with some values of a choice alone.
-pub(super) struct Rule {
-    pub(super) section: &'static str,
-    pub(super) keys: &'static [&'static str],
+/// A condition that a key has to meet.
+pub(super) struct Condition {
     /// Path of the choice.
     pub(super) choice: &'static str,
-    pub(super) values: &'static [&'static str],
+    /// Values of the choice with which the key applies.
+    pub(super) values: Vec<&'static str>,
 }
 
-/// All keys that depend on a choice.
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        section: "",
-        keys: &["optimizer", "train"],
-        choice: "model.kind",
-        values: &["gpt", "bigram"],
-    },
-    Rule {
-        section: "model",
-        keys: &["block_size", "init"],
-        choice: "model.kind",
-        values: &["gpt", "bigram"],
-    },
-    Rule {
-        section: "model",
-        keys: &["order"],
-        choice: "model.kind",
-        values: &["ngram"],
-    },
-    Rule {
-        section: "tokenizer",
-        keys: &["vocab_size"],
-        choice: "tokenizer.kind",
-        values: &["bpe", "wordpiece", "unigram"],
-    },
-    Rule {
-        section: "tokenizer",
-        keys: &["alpha", "nbest"],
-        choice: "tokenizer.kind",
-        values: &["unigram"],
-    },
-    Rule {
-        section: "tokenizer",
-        keys: &["dropout"],
-        choice: "tokenizer.kind",
-        values: &["bpe"],
-    },
-    Rule {
-        section: "tokenizer",
-        keys: &["encoding"],
-        choice: "tokenizer.kind",
-        values: &["tiktoken"],
-    },
-    Rule {
-        section: "tokenizer",
-        keys: &["path"],
-        choice: "tokenizer.kind",
-        values: &["file"],
-    },
-    Rule {
-        section: "model",
-        keys: &[
-            "n_layer",
-            "n_head",
-            "n_kv_head",
-            "n_embd",
-            "positions",
-            "window",
-            "qk_norm",
-            "norm",
-            "norm_position",
-            "parallel",
-            "mlp",
-            "mlp_hidden",
-            "tie_weights",
-            "scale_embedding",
-            "logit_soft_cap",
-            "bias",
-            "bias_in",
-            "dropout",
-            "embedding_dropout",
-            "attention_dropout",
-        ],
-        choice: "model.kind",
-        values: &["gpt"],
-    },
-    Rule {
-        section: "model",
-        keys: &["norm_position"],
-        choice: "model.norm",
-        values: &["layernorm", "rmsnorm"],
-    },
-    Rule {
-        section: "model.positions",
-        keys: &["base", "fraction"],
-        choice: "model.positions.kind",
-        values: &["rotary"],
-    },
-    Rule {
-        section: "model.bias_in",
-        keys: &["norm"],
-        choice: "model.norm",
-        values: &["layernorm"],
-    },
-    Rule {
-        section: "model.init",
-        keys: &["kind", "std", "residual_scaling"],
-        choice: "model.kind",
-        values: &["gpt"],
-    },
-    Rule {
-        section: "model.init",
-        keys: &["std", "residual_scaling"],
-        choice: "model.init.kind",
-        values: &["normal"],
-    },
-    Rule {
-        section: "optimizer",
-        keys: &["betas"],
-        choice: "optimizer.kind",
-        values: &["adamw", "adam", "lion", "muon"],
-    },
-    Rule {
-        section: "optimizer",
-        keys: &["eps"],
-        choice: "optimizer.kind",
-        values: &["adamw", "adam", "rmsprop", "muon"],
-    },
-    Rule {
-        section: "optimizer",
-        keys: &["momentum", "nesterov"],
-        choice: "optimizer.kind",
-        values: &["sgd"],
-    },
-    Rule {
-        section: "optimizer",
-        keys: &["alpha"],
-        choice: "optimizer.kind",
-        values: &["rmsprop"],
-    },
-    Rule {
-        section: "optimizer",
-        keys: &["muon"],
-        choice: "optimizer.kind",
-        values: &["muon"],
-    },
-    Rule {
-        section: "optimizer.schedule",
-        keys: &["min_lr"],
-        choice: "optimizer.schedule.kind",
-        values: &["linear", "cosine", "wsd"],
-    },
-    Rule {
-        section: "optimizer.schedule",
-        keys: &["decay_fraction"],
-        choice: "optimizer.schedule.kind",
-        values: &["wsd"],
-    },
-];
+/// All conditions of each key that has any, by the path of the key.
+static CONDITIONS: LazyLock<HashMap<&'static str, Vec<Condition>>> = LazyLock::new(|| {
+    let mut conditions = HashMap::new();
+    collect::<ModelKind>(&mut conditions);
+    collect::<Norm>(&mut conditions);
+    collect::<PositionKind>(&mut conditions);
+    collect::<InitKind>(&mut conditions);
+    collect::<TokenizerKind>(&mut conditions);
+    collect::<OptimizerKind>(&mut conditions);
+    collect::<ScheduleKind>(&mut conditions);
+    conditions
+});
 
-impl Rule {
-    /// The rules that a key has to meet, all of them.
-    pub(super) fn of(section: &str, key: &str) -> impl Iterator<Item = &'static Self> {
-        let concerns = move |rule: &&Self| rule.section == section && rule.keys.contains(&key);
-        RULES.iter().filter(concerns)
+/// Adds the conditions that come from one choice.
+fn collect<C: Choice>(conditions: &mut HashMap<&'static str, Vec<Condition>>) {
+    let names = schema::at(C::PATH).and_then(schema::choices);
+    for (name, _) in names.unwrap_or_default() {
+        let choice = C::deserialize(serde_json::Value::from(name));
+        let keys = choice.map_or(&[][..], C::keys);
+        for key in keys {
+            let of_key = conditions.entry(key).or_default();
+            match of_key.iter_mut().find(|known| known.choice == C::PATH) {
+                Some(known) => known.values.push(name),
+                None => of_key.push(Condition {
+                    choice: C::PATH,
+                    values: vec![name],
+                }),
+            }
+        }
+    }
+}
+
+impl Condition {
+    /// The conditions of the key at a path, all of which have to hold.
+    pub(super) fn of(path: &str) -> &'static [Self] {
+        CONDITIONS.get(path).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether its keys apply to a document that says nothing.
+    /// Whether it holds in a document that sets nothing.
     pub(super) fn holds_by_default(&self) -> bool {
         self.values.contains(&default(self.choice))
     }
 
-    /// Whether its keys apply to a document.
+    /// Whether it holds in a document.
     fn holds(&self, document: &Node) -> bool {
         self.values.contains(&chosen(document, self.choice).0)
     }
-}
 
-/// What a variant makes of a key that depends on a choice.
-pub(super) enum Verdict {
-    /// It applies.
-    Used,
-    /// It does not apply, since the choice was changed over it.
-    Inherited,
-    /// It does not apply, and was written over the choice that it does not apply to.
-    Wasted(Problem),
-}
-
-/// A verdict on each key of a variant that depends on a choice, with the key's place.
-pub(super) fn verdicts(variant: &Node) -> Vec<(Place, Verdict)> {
-    let mut verdicts = Vec::new();
-    collect(variant, variant, "", &mut verdicts);
-    verdicts
-}
-
-fn collect(variant: &Node, section: &Node, path: &str, verdicts: &mut Vec<(Place, Verdict)>) {
-    for entry in section.entries() {
-        let mut rules = Rule::of(path, &entry.key).peekable();
-        if rules.peek().is_some() {
-            let broken = rules.find(|rule| !rule.holds(variant));
-            let verdict = broken.map_or(Verdict::Used, |rule| rule.verdict(variant, entry));
-            verdicts.push((entry.key_place, verdict));
-        }
-        collect(variant, &entry.value, &join(path, &entry.key), verdicts);
-    }
-}
-
-impl Rule {
-    /// On a key that does not apply.
-    fn verdict(&self, variant: &Node, entry: &Entry) -> Verdict {
+    /// The applicability of a key for which it does not hold.
+    fn applicability(&self, variant: &Node, entry: &Entry) -> Applicability {
         let (value, layer) = chosen(variant, self.choice);
         if entry.layer < layer {
-            return Verdict::Inherited;
+            return Applicability::Inherited;
         }
-        Verdict::Wasted(Problem::NoEffect {
+        Applicability::Unused(ErrorKind::NoEffect {
             key: entry.key.clone(),
             choice: self.choice.to_owned(),
             value: value.to_owned(),
-            applies_to: self.values,
+            applies_to: self.values.iter().map(|&value| value.to_owned()).collect(),
         })
     }
 }
 
-/// The variant without the keys that do not apply to its choices, so that they take their defaults
-/// and make no difference between runs.
-pub(super) fn applicable(variant: &Node) -> Node {
-    without(variant, variant, "")
+/// Whether a key applies to a variant.
+pub(super) enum Applicability {
+    /// It applies.
+    Used,
+    /// It does not apply, and comes from a layer below the one that made the choice.
+    Inherited,
+    /// It does not apply, and was set together with the choice or after it.
+    Unused(ErrorKind),
 }
 
-fn without(variant: &Node, node: &Node, path: &str) -> Node {
-    let Value::Map(entries) = &node.value else {
-        return node.clone();
+/// The span and the applicability of each key of a variant that has conditions.
+pub(super) fn applicability(variant: &Node) -> Vec<(Span, Applicability)> {
+    let mut found = Vec::new();
+    add_section(variant, variant, "", &mut found);
+    found
+}
+
+fn add_section(variant: &Node, section: &Node, path: &str, found: &mut Vec<(Span, Applicability)>) {
+    for entry in section.entries() {
+        let path = join(path, &entry.key);
+        let conditions = Condition::of(&path);
+        if !conditions.is_empty() {
+            let broken = conditions.iter().find(|one| !one.holds(variant));
+            let applicability = broken.map_or(Applicability::Used, |condition| {
+                condition.applicability(variant, entry)
+            });
+            found.push((entry.key_span, applicability));
+        }
+        add_section(variant, &entry.value, &path, found);
+    }
+}
+
+/// The variant without the keys that do not apply, so that they take their defaults and make no
+/// difference between runs.
+pub(super) fn applicable(variant: &Node) -> Node {
+    applicable_section(variant, variant, "")
+}
+
+fn applicable_section(variant: &Node, section: &Node, path: &str) -> Node {
+    let Value::Map(entries) = &section.value else {
+        return section.clone();
     };
-    let applies = |entry: &&Entry| Rule::of(path, &entry.key).all(|rule| rule.holds(variant));
-    let kept = entries.iter().filter(applies).map(|entry| Entry {
-        value: without(variant, &entry.value, &join(path, &entry.key)),
-        ..entry.clone()
+    let kept = entries.iter().filter_map(|entry| {
+        let path = join(path, &entry.key);
+        let applies = Condition::of(&path).iter().all(|one| one.holds(variant));
+        applies.then(|| Entry {
+            key: entry.key.clone(),
+            value: applicable_section(variant, &entry.value, &path),
+            ..*entry
+        })
     });
     Node {
-        place: node.place,
+        span: section.span,
         value: Value::Map(kept.collect()),
     }
 }
 
-fn join(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        _ => format!("{path}.{key}"),
-    }
-}
-
-/// The value of a choice, and the layer that chose it.
+/// The value of a choice, and the layer that sets it.
 fn chosen<'a>(document: &'a Node, choice: &str) -> (&'a str, Layer) {
     if let Some(entry) = document.at(choice)
         && let Some(value) = entry.value.as_str()
@@ -274,22 +159,48 @@ fn default(choice: &str) -> &'static str {
         .unwrap_or_default()
 }
 
+/// Paths of all keys that have conditions.
+#[cfg(test)]
+pub(super) fn conditional_paths() -> impl Iterator<Item = &'static str> {
+    CONDITIONS.keys().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn rules_name_keys_and_values_that_exist() {
-        for rule in RULES {
-            let choice = schema::at(rule.choice).unwrap();
-            let choices = schema::choices(choice).unwrap();
-            for value in rule.values {
-                assert!(choices.iter().any(|(name, _)| name == value), "{value}");
-            }
-            for key in rule.keys {
-                let path = join(rule.section, key);
-                assert!(schema::at(&path).is_some(), "{path}");
+    fn conditions_are_about_keys_and_choices_that_exist() {
+        for (path, conditions) in CONDITIONS.iter() {
+            assert!(schema::at(path).is_some(), "{path}");
+            for condition in conditions {
+                assert!(
+                    !default(condition.choice).is_empty(),
+                    "{}",
+                    condition.choice
+                );
             }
         }
+        let eps = Condition::of("optimizer.eps");
+        assert_eq!(eps.len(), 1);
+        assert_eq!(eps[0].values, ["adamw", "adam", "rmsprop", "muon"]);
+    }
+
+    /// A key that no value of its choice uses would be documented as one that always applies.
+    #[test]
+    fn every_value_of_a_choice_is_read_by_its_type() {
+        fn check<C: Choice>() {
+            let names = schema::at(C::PATH).and_then(schema::choices).unwrap();
+            for (name, _) in names {
+                C::deserialize(serde_json::Value::from(name)).expect(name);
+            }
+        }
+        check::<ModelKind>();
+        check::<Norm>();
+        check::<PositionKind>();
+        check::<InitKind>();
+        check::<TokenizerKind>();
+        check::<OptimizerKind>();
+        check::<ScheduleKind>();
     }
 }

@@ -1,98 +1,105 @@
-//! Fields against each other, in a run that is resolved.
+//! Checks of a resolved run whose fields are each valid but may contradict each other.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::Problem;
-use super::spans::Place;
+use super::error_kind::ErrorKind;
+use super::limits::MAX_HIDDEN;
+use super::spans::Span;
 use super::tree::Node;
 use crate::spec::{
-    BatchOrder, Model, ModelKind, Norm, NormPosition, OptimizerKind, PositionKind, RunSpec, Source,
+    BatchOrder, Choice, Model, ModelKind, Norm, NormPosition, PositionKind, RunSpec, Source,
     TokenizerKind,
 };
 
-/// Tokens of a byte-level vocabulary before any is merged.
+/// Tokens of a byte-level vocabulary before the first merge.
 const BYTES: usize = 256;
 
-/// Widest hidden layer of an MLP, however it is written.
-const MOST_HIDDEN: usize = 1_000_000;
-
-/// Everything wrong with a run whose every field is right by itself.
+/// All contradictions between fields of a run.
 pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let mut report = |paths: [&str; 2], problem| {
-        found.push(Diagnostic::new(latest(tree, paths), problem));
+    let mut errors = Vec::new();
+    let mut report = |paths: [&str; 2], kind| {
+        errors.push(Diagnostic::new(last_written(tree, paths), kind));
     };
     if spec.model.kind == ModelKind::Gpt {
-        for (paths, problem) in transformer(&spec.model) {
-            report(paths, problem);
+        for (paths, kind) in transformer(&spec.model) {
+            report(paths, kind);
         }
     }
     if spec.sequence_length() > spec.model.block_size {
-        let problem = Problem::SequenceLength {
+        let kind = ErrorKind::SequenceLength {
             length: spec.sequence_length(),
             block_size: spec.model.block_size,
         };
-        report(["train.sequence_length", "model.block_size"], problem);
+        report(["train.sequence_length", "model.block_size"], kind);
     }
     let tokenizer = &spec.tokenizer;
     if tokenizer.kind == TokenizerKind::Bpe && tokenizer.vocab_size <= BYTES {
         let vocab_size = tokenizer.vocab_size;
-        let problem = Problem::BpeVocabSize { vocab_size };
-        report(["tokenizer.vocab_size", "tokenizer.kind"], problem);
+        let kind = ErrorKind::BpeVocabSize { vocab_size };
+        report(["tokenizer.vocab_size", "tokenizer.kind"], kind);
     }
     if tokenizer.nbest.is_some() && tokenizer.alpha.is_none() {
-        report(["tokenizer.nbest", "tokenizer"], Problem::NbestWithoutAlpha);
+        report(
+            ["tokenizer.nbest", "tokenizer"],
+            ErrorKind::NbestWithoutAlpha,
+        );
     }
     let sampled = tokenizer.alpha.is_some() || tokenizer.dropout > 0.0;
     if sampled && spec.train.batches == BatchOrder::Sequential {
-        report(["train.batches", "tokenizer"], Problem::SampledInTurn);
+        report(["train.batches", "tokenizer"], ErrorKind::SampledSequential);
     }
     if tokenizer.kind == TokenizerKind::File && tokenizer.path.is_none() {
-        report(["tokenizer.kind", "tokenizer"], Problem::NoTokenizerPath);
+        report(["tokenizer.kind", "tokenizer"], ErrorKind::NoTokenizerPath);
     }
     let optimizer = &spec.optimizer;
     let schedule = &optimizer.schedule;
-    let velocity = match optimizer.kind {
-        OptimizerKind::Sgd => Some(("optimizer", optimizer.momentum, optimizer.nesterov)),
-        OptimizerKind::Muon => {
-            let muon = &optimizer.muon;
-            Some(("optimizer.muon", muon.momentum, muon.nesterov))
+    let muon = &optimizer.muon;
+    for (used, [nesterov, momentum], values) in [
+        (
+            optimizer.kind.uses("optimizer.nesterov"),
+            ["optimizer.nesterov", "optimizer.momentum"],
+            (optimizer.nesterov, optimizer.momentum),
+        ),
+        (
+            optimizer.kind.uses("optimizer.muon"),
+            ["optimizer.muon.nesterov", "optimizer.muon.momentum"],
+            (muon.nesterov, muon.momentum),
+        ),
+    ] {
+        if used && values == (true, 0.0) {
+            report([nesterov, momentum], ErrorKind::Nesterov);
         }
-        _ => None,
-    };
-    if let Some((section, 0.0, true)) = velocity {
-        let [nesterov, momentum] = ["nesterov", "momentum"].map(|key| format!("{section}.{key}"));
-        report([&nesterov, &momentum], Problem::Nesterov);
     }
     if schedule.kind.falls_to_min_lr() && schedule.min_lr > optimizer.lr {
-        let problem = Problem::MinLr {
+        let kind = ErrorKind::MinLr {
             min_lr: schedule.min_lr,
             lr: optimizer.lr,
         };
-        report(["optimizer.schedule.min_lr", "optimizer.lr"], problem);
+        report(["optimizer.schedule.min_lr", "optimizer.lr"], kind);
     }
     let sample = &spec.sample;
-    if sample.temperature == 0.0 && sample.num > 1 {
-        let problem = Problem::SameTexts { num: sample.num };
-        report(["sample.temperature", "sample.num"], problem);
+    if sample.temperature == 0.0 && sample.num_samples > 1 {
+        let num_samples = sample.num_samples;
+        let kind = ErrorKind::SameSamples { num_samples };
+        report(["sample.temperature", "sample.num_samples"], kind);
     }
     let data = &spec.data;
     if data.source == Source::Plays && data.plays_bytes > data.max_bytes {
-        let problem = Problem::PlaysBytes {
+        let kind = ErrorKind::PlaysBytes {
             plays_bytes: data.plays_bytes,
             max_bytes: data.max_bytes,
         };
-        report(["data.plays_bytes", "data.max_bytes"], problem);
+        report(["data.plays_bytes", "data.max_bytes"], kind);
     }
     if let Some(steps) = spec.known_steps() {
-        found.extend(check_schedule(spec, steps, tree));
+        errors.extend(check_schedule(spec, steps, tree));
     }
-    found
+    errors
 }
 
-/// Everything wrong with the schedule of a run of `steps`.
+/// All errors in the learning rate schedule of a run of `steps` steps.
 pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Diagnostic> {
     if spec.model.kind == ModelKind::Ngram {
-        return Vec::new(); // it has no steps, and inherits a schedule from those that do
+        return Vec::new(); // it has no steps, but may inherit a schedule
     }
     let schedule = &spec.optimizer.schedule;
     let warmup_steps = schedule.warmup_steps;
@@ -102,77 +109,81 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
         (None, Some(_)) => "train.tokens",
         (None, None) => "train.steps",
     };
-    let (path, problem) = if warmup_steps > steps {
+    let (path, kind) = if warmup_steps > steps {
         (
             length,
-            Problem::Warmup {
+            ErrorKind::Warmup {
                 warmup_steps,
                 steps,
             },
         )
     } else if warmup_steps + decay_steps > steps {
-        let problem = Problem::WarmupAndDecay {
+        let kind = ErrorKind::WarmupAndDecay {
             warmup_steps,
             decay_steps,
             steps,
         };
-        ("optimizer.schedule.decay_fraction", problem)
+        ("optimizer.schedule.decay_fraction", kind)
     } else {
         return Vec::new();
     };
-    let place = latest(tree, ["optimizer.schedule.warmup_steps", path]);
-    vec![Diagnostic::new(place, problem)]
+    let span = last_written(tree, ["optimizer.schedule.warmup_steps", path]);
+    vec![Diagnostic::new(span, kind)]
 }
 
-/// Everything wrong with a transformer, with the two fields that do not go together.
-fn transformer(model: &Model) -> Vec<([&'static str; 2], Problem)> {
-    let mut found = Vec::new();
-    let mut report = |paths, problem| found.push((paths, problem));
+/// All contradictions between fields of a transformer, with the paths of the two fields.
+fn transformer(model: &Model) -> Vec<([&'static str; 2], ErrorKind)> {
+    let mut errors = Vec::new();
+    let mut report = |paths, kind| errors.push((paths, kind));
     let &Model { n_embd, n_head, .. } = model;
     if !n_embd.is_multiple_of(n_head) {
-        let problem = Problem::Heads { n_embd, n_head };
-        report(["model.n_head", "model.n_embd"], problem);
+        let kind = ErrorKind::Heads { n_embd, n_head };
+        report(["model.n_head", "model.n_embd"], kind);
     } else if model.positions.kind == PositionKind::Rotary && model.rotary_width() % 2.0 != 0.0 {
-        let problem = Problem::RotaryWidth {
+        let kind = ErrorKind::RotaryWidth {
             head_size: model.head_size(),
             width: model.rotary_width(),
         };
-        let key = match model.positions.fraction {
+        let key = match model.positions.rotary_pct {
             1.0 => "model.positions.kind",
-            _ => "model.positions.fraction",
+            _ => "model.positions.rotary_pct",
         };
-        report([key, "model.n_head"], problem);
+        report([key, "model.n_head"], kind);
     }
     let n_kv_head = model.kv_heads();
     if !n_head.is_multiple_of(n_kv_head) {
-        let problem = Problem::KvHeads { n_head, n_kv_head };
-        report(["model.n_kv_head", "model.n_head"], problem);
+        let kind = ErrorKind::KvHeads { n_head, n_kv_head };
+        report(["model.n_kv_head", "model.n_head"], kind);
     }
     let block_size = model.block_size;
-    if let Some(window) = model.window.filter(|&window| window > block_size) {
-        let problem = Problem::Window { window, block_size };
-        report(["model.window", "model.block_size"], problem);
+    if let Some(window) = model.sliding_window.filter(|&window| window > block_size) {
+        let kind = ErrorKind::SlidingWindow { window, block_size };
+        report(["model.sliding_window", "model.block_size"], kind);
     }
-    if model.parallel && model.norm != Norm::None && model.norm_position != NormPosition::Pre {
-        report(["model.parallel", "model.norm_position"], Problem::Parallel);
+    if model.parallel_block && model.norm != Norm::None && model.norm_position != NormPosition::Pre
+    {
+        report(
+            ["model.parallel_block", "model.norm_position"],
+            ErrorKind::ParallelBlock,
+        );
     }
-    if !(1..=MOST_HIDDEN).contains(&model.mlp_width()) {
-        let problem = Problem::MlpWidth {
+    if !(1..=MAX_HIDDEN).contains(&model.mlp_width()) {
+        let kind = ErrorKind::MlpWidth {
             width: model.mlp_width(),
-            most: MOST_HIDDEN,
+            max: MAX_HIDDEN,
         };
-        report(["model.mlp_hidden", "model.n_embd"], problem);
+        report(["model.mlp_hidden", "model.n_embd"], kind);
     }
-    found
+    errors
 }
 
-/// Where two fields were brought together: the place of the one written last, the first of them
-/// where both are of one layer.
-fn latest(tree: &Node, paths: [&str; 2]) -> Place {
+/// The span of the field that comes from the later layer, or of the first one if both come from the
+/// same layer.
+fn last_written(tree: &Node, paths: [&str; 2]) -> Span {
     let [first, second] = paths.map(|path| tree.at(path));
     let entry = match (first, second) {
         (Some(first), Some(second)) if second.layer > first.layer => Some(second),
         (first, second) => first.or(second),
     };
-    entry.map_or(tree.place, |entry| entry.value.place)
+    entry.map_or(tree.span, |entry| entry.value.span)
 }

@@ -1,33 +1,40 @@
-use super::conditional_keys::{self, Verdict};
+use super::canonical_names::{FormerName, replace_former_names};
+use super::conditional_keys::{self, Applicability};
 use super::cross_checks::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::durations;
-use super::error_kind::Problem;
+use super::error_kind::ErrorKind;
 use super::expected_values;
+use super::limits::MAX_FILE_BYTES;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
-use super::spans::{self, FILE, Place, Sources};
+use super::read_file::read;
+use super::spans::{FILE, Sources, Span};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
-use super::variants::{self, Variant};
+use super::variants::{Variant, Variants};
 use crate::spec::{Data, Experiment, ModelKind, RunSpec, Source};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// An experiment as written, with overrides applied and defaults filled in; each value still knows
-/// where it came from.
+/// An experiment with overrides applied and defaults filled in. Each value knows its span, so that
+/// an error can show where it comes from.
 #[derive(Debug, Clone)]
 pub struct Document {
     sources: Arc<Sources>,
-    /// Overrides applied.
+    /// The file with overrides applied.
     tree: Node,
     overrides: Node,
     experiment: Experiment,
+    former_names: Vec<FormerName>,
+    /// Computed on first use, once: a sweep may have thousands of variants.
+    variants: OnceLock<Arc<Variants>>,
 }
 
-/// Every run of an experiment.
+/// All runs of an experiment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expansion {
     /// Name of the variant that the others are compared with.
@@ -36,13 +43,13 @@ pub struct Expansion {
     pub runs: Vec<RunSpec>,
 }
 
-/// Reads an experiment file and writes `path=value` overrides over it.
+/// Reads an experiment file and applies `path=value` overrides.
 ///
 /// # Errors
-/// All that is wrong with the structure of the document, together.
+/// All errors in the structure of the document.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> {
     let name = path.display().to_string();
-    match spans::read(path) {
+    match read(path) {
         Ok(text) => from_text(&name, &text, overrides),
         Err((text, diagnostic)) => {
             let sources = Arc::new(Sources::new(name, text, overrides));
@@ -51,46 +58,50 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> 
     }
 }
 
-/// [`load`] of a text, which errors call `name`.
+/// Same as [`load`], for a text. Errors show it under the name `name`.
 ///
 /// # Errors
 /// As [`load`].
 pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Document, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let sources = Arc::new(Sources::new(name.to_owned(), text.to_owned(), overrides));
-    let mut found = Vec::new();
-    match build(&sources, &mut found) {
-        Some(document) if found.is_empty() => Ok(document),
-        _ => Err(Diagnostics::new(sources, found)),
+    let mut errors = Vec::new();
+    match build(&sources, &mut errors) {
+        Some(document) if errors.is_empty() => Ok(document),
+        _ => Err(Diagnostics::new(sources, errors)),
     }
 }
 
-/// The passes of loading. `None` leaves at least one diagnostic in `found`.
-fn build(sources: &Arc<Sources>, found: &mut Vec<Diagnostic>) -> Option<Document> {
+/// The steps of loading. On `None`, `errors` has at least one error.
+fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Document> {
     let text = &sources.get(FILE).text;
-    if text.len() as u64 > spans::MAX_FILE_BYTES {
-        found.push(Diagnostic::new(None, Problem::TooLarge));
+    if text.len() as u64 > MAX_FILE_BYTES {
+        errors.push(Diagnostic::new(None, ErrorKind::TooLarge));
         return None;
     }
-    let file = match parse(text, FILE, 0, found) {
+    let mut file = match parse(text, FILE, 0, errors) {
         Ok(Some(file)) => file,
         Ok(None) => {
-            found.push(Diagnostic::new(None, Problem::Empty));
+            errors.push(Diagnostic::new(None, ErrorKind::Empty));
             return None;
         }
         Err(diagnostic) => {
-            found.push(diagnostic);
+            errors.push(diagnostic);
             return None;
         }
     };
-    let overrides = overrides::tree(sources, &file, found);
+    let mut overrides = overrides::tree(sources, &file, errors);
+    let mut former_names = Vec::new();
+    for document in [&mut file, &mut overrides] {
+        replace_former_names(document, &mut former_names, errors);
+    }
     let tree = match file.value {
         Value::Map(_) => merge(&file, &overrides, Layer::Override),
-        // For validation to refuse, rather than for overrides to replace.
+        // Validation reports it; merging would replace it by the overrides.
         _ => file,
     };
-    found.extend(validate(&tree, sources));
-    if !found.is_empty() {
+    errors.extend(validate(&tree, sources));
+    if !errors.is_empty() {
         return None;
     }
     match typed(&tree) {
@@ -99,23 +110,25 @@ fn build(sources: &Arc<Sources>, found: &mut Vec<Diagnostic>) -> Option<Document
             tree,
             overrides,
             experiment,
+            former_names,
+            variants: OnceLock::new(),
         }),
         Err(diagnostic) => {
-            found.push(diagnostic);
+            errors.push(diagnostic);
             None
         }
     }
 }
 
-/// A tree as its type. Validation leaves nothing for serde to refuse; were it to, the error has a
-/// place all the same.
+/// A tree as its type. After validation serde has nothing left to reject; if it does, the error
+/// still has a span.
 fn typed(tree: &Node) -> Result<Experiment, Diagnostic> {
     serde_yaml::from_value(tree.to_yaml()).map_err(|error| {
-        let problem = Problem::Other {
+        let kind = ErrorKind::Other {
             message: error.to_string(),
             help: None,
         };
-        Diagnostic::new(tree.place, problem)
+        Diagnostic::new(tree.span, kind)
     })
 }
 
@@ -125,45 +138,50 @@ impl Document {
         &self.experiment
     }
 
-    /// Every run, resolved.
-    ///
-    /// # Errors
-    /// All that is wrong with the sweep, and with fields against each other, together.
-    pub fn expand(&self) -> Result<Expansion, Diagnostics> {
-        let mut found = Vec::new();
-        let variants = self.variants(&mut found);
-        let specs: Vec<_> = variants
-            .iter()
-            .filter_map(|variant| self.resolve(variant, &mut found))
-            .collect();
-        found.extend(wasted(&variants));
-        self.check_distinct(&variants, &specs, &mut found);
-        let baseline = variants::baseline(&self.tree, &variants);
-        // A variant that could not be resolved would be taken for an unknown one.
-        if specs.len() == variants.len() {
-            let expected = &self.experiment.expect;
-            expected_values::check(&self.tree, expected, &specs, &baseline, &mut found);
-        }
-        if !found.is_empty() {
-            return Err(self.diagnostics(found));
-        }
-        let seeds = self.experiment.sweep.clone().unwrap_or_default().seeds;
-        let with_seeds = |spec: &RunSpec| {
-            let spec = spec.clone();
-            let seeded = seeds.iter().map(move |&seed| RunSpec {
-                seed,
-                ..spec.clone()
-            });
-            seeded.collect::<Vec<_>>()
-        };
-        Ok(Expansion {
-            baseline,
-            runs: specs.iter().flat_map(with_seeds).collect(),
-        })
+    /// One line for each former name that the experiment uses, with the name to use instead.
+    pub fn notes(&self) -> Vec<String> {
+        let notes = self.former_names.iter();
+        notes.map(|former| former.note(&self.sources)).collect()
     }
 
-    /// An error found later, at the place of a value: of the variant named, or of the document. A
-    /// value that is not written is shown by the nearest section that is.
+    /// All runs, complete except for what depends on the data.
+    ///
+    /// # Errors
+    /// All errors in the sweep and all contradictions between fields.
+    pub fn expand(&self) -> Result<Expansion, Diagnostics> {
+        let variants = self.variants();
+        let mut errors = variants.errors.clone();
+        let resolved: Vec<(&Variant, RunSpec)> = variants
+            .all()
+            .iter()
+            .filter_map(|variant| Some((variant, self.resolve(variant, &mut errors)?)))
+            .collect();
+        errors.extend(unused_keys(variants.all()));
+        self.check_distinct(&resolved, &mut errors);
+        let baseline = variants.baseline(&self.tree);
+        // An unresolved variant would be reported as unknown.
+        if resolved.len() == variants.all().len() {
+            let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
+            let expected = &self.experiment.expect;
+            expected_values::check(&self.tree, expected, &specs, &baseline, &mut errors);
+        }
+        if !errors.is_empty() {
+            return Err(self.diagnostics(errors));
+        }
+        let seeds = self.experiment.sweep.clone().unwrap_or_default().seeds;
+        let mut runs = Vec::with_capacity(resolved.len() * seeds.len());
+        for (_, spec) in resolved {
+            let with_seed = |&seed| RunSpec {
+                seed,
+                ..spec.clone()
+            };
+            runs.extend(seeds.iter().map(with_seed));
+        }
+        Ok(Expansion { baseline, runs })
+    }
+
+    /// An error that was found after expansion, at the value of a path in the variant `variant`, or
+    /// in the document. For a value that is not set, the nearest section that is set is shown.
     pub fn error_at(
         &self,
         variant: Option<&str>,
@@ -171,50 +189,56 @@ impl Document {
         message: String,
         help: Option<String>,
     ) -> Diagnostics {
-        let variants = self.variants(&mut Vec::new());
-        let named = variant.and_then(|name| variants.into_iter().find(|v| v.name == name));
-        let tree = named.as_ref().map_or(&self.tree, |variant| &variant.tree);
-        let place = tree.nearest(path).map_or(tree.place, |entry| {
-            let written = tree.at(path).is_some();
-            if written {
-                entry.value.place
+        let tree = variant.map_or(&self.tree, |name| self.variant_tree(name));
+        let span = tree.nearest(path).map_or(tree.span, |entry| {
+            let is_set = tree.at(path).is_some();
+            if is_set {
+                entry.value.span
             } else {
-                entry.key_place
+                entry.key_span
             }
         });
-        let problem = Problem::Other { message, help };
-        self.diagnostics(vec![Diagnostic::new(place, problem)])
+        let kind = ErrorKind::Other { message, help };
+        self.diagnostics(vec![Diagnostic::new(span, kind)])
     }
 
-    /// What could not be told of a run before its steps were counted.
+    /// The checks of a run that need its number of steps, for a run whose steps were counted after
+    /// expansion because its length is in epochs.
     pub fn check_counted(&self, spec: &RunSpec) -> Option<Diagnostics> {
         if spec.known_steps().is_some() {
             return None;
         }
-        let variants = self.variants(&mut Vec::new());
-        let named = variants
-            .into_iter()
-            .find(|variant| variant.name == spec.variant);
-        let tree = named.as_ref().map_or(&self.tree, |variant| &variant.tree);
-        let found = check_schedule(spec, spec.train.steps, tree);
-        (!found.is_empty()).then(|| self.diagnostics(found))
+        let tree = self.variant_tree(&spec.variant);
+        let errors = check_schedule(spec, spec.train.steps, tree);
+        (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
-    fn diagnostics(&self, found: Vec<Diagnostic>) -> Diagnostics {
-        Diagnostics::new(Arc::clone(&self.sources), found)
+    fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {
+        Diagnostics::new(Arc::clone(&self.sources), errors)
     }
 
-    fn variants(&self, found: &mut Vec<Diagnostic>) -> Vec<Variant> {
-        variants::variants(&self.tree, &self.overrides, &self.sources, found)
+    fn variants(&self) -> &Variants {
+        self.variants.get_or_init(|| {
+            let variants = Variants::of(&self.tree, &self.overrides, &self.sources);
+            Arc::new(variants)
+        })
     }
 
-    /// A variant as a run, its seed still to be set, with its fields checked against each other.
-    fn resolve(&self, variant: &Variant, found: &mut Vec<Diagnostic>) -> Option<RunSpec> {
-        let tree = durations::one_length(&conditional_keys::applicable(&variant.tree), found);
+    /// The tree of a variant, or of the document if there is no variant of that name.
+    fn variant_tree(&self, name: &str) -> &Node {
+        let variant = self.variants().named(name);
+        variant.map_or(&self.tree, |variant| &variant.tree)
+    }
+
+    /// A variant as a run whose seed is not set yet. Contradictions between its fields are added to
+    /// `errors`.
+    fn resolve(&self, variant: &Variant, errors: &mut Vec<Diagnostic>) -> Option<RunSpec> {
+        let applicable = conditional_keys::applicable(&variant.tree);
+        let tree = durations::resolve_duration(&applicable, errors);
         let experiment = match typed(&tree) {
             Ok(experiment) => experiment,
             Err(diagnostic) => {
-                found.push(diagnostic);
+                errors.push(diagnostic);
                 return None;
             }
         };
@@ -238,56 +262,53 @@ impl Document {
             spec.train.tokens = None;
             spec.train.epochs = None;
         }
-        found.extend(check(&spec, &variant.tree));
+        errors.extend(check(&spec, &variant.tree));
         Some(spec)
     }
 
-    /// Two variants that train the same thing would be compared with themselves.
-    fn check_distinct(&self, variants: &[Variant], specs: &[RunSpec], found: &mut Vec<Diagnostic>) {
+    /// Reports variants whose runs are identical: a comparison between them would be meaningless.
+    fn check_distinct(&self, resolved: &[(&Variant, RunSpec)], errors: &mut Vec<Diagnostic>) {
         let mut first_with: HashMap<String, &Variant> = HashMap::new();
-        for (variant, spec) in variants.iter().zip(specs) {
-            let mut anonymous = spec.anonymous();
-            anonymous.data.max_bytes = 0; // it does not change what is computed either
-            let Ok(config) = serde_json::to_string(&anonymous) else {
-                continue;
+        for (variant, spec) in resolved {
+            let first = match first_with.entry(spec.result_key()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(variant);
+                    continue;
+                }
+                Entry::Occupied(entry) => *entry.get(),
             };
-            let Some(first) = first_with.get(&config) else {
-                first_with.insert(config, variant);
-                continue;
-            };
-            let problem = Problem::SameVariants {
+            let kind = ErrorKind::SameVariants {
                 first: first.name.clone(),
                 second: variant.name.clone(),
                 overridden: !self.overrides.entries().is_empty(),
             };
-            let diagnostic = Diagnostic::new(variant.place, problem);
-            found.push(diagnostic.related(first.place, "the same as this one"));
+            let diagnostic = Diagnostic::new(variant.span, kind);
+            errors.push(diagnostic.related(first.span, "identical to this one"));
         }
     }
 }
 
-/// Keys that no variant has a use for, although they were written for it.
-fn wasted(variants: &[Variant]) -> Vec<Diagnostic> {
-    let mut used: HashSet<Place> = HashSet::new();
-    let mut wasted: HashMap<Place, Problem> = HashMap::new();
+/// Keys that are set but apply to no variant.
+fn unused_keys(variants: &[Variant]) -> Vec<Diagnostic> {
+    let mut used: HashSet<Span> = HashSet::new();
+    let mut unused: HashMap<Span, ErrorKind> = HashMap::new();
     for variant in variants {
-        for (place, verdict) in conditional_keys::verdicts(&variant.tree) {
-            match verdict {
-                Verdict::Used => {
-                    used.insert(place);
+        for (span, applicability) in conditional_keys::applicability(&variant.tree) {
+            match applicability {
+                Applicability::Used => {
+                    used.insert(span);
                 }
-                Verdict::Inherited => {}
-                Verdict::Wasted(problem) => {
-                    wasted.entry(place).or_insert(problem);
+                Applicability::Inherited => {}
+                Applicability::Unused(kind) => {
+                    unused.entry(span).or_insert(kind);
                 }
             }
         }
     }
-    let unused = wasted
-        .into_iter()
-        .filter(|(place, _)| !used.contains(place));
+    unused.retain(|span, _| !used.contains(span));
+    let unused = unused.into_iter();
     unused
-        .map(|(place, problem)| Diagnostic::new(place, problem))
+        .map(|(span, kind)| Diagnostic::new(span, kind))
         .collect()
 }
 
@@ -329,7 +350,7 @@ sweep: {variants: {gpt: {}, bigram: {model: {kind: bigram}, optimizer: {kind: sg
     }
 
     #[test]
-    fn a_key_is_not_wasted_while_one_variant_uses_it() {
+    fn a_key_that_one_variant_uses_is_no_error() {
         let text = "name: test
 optimizer: {momentum: 0.5}
 sweep: {variants: {adamw: {}, sgd: {optimizer: {kind: sgd}}}}";
@@ -349,7 +370,7 @@ sweep: {variants: {adamw: {}, sgd: {optimizer: {kind: sgd}}}}";
         let text = "name: test\ndata: {source: names, plays_seed: 5}\n\
                     sweep: {variants: {a: {}, b: {data: {plays_seed: 6}}}}";
         let error = document(text, &[]).expand().unwrap_err();
-        assert!(error.to_string().contains("are the same"), "{error}");
+        assert!(error.to_string().contains("are identical"), "{error}");
     }
 
     #[test]
@@ -357,7 +378,7 @@ sweep: {variants: {adamw: {}, sgd: {optimizer: {kind: sgd}}}}";
         let text = "name: test
 sweep: {variants: {a: {}, b: {train: {checkpoint_every: 7}, data: {max_bytes: 5000000}}}}";
         let error = document(text, &[]).expand().unwrap_err();
-        assert!(error.to_string().contains("are the same"), "{error}");
+        assert!(error.to_string().contains("are identical"), "{error}");
     }
 
     #[test]
@@ -373,8 +394,8 @@ sweep:
         let at = |variant, path| {
             let error = document.error_at(variant, path, "no".to_owned(), None);
             let text = error.to_string();
-            let place = text.split("--> ").nth(1).unwrap();
-            place.lines().next().unwrap().to_owned()
+            let span = text.split("--> ").nth(1).unwrap();
+            span.lines().next().unwrap().to_owned()
         };
         assert_eq!(at(Some("b"), "data.source"), "test.yaml:6:24");
         assert_eq!(at(Some("b"), "model.block_size"), "test.yaml:6:58");
@@ -409,5 +430,27 @@ sweep: {seeds: [18446744073709551615]}";
         assert_eq!(experiment.optimizer.grad_clip, 16.0);
         assert_eq!(experiment.sample.temperature, 0.8);
         assert_eq!(experiment.sweep.as_ref().unwrap().seeds, [u64::MAX]);
+    }
+
+    /// Planning checks every run after its steps are counted. If each check expanded the sweep
+    /// again, this test would take hours.
+    #[test]
+    fn a_sweep_is_expanded_once() {
+        let rates: Vec<_> = (1..=2000).map(|n| format!("{n}e-6")).collect();
+        let text = format!(
+            "name: test\ntrain: {{epochs: 1}}\nsweep: {{seeds: [1, 2, 3, 4, 5], grid: \
+             {{optimizer.lr: [{}]}}}}",
+            rates.join(", ")
+        );
+        let document = document(&text, &[]);
+        let mut runs = document.expand().unwrap().runs;
+        assert_eq!(runs.len(), 10_000);
+        let variants: *const Variants = document.variants();
+        for run in &mut runs {
+            run.count_steps(100_000);
+            assert!(document.check_counted(run).is_none());
+            document.error_at(Some(&run.variant), "data.source", String::new(), None);
+        }
+        assert!(std::ptr::eq(variants, document.variants()));
     }
 }

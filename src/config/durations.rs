@@ -1,15 +1,15 @@
-//! The length of a run, which several keys can say and one does.
+//! The length of training, which `steps`, `tokens` or `epochs` can set.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::Problem;
+use super::error_kind::ErrorKind;
 use super::tree::{Entry, Node, Value};
 
-/// Keys of `train` of which one says how long a run trains.
+/// Keys of `train` that set the length of training.
 const KEYS: [&str; 3] = ["steps", "tokens", "epochs"];
 
-/// A variant in which one key at most says how long it trains: that of the last layer, which is
-/// written over what the others say. Two of one layer are reported, and the first counts.
-pub(super) fn one_length(variant: &Node, found: &mut Vec<Diagnostic>) -> Node {
+/// A variant in which at most one key sets the length of training: the one of the last layer, which
+/// replaces those of earlier layers. Two keys of one layer are an error; the first is kept.
+pub(super) fn resolve_duration(variant: &Node, errors: &mut Vec<Diagnostic>) -> Node {
     let train = variant.entry("train").map(|entry| &entry.value);
     let lengths: Vec<&Entry> = train
         .map_or(&[][..], Node::entries)
@@ -22,29 +22,29 @@ pub(super) fn one_length(variant: &Node, found: &mut Vec<Diagnostic>) -> Node {
         return variant.clone();
     };
     for second in of_last {
-        let problem = Problem::TwoLengths {
+        let kind = ErrorKind::TwoDurations {
             first: kept.key.clone(),
             second: second.key.clone(),
         };
-        let diagnostic = Diagnostic::new(second.key_place, problem);
-        found.push(diagnostic.related(kept.key_place, "the other"));
+        let diagnostic = Diagnostic::new(second.key_span, kind);
+        errors.push(diagnostic.related(kept.key_span, "set here"));
     }
-    let counts = |entry: &&Entry| entry.key == kept.key || !KEYS.contains(&entry.key.as_str());
-    without(variant, "train", &counts)
+    let keep = |entry: &&Entry| entry.key == kept.key || !KEYS.contains(&entry.key.as_str());
+    without(variant, "train", &keep)
 }
 
-/// A tree in which a section has those of its entries that `counts` says.
-fn without(tree: &Node, section: &str, counts: &dyn Fn(&&Entry) -> bool) -> Node {
+/// A tree in which a section has only those entries for which `keep` holds.
+fn without(tree: &Node, section: &str, keep: &dyn Fn(&&Entry) -> bool) -> Node {
     let entries = tree.entries().iter().map(|entry| {
         let mut entry = entry.clone();
         if entry.key == section {
-            let inner = entry.value.entries().iter().filter(counts).cloned();
+            let inner = entry.value.entries().iter().filter(keep).cloned();
             entry.value.value = Value::Map(inner.collect());
         }
         entry
     });
     Node {
-        place: tree.place,
+        span: tree.span,
         value: Value::Map(entries.collect()),
     }
 }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_layer_says_how_long() {
+    fn the_last_layer_sets_the_length() {
         let length = |train: Train| (train.steps, train.tokens, train.epochs);
         let sweep = "sweep: {variants: {a: {train: {epochs: 2}}}}";
         assert_eq!(

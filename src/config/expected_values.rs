@@ -1,22 +1,21 @@
-//! What an experiment expects, against what its runs will measure.
+//! Checks that the runs will measure what an experiment expects.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::Problem;
+use super::error_kind::ErrorKind;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
-use crate::results::is_logged;
-use crate::spec::{Expect, Measure, RunSpec};
+use crate::spec::{Expect, Measure, RunSpec, is_logged, log_every};
 
-/// Figures that no run will measure.
+/// Adds an error for each expected value that no run will measure.
 pub(super) fn check(
     tree: &Node,
     expected: &[Expect],
-    specs: &[RunSpec],
+    specs: &[&RunSpec],
     baseline: &str,
-    found: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) {
-    // Somebody who tries a file for a few steps is not to be sent back for a figure of its last: it
-    // stays open.
+    // If an override changes the length of a run, values that are expected at later steps stay open
+    // rather than being errors.
     let retimed = [
         "train.steps",
         "train.tokens",
@@ -29,42 +28,42 @@ pub(super) fn check(
     });
     let items = tree.get("expect").map_or(&[][..], Node::items);
     for (item, expect) in items.iter().zip(expected) {
-        let place = |key: &str| item.get(key).map_or(item.place, |value| value.place);
+        let span = |key: &str| item.get(key).map_or(item.span, |value| value.span);
         let name = expect.variant.as_deref().unwrap_or(baseline);
         let Some(spec) = specs.iter().find(|spec| spec.variant == name) else {
             let names: Vec<_> = specs.iter().map(|spec| spec.variant.as_str()).collect();
-            let problem = Problem::ExpectUnknownVariant {
+            let kind = ErrorKind::ExpectUnknownVariant {
                 name: name.to_owned(),
                 hint: hint(name, &names),
             };
-            found.push(Diagnostic::new(place("variant"), problem));
+            errors.push(Diagnostic::new(span("variant"), kind));
             continue;
         };
-        if expect.metric == Measure::TrainLoss && !spec.train.eval_train {
-            let problem = Problem::ExpectTrainLoss;
-            found.push(Diagnostic::new(place("metric"), problem));
+        if expect.metric == Measure::TrainSplitLoss && !spec.train.eval_train {
+            let kind = ErrorKind::ExpectTrainSplitLoss;
+            errors.push(Diagnostic::new(span("metric"), kind));
         }
         if !retimed
             && let Some(step) = expect.step
-            && let Some(problem) = wrong_step(expect.metric, step, spec)
+            && let Some(kind) = wrong_step(expect.metric, step, spec)
         {
-            found.push(Diagnostic::new(place("step"), problem));
+            errors.push(Diagnostic::new(span("step"), kind));
         }
     }
 }
 
-/// Why nothing is measured at a step.
-fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<Problem> {
+/// The error if a metric is not measured at a step.
+fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
     match metric {
         Measure::Params | Measure::VocabSize | Measure::Tokens | Measure::SampledTokens => {
-            Some(Problem::ExpectStepOfStatic)
+            Some(ErrorKind::ExpectStepOfStatic)
         }
-        Measure::ValLoss | Measure::BitsPerByte | Measure::TrainLoss => {
-            // In epochs and tokens only the text can tell.
+        Measure::ValLoss | Measure::BitsPerByte | Measure::TrainSplitLoss => {
+            // With lengths in epochs or tokens the number of steps depends on the data.
             let (steps, eval_every) = (spec.known_steps()?, spec.train.eval_every.steps()?);
             let evaluated = step.is_multiple_of(eval_every) || step == steps;
             let measured = evaluated && step <= steps;
-            (!measured).then_some(Problem::ExpectNoEvaluation {
+            (!measured).then_some(ErrorKind::ExpectNoEvaluation {
                 step,
                 eval_every,
                 steps,
@@ -73,7 +72,11 @@ fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<Problem> {
         Measure::BatchLoss => {
             let steps = spec.known_steps()?;
             let measured = (1..=steps).contains(&step) && is_logged(step, steps);
-            (!measured).then_some(Problem::ExpectNoStep { step, steps })
+            (!measured).then_some(ErrorKind::ExpectNoStep {
+                step,
+                steps,
+                log_every: log_every(steps),
+            })
         }
     }
 }

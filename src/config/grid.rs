@@ -1,63 +1,87 @@
-//! The combinations that a grid stands for.
+//! The combinations of a grid.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::Problem;
+use super::error_kind::ErrorKind;
+use super::limits::MAX_RUNS;
 use super::merge::merge;
-use super::spans::Place;
+use super::spans::Span;
 use super::tree::{Entry, Layer, Node, Value};
-
-/// Most runs of a sweep: far more than anybody waits for.
-pub(super) const MAX_RUNS: u128 = 10_000;
 
 /// One combination of the grid, or an entry of `include`.
 pub(super) struct Combination {
-    /// Values by path, as written.
-    pub(super) values: Vec<(String, Node)>,
-    /// Where it was asked for.
-    pub(super) place: Place,
+    /// In the order of the file.
+    pub(super) settings: Vec<Setting>,
+    /// The part of the file that asks for it.
+    pub(super) span: Span,
 }
 
-/// The combinations of the grid, less those excluded, then those included; `None` without a grid.
-/// Too many are an error and become none.
+/// A value at a path of a run.
+#[derive(Clone)]
+pub(super) struct Setting {
+    pub(super) path: String,
+    pub(super) path_span: Span,
+    pub(super) value: Node,
+}
+
+impl Setting {
+    fn new(entry: &Entry, value: &Node) -> Self {
+        Self {
+            path: entry.key.clone(),
+            path_span: entry.key_span,
+            value: value.clone(),
+        }
+    }
+}
+
+/// The combinations of the grid without those of `exclude`, followed by those of `include`; `None`
+/// without a grid. If there are too many, that is an error and the list is empty.
 pub(super) fn combinations(
     sweep: &Node,
-    runs_each: usize,
-    found: &mut Vec<Diagnostic>,
+    runs_per_combination: usize,
+    errors: &mut Vec<Diagnostic>,
 ) -> Option<Vec<Combination>> {
     let lists = ["include", "exclude"].map(|key| sweep.entry(key));
     let Some(grid) = sweep.entry("grid") else {
         for (name, entry) in ["include", "exclude"].into_iter().zip(lists) {
             if let Some(entry) = entry.filter(|entry| !entry.value.items().is_empty()) {
-                found.push(Diagnostic::new(entry.key_place, Problem::WithoutGrid(name)));
+                errors.push(Diagnostic::new(
+                    entry.key_span,
+                    ErrorKind::WithoutGrid(name),
+                ));
             }
         }
-        let few = check_run_count(1, runs_each, sweep.place, found);
+        let few = check_run_count(1, runs_per_combination, sweep.span, errors);
         return (!few).then(Vec::new);
     };
     let [include, exclude] = lists.map(|entry| entry.map_or(&[][..], |entry| entry.value.items()));
     let axes = grid.value.entries();
-    check_overlaps(axes, found);
+    check_overlaps(axes, errors);
     let lengths = axes.iter().map(|axis| axis.value.items().len() as u128);
     let size = lengths.fold(1, u128::saturating_mul);
-    if !check_run_count(size, runs_each.min(1), grid.key_place, found) {
+    if !check_run_count(size, runs_per_combination.min(1), grid.key_span, errors) {
         return Some(Vec::new());
     }
-    let mut combinations = product(axes, grid.key_place);
-    exclude_from(&mut combinations, exclude, axes, found);
+    let mut combinations = product(axes, grid.key_span);
+    exclude_from(&mut combinations, exclude, axes, errors);
     if combinations.is_empty() && !exclude.is_empty() {
-        found.push(Diagnostic::new(grid.key_place, Problem::NothingLeft));
+        errors.push(Diagnostic::new(grid.key_span, ErrorKind::NothingLeft));
     }
     combinations.extend(include.iter().map(|entry| {
         Combination {
-            values: entry
+            settings: entry
                 .entries()
                 .iter()
-                .map(|entry| (entry.key.clone(), entry.value.clone()))
+                .map(|entry| Setting::new(entry, &entry.value))
                 .collect(),
-            place: entry.place,
+            span: entry.span,
         }
     }));
-    if !check_run_count(combinations.len() as u128, runs_each, grid.key_place, found) {
+    if !check_run_count(
+        combinations.len() as u128,
+        runs_per_combination,
+        grid.key_span,
+        errors,
+    ) {
         return Some(Vec::new());
     }
     Some(combinations)
@@ -65,47 +89,47 @@ pub(super) fn combinations(
 
 fn check_run_count(
     combinations: u128,
-    runs_each: usize,
-    place: Place,
-    found: &mut Vec<Diagnostic>,
+    runs_per_combination: usize,
+    span: Span,
+    errors: &mut Vec<Diagnostic>,
 ) -> bool {
-    let runs = combinations.saturating_mul(runs_each as u128);
+    let runs = combinations.saturating_mul(runs_per_combination as u128);
     if runs > MAX_RUNS {
-        found.push(Diagnostic::new(place, Problem::TooManyRuns(runs)));
+        errors.push(Diagnostic::new(span, ErrorKind::TooManyRuns(runs)));
     }
     runs <= MAX_RUNS
 }
 
-/// One axis must not set a part of what another sets.
-fn check_overlaps(axes: &[Entry], found: &mut Vec<Diagnostic>) {
+/// Reports an axis that sets a part of what another axis sets.
+fn check_overlaps(axes: &[Entry], errors: &mut Vec<Diagnostic>) {
     for outer in axes {
         let prefix = format!("{}.", outer.key);
         for inner in axes.iter().filter(|axis| axis.key.starts_with(&prefix)) {
-            let problem = Problem::GridOverlap {
+            let kind = ErrorKind::GridOverlap {
                 outer: outer.key.clone(),
                 inner: inner.key.clone(),
             };
-            let diagnostic = Diagnostic::new(inner.key_place, problem);
-            found.push(diagnostic.related(outer.key_place, "also set here"));
+            let diagnostic = Diagnostic::new(inner.key_span, kind);
+            errors.push(diagnostic.related(outer.key_span, "set here"));
         }
     }
 }
 
-/// All combinations, the last axis changing fastest.
-fn product(axes: &[Entry], place: Place) -> Vec<Combination> {
+/// All combinations. The last axis changes fastest.
+fn product(axes: &[Entry], span: Span) -> Vec<Combination> {
     let mut combinations = vec![Combination {
-        values: Vec::new(),
-        place,
+        settings: Vec::new(),
+        span,
     }];
     for axis in axes {
         let longer = |combination: &Combination| {
-            let head = combination.values.clone();
+            let head = combination.settings.clone();
             let lengthened = axis.value.items().iter().map(move |value| {
-                let mut values = head.clone();
-                values.push((axis.key.clone(), value.clone()));
+                let mut settings = head.clone();
+                settings.push(Setting::new(axis, value));
                 Combination {
-                    values,
-                    place: value.place,
+                    settings,
+                    span: value.span,
                 }
             });
             lengthened.collect::<Vec<_>>()
@@ -119,25 +143,25 @@ fn exclude_from(
     combinations: &mut Vec<Combination>,
     exclude: &[Node],
     axes: &[Entry],
-    found: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) {
     let mut excluded = vec![false; combinations.len()];
     for entry in exclude {
-        let off_grid = |key: &&Entry| !axes.iter().any(|axis| axis.key == key.key);
-        let strangers: Vec<_> = entry.entries().iter().filter(off_grid).collect();
-        for stranger in &strangers {
-            let problem = Problem::ExcludeOffGrid(stranger.key.clone());
-            found.push(Diagnostic::new(stranger.key_place, problem));
+        let not_in_grid = |key: &&Entry| !axes.iter().any(|axis| axis.key == key.key);
+        let unknown: Vec<_> = entry.entries().iter().filter(not_in_grid).collect();
+        for key in &unknown {
+            let kind = ErrorKind::ExcludeNotInGrid(key.key.clone());
+            errors.push(Diagnostic::new(key.key_span, kind));
         }
         let mut matched = false;
         for (combination, excluded) in combinations.iter().zip(&mut excluded) {
-            if combination.agrees(entry) {
+            if combination.matches(entry) {
                 matched = true;
                 *excluded = true;
             }
         }
-        if !matched && strangers.is_empty() {
-            found.push(Diagnostic::new(entry.place, Problem::ExcludesNothing));
+        if !matched && unknown.is_empty() {
+            errors.push(Diagnostic::new(entry.span, ErrorKind::ExcludesNothing));
         }
     }
     let mut excluded = excluded.into_iter();
@@ -146,28 +170,27 @@ fn exclude_from(
 
 impl Combination {
     /// Whether it has all the values of an entry of `exclude`.
-    fn agrees(&self, entry: &Node) -> bool {
+    fn matches(&self, entry: &Node) -> bool {
         entry.entries().iter().all(|wanted| {
-            let mut values = self.values.iter();
-            values.any(|(path, value)| *path == wanted.key && value.same_value(&wanted.value))
+            let mut settings = self.settings.iter();
+            settings.any(|own| own.path == wanted.key && own.value.same_value(&wanted.value))
         })
     }
 
-    /// The combination written over a variant.
-    pub(super) fn over(&self, tree: &Node) -> Node {
-        self.values
-            .iter()
-            .fold(tree.clone(), |tree, (path, value)| {
-                let nested = path.rsplit('.').fold(value.clone(), |value, key| Node {
-                    place: value.place,
-                    value: Value::Map(vec![Entry {
-                        key: key.to_owned(),
-                        key_place: value.place,
-                        layer: Layer::Grid,
-                        value,
-                    }]),
-                });
-                merge(&tree, &nested, Layer::Grid)
-            })
+    /// A variant with the values of the combination.
+    pub(super) fn applied_to(&self, tree: &Node) -> Node {
+        self.settings.iter().fold(tree.clone(), |tree, setting| {
+            let keys = setting.path.rsplit('.');
+            let nested = keys.fold(setting.value.clone(), |value, key| Node {
+                span: value.span,
+                value: Value::Map(vec![Entry {
+                    key: key.to_owned(),
+                    key_span: value.span,
+                    layer: Layer::Grid,
+                    value,
+                }]),
+            });
+            merge(&tree, &nested, Layer::Grid)
+        })
     }
 }

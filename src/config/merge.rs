@@ -1,23 +1,22 @@
-//! One tree written over another.
+//! Merging one tree into another.
 
 use super::tree::{Entry, Layer, Node, Value};
 
-/// Mappings that are one value and so are replaced as a whole: the checksum of another address is
-/// no part of a source.
-const WHOLE: [&str; 1] = ["source"];
+/// Keys whose mapping is replaced as a whole: the checksum in a `source` belongs to its URL.
+const NOT_MERGED: [&str; 1] = ["source"];
 
-/// `over` written over `base`: mappings merge, anything else replaces. Keys keep the order of the
-/// base, new ones follow. What comes from `over` is of the layer given.
+/// `base` with the values of `over`: mappings are merged, and anything else is replaced. Keys keep
+/// the order of `base`, and new keys follow. Entries that come from `over` get the layer `layer`.
 pub(super) fn merge(base: &Node, over: &Node, layer: Layer) -> Node {
     let (Value::Map(old), Value::Map(new)) = (&base.value, &over.value) else {
-        return relayered(over, layer);
+        return with_layer_below(over, layer);
     };
     let mut entries = old.clone();
     for entry in new {
         match entries.iter_mut().find(|old| old.key == entry.key) {
             Some(old) => {
-                let merged = if WHOLE.contains(&entry.key.as_str()) {
-                    relayered(&entry.value, layer)
+                let merged = if NOT_MERGED.contains(&entry.key.as_str()) {
+                    with_layer_below(&entry.value, layer)
                 } else {
                     merge(&old.value, &entry.value, layer)
                 };
@@ -30,7 +29,7 @@ pub(super) fn merge(base: &Node, over: &Node, layer: Layer) -> Node {
         }
     }
     Node {
-        place: base.place,
+        span: base.span,
         value: Value::Map(entries),
     }
 }
@@ -38,13 +37,13 @@ pub(super) fn merge(base: &Node, over: &Node, layer: Layer) -> Node {
 fn with_layer(entry: &Entry, layer: Layer) -> Entry {
     Entry {
         key: entry.key.clone(),
-        key_place: entry.key_place,
+        key_span: entry.key_span,
         layer,
-        value: relayered(&entry.value, layer),
+        value: with_layer_below(&entry.value, layer),
     }
 }
 
-fn relayered(node: &Node, layer: Layer) -> Node {
+fn with_layer_below(node: &Node, layer: Layer) -> Node {
     let value = match &node.value {
         Value::Map(entries) => {
             let entries = entries.iter().map(|entry| with_layer(entry, layer));
@@ -53,7 +52,7 @@ fn relayered(node: &Node, layer: Layer) -> Node {
         other => other.clone(),
     };
     Node {
-        place: node.place,
+        span: node.span,
         value,
     }
 }

@@ -1,30 +1,36 @@
-//! From YAML to runs: read, override, validate, expand.
+//! Experiment files: from YAML to runs.
 //!
-//! 1. `source`, `parse`: the file, within limits, becomes a tree whose keys and values know their
-//!    places.
-//! 2. `overrides`, `merge`: `path=value` of the command line is written over it.
-//! 3. `schema`, `validate`: the tree is held against the JSON Schema that [`crate::spec`] derives.
-//! 4. `sweep`, `grid`, `kinds`, `check`: variants are merged, typed and checked, and become runs.
+//! 1. `read_file`, `parse`: the file becomes a tree whose keys and values know their spans.
+//! 2. `overrides`, `canonical_names`, `merge`: overrides of the command line are merged into the tree,
+//!    and former names are replaced.
+//! 3. `schema`, `validate`: the tree is checked against the JSON Schema of [`crate::spec`].
+//! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `expected_values`: variants
+//!    are expanded and checked, and become runs.
 //!
-//! Each pass reports all that it finds. What comes out of [`Document::expand`] cannot be wrong in
-//! itself; what only the data can tell, such as a text that is too short, comes back through
+//! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
+//! what depends on the data, such as a text that is too short. Such errors are reported later, with
 //! [`Document::error_at`].
 
+mod canonical_names;
 mod conditional_keys;
 mod cross_checks;
 mod diagnostic;
 mod document;
 mod durations;
+mod error_help;
 mod error_kind;
 mod expected_values;
 mod grid;
+mod limits;
 mod merge;
 mod overrides;
 mod parse;
+mod read_file;
 mod reference;
 mod scalar;
 mod schema;
 mod spans;
+mod stored_run;
 mod suggest;
 mod tree;
 mod validate;
@@ -35,5 +41,6 @@ pub use diagnostic::Diagnostics;
 pub use document::{Document, Expansion, from_text, load};
 pub use reference::reference_markdown;
 pub use schema::json_schema;
+pub use stored_run::check_run;
 pub(crate) use suggest::nearest;
 pub(crate) use validate::out_of_range;

@@ -1,25 +1,26 @@
-//! `path=value` of the command line, as a tree to write over the document.
+//! The `path=value` overrides of the command line, as a tree that is merged into the document.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::{Problem, shortened};
+use super::error_kind::{ErrorKind, shortened};
+use super::limits::MAX_OVERRIDE_KEYS;
 use super::merge::merge;
 use super::parse::parse;
-use super::spans::{Place, Sources};
+use super::spans::{Sources, Span};
 use super::tree::{Entry, Layer, Node, Value};
 
-/// All overrides as one tree, later ones over earlier ones. The document says which variants there
-/// are, whose names may have dots.
-pub(super) fn tree(sources: &Sources, document: &Node, found: &mut Vec<Diagnostic>) -> Node {
-    let start = Place {
-        source: document.place.source,
+/// All overrides as one tree. A later override replaces an earlier one. The names of the variants,
+/// which may contain dots, come from the document.
+pub(super) fn tree(sources: &Sources, document: &Node, errors: &mut Vec<Diagnostic>) -> Node {
+    let start = Span {
+        source: document.span.source,
         start: 0,
         end: 0,
     };
     let mut all = Node::empty_map(start);
     for (source, text) in sources.overrides() {
-        match one(source, text, document, found) {
+        match one(source, text, document, errors) {
             Ok(one) => all = merge(&all, &one, Layer::Override),
-            Err(diagnostic) => found.push(diagnostic),
+            Err(diagnostic) => errors.push(diagnostic),
         }
     }
     all
@@ -29,41 +30,41 @@ fn one(
     source: usize,
     text: &str,
     document: &Node,
-    found: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Node, Diagnostic> {
-    let whole = Place {
+    let whole = Span {
         source,
         start: 0,
         end: text.len(),
     };
     let Some((path, value)) = text.split_once('=') else {
-        let problem = Problem::NoOverride(shortened(text));
-        return Err(Diagnostic::new(whole, problem));
+        let kind = ErrorKind::InvalidOverride(shortened(text));
+        return Err(Diagnostic::new(whole, kind));
     };
     let segments = segments(path, document);
     if segments.is_empty() || segments.iter().any(|(_, segment)| segment.is_empty()) {
-        let problem = Problem::NoOverride(shortened(text));
-        return Err(Diagnostic::new(whole, problem));
+        let kind = ErrorKind::InvalidOverride(shortened(text));
+        return Err(Diagnostic::new(whole, kind));
     }
-    let end = Place {
+    let end = Span {
         start: text.len(),
         ..whole
     };
-    let value = parse(value, source, path.len() + 1, found)?.unwrap_or(Node {
-        place: end,
+    let value = parse(value, source, path.len() + 1, errors)?.unwrap_or(Node {
+        span: end,
         value: Value::Null,
     });
     Ok(segments.into_iter().rev().fold(value, |value, (at, key)| {
-        let key_place = Place {
+        let key_span = Span {
             source,
             start: at,
             end: at + key.len(),
         };
         Node {
-            place: whole,
+            span: whole,
             value: Value::Map(vec![Entry {
                 key: key.to_owned(),
-                key_place,
+                key_span,
                 layer: Layer::Override,
                 value,
             }]),
@@ -71,14 +72,13 @@ fn one(
     }))
 }
 
-/// The keys of a path with their places in it. A path under `sweep.grid` is one key, and so is the
+/// The keys of a path with their byte offsets. What follows `sweep.grid` is one key, and so is the
 /// name of a variant.
 fn segments<'a>(path: &'a str, document: &Node) -> Vec<(usize, &'a str)> {
     let mut segments = Vec::new();
     let mut at = 0;
     while at <= path.len() {
-        // Deeper than any field, and each level costs stack later.
-        if segments.len() > 16 {
+        if segments.len() > MAX_OVERRIDE_KEYS {
             return Vec::new();
         }
         let rest = &path[at..];
@@ -94,7 +94,7 @@ fn segments<'a>(path: &'a str, document: &Node) -> Vec<(usize, &'a str)> {
     segments
 }
 
-/// Length of the longest name of a variant that a path starts with, or else of its first part.
+/// Length of the longest variant name that a path starts with, or of the first part of the path.
 fn variant_len(path: &str, document: &Node) -> usize {
     let variants = document.at("sweep.variants").map(|entry| &entry.value);
     let names = variants.into_iter().flat_map(Node::entries);

@@ -1,45 +1,39 @@
-//! YAML text to a tree, within limits that no honest experiment meets.
+//! YAML text to a tree whose keys and values know their spans.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::{Problem, shortened};
+use super::error_kind::{ErrorKind, shortened};
+use super::limits::{MAX_DEPTH, MAX_VALUES};
 use super::scalar;
-use super::spans::Place;
+use super::spans::Span;
 use super::tree::{Entry, Layer, Node, Value};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as ParserSpan, Tag};
 use std::collections::HashMap;
-
-/// Deepest nesting accepted. It bounds every recursion over a tree.
-pub(super) const MAX_DEPTH: usize = 64;
-
-/// Most values accepted, aliases written out. It bounds what an alias bomb can unfold to.
-pub(super) const MAX_VALUES: usize = 100_000;
 
 /// Parses one document.
 ///
-/// `text` lies at byte `offset` of the source numbered `source`. Mistakes after which the rest
-/// still makes sense go to `found`; `None` is a document without a value, which is for the caller
-/// to judge.
+/// `text` starts at byte `offset` of the source with index `source`. Mistakes after which parsing
+/// can continue are added to `errors`. `None` is a document without a value.
 ///
 /// # Errors
-/// A mistake that makes the rest of the text meaningless.
+/// A mistake after which parsing cannot continue.
 pub(super) fn parse(
     text: &str,
     source: usize,
     offset: usize,
-    found: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Result<Option<Node>, Diagnostic> {
-    let places = Places::new(text, source, offset);
+    let spans = SpanMap::new(text, source, offset);
     if let Some((at, c)) = text.char_indices().find(|(_, c)| is_unprintable(*c)) {
-        let place = Place {
+        let span = Span {
             source,
             start: offset + at,
             end: offset + at + c.len_utf8(),
         };
-        return Err(Diagnostic::new(place, Problem::ControlCharacter(c as u32)));
+        return Err(Diagnostic::new(span, ErrorKind::ControlCharacter(c as u32)));
     }
     let mut builder = Builder {
-        places: &places,
-        found,
+        spans: &spans,
+        errors,
         stack: Vec::new(),
         anchors: HashMap::new(),
         values: 0,
@@ -49,48 +43,48 @@ pub(super) fn parse(
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
-            let place = places.at(*error.marker());
-            let before = &text[..place.start - offset];
-            Diagnostic::new(place, syntax_problem(error.info(), before))
+            let span = spans.at(*error.marker());
+            let before = &text[..span.start - offset];
+            Diagnostic::new(span, syntax_error(error.info(), before))
         })?;
         builder.event(event, span)?;
     }
     Ok(builder.root)
 }
 
-/// YAML 1.2.2, section 5.1. The parser takes a NUL for the end of the text, so that what follows
-/// one would be dropped in silence.
+/// Whether YAML does not allow a character (YAML 1.2.2, section 5.1). The parser takes a NUL for the
+/// end of the text and would silently drop what follows it.
 fn is_unprintable(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
 }
 
-/// What the parser found, after the text `before`.
-fn syntax_problem(info: &str, before: &str) -> Problem {
+/// The error that the parser reports with the message `info` after the text `before`.
+fn syntax_error(info: &str, before: &str) -> ErrorKind {
     if info.contains("recursion limit") {
-        return Problem::TooDeep;
+        return ErrorKind::TooDeep;
     }
     let info = info.to_owned();
     let line = before.rsplit('\n').next().unwrap_or_default();
     let key = line.trim_start();
-    // A word alone before the colon of an indented line is a key rather than text.
+    // A single word before the colon of an indented line is a key rather than text.
     let alone = !key.is_empty() && key.len() < line.len() && !key.contains([' ', ':', ',', '{']);
     if alone && info.contains("mapping values are not allowed") {
         let key = shortened(key);
-        return Problem::MisplacedKey { info, key };
+        return ErrorKind::MisplacedKey { info, key };
     }
-    Problem::Syntax(info)
+    ErrorKind::Syntax(info)
 }
 
-/// Turns the parser's positions, in characters, into places, in bytes.
-struct Places {
+/// Converts the parser's positions, in characters, into spans, in bytes.
+struct SpanMap {
     source: usize,
     offset: usize,
-    /// Byte of each character; empty for ASCII, where they are the same.
+    /// Byte offset of each character; empty for ASCII, where the two are equal.
     bytes: Vec<usize>,
     len: usize,
 }
 
-impl Places {
+impl SpanMap {
     fn new(text: &str, source: usize, offset: usize) -> Self {
         let bytes = if text.is_ascii() {
             Vec::new()
@@ -115,17 +109,17 @@ impl Places {
         self.offset + byte
     }
 
-    fn at(&self, marker: Marker) -> Place {
+    fn at(&self, marker: Marker) -> Span {
         let start = self.byte(marker);
-        Place {
+        Span {
             source: self.source,
             start,
             end: start,
         }
     }
 
-    fn span(&self, span: Span) -> Place {
-        Place {
+    fn between(&self, span: ParserSpan) -> Span {
+        Span {
             end: self.byte(span.end).max(self.byte(span.start)),
             ..self.at(span.start)
         }
@@ -134,9 +128,9 @@ impl Places {
 
 /// A list or mapping that is still being read.
 struct Frame {
-    place: Place,
+    span: Span,
     anchor: usize,
-    /// Whether it started by a bracket or brace, and so ends by one.
+    /// Whether it is written with brackets or braces.
     flow: bool,
     content: Content,
 }
@@ -145,10 +139,10 @@ enum Content {
     Seq(Vec<Node>),
     Map {
         entries: Vec<Entry>,
-        /// The keys so far, which makes looking for a duplicate cheap in a mapping of any length.
-        seen: HashMap<String, Place>,
+        /// The keys so far, so that a duplicate is found in constant time.
+        seen: HashMap<String, Span>,
         key: Key,
-        /// Values of `<<`, whose keys fill in what the mapping itself does not have.
+        /// Values of `<<`. Their keys are added unless the mapping has them itself.
         merged: Vec<Node>,
     },
 }
@@ -156,18 +150,18 @@ enum Content {
 /// What a mapping expects next.
 enum Key {
     /// A key.
-    Awaited,
+    Expected,
     /// The value of this key.
-    Read(String, Place),
+    Read(String, Span),
     /// The value of `<<`.
     Merge,
-    /// The value of a key that was refused.
-    Refused,
+    /// The value of an invalid key.
+    Invalid,
 }
 
 struct Builder<'a> {
-    places: &'a Places,
-    found: &'a mut Vec<Diagnostic>,
+    spans: &'a SpanMap,
+    errors: &'a mut Vec<Diagnostic>,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     values: usize,
@@ -176,97 +170,97 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn event(&mut self, event: Event, span: Span) -> Result<(), Diagnostic> {
-        let place = self.places.span(span);
+    fn event(&mut self, event: Event, span: ParserSpan) -> Result<(), Diagnostic> {
+        let span = self.spans.between(span);
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Diagnostic::new(place, Problem::SeveralDocuments));
+                    return Err(Diagnostic::new(span, ErrorKind::SeveralDocuments));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let node = self.scalar(&text, style, tag.as_deref(), place);
+                let node = self.scalar(&text, style, tag.as_deref(), span);
                 let plain_merge = style == ScalarStyle::Plain && text == "<<";
                 self.finish(node, anchor, plain_merge)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                tag.iter().for_each(|tag| self.refuse_tag(tag, place));
-                self.open(place, anchor, Content::Seq(Vec::new()))?;
+                tag.iter().for_each(|tag| self.report_tag(tag, span));
+                self.open(span, anchor, Content::Seq(Vec::new()))?;
             }
             Event::MappingStart(anchor, tag) => {
-                tag.iter().for_each(|tag| self.refuse_tag(tag, place));
+                tag.iter().for_each(|tag| self.report_tag(tag, span));
                 let content = Content::Map {
                     entries: Vec::new(),
                     seen: HashMap::new(),
-                    key: Key::Awaited,
+                    key: Key::Expected,
                     merged: Vec::new(),
                 };
-                self.open(place, anchor, content)?;
+                self.open(span, anchor, content)?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(place)?,
-            Event::Alias(anchor) => self.alias(anchor, place)?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
+            Event::Alias(anchor) => self.alias(anchor, span)?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Node {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Node {
         let is_str = |tag: &Tag| tag.is_yaml_core_schema() && tag.suffix == "str";
         let value = match tag {
             None if style == ScalarStyle::Plain => scalar::resolve(text),
             None => Value::Str(text.to_owned()),
             Some(tag) if is_str(tag) => Value::Str(text.to_owned()),
             Some(tag) => {
-                self.refuse_tag(tag, place);
+                self.report_tag(tag, span);
                 scalar::resolve(text)
             }
         };
-        // The place of a value that is not there is that of its key.
-        let place = match self.stack.last() {
+        // A missing value gets the span of its key.
+        let span = match self.stack.last() {
             Some(Frame {
                 content:
                     Content::Map {
-                        key: Key::Read(_, key_place),
+                        key: Key::Read(_, key_span),
                         ..
                     },
                 ..
-            }) if value == Value::Null && place.start == place.end => *key_place,
-            _ => place,
+            }) if value == Value::Null && span.start == span.end => *key_span,
+            _ => span,
         };
-        Node { place, value }
+        Node { span, value }
     }
 
-    fn refuse_tag(&mut self, tag: &Tag, place: Place) {
+    fn report_tag(&mut self, tag: &Tag, span: Span) {
         let written = if tag.is_yaml_core_schema() {
             format!("!!{}", tag.suffix)
         } else {
             tag.to_string()
         };
-        let problem = Problem::Tag(written);
-        self.found.push(Diagnostic::new(place, problem));
+        let kind = ErrorKind::Tag(written);
+        self.errors.push(Diagnostic::new(span, kind));
     }
 
-    fn open(&mut self, place: Place, anchor: usize, content: Content) -> Result<(), Diagnostic> {
+    fn open(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Diagnostic> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(Diagnostic::new(place, Problem::TooDeep));
+            return Err(Diagnostic::new(span, ErrorKind::TooDeep));
         }
         self.stack.push(Frame {
-            place,
+            span,
             anchor,
-            flow: place.end > place.start,
+            flow: span.end > span.start,
             content,
         });
         Ok(())
     }
 
-    fn close(&mut self, end: Place) -> Result<(), Diagnostic> {
+    fn close(&mut self, end: Span) -> Result<(), Diagnostic> {
         let Some(frame) = self.stack.pop() else {
             return Ok(());
         };
         let (value, last) = match frame.content {
             Content::Seq(items) => {
-                let last = items.last().map(|item| item.place);
+                let last = items.last().map(|item| item.span);
                 (Value::Seq(items), last)
             }
             Content::Map {
@@ -275,9 +269,9 @@ impl Builder<'_> {
                 merged,
                 ..
             } => {
-                let last = entries.last().map(|entry| entry.value.place);
+                let last = entries.last().map(|entry| entry.value.span);
                 for entry in merged.iter().flat_map(Node::entries) {
-                    if seen.insert(entry.key.clone(), entry.key_place).is_none() {
+                    if seen.insert(entry.key.clone(), entry.key_span).is_none() {
                         entries.push(entry.clone());
                     }
                 }
@@ -285,41 +279,40 @@ impl Builder<'_> {
             }
         };
         let last = if frame.flow { Some(end) } else { last };
-        let place = last.map_or(frame.place, |last| frame.place.to(last));
-        self.finish(Node { place, value }, frame.anchor, false)
+        let span = last.map_or(frame.span, |last| frame.span.to(last));
+        self.finish(Node { span, value }, frame.anchor, false)
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Diagnostic> {
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Diagnostic> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return Err(Diagnostic::new(place, Problem::AliasOfItself));
+            return Err(Diagnostic::new(span, ErrorKind::AliasOfItself));
         };
         let (size, depth) = node.size_and_depth();
         if self.stack.len() + depth > MAX_DEPTH {
-            return Err(Diagnostic::new(place, Problem::TooDeep));
+            return Err(Diagnostic::new(span, ErrorKind::TooDeep));
         }
-        self.count(size - 1, place)?;
+        self.count(size - 1, span)?;
         self.finish(node, 0, false)
     }
 
-    fn count(&mut self, values: usize, place: Place) -> Result<(), Diagnostic> {
+    fn count(&mut self, values: usize, span: Span) -> Result<(), Diagnostic> {
         self.values += values;
         if self.values > MAX_VALUES {
-            return Err(Diagnostic::new(place, Problem::TooManyValues));
+            return Err(Diagnostic::new(span, ErrorKind::TooManyValues));
         }
         Ok(())
     }
 
-    /// Puts a complete value where it belongs: in the list or mapping that is being read, or at
-    /// the root.
+    /// Adds a complete value to the list or mapping that is being read, or makes it the root.
     fn finish(&mut self, node: Node, anchor: usize, plain_merge: bool) -> Result<(), Diagnostic> {
-        self.count(1, node.place)?;
+        self.count(1, node.span)?;
         if anchor > 0 {
-            // The copy kept for aliases counts too, or nested anchors would hold 64 of each value.
-            self.count(node.size_and_depth().0, node.place)?;
+            // The copy kept for aliases counts as well: nested anchors keep up to 64 of each value.
+            self.count(node.size_and_depth().0, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(frame) = self.stack.last_mut() else {
-            let empty = node.value == Value::Null && node.place.start == node.place.end;
+            let empty = node.value == Value::Null && node.span.start == node.span.end;
             self.root = (!empty).then_some(node);
             return Ok(());
         };
@@ -331,18 +324,18 @@ impl Builder<'_> {
                 key,
                 merged,
             } => {
-                let ready = std::mem::replace(key, Key::Awaited);
+                let ready = std::mem::replace(key, Key::Expected);
                 match ready {
-                    Key::Awaited if plain_merge => *key = Key::Merge,
-                    Key::Awaited => *key = read_key(node, seen, self.found),
-                    Key::Read(name, key_place) => entries.push(Entry {
+                    Key::Expected if plain_merge => *key = Key::Merge,
+                    Key::Expected => *key = read_key(node, seen, self.errors),
+                    Key::Read(name, key_span) => entries.push(Entry {
                         key: name,
-                        key_place,
+                        key_span,
                         layer: Layer::Document,
                         value: node,
                     }),
-                    Key::Merge => merge_values(node, merged, self.found),
-                    Key::Refused => {}
+                    Key::Merge => merge_values(node, merged, self.errors),
+                    Key::Invalid => {}
                 }
             }
         }
@@ -350,26 +343,26 @@ impl Builder<'_> {
     }
 }
 
-fn read_key(node: Node, seen: &mut HashMap<String, Place>, found: &mut Vec<Diagnostic>) -> Key {
+fn read_key(node: Node, seen: &mut HashMap<String, Span>, errors: &mut Vec<Diagnostic>) -> Key {
     let Value::Str(key) = node.value else {
-        found.push(Diagnostic::new(node.place, Problem::KeyNotString));
-        return Key::Refused;
+        errors.push(Diagnostic::new(node.span, ErrorKind::KeyNotString));
+        return Key::Invalid;
     };
     if let Some(first) = seen.get(&key) {
-        let diagnostic = Diagnostic::new(node.place, Problem::DuplicateKey(key));
-        found.push(diagnostic.related(*first, "first written here"));
-        return Key::Refused;
+        let diagnostic = Diagnostic::new(node.span, ErrorKind::DuplicateKey(key));
+        errors.push(diagnostic.related(*first, "first written here"));
+        return Key::Invalid;
     }
-    seen.insert(key.clone(), node.place);
-    Key::Read(key, node.place)
+    seen.insert(key.clone(), node.span);
+    Key::Read(key, node.span)
 }
 
-fn merge_values(node: Node, merged: &mut Vec<Node>, found: &mut Vec<Diagnostic>) {
+fn merge_values(node: Node, merged: &mut Vec<Node>, errors: &mut Vec<Diagnostic>) {
     match node.value {
         Value::Map(_) => merged.push(node),
         Value::Seq(items) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => {
             merged.extend(items);
         }
-        _ => found.push(Diagnostic::new(node.place, Problem::MergeOfScalar)),
+        _ => errors.push(Diagnostic::new(node.span, ErrorKind::MergeOfScalar)),
     }
 }

@@ -1,12 +1,13 @@
-//! The reference of experiment files, written from the schema so that it cannot drift from the
-//! types.
+//! The reference of experiment files, which is generated from the schema.
 
-use super::conditional_keys::Rule;
-use super::schema;
+use super::conditional_keys::Condition;
+use super::error_kind::either;
+use super::schema::{self, join};
+use crate::spec::{RenamedChoice, RenamedKey};
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 
-/// How experiment files work, in prose.
+/// Introduction to experiment files.
 const INTRODUCTION: &str = include_str!("reference.md");
 
 /// The reference of experiment files: `experiments/README.md`.
@@ -15,12 +16,12 @@ pub fn reference_markdown() -> String {
     text.push_str("## All keys\n\n");
     section(&mut text, "", schema::root());
     text.push_str("## All defaults\n\n");
-    text.push_str("This document says what every document says that leaves all of it out:\n\n");
+    text.push_str("A document that sets nothing but its name is the same as this one:\n\n");
     let _ = write!(text, "```yaml\n{}```\n", default_yaml());
     text
 }
 
-/// A document with every key of a run at its default, commented with what it means.
+/// A document with every key at its default, and its description as a comment.
 fn default_yaml() -> String {
     let mut yaml = "name: defaults\n".to_owned();
     defaults(&mut yaml, "", schema::root(), 0);
@@ -44,7 +45,7 @@ fn section(text: &mut String, path: &str, at: &'static Json) {
             value_words(field),
             default_words(field),
             cell(description(field)),
-            applies_to(path, key),
+            notes(path, key),
         );
     }
     text.push('\n');
@@ -52,14 +53,17 @@ fn section(text: &mut String, path: &str, at: &'static Json) {
         if let Some(choices) = schema::choices(field) {
             let _ = writeln!(text, "Choices of `{key}`:\n");
             for (choice, meaning) in choices {
-                let _ = writeln!(text, "- `{choice}`: {meaning}");
+                let former = RenamedChoice::with_new(&join(path, key), choice)
+                    .map(|renamed| format!(" The former name `{}` still works.", renamed.old));
+                let former = former.unwrap_or_default();
+                let _ = writeln!(text, "- `{choice}`: {meaning}{former}");
             }
             text.push('\n');
         }
     }
     for (key, field) in schema::fields(at).filter(|(_, field)| schema::is_section(field)) {
         let path = join(path, key);
-        // Every path of a run is a key of a grid, which is said better in prose.
+        // The keys of a grid are the paths of all other keys, so that a table would be too long.
         if path != "sweep.grid" {
             section(text, &path, field);
         }
@@ -72,19 +76,11 @@ fn section(text: &mut String, path: &str, at: &'static Json) {
     }
 }
 
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
-}
-
 fn description(schema: &'static Json) -> &'static str {
     schema["description"].as_str().unwrap_or_default()
 }
 
-/// Text as it may stand in a table.
+/// Text with the characters escaped that end a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
@@ -151,16 +147,18 @@ fn default_words(field: &'static Json) -> String {
     }
 }
 
-/// Which choices a key needs, for one that needs some.
-fn applies_to(section: &str, key: &str) -> String {
-    let words = Rule::of(section, key).map(|rule| {
+/// The choices with which a key applies, and its former name.
+fn notes(section: &str, key: &str) -> String {
+    let conditions = Condition::of(&join(section, key)).iter().map(|condition| {
         // A choice of the same section needs no path.
-        let within = rule.choice.strip_prefix(section);
+        let within = condition.choice.strip_prefix(section);
         let choice = within.and_then(|choice| choice.strip_prefix('.'));
-        let values = rule.values.join("` or `");
-        format!(" Only with `{}: {values}`.", choice.unwrap_or(rule.choice))
+        let choice = choice.unwrap_or(condition.choice);
+        format!(" Applies if `{choice}` is {}.", either(&condition.values))
     });
-    words.collect()
+    let former = RenamedKey::with_new(section, key)
+        .map(|renamed| format!(" The former name `{}` still works.", renamed.old));
+    conditions.chain(former).collect()
 }
 
 fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
@@ -169,7 +167,8 @@ fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
         let Some(default) = field.get("default") else {
             continue;
         };
-        let idle = Rule::of(path, key).any(|rule| !rule.holds_by_default());
+        let conditions = Condition::of(&join(path, key));
+        let idle = conditions.iter().any(|one| !one.holds_by_default());
         for line in wrapped(description(field), 96 - indent.len()) {
             let _ = writeln!(yaml, "{indent}# {line}");
         }
@@ -180,7 +179,7 @@ fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {
         } else {
             written = format!("{indent}{key}: {default}\n");
         }
-        // Written out it would be an error: it has no effect with the default choice.
+        // A key that does not apply to the default choice would be an error.
         yaml.push_str(&if idle { commented(&written) } else { written });
     }
 }
@@ -214,22 +213,21 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::conditional_keys::RULES;
+    use crate::config::conditional_keys::conditional_paths;
     use crate::config::from_text;
     use crate::spec::Sweep;
 
     #[test]
-    fn the_default_document_says_the_defaults_and_no_more() {
+    fn the_default_document_sets_every_key_to_its_default() {
         let parse =
             |text: &str| from_text("defaults.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
         let written = parse(&default_yaml());
         assert_eq!(written.experiment(), parse("name: defaults").experiment());
         written.expand().unwrap_or_else(|e| panic!("{e}"));
         // Every field of a run is written, or is there as a comment.
-        for rule in RULES {
-            for key in rule.keys {
-                assert!(default_yaml().contains(&format!("{key}:")), "{key}");
-            }
+        for path in conditional_paths() {
+            let key = path.rsplit('.').next().unwrap();
+            assert!(default_yaml().contains(&format!("{key}:")), "{path}");
         }
         assert!(
             written

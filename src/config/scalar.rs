@@ -1,6 +1,6 @@
-//! What a plain (unquoted) scalar means, by the core schema of YAML 1.2.2, section 10.3.2.
+//! The value of a plain (unquoted) scalar in the core schema of YAML 1.2.2, section 10.3.2.
 //!
-//! `no`, `on` and `1_000` are strings there, and `1e-3` is a number, unlike in YAML 1.1.
+//! Unlike in YAML 1.1, `no`, `on` and `1_000` are strings, and `1e-3` is a number.
 
 use super::tree::Value;
 

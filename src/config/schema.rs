@@ -1,9 +1,17 @@
-//! The JSON Schema of an experiment: what schemars derives from [`crate::spec`], made exact where
-//! Rust types are not, in the overlays and paths of a sweep.
+//! The JSON Schema of an experiment. It is derived from [`crate::spec`] and completed with what Rust
+//! types do not say: the keys of variants, the paths of a grid, and former names.
 
-use crate::spec::Experiment;
+use crate::spec::{Experiment, RENAMED_CHOICES, RENAMED_KEYS, shortest};
 use serde_json::{Map, Value as Json, json};
 use std::sync::LazyLock;
+
+/// The path of a key in a section.
+pub(super) fn join(section: &str, key: &str) -> String {
+    match section {
+        "" => key.to_owned(),
+        _ => format!("{section}.{key}"),
+    }
+}
 
 /// The sections that a variant may change.
 pub(super) const VARIANT_SECTIONS: [&str; 6] =
@@ -19,7 +27,7 @@ pub fn json_schema() -> Json {
     SCHEMA.clone()
 }
 
-/// The schema that files are checked against, which is [`json_schema`].
+/// The schema that files are checked against, the same as [`json_schema`].
 pub(super) fn root() -> &'static Json {
     &SCHEMA
 }
@@ -32,8 +40,8 @@ pub(super) fn resolve(schema: &'static Json) -> &'static Json {
     }
 }
 
-/// The schema at a path of an experiment, such as `optimizer.schedule.kind`, with the `$ref` at
-/// its end not followed.
+/// The schema at a path of an experiment, such as `optimizer.schedule.kind`. A `$ref` at the end of
+/// the path is not followed.
 pub(super) fn at(path: &str) -> Option<&'static Json> {
     path.split('.').try_fold(root(), |schema, key| {
         as_section(schema).get("properties")?.get(key)
@@ -45,7 +53,7 @@ pub(super) fn default_of(path: &str) -> Option<&'static Json> {
     at(path)?.get("default")
 }
 
-/// Keys and schemas of the fields of a section.
+/// Keys and schemas of the fields of a section, without former names.
 pub(super) fn fields(
     section: &'static Json,
 ) -> impl Iterator<Item = (&'static str, &'static Json)> {
@@ -53,10 +61,12 @@ pub(super) fn fields(
         .get("properties")
         .and_then(Json::as_object);
     let fields = properties.into_iter().flatten();
-    fields.map(|(key, schema)| (key.as_str(), schema))
+    fields
+        .filter(|(_, schema)| schema["deprecated"] != true)
+        .map(|(key, schema)| (key.as_str(), schema))
 }
 
-/// Follows `$ref`, and for a section that may be absent takes the section.
+/// Follows `$ref`. For a section that may be `null`, the schema of the section.
 fn as_section(schema: &'static Json) -> &'static Json {
     let schema = resolve(schema);
     let alternatives = schema["anyOf"].as_array().into_iter().flatten();
@@ -66,30 +76,32 @@ fn as_section(schema: &'static Json) -> &'static Json {
     sections.next().unwrap_or(schema)
 }
 
-/// The schema of the items of a list of mappings with keys of their own.
+/// The schema of the items of a list, if they are mappings with known keys.
 pub(super) fn items(list: &'static Json) -> Option<&'static Json> {
     let items = resolve(list).get("items")?;
     is_section(items).then_some(items)
 }
 
-/// Whether a schema is that of a mapping with keys of its own.
+/// Whether a schema is that of a mapping with known keys.
 pub(super) fn is_section(schema: &'static Json) -> bool {
     as_section(schema).get("properties").is_some()
 }
 
-/// The values of a choice, each with its meaning; `None` for anything else.
+/// The values of a choice and their descriptions, without former names; `None` for anything else.
 pub(super) fn choices(schema: &'static Json) -> Option<Vec<(&'static str, &'static str)>> {
     let alternatives = resolve(schema)["oneOf"].as_array()?;
     let choice = |choice: &'static Json| {
         let meaning = choice["description"].as_str().unwrap_or_default();
         Some((choice["const"].as_str()?, meaning))
     };
-    alternatives.iter().map(choice).collect()
+    let current = alternatives.iter().filter(|one| one["deprecated"] != true);
+    current.map(choice).collect()
 }
 
 fn build() -> Json {
     let mut schema = serde_json::to_value(schemars::schema_for!(Experiment))
         .expect("a schema has string keys only");
+    add_former_names(&mut schema);
     let overlay = overlay(&schema);
     let mut paths = Map::new();
     for section in VARIANT_SECTIONS {
@@ -102,33 +114,90 @@ fn build() -> Json {
     schema
 }
 
-/// The document without what belongs to the experiment as a whole.
+/// Adds former names of keys and choices, marked as deprecated, so that editors accept them.
+fn add_former_names(schema: &mut Json) {
+    for renamed in RENAMED_KEYS {
+        let section = definition(schema, renamed.section);
+        let mut former = section["properties"][renamed.new].clone();
+        former["deprecated"] = json!(true);
+        former["description"] = json!(format!("Former name of `{}`.", renamed.new));
+        section["properties"][renamed.old] = former;
+    }
+    for renamed in RENAMED_CHOICES {
+        let former = json!({
+            "const": renamed.old,
+            "type": "string",
+            "deprecated": true,
+            "description": format!("Former name of `{}`.", renamed.new),
+        });
+        let alternatives = definition(schema, renamed.path)["oneOf"].as_array_mut();
+        alternatives
+            .expect("a renamed choice has alternatives")
+            .push(former);
+    }
+}
+
+/// The definition at a path of an experiment, every `$ref` followed. `[]` stands for the items of a
+/// list.
+fn definition<'a>(schema: &'a mut Json, path: &str) -> &'a mut Json {
+    let mut pointer = String::new();
+    for key in path.split('.') {
+        let (key, is_list) = match key.strip_suffix("[]") {
+            Some(key) => (key, true),
+            None => (key, false),
+        };
+        pointer += &format!("/properties/{key}{}", if is_list { "/items" } else { "" });
+        let reference = schema.pointer(&pointer).and_then(|at| at["$ref"].as_str());
+        if let Some(reference) = reference {
+            pointer = reference.trim_start_matches('#').to_owned();
+        }
+    }
+    let definition = schema.pointer_mut(&pointer);
+    definition.expect("a renamed key or choice is in the schema")
+}
+
+/// The document without the keys that apply to the whole experiment.
 fn overlay(schema: &Json) -> Json {
     let section = |key: &&str| {
         let mut section = schema["properties"][*key].clone();
-        // In an overlay, what is not written is inherited.
+        // A key that a variant does not set is inherited, so that it has no default.
         section
             .as_object_mut()
             .map(|fields| fields.remove("default"));
         ((*key).to_owned(), section)
     };
     json!({
-        "description": "What a variant changes. Mappings merge; anything else replaces.",
+        "description": "What a variant changes. Mappings are merged; anything else is replaced.",
         "type": "object",
         "properties": VARIANT_SECTIONS.iter().map(section).collect::<Map<_, _>>(),
         "additionalProperties": false,
     })
 }
 
-/// Every path under `path` that a grid may vary, with the schema of a value there.
+/// Every path below `path` that a grid may vary, with the schema of its value.
 fn collect_paths(path: &str, schema: &Json, root: &Json, paths: &mut Map<String, Json>) {
+    collect_paths_of(path, schema, root, false, paths);
+}
+
+/// [`collect_paths`], where `former` says whether the path has a former name in it.
+fn collect_paths_of(
+    path: &str,
+    schema: &Json,
+    root: &Json,
+    former: bool,
+    paths: &mut Map<String, Json>,
+) {
+    let former = former || schema["deprecated"] == true;
     let mut value = schema.clone();
     value.as_object_mut().map(|fields| fields.remove("default"));
+    if former {
+        value["deprecated"] = json!(true);
+    }
     paths.insert(path.to_owned(), value);
     let reference = schema["$ref"].as_str().unwrap_or_default();
     let target = &root["$defs"][reference.trim_start_matches("#/$defs/")];
     for (key, field) in target["properties"].as_object().into_iter().flatten() {
-        collect_paths(&format!("{path}.{key}"), field, root, paths);
+        collect_paths_of(&format!("{path}.{key}"), field, root, former, paths);
     }
 }
 
@@ -137,7 +206,10 @@ fn sweep_by_path(sweep: &mut Json, paths: Map<String, Json>) {
     sweep["variants"]["additionalProperties"] = json!({ "$ref": "#/$defs/Overlay" });
     sweep["variants"]["minProperties"] = json!(1);
     let axis = |(path, schema): (&String, &Json)| {
-        let axis = json!({ "type": "array", "items": schema, "minItems": 1 });
+        let mut axis = json!({ "type": "array", "items": schema, "minItems": 1 });
+        if schema["deprecated"] == true {
+            axis["deprecated"] = json!(true);
+        }
         (path.clone(), axis)
     };
     sweep["grid"]["properties"] = paths.iter().map(axis).collect::<Map<_, _>>().into();
@@ -152,28 +224,21 @@ fn sweep_by_path(sweep: &mut Json, paths: Map<String, Json>) {
         });
     }
     for key in ["variants", "grid"] {
-        // The default, none, is not something to write.
+        // The default is an empty mapping, which is not allowed in a file.
         sweep[key]
             .as_object_mut()
             .map(|fields| fields.remove("default"));
     }
 }
 
-/// Joins the lines of descriptions, and writes single-precision defaults as people do.
+/// Joins the lines of descriptions, and shortens single-precision defaults: 0.1 rather than
+/// 0.10000000149011612.
 fn tidy(schema: &mut Json) {
     match schema {
         Json::String(text) if text.contains('\n') && text.len() > 1 => {
             *text = text.replace('\n', " ");
         }
-        Json::Number(number) => {
-            let single = number
-                .as_f64()
-                .filter(|value| f64::from(*value as f32) == *value);
-            let short = single.and_then(|value| (value as f32).to_string().parse::<f64>().ok());
-            if let Some(short) = short.filter(|_| number.is_f64()) {
-                *schema = json!(short);
-            }
-        }
+        Json::Number(number) => *number = shortest(number),
         Json::Array(items) => items.iter_mut().for_each(tidy),
         Json::Object(fields) => fields.values_mut().for_each(tidy),
         _ => {}
@@ -209,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_knows_every_path_of_a_run_and_no_other() {
+    fn a_grid_has_every_path_of_a_run_and_no_other() {
         let grid = &root()["$defs"]["Sweep"]["properties"]["grid"]["properties"];
         assert!(grid["optimizer.schedule.warmup_steps"].is_object());
         assert!(grid["optimizer"].is_object());
@@ -219,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn single_precision_defaults_are_written_as_people_do() {
+    fn single_precision_defaults_are_short() {
         assert_eq!(default_of("sample.temperature"), Some(&json!(0.8)));
         assert_eq!(default_of("sample.prompt"), Some(&json!("\n")));
         assert_eq!(default_of("data.val_fraction"), Some(&json!(0.1)));

@@ -1,11 +1,11 @@
-//! The known name nearest to an unknown one.
+//! The known name that is most similar to an unknown one.
 
 use super::error_kind::Hint;
 
-/// Names longer than this are no typing mistakes, and comparing them would take long.
-const LONGEST: usize = 64;
+/// Longest name that is compared: a longer one is not a typing error, and comparing it takes long.
+const MAX_LENGTH: usize = 64;
 
-/// The nearest of the known names, or all of them where none is near.
+/// The most similar of the known names, or all of them if none is similar.
 pub(super) fn hint<S: AsRef<str>>(word: &str, known: &[S]) -> Hint {
     match nearest(word, known) {
         Some(name) => Hint::Nearest(name.to_owned()),
@@ -13,19 +13,11 @@ pub(super) fn hint<S: AsRef<str>>(word: &str, known: &[S]) -> Hint {
     }
 }
 
-/// All values of a choice, and the nearest of them where one is near.
-pub(super) fn choice(word: &str, all: &[&str]) -> Hint {
-    Hint::Choice {
-        nearest: nearest(word, all).map(str::to_owned),
-        all: all.iter().map(|&name| name.to_owned()).collect(),
-    }
-}
-
-/// The known name that a third of the letters or fewer, at least one, tell from `word`. The last
-/// part of a name may stand for the whole: `norm` for `model.norm`, and, where it is a word rather
-/// than a number, `shakespeare` for `tiny-shakespeare`.
+/// The known name with the smallest edit distance to `word`, if that is at most a third of its
+/// letters (but at least 1). The last part of a name is compared too: `norm` matches `model.norm`,
+/// and `shakespeare` matches `tiny-shakespeare`.
 pub(crate) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
-    if word.len() > LONGEST {
+    if word.len() > MAX_LENGTH {
         return None;
     }
     let lower = word.to_lowercase().replace('-', "_");
@@ -51,7 +43,7 @@ mod tests {
     const KNOWN: [&str; 5] = ["n_layer", "n_head", "norm", "model.mlp", "tiny-corpus"];
 
     #[test]
-    fn a_typing_mistake_is_put_right() {
+    fn a_typing_error_is_corrected() {
         for (word, name) in [
             ("n_layers", "n_layer"),
             ("N-HEAD", "n_head"),

@@ -1,16 +1,16 @@
-//! A YAML document as a tree in which every key and every value knows where it was written.
+//! A YAML document as a tree in which every key and every value knows its span.
 
-use super::spans::Place;
+use super::spans::Span;
 use serde_yaml::{Mapping, Number};
 
-/// A value and its place.
+/// A value and its span.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
-    pub(super) place: Place,
+    pub(super) span: Span,
     pub(super) value: Value,
 }
 
-/// What a value is, by the core schema of YAML 1.2.
+/// A value in the core schema of YAML 1.2.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -26,13 +26,13 @@ pub(super) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) key_place: Place,
-    /// Who wrote it, which tells an inherited key from one written on purpose.
+    pub(super) key_span: Span,
+    /// Where it comes from, which distinguishes an inherited key from one that is set.
     pub(super) layer: Layer,
     pub(super) value: Node,
 }
 
-/// The layers of a variant, each of which is written over those before it.
+/// The layers of a variant, in the order in which they are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     Default,
@@ -44,9 +44,9 @@ pub(super) enum Layer {
 
 impl Node {
     /// A mapping without keys.
-    pub(super) fn empty_map(place: Place) -> Self {
+    pub(super) fn empty_map(span: Span) -> Self {
         Self {
-            place,
+            span,
             value: Value::Map(Vec::new()),
         }
     }
@@ -92,7 +92,7 @@ impl Node {
         section.entry(key)
     }
 
-    /// The entry at a path, or the nearest above it that is written.
+    /// The entry at a path, or its nearest parent that exists.
     pub(super) fn nearest(&self, path: &str) -> Option<&Entry> {
         let mut path = path;
         loop {
@@ -103,7 +103,7 @@ impl Node {
         }
     }
 
-    /// Number of values in the tree, and depth of its deepest.
+    /// Number of values in the tree, and its depth.
     pub(super) fn size_and_depth(&self) -> (usize, usize) {
         let children: &mut dyn Iterator<Item = &Self> = match &self.value {
             Value::Seq(items) => &mut items.iter(),
@@ -116,7 +116,7 @@ impl Node {
         })
     }
 
-    /// Whether two trees say the same, wherever they say it. `1` and `1.0` do.
+    /// Whether two trees have the same values. Spans are ignored, and `1` equals `1.0`.
     pub(super) fn same_value(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
             (Value::Int(int), Value::Float(float)) | (Value::Float(float), Value::Int(int)) => {
@@ -136,14 +136,14 @@ impl Node {
         }
     }
 
-    /// The tree without its places, for serde.
+    /// The tree without spans, for serde.
     pub(super) fn to_yaml(&self) -> serde_yaml::Value {
         match &self.value {
             Value::Null => serde_yaml::Value::Null,
             Value::Bool(value) => (*value).into(),
             Value::Int(value) => serde_yaml::Value::Number(match u64::try_from(*value) {
                 Ok(value) => Number::from(value),
-                // Negative, or larger than any field holds, which validation has refused.
+                // Negative, or larger than any field, which validation has rejected.
                 Err(_) => i64::try_from(*value).map_or_else(|_| (*value as f64).into(), Into::into),
             }),
             Value::Float(value) => (*value).into(),

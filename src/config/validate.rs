@@ -1,40 +1,41 @@
-//! Structural validation: a tree against the JSON Schema, all mistakes at once.
+//! Validation of a document against the JSON Schema. All errors are reported at once.
 
-use super::diagnostic::{Diagnostic, MOST_FOUND};
-use super::error_kind::{Hint, Problem, shortened};
-use super::schema::{self, VARIANT_SECTIONS};
+use super::diagnostic::Diagnostic;
+use super::error_kind::{ErrorKind, Hint, either, shortened};
+use super::limits::MAX_ERRORS;
+use super::schema::{self, VARIANT_SECTIONS, join};
 use super::spans::Sources;
-use super::suggest::{choice, hint};
+use super::suggest::{hint, nearest};
 use super::tree::{Entry, Node, Value};
 use regex::Regex;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
-/// Everything in which a document is not what the schema says.
+/// All differences between a document and the schema.
 pub(super) fn validate(root: &Node, sources: &Sources) -> Vec<Diagnostic> {
     let mut validator = Validator {
         sources,
         patterns: HashMap::new(),
-        found: Vec::new(),
+        errors: Vec::new(),
     };
     validator.check(root, schema::root(), "");
-    validator.found.truncate(MOST_FOUND);
-    validator.found
+    validator.errors.truncate(MAX_ERRORS);
+    validator.errors
 }
 
-/// 2^64: from here on, numbers fit no integer field.
-const WIDEST: f64 = 18_446_744_073_709_551_616.0;
+/// 2^64, the smallest number that is too large for every integer field.
+const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
 struct Validator<'a> {
     sources: &'a Sources,
-    /// Compiled once, since a sweep may have thousands of names to match.
+    /// Compiled patterns, since a sweep may have thousands of names to match.
     patterns: HashMap<&'static str, Option<Regex>>,
-    found: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
 }
 
 impl Validator<'_> {
-    fn report(&mut self, node: &Node, problem: Problem) {
-        self.found.push(Diagnostic::new(node.place, problem));
+    fn report(&mut self, node: &Node, kind: ErrorKind) {
+        self.errors.push(Diagnostic::new(node.span, kind));
     }
 
     fn matches(&mut self, pattern: &'static str, text: &str) -> bool {
@@ -45,7 +46,7 @@ impl Validator<'_> {
 
     /// Checks a value at a path against a schema.
     fn check(&mut self, node: &Node, schema: &'static Json, path: &str) {
-        if self.found.len() >= MOST_FOUND {
+        if self.errors.len() >= MAX_ERRORS {
             return;
         }
         let schema = schema::resolve(schema);
@@ -63,8 +64,8 @@ impl Validator<'_> {
             None => Some(schema).filter(|schema| accepts(schema, node)),
         };
         let Some(schema) = fitting else {
-            let problem = wrong_type(node, schema, path, self.sources);
-            return self.report(node, problem);
+            let kind = wrong_type(node, schema, path, self.sources);
+            return self.report(node, kind);
         };
         match &node.value {
             Value::Int(_) | Value::Float(_) => self.check_number(node, schema, path),
@@ -79,26 +80,28 @@ impl Validator<'_> {
         if node.as_str().is_some_and(|text| choices.contains(&text)) {
             return;
         }
-        let found = shortened(self.sources.text(node.place));
-        let problem = match &node.value {
-            Value::Null | Value::Seq(_) | Value::Map(_) => Problem::WrongType {
-                path: path.to_owned(),
-                expected: one_of(choices),
+        let found = shortened(self.sources.text(node.span));
+        let kind = match &node.value {
+            Value::Null | Value::Seq(_) | Value::Map(_) => ErrorKind::WrongType {
+                subject: section_name(path),
+                expected: either(choices),
                 found: type_name(node),
                 remedy: None,
             },
-            Value::Str(text) => Problem::NoChoice {
+            Value::Str(text) => ErrorKind::InvalidChoice {
                 path: path.to_owned(),
                 found: shortened(text),
-                hint: choice(text, choices),
+                expected: either(choices),
+                nearest: nearest(text, choices).map(str::to_owned),
             },
-            _ => Problem::NoChoice {
+            _ => ErrorKind::InvalidChoice {
                 path: path.to_owned(),
-                hint: choice(&found, choices),
+                nearest: nearest(&found, choices).map(str::to_owned),
+                expected: either(choices),
                 found,
             },
         };
-        self.report(node, problem);
+        self.report(node, kind);
     }
 
     fn check_number(&mut self, node: &Node, schema: &'static Json, path: &str) {
@@ -109,38 +112,38 @@ impl Validator<'_> {
         };
         if !value.is_finite() {
             let path = path.to_owned();
-            return self.report(node, Problem::NotFinite { path });
+            return self.report(node, ErrorKind::NotFinite { path });
         }
-        // The widest integer of a field is a `u64`, and a `f64` cannot tell its last few.
+        // Integer fields have at most 64 bits, and an `f64` cannot represent all of those numbers.
         let too_long = !types(schema).contains(&"number")
             && match node.value {
                 Value::Int(int) => int > i128::from(u64::MAX),
-                _ => value.abs() >= WIDEST,
+                _ => value.abs() >= TOO_LARGE,
             };
         if let Some(range) = broken_range(value, schema, too_long) {
-            let problem = Problem::OutOfRange {
+            let kind = ErrorKind::OutOfRange {
                 path: path.to_owned(),
                 range,
-                found: shortened(self.sources.text(node.place)),
+                found: shortened(self.sources.text(node.span)),
             };
-            self.report(node, problem);
+            self.report(node, kind);
         }
     }
 
     fn check_text(&mut self, node: &Node, text: &str, schema: &'static Json, path: &str) {
         if schema["minLength"].as_u64().is_some_and(|min| min > 0) && text.is_empty() {
             let path = path.to_owned();
-            return self.report(node, Problem::EmptyValue { path });
+            return self.report(node, ErrorKind::EmptyValue { path });
         }
         if let Some(pattern) = schema["pattern"].as_str()
             && !self.matches(pattern, text)
         {
-            let problem = Problem::NoMatch {
+            let kind = ErrorKind::InvalidText {
                 path: path.to_owned(),
                 found: shortened(text),
-                meaning: meaning(path, schema),
+                description: description(path, schema),
             };
-            self.report(node, problem);
+            self.report(node, kind);
         }
     }
 
@@ -148,8 +151,8 @@ impl Validator<'_> {
         let (min, max) = (schema["minItems"].as_u64(), schema["maxItems"].as_u64());
         let len = items.len() as u64;
         if min.is_some_and(|min| len < min) || max.is_some_and(|max| len > max) {
-            let problem = if items.is_empty() && max.is_none() {
-                Problem::EmptyValue {
+            let kind = if items.is_empty() && max.is_none() {
+                ErrorKind::EmptyValue {
                     path: path.to_owned(),
                 }
             } else {
@@ -159,13 +162,13 @@ impl Validator<'_> {
                     (Some(min), None) => format!("at least {min}"),
                     (None, max) => format!("at most {}", max.unwrap_or_default()),
                 };
-                Problem::WrongLength {
+                ErrorKind::WrongLength {
                     path: path.to_owned(),
                     range,
                     found: items.len(),
                 }
             };
-            self.report(node, problem);
+            self.report(node, kind);
         }
         for (index, item) in items.iter().enumerate() {
             self.check(item, &schema["items"], &format!("{path}[{index}]"));
@@ -175,10 +178,10 @@ impl Validator<'_> {
     fn check_mapping(&mut self, node: &Node, entries: &[Entry], schema: &'static Json, path: &str) {
         if entries.is_empty() && schema["minProperties"].as_u64().is_some() {
             let path = path.to_owned();
-            self.report(node, Problem::EmptyValue { path });
+            self.report(node, ErrorKind::EmptyValue { path });
         }
         for entry in entries {
-            if self.found.len() >= MOST_FOUND {
+            if self.errors.len() >= MAX_ERRORS {
                 return;
             }
             let inner = join(path, &entry.key);
@@ -188,25 +191,25 @@ impl Validator<'_> {
                 self.check_name(entry, schema);
                 self.check(&entry.value, &schema["additionalProperties"], &inner);
             } else {
-                let problem = unknown_key(&entry.key, schema, path);
-                self.found.push(Diagnostic::new(entry.key_place, problem));
+                let kind = unknown_key(&entry.key, schema, path);
+                self.errors.push(Diagnostic::new(entry.key_span, kind));
             }
         }
         let required = schema["required"].as_array();
         let required = required.into_iter().flatten().filter_map(Json::as_str);
         for key in required.filter(|key| node.get(key).is_none()) {
             let field = &schema["properties"][key];
-            let problem = Problem::MissingKey {
+            let kind = ErrorKind::MissingKey {
                 key: key.to_owned(),
                 section: section_name(path),
-                meaning: field["description"].as_str().unwrap_or_default().to_owned(),
+                description: field["description"].as_str().unwrap_or_default().to_owned(),
             };
-            // A whole document is no place; where it starts is.
-            let place = match entries.first() {
-                Some(first) if path.is_empty() => first.key_place,
-                _ => node.place,
+            // For the whole document, the first key is marked.
+            let span = match entries.first() {
+                Some(first) if path.is_empty() => first.key_span,
+                _ => node.span,
             };
-            self.found.push(Diagnostic::new(place, problem));
+            self.errors.push(Diagnostic::new(span, kind));
         }
     }
 
@@ -214,13 +217,13 @@ impl Validator<'_> {
         if let Some(pattern) = schema["propertyNames"]["pattern"].as_str()
             && !self.matches(pattern, &entry.key)
         {
-            let problem = Problem::VariantName(shortened(&entry.key));
-            self.found.push(Diagnostic::new(entry.key_place, problem));
+            let kind = ErrorKind::InvalidVariantName(shortened(&entry.key));
+            self.errors.push(Diagnostic::new(entry.key_span, kind));
         }
     }
 }
 
-/// The range of a field, in words, where the value is not in it.
+/// The range of a field, in words, if the value is outside of it.
 fn broken_range(value: f64, schema: &Json, too_long: bool) -> Option<String> {
     let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
     let above = schema["exclusiveMinimum"].as_f64();
@@ -241,8 +244,8 @@ fn broken_range(value: f64, schema: &Json, too_long: bool) -> Option<String> {
     })
 }
 
-/// The range that a field has in an experiment, in words, where a number given for it elsewhere is
-/// not in it. Not a number is in no range.
+/// The range of the field at a path, in words, if `value` is outside of it. NaN and infinity are
+/// outside of every range.
 pub(crate) fn out_of_range(path: &str, value: f64) -> Option<String> {
     let schema = schema::resolve(schema::at(path)?);
     match value.is_finite() {
@@ -251,19 +254,11 @@ pub(crate) fn out_of_range(path: &str, value: f64) -> Option<String> {
     }
 }
 
-/// The doc comment of a field.
-fn meaning(path: &str, schema: &Json) -> String {
+/// The documentation of a field.
+fn description(path: &str, schema: &Json) -> String {
     let own = schema["description"].as_str();
     let field = schema::at(path).and_then(|field| field["description"].as_str());
     own.or(field).unwrap_or_default().to_owned()
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
 }
 
 fn section_name(path: &str) -> String {
@@ -274,16 +269,16 @@ fn section_name(path: &str) -> String {
     }
 }
 
-/// An unknown key is a typing mistake, a key at the wrong level, or neither.
-fn unknown_key(key: &str, schema: &'static Json, path: &str) -> Problem {
+/// The error for an unknown key, which may be a typing error or a key of another section.
+fn unknown_key(key: &str, schema: &'static Json, path: &str) -> ErrorKind {
     let known: Vec<_> = schema::fields(schema).map(|(key, _)| key).collect();
-    let whole = schema::root()["properties"].get(key).is_some();
-    if whole && known == VARIANT_SECTIONS {
-        return Problem::NotOfVariant(key.to_owned());
+    let is_top_level = schema::root()["properties"].get(key).is_some();
+    if is_top_level && known == VARIANT_SECTIONS {
+        return ErrorKind::NotOfVariant(key.to_owned());
     }
-    // The keys of a grid are paths, so that no key is at the wrong level there.
-    let paths = known.iter().any(|key| key.contains('.'));
-    let elsewhere = elsewhere(key, schema::root(), "").filter(|_| !paths);
+    // The keys of a grid are paths, so that a key cannot be at the wrong level there.
+    let are_paths = known.iter().any(|key| key.contains('.'));
+    let elsewhere = elsewhere(key, schema::root(), "").filter(|_| !are_paths);
     let hint = match elsewhere {
         Some(section) => Hint::Elsewhere {
             section,
@@ -291,7 +286,7 @@ fn unknown_key(key: &str, schema: &'static Json, path: &str) -> Problem {
         },
         None => hint(key, &known),
     };
-    Problem::UnknownKey {
+    ErrorKind::UnknownKey {
         key: shortened(key),
         section: section_name(path),
         hint,
@@ -310,7 +305,7 @@ fn elsewhere(key: &str, section: &'static Json, path: &str) -> Option<String> {
     })
 }
 
-/// The types that a schema names, those of its alternatives among them.
+/// The types that a schema allows, including those of its alternatives.
 fn types(schema: &'static Json) -> Vec<&'static str> {
     let schema = schema::resolve(schema);
     let mut all: Vec<_> = match &schema["type"] {
@@ -330,8 +325,8 @@ fn accepts(schema: &'static Json, node: &Node) -> bool {
         Value::Null => name == "null",
         Value::Bool(_) => name == "boolean",
         Value::Int(_) => name == "integer" || name == "number",
-        // An integer too long to be read as one, which is for the check of the range to say.
-        Value::Float(value) => name == "number" || name == "integer" && value.abs() >= WIDEST,
+        // An integer that is too long to be read as one is accepted here: its range is checked later.
+        Value::Float(value) => name == "number" || name == "integer" && value.abs() >= TOO_LARGE,
         Value::Str(_) => name == "string",
         Value::Seq(_) => name == "array",
         Value::Map(_) => name == "object",
@@ -343,19 +338,14 @@ fn type_name(node: &Node) -> &'static str {
         Value::Null => "`null`",
         Value::Bool(_) => "a boolean",
         Value::Int(_) => "an integer",
-        Value::Float(_) => "a number with a fraction or exponent",
+        Value::Float(_) => "a floating-point number",
         Value::Str(_) => "a string",
         Value::Seq(_) => "a list",
         Value::Map(_) => "a mapping",
     }
 }
 
-fn one_of(choices: &[&str]) -> String {
-    let quoted: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
-    quoted.join(" or ")
-}
-
-fn wrong_type(node: &Node, schema: &'static Json, path: &str, sources: &Sources) -> Problem {
+fn wrong_type(node: &Node, schema: &'static Json, path: &str, sources: &Sources) -> ErrorKind {
     let types = types(schema);
     let words = types.iter().map(|name| match *name {
         "boolean" => "`true` or `false`",
@@ -366,19 +356,15 @@ fn wrong_type(node: &Node, schema: &'static Json, path: &str, sources: &Sources)
         "object" => "a mapping",
         _ => "`null`",
     });
-    Problem::WrongType {
-        path: if path.is_empty() {
-            "the experiment".to_owned()
-        } else {
-            path.to_owned()
-        },
+    ErrorKind::WrongType {
+        subject: section_name(path),
         expected: words.collect::<Vec<_>>().join(" or "),
         found: type_name(node),
-        remedy: remedy(node, &types, sources.text(node.place)),
+        remedy: remedy(node, &types, sources.text(node.span)),
     }
 }
 
-/// What to write instead, where what was meant is plain.
+/// What to write instead, if the intention is clear.
 fn remedy(node: &Node, types: &[&str], written: &str) -> Option<String> {
     let wants = |name: &str| types.contains(&name);
     let written = shortened(written);
@@ -397,15 +383,17 @@ fn remedy(node: &Node, types: &[&str], written: &str) -> Option<String> {
             _ => None,
         },
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if wants("string") => {
-            Some(format!("put it in quotes: `\"{written}\"`"))
+            Some(format!("write it in quotes: `\"{written}\"`"))
         }
         Value::Null if wants("string") => {
             Some("write `\"\"` for an empty string, or remove the key".to_owned())
         }
         Value::Null if wants("object") => {
-            Some("no value is `null` in YAML; write `{}`, or remove the key".to_owned())
+            Some("a key without a value is `null`; write `{}`, or remove the key".to_owned())
         }
-        Value::Null => Some("no value is `null` in YAML; write one, or remove the key".to_owned()),
+        Value::Null => {
+            Some("a key without a value is `null`; write a value, or remove the key".to_owned())
+        }
         Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bool(_) if wants("array") => {
             Some(format!("write a list: `[{written}]`"))
         }

@@ -1,23 +1,23 @@
-//! Names of grid variants, from their values: short, and legal as the name of a folder.
+//! Names of grid variants, made from their values. A name is short and valid as a folder name.
 
-use super::spans::Sources;
+use super::canonical_names::as_written;
+use super::grid::Setting;
+use super::limits::MAX_NAME;
+use super::spans::{Sources, Span};
 use super::tree::{Node, Value};
 use crate::hash::sha256;
 use std::collections::HashSet;
 
-/// Longest name, as for variants that are named in the file.
-const LONGEST: usize = 64;
-
-/// `rmsnorm+n_layer-2` for `{model.norm: rmsnorm, model.n_layer: 2}`, after the name of the
-/// variant where there is one. Words stand for themselves, numbers need their key.
+/// The name of a combination: `rmsnorm+n_layer-2` for `{model.norm: rmsnorm, model.n_layer: 2}`,
+/// after the name of the variant if there is one. Numbers get their key, words do not.
 pub(super) fn of_combination(
     variant: Option<&str>,
-    values: &[(String, Node)],
+    settings: &[Setting],
     sources: &Sources,
 ) -> String {
-    let values = values.iter().map(|(path, value)| {
-        let key = path.rsplit('.').next().unwrap_or(path);
-        of_value(key, value, sources)
+    let values = settings.iter().map(|setting| {
+        let key = setting.path.rsplit('.').next().unwrap_or(&setting.path);
+        of_value(key, setting.path_span, &setting.value, sources)
     });
     let parts: Vec<_> = variant
         .map(str::to_owned)
@@ -27,25 +27,30 @@ pub(super) fn of_combination(
     shortened(parts.join("+"))
 }
 
-fn of_value(key: &str, value: &Node, sources: &Sources) -> String {
+fn of_value(key: &str, key_span: Span, value: &Node, sources: &Sources) -> String {
+    let key = as_written(key, key_span, sources);
     match &value.value {
-        Value::Str(text) if !legal(text).is_empty() => legal(text),
+        Value::Str(text) if !sanitized(text).is_empty() => {
+            sanitized(as_written(text, value.span, sources))
+        }
         Value::Map(entries) if !entries.is_empty() => {
-            let parts = entries.iter().map(|e| of_value(&e.key, &e.value, sources));
+            let parts = entries
+                .iter()
+                .map(|entry| of_value(&entry.key, entry.key_span, &entry.value, sources));
             parts.collect::<Vec<_>>().join("-")
         }
         Value::Seq(items) => {
-            let parts = items.iter().map(|item| legal(sources.text(item.place)));
+            let parts = items.iter().map(|item| sanitized(sources.text(item.span)));
             format!("{key}-{}", parts.collect::<Vec<_>>().join("-"))
         }
         Value::Str(_) | Value::Map(_) => format!("{key}-none"),
-        // As it is written: 1e-3 rather than 0.001, where that is how the file has it.
-        _ => format!("{key}-{}", legal(sources.text(value.place))),
+        // As it is written in the file, for example 1e-3 rather than 0.001.
+        _ => format!("{key}-{}", sanitized(sources.text(value.span))),
     }
 }
 
-/// A text with `-` for everything that a name may not have.
-fn legal(text: &str) -> String {
+/// A text in which `-` replaces every character that a name must not contain.
+fn sanitized(text: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let mapped: String = text
         .chars()
@@ -54,17 +59,17 @@ fn legal(text: &str) -> String {
     mapped.trim_matches(['-', '.']).to_owned()
 }
 
-/// A name that is too long ends in a hash of itself instead.
+/// A name of at most [`MAX_NAME`] characters. A longer one is cut and ends in a hash of itself.
 fn shortened(name: String) -> String {
-    if name.len() <= LONGEST {
+    if name.len() <= MAX_NAME {
         return name;
     }
     let hash = &sha256(name.as_bytes())[..8];
-    // All characters are ASCII, so that any cut is between two.
-    format!("{}-{hash}", &name[..LONGEST - 1 - hash.len()])
+    // All characters are ASCII, so that a cut never splits one.
+    format!("{}-{hash}", &name[..MAX_NAME - 1 - hash.len()])
 }
 
-/// Numbers names that values gave twice: `a/b` and `a-b` are both `a-b`.
+/// Adds a number to each name that occurs before: `a/b` and `a-b` both give `a-b`.
 pub(super) fn make_unique<'a>(names: impl Iterator<Item = &'a mut String>) {
     let mut taken = HashSet::new();
     for name in names {

@@ -1,81 +1,116 @@
-//! What a sweep says, as variants: the document with overlays, combinations of the grid and
-//! overrides written over it, in this order.
+//! The variants of a sweep. Each is the document, merged with what the variant changes, with a
+//! combination of the grid, and with the overrides, in this order.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::Problem;
+use super::error_kind::ErrorKind;
 use super::grid::combinations;
 use super::merge::merge;
-use super::spans::{Place, Sources};
+use super::spans::{Sources, Span};
 use super::suggest::hint;
 use super::tree::{Entry, Layer, Node, Value};
 use super::variant_names;
 use std::collections::HashMap;
 
-/// Name of the only variant of a sweep that names none.
+/// Name of the variant if a sweep has no variants and no grid.
 const ONLY_VARIANT: &str = "base";
 
-/// A variant, resolved but not yet typed.
+/// A variant with all layers merged, but not yet typed.
+#[derive(Debug)]
 pub(super) struct Variant {
     pub(super) name: String,
-    /// Where it was asked for.
-    pub(super) place: Place,
+    /// The part of the file that asks for it.
+    pub(super) span: Span,
     pub(super) tree: Node,
 }
 
+/// All variants of a document.
+#[derive(Debug)]
+pub(super) struct Variants {
+    list: Vec<Variant>,
+    by_name: HashMap<String, usize>,
+    /// All errors of the sweep.
+    pub(super) errors: Vec<Diagnostic>,
+}
+
+impl Variants {
+    /// Expands a document.
+    pub(super) fn of(document: &Node, overrides: &Node, sources: &Sources) -> Self {
+        let mut errors = Vec::new();
+        let list = expand(document, overrides, sources, &mut errors);
+        let names = list.iter().enumerate();
+        let by_name = names.map(|(index, variant)| (variant.name.clone(), index));
+        Self {
+            by_name: by_name.collect(),
+            list,
+            errors,
+        }
+    }
+
+    /// The variants in the order of the file.
+    pub(super) fn all(&self) -> &[Variant] {
+        &self.list
+    }
+
+    /// The variant of a name.
+    pub(super) fn named(&self, name: &str) -> Option<&Variant> {
+        self.by_name.get(name).map(|&index| &self.list[index])
+    }
+
+    /// Name of the variant that the others are compared with.
+    pub(super) fn baseline(&self, document: &Node) -> String {
+        let written = document.at("sweep.baseline");
+        let written = written.and_then(|entry| entry.value.as_str());
+        let first = self.list.first().map(|variant| variant.name.as_str());
+        written.or(first).unwrap_or(ONLY_VARIANT).to_owned()
+    }
+}
+
 /// All variants of a document, in the order of the file.
-pub(super) fn variants(
+fn expand(
     document: &Node,
     overrides: &Node,
     sources: &Sources,
-    found: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Vec<Variant> {
     let (document, sweep) = split(document);
     let (overrides, _) = split(overrides);
     let written = sweep.as_ref().map_or(&[][..], Node::entries);
     if let Some(sweep) = sweep.as_ref().filter(|_| written.is_empty()) {
-        found.push(Diagnostic::new(sweep.place, Problem::EmptySweep));
+        errors.push(Diagnostic::new(sweep.span, ErrorKind::EmptySweep));
     }
-    let absent = Node::empty_map(document.place);
+    let absent = Node::empty_map(document.span);
     let sweep = sweep.as_ref().unwrap_or(&absent);
-    check_seeds(sweep, found);
+    check_seeds(sweep, errors);
     let named = sweep.get("variants").map_or(&[][..], Node::entries);
     let per_combination = named.len().max(1) * seeds(sweep).len().max(1);
-    let combinations = combinations(sweep, per_combination, found);
+    let combinations = combinations(sweep, per_combination, errors);
 
     let mut variants = Vec::new();
-    let mut add = |name: Option<&str>, over: &Node, place: Place| {
+    let mut add = |name: Option<&str>, over: &Node, span: Span| {
         let tree = merge(&document, over, Layer::Variant);
         let last = |tree: &Node| merge(tree, &overrides, Layer::Override);
         let Some(combinations) = &combinations else {
             let name = name.unwrap_or(ONLY_VARIANT).to_owned();
             let tree = last(&tree);
-            return variants.push(Variant { name, place, tree });
+            return variants.push(Variant { name, span, tree });
         };
         for combination in combinations {
             variants.push(Variant {
-                name: variant_names::of_combination(name, &combination.values, sources),
-                place: combination.place,
-                tree: last(&combination.over(&tree)),
+                name: variant_names::of_combination(name, &combination.settings, sources),
+                span: combination.span,
+                tree: last(&combination.applied_to(&tree)),
             });
         }
     };
     if named.is_empty() {
-        add(None, &absent, sweep.place);
+        add(None, &absent, sweep.span);
     }
     for entry in named {
-        add(Some(&entry.key), &entry.value, entry.key_place);
+        add(Some(&entry.key), &entry.value, entry.key_span);
     }
     variant_names::make_unique(variants.iter_mut().map(|variant| &mut variant.name));
-    check_baseline(sweep, &variants, found);
+    check_baseline(sweep, &variants, errors);
     variants
-}
-
-/// Name of the variant that the others are compared with.
-pub(super) fn baseline(document: &Node, variants: &[Variant]) -> String {
-    let written = document.at("sweep.baseline");
-    let written = written.and_then(|entry| entry.value.as_str());
-    let first = variants.first().map(|variant| variant.name.as_str());
-    written.or(first).unwrap_or(ONLY_VARIANT).to_owned()
 }
 
 /// The document without its sweep, and the sweep.
@@ -86,12 +121,12 @@ fn split(document: &Node) -> (Node, Option<Node>) {
         .cloned()
         .partition(|entry| entry.key == "sweep");
     let rest = Node {
-        place: document.place,
+        span: document.span,
         value: Value::Map(rest),
     };
     let sweep = sweep.into_iter().next().map(|entry| Node {
-        // The key says where, better than the first line of what is under it.
-        place: entry.key_place,
+        // Errors about the whole sweep mark its key.
+        span: entry.key_span,
         value: entry.value.value,
     });
     let sweep = sweep.filter(|sweep| matches!(sweep.value, Value::Map(_)));
@@ -102,20 +137,20 @@ fn seeds(sweep: &Node) -> &[Node] {
     sweep.get("seeds").map_or(&[], Node::items)
 }
 
-fn check_seeds(sweep: &Node, found: &mut Vec<Diagnostic>) {
-    let mut places = HashMap::new();
+fn check_seeds(sweep: &Node, errors: &mut Vec<Diagnostic>) {
+    let mut spans = HashMap::new();
     for seed in seeds(sweep) {
         let Value::Int(int) = seed.value else {
             continue;
         };
-        if let Some(first) = places.insert(int, seed.place) {
-            let problem = Problem::DuplicateSeed(u64::try_from(int).unwrap_or_default());
-            found.push(Diagnostic::new(seed.place, problem).related(first, "first listed here"));
+        if let Some(first) = spans.insert(int, seed.span) {
+            let kind = ErrorKind::DuplicateSeed(u64::try_from(int).unwrap_or_default());
+            errors.push(Diagnostic::new(seed.span, kind).related(first, "first listed here"));
         }
     }
 }
 
-fn check_baseline(sweep: &Node, variants: &[Variant], found: &mut Vec<Diagnostic>) {
+fn check_baseline(sweep: &Node, variants: &[Variant], errors: &mut Vec<Diagnostic>) {
     let Some(node) = sweep.get("baseline") else {
         return;
     };
@@ -127,11 +162,11 @@ fn check_baseline(sweep: &Node, variants: &[Variant], found: &mut Vec<Diagnostic
         && !names.is_empty()
         && !names.contains(&name)
     {
-        let problem = Problem::UnknownBaseline {
+        let kind = ErrorKind::UnknownBaseline {
             name: name.to_owned(),
             hint: hint(name, &names),
         };
-        found.push(Diagnostic::new(node.place, problem));
+        errors.push(Diagnostic::new(node.span, kind));
     }
 }
 

@@ -21,7 +21,7 @@ pub fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<usize>, 
     Ok(tokens.into_iter().map(|token| token as usize).collect())
 }
 
-/// Draws `sample.num` texts at once, each of `sample.tokens` tokens after `prompt` (at least one
+/// Draws `sample.num_samples` texts at once, each of `sample.tokens` tokens after `prompt` (at least one
 /// token) or up to `sample.stop`. Hands `sink` their pieces as they come, each with the number of
 /// its text.
 ///
@@ -51,13 +51,13 @@ fn draw<E: From<CpuError>>(
     let stream = Stream::new(seed, "sampling");
     // One text until the first token is drawn: they all begin with the prompt.
     let mut texts = vec![prompt.to_vec()];
-    let mut outputs = vec![TextStream::new(tokenizer, sample.stop.as_deref()); sample.num];
+    let mut outputs = vec![TextStream::new(tokenizer, sample.stop.as_deref()); sample.num_samples];
     for i in 0..sample.tokens {
         if outputs.iter().all(TextStream::is_stopped) {
             break;
         }
         let logits = decoder.next_logits(&texts)?; // (1, V), then (num, V)
-        texts.resize(sample.num, prompt.to_vec());
+        texts.resize(sample.num_samples, prompt.to_vec());
         let vocab_size = logits.shape().1;
         let rows = elements(&logits).chunks_exact(vocab_size).cycle();
         for (number, ((text, output), logits)) in

@@ -212,7 +212,7 @@ impl<B: Backend> Block<B> {
             qkv,
             qk_gains,
             attention_out,
-            norms_2: match config.parallel {
+            norms_2: match config.parallel_block {
                 true => Norms::none(),
                 false => Norms::new(init, &name("ln_2"), config)?,
             },
@@ -233,7 +233,7 @@ impl<B: Backend> Block<B> {
             self.norms_1.before.as_ref(),
             residual.clone().put_tape(tape),
         )?;
-        if pass.config.parallel {
+        if pass.config.parallel_block {
             let (y, tape) = y.split_tape();
             let sum = self.attention(y.clone().put_tape(tape), &residual, pass, memory)?;
             let (sum, tape) = sum.split_tape();
@@ -488,7 +488,7 @@ impl<B: Backend> Gpt<B> {
                 kv_count: self.config.kv_heads(),
                 block,
                 first,
-                window: self.config.window,
+                window: self.config.sliding_window,
                 alibi: matches!(self.positions, Positions::Alibi),
             },
             rotary: match &self.positions {

@@ -48,7 +48,7 @@ fn gpt(model: &Model, v: u64, block: u64) -> Size {
         + count(has.head, v);
     let norms = match (model.norm, model.norm_position) {
         (Norm::None, _) => 0,
-        (_, NormPosition::Pre) if model.parallel => l + 1,
+        (_, NormPosition::Pre) if model.parallel_block => l + 1,
         (_, NormPosition::Pre) => 2 * l + 1,
         (_, NormPosition::Post) => 2 * l,
         (_, NormPosition::Sandwich) => 4 * l + 1,
@@ -70,7 +70,7 @@ fn gpt(model: &Model, v: u64, block: u64) -> Size {
 /// How many tokens a token of a sequence sees, on average.
 fn mean_seen(model: &Model, block: u64) -> f64 {
     let window = model
-        .window
+        .sliding_window
         .map_or(block, |window| block.min(window as u64)) as f64;
     let t = block as f64;
     // The first `window` see one more each, the others all `window`.
@@ -83,7 +83,7 @@ mod tests {
     use crate::kernels::CpuBackend;
     use crate::model;
     use crate::model::testing::configs;
-    use crate::spec::{BiasIn, Mlp, MlpHidden};
+    use crate::spec::{BiasOverrides, Mlp, MlpHidden};
     use dfdx::prelude::Cpu;
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
     fn a_window_bounds_the_cost_of_attention() {
         let seen = |window, block| {
             let model = Model {
-                window,
+                sliding_window: window,
                 ..Model::default()
             };
             mean_seen(&model, block)
@@ -141,10 +141,10 @@ mod tests {
             mlp: Mlp::Relu,
             tie_weights: false,
             bias: true,
-            bias_in: BiasIn {
+            bias_overrides: BiasOverrides {
                 qkv: Some(false),
                 head: true,
-                ..BiasIn::default()
+                ..BiasOverrides::default()
             },
             ..Model::default()
         };
@@ -178,9 +178,9 @@ mod tests {
             block_size: 256,
             tie_weights: false,
             bias: true,
-            bias_in: BiasIn {
+            bias_overrides: BiasOverrides {
                 head: true,
-                ..BiasIn::default()
+                ..BiasOverrides::default()
             },
             ..Model::default()
         };

@@ -1,7 +1,7 @@
 //! Models to test what holds for every model.
 
 use crate::spec::{
-    BiasIn, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition, PositionKind,
+    BiasOverrides, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition, PositionKind,
 };
 
 /// Tokens in a sequence.
@@ -42,8 +42,8 @@ pub(super) fn configs() -> Vec<Model> {
         &|model| (model.n_head, model.n_kv_head) = (4, Some(2)),
         &|model| (model.n_kv_head, model.qk_norm) = (Some(1), true),
         &|model| model.qk_norm = true,
-        &|model| model.window = Some(1),
-        &|model| model.window = Some(4),
+        &|model| model.sliding_window = Some(1),
+        &|model| model.sliding_window = Some(4),
         &|model| model.positions.kind = PositionKind::Sinusoidal,
         &|model| model.positions.kind = PositionKind::Rotary,
         &|model| model.positions.kind = PositionKind::Alibi,
@@ -51,16 +51,16 @@ pub(super) fn configs() -> Vec<Model> {
         &|model| {
             (model.n_head, model.n_kv_head) = (6, Some(3));
             model.positions.kind = PositionKind::Rotary;
-            (model.positions.base, model.positions.fraction) = (100.0, 0.5);
-            (model.window, model.qk_norm, model.dropout) = (Some(5), true, 0.2);
-            (model.norm, model.parallel, model.bias) = (Norm::Rmsnorm, true, true);
+            (model.positions.rope_theta, model.positions.rotary_pct) = (100.0, 0.5);
+            (model.sliding_window, model.qk_norm, model.dropout) = (Some(5), true, 0.2);
+            (model.norm, model.parallel_block, model.bias) = (Norm::Rmsnorm, true, true);
         },
         &|model| {
             model.positions.kind = PositionKind::Alibi;
-            (model.window, model.attention_dropout) = (Some(5), Some(0.2));
+            (model.sliding_window, model.attention_dropout) = (Some(5), Some(0.2));
         },
-        &|model| model.parallel = true,
-        &|model| (model.parallel, model.norm) = (true, Norm::None),
+        &|model| model.parallel_block = true,
+        &|model| (model.parallel_block, model.norm) = (true, Norm::None),
         &|model| model.norm_position = NormPosition::Post,
         &|model| (model.norm_position, model.dropout) = (NormPosition::Post, 0.2),
         &|model| model.norm_position = NormPosition::Sandwich,
@@ -70,17 +70,17 @@ pub(super) fn configs() -> Vec<Model> {
         &|model| model.embedding_dropout = Some(0.2),
         &|model| model.attention_dropout = Some(0.2),
         &|model| (model.dropout, model.attention_dropout) = (0.2, Some(0.0)),
-        &|model| model.bias_in.qkv = Some(true),
-        &|model| model.bias_in.attention_out = Some(true),
-        &|model| model.bias_in.mlp = Some(true),
-        &|model| model.bias_in.norm = Some(true),
-        &|model| model.bias_in.head = true,
+        &|model| model.bias_overrides.qkv = Some(true),
+        &|model| model.bias_overrides.attention_out = Some(true),
+        &|model| model.bias_overrides.mlp = Some(true),
+        &|model| model.bias_overrides.norm = Some(true),
+        &|model| model.bias_overrides.head = true,
         &|model| {
             model.bias = true;
-            model.bias_in = BiasIn {
+            model.bias_overrides = BiasOverrides {
                 qkv: Some(false),
                 head: true,
-                ..BiasIn::default()
+                ..BiasOverrides::default()
             };
             model.tie_weights = false;
             model.init = Init {

@@ -233,9 +233,11 @@ impl RunBuilder<'_> {
 
     /// Leaves a checkpoint and no status, as a run does that is still running or was killed.
     pub(super) fn interrupted(self) {
-        let name = self
-            .spec
-            .run_name(&self.folder.plan.borrow().corpora[self.corpus].content_sha256());
+        let name = self.spec.run_name(
+            &self
+                .spec
+                .identity(&self.folder.plan.borrow().corpora[self.corpus].content_sha256()),
+        );
         let dir = RunDir::new(self.folder.path().join("runs").join(name));
         std::fs::create_dir_all(dir.checkpoint()).unwrap();
         self.end(None);
@@ -249,7 +251,7 @@ impl RunBuilder<'_> {
         let mut plan = self.folder.plan.borrow_mut();
         let corpus = &plan.corpora[self.corpus];
         let identity = self.spec.identity(&corpus.content_sha256());
-        let name = self.spec.run_name(&corpus.content_sha256());
+        let name = self.spec.run_name(&identity);
         let dir = RunDir::new(self.folder.path().join("runs").join(&name));
         dir.create(&self.spec).unwrap();
         let (mut writer, _) = dir.open_metrics(0).unwrap();

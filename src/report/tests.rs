@@ -285,7 +285,7 @@ fn expected_metrics_are_compared_with_measured_values() {
         expect(None, Measure::BitsPerByte, None, 1.53, 0.001),
         expect(Some("gpt"), Measure::ValLoss, Some(0), 4.0, 0.1),
         expect(None, Measure::BatchLoss, Some(500), 1.05, 0.1),
-        expect(None, Measure::TrainLoss, None, 1.0, 0.1),
+        expect(None, Measure::TrainSplitLoss, None, 1.0, 0.1),
         expect(Some("late"), Measure::VocabSize, None, 65.0, 0.0),
         expect(Some("late"), Measure::ValLoss, None, 1.0, 0.1),
     ];

@@ -1,19 +1,5 @@
 use serde::{Deserialize, Serialize};
 
-/// About this many steps of a run are written to its metrics, evenly spread; all of a shorter run.
-const LOGGED_STEPS: u64 = 2000;
-
-/// Steps between those that a run of `steps` writes to its metrics.
-pub fn log_every(steps: u64) -> u64 {
-    steps.div_ceil(LOGGED_STEPS).max(1)
-}
-
-/// Whether a run of `steps` writes the step of this number, from 1, to its metrics: the first and the
-/// last it always does.
-pub fn is_logged(step: u64, steps: u64) -> bool {
-    step == 1 || step == steps || step.is_multiple_of(log_every(steps))
-}
-
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

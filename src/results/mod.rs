@@ -11,7 +11,7 @@ mod status;
 mod sweep_plan;
 
 pub use atomic_files::{remove_partial_files, write_atomic, write_json_atomic};
-pub use metrics::{Evaluation, Metric, StepMetric, is_logged, log_every};
+pub use metrics::{Evaluation, Metric, StepMetric};
 pub use run_dir::{MetricsWriter, RunDir};
 pub use run_state::RunState;
 pub use sample_text::SampleText;

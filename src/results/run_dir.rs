@@ -67,7 +67,7 @@ impl RunDir {
         self.0.join("model.safetensors")
     }
 
-    /// The weights that `train.keep_weights_every` keeps of a step.
+    /// The weights that `train.save_every` keeps of a step.
     pub fn weights_at(&self, step: u64) -> PathBuf {
         self.0
             .join(WEIGHTS_FOLDER)

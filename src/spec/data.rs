@@ -8,20 +8,20 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
-    /// Where the text comes from: `builtin:plays`, `tiny-shakespeare`, `names`, a path or a glob of
-    /// UTF-8 files (relative to the folder the command is run in; joined in the order of their
-    /// paths), or `{url, sha256}`.
+    /// Source of the text: `builtin:plays`, `tiny-shakespeare`, `names`, a path or a glob of UTF-8
+    /// files (relative to the current folder, joined in the order of their paths), or a download
+    /// `{url, sha256}`.
     pub source: Source,
-    /// Share of the text, taken from its end, that is held out for validation.
+    /// Fraction of the text, taken from its end, that is held out for validation.
     #[schemars(range(min = 0.001, max = 0.5))]
     pub val_fraction: f64,
-    /// Size of the text that `builtin:plays` writes, in bytes; it ends with the play in which they
-    /// are reached. Other sources ignore it.
+    /// Size of the text that `builtin:plays` generates, in bytes. The last play is completed, so that
+    /// the text is slightly longer. Other sources ignore it.
     #[schemars(range(min = 10_000, max = 1_000_000_000))]
     pub plays_bytes: u64,
-    /// Seed of the text that `builtin:plays` writes. Other sources ignore it.
+    /// Seed of the text that `builtin:plays` generates. Other sources ignore it.
     pub plays_seed: u64,
-    /// Largest text accepted, in bytes, from any source. A larger one is an error, not a cut.
+    /// Largest text that is accepted, in bytes, from any source. A larger text is an error.
     #[schemars(range(min = 1))]
     pub max_bytes: u64,
 }
@@ -38,23 +38,23 @@ impl Default for Data {
     }
 }
 
-/// Where text comes from.
+/// The source of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// `builtin:plays`: the embedded generator, whose entropy is known.
+    /// `builtin:plays`: the built-in generator of plays, whose exact entropy is known.
     Plays,
     /// `tiny-shakespeare`: 1.1 MB of Shakespeare, downloaded once.
     TinyShakespeare,
-    /// `names`: 32,033 names, one a line, downloaded once.
+    /// `names`: 32,033 names, one per line, downloaded once.
     Names,
-    /// A path, or a glob whose files are joined in the order of their names.
+    /// A path, or a glob whose files are joined in the order of their paths.
     Path(String),
-    /// Any other file, downloaded once and checked.
+    /// A file that is downloaded once and checked by its SHA-256.
     Url { url: String, sha256: String },
 }
 
 impl Source {
-    /// The sources that have a name.
+    /// The sources with a fixed name.
     pub const NAMED: [Self; 3] = [Self::Plays, Self::TinyShakespeare, Self::Names];
 }
 
@@ -132,8 +132,8 @@ impl JsonSchema for Source {
                 {
                     "type": "object",
                     "properties": {
-                        "url": { "type": "string", "description": "Address of a UTF-8 text file, by http:// or https://.", "pattern": "^https?://" },
-                        "sha256": { "type": "string", "description": "SHA-256 of the file: 64 hex digits.", "pattern": "^[0-9a-fA-F]{64}$" }
+                        "url": { "type": "string", "description": "URL of a UTF-8 text file, starting with http:// or https://.", "pattern": "^https?://" },
+                        "sha256": { "type": "string", "description": "SHA-256 of the file, as 64 hexadecimal digits.", "pattern": "^[0-9a-fA-F]{64}$" }
                     },
                     "required": ["url", "sha256"],
                     "additionalProperties": false

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// How much training lies between two events: a number of steps, or a text such as `1 epoch`,
+/// The interval between two events of training: a number of steps, or a text such as `1 epoch`,
 /// `0.5 epochs`, `100000 tokens` or `50 steps`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Every {
@@ -13,26 +13,26 @@ pub enum Every {
     Epochs(f64),
 }
 
-/// What an interval is written as, where it is a text.
+/// The text form of an interval.
 const PATTERN: &str = concat!(
     r"^(0*[1-9][0-9]{0,17} (steps?|tokens?)",
     r"|(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8}) epochs?)$"
 );
 
 impl Every {
-    /// The interval in steps, rounded up, as the length of a run is: that of one epoch ends with it.
+    /// The interval in steps, rounded up like the length of a run, so that an interval of one epoch
+    /// ends with the epoch.
     pub(super) fn in_steps(self, tokens_per_step: u64, steps_per_epoch: f64) -> u64 {
         let steps = match self {
             Self::Steps(steps) => return steps,
             Self::Tokens(tokens) => tokens as f64 / tokens_per_step as f64,
             Self::Epochs(epochs) => epochs * steps_per_epoch,
         };
-        // Not for what rounding alone has put above a whole number.
+        // A number that only rounding put above a whole number is not rounded up.
         ((steps - 1e-9).ceil() as u64).max(1)
     }
 
-    /// Number of steps, in a run that is planned, whose intervals are in steps all; elsewhere `None`
-    /// for one that is not.
+    /// Number of steps; `None` for an interval in tokens or epochs, which a planned run does not have.
     pub fn steps(self) -> Option<u64> {
         match self {
             Self::Steps(steps) => Some(steps),
@@ -40,7 +40,7 @@ impl Every {
         }
     }
 
-    /// Whether something is due after `step` steps.
+    /// Whether the event takes place after `step` steps.
     pub fn is_due(self, step: u64) -> bool {
         self.steps().is_some_and(|every| step.is_multiple_of(every))
     }

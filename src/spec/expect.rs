@@ -1,77 +1,79 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A figure that is known beforehand, such as a published one. The report shows it beside what was
-/// measured, and says whether it was met.
+/// A value that is known in advance, such as a published result. The report compares it with the
+/// measured value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// Name of the variant that it is about. `null` means the baseline.
+    /// Name of the variant. `null` means the baseline.
     #[serde(default)]
     pub variant: Option<String>,
-    /// What is measured; a mean over the seeds where it differs between them.
+    /// The metric. If it depends on the seed, its mean over the seeds is compared.
     pub metric: Measure,
-    /// Number of steps taken when it is measured: 0 is before training. `null` means after the last
-    /// step. Sizes and counts have no step. A step that a shortened run does not reach stays open.
+    /// Number of training steps before the measurement: 0 is before training. `null` means after the
+    /// last step. Sizes and counts have no step. If a run is shortened by an override and does not
+    /// reach the step, the result stays open.
     #[serde(default)]
     pub step: Option<u64>,
-    /// The figure, in the unit of the metric.
+    /// The expected value, in the unit of the metric.
     pub value: f64,
-    /// Largest deviation from `value` that meets it, in the unit of the metric.
+    /// Largest accepted deviation from `value`, in the unit of the metric.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub tolerance: f64,
-    /// The same in percent of `value`; the larger of the two counts. Without either, only the exact
-    /// figure meets it.
+    /// Largest accepted deviation in percent of `value`. The larger of the two tolerances applies.
+    /// Without a tolerance, only the exact value is accepted.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub tolerance_percent: f64,
-    /// Where the figure is from, for the report.
+    /// Source of the value, shown in the report.
     #[serde(default)]
     pub source: String,
 }
 
-/// What an expected figure is about.
+/// A metric that can have an expected value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Number of parameters.
     Params,
-    /// Number of tokens that the tokenizer has.
+    /// Number of tokens in the vocabulary of the tokenizer.
     VocabSize,
-    /// Number of tokens of the whole text, both splits, encoded as for evaluation.
+    /// Number of tokens of the whole text (both splits), encoded as for evaluation.
     Tokens,
-    /// Number of tokens of the training split in one sampled encoding, or in the only one where none
-    /// is sampled.
+    /// Number of tokens of the training split, encoded as for training. If the tokenizer samples its
+    /// segmentation, it is that of one sample.
     SampledTokens,
-    /// Cross-entropy of the validation split, in nats a token.
+    /// Cross-entropy of the validation split, in nats per token.
     ValLoss,
-    /// The same in bits per byte.
+    /// Cross-entropy of the validation split, in bits per byte of the text.
     BitsPerByte,
-    /// Cross-entropy of the whole training split, in nats a token, which `train.eval_train` asks
-    /// for.
-    TrainLoss,
-    /// Cross-entropy of the batch of one training step before its update, in nats a token.
+    /// Cross-entropy of the whole training split, in nats per token. Requires `train.eval_train`.
+    #[serde(alias = "train_loss")]
+    TrainSplitLoss,
+    /// Cross-entropy of the batch of one training step before its update, in nats per token.
     BatchLoss,
 }
 
 impl Measure {
-    /// Whether it is known before any training.
+    /// Whether it is known before training.
     pub fn is_static(self) -> bool {
         match self {
             Self::Params | Self::VocabSize | Self::Tokens | Self::SampledTokens => true,
-            Self::ValLoss | Self::BitsPerByte | Self::TrainLoss | Self::BatchLoss => false,
+            Self::ValLoss | Self::BitsPerByte | Self::TrainSplitLoss | Self::BatchLoss => false,
         }
     }
 }
 
 impl Expect {
-    /// Largest deviation from [`Self::value`] that meets it.
+    /// Largest accepted deviation from [`Self::value`].
     pub fn allowed(&self) -> f64 {
         let relative = self.value.abs() * self.tolerance_percent / 100.0;
         self.tolerance.max(relative)
     }
 
+    /// Whether a measured value is within the tolerance.
     pub fn is_met_by(&self, measured: f64) -> bool {
         (measured - self.value).abs() <= self.allowed()
     }
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_larger_tolerance_counts() {
+    fn the_larger_tolerance_applies() {
         let mut expect = Expect {
             variant: None,
             metric: Measure::ValLoss,

@@ -4,34 +4,34 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Width of an MLP's hidden layer, as a file says it.
+/// Width of the hidden layer of an MLP, in the form in which a file has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MlpHidden {
-    /// `matched`: as many parameters whether the MLP is gated or not.
+    /// `matched`: a gated MLP gets as many parameters as one that is not gated.
     Matched,
-    /// `4x`, `2.5x`, `8/3x`: a fraction of the width of the residual stream, kept exact, so that
-    /// rounding down is of the true product.
+    /// `4x`, `2.5x`, `8/3x`: a multiple of the width of the residual stream. The fraction is exact, so
+    /// that only the product is rounded down.
     Multiple {
         numerator: usize,
         denominator: usize,
     },
-    /// `512`
+    /// `512`: a number of columns.
     Width(usize),
 }
 
-/// Text forms of [`MlpHidden`]. Short enough for products to fit.
+/// Text forms of [`MlpHidden`]. They are short, so that products do not overflow.
 const PATTERN: &str = r"^(matched|[0-9]{1,4}(\.[0-9]{1,4}|/[1-9][0-9]{0,3})?x)$";
 
 impl MlpHidden {
-    /// The width, of a residual stream of width `n_embd`.
+    /// The width, for a residual stream of width `n_embd`.
     pub fn width(self, n_embd: usize, is_gated: bool) -> usize {
         match self {
-            Self::Matched if is_gated => ((8 * n_embd / 3 + 4) / 8 * 8).max(1),
-            Self::Matched => 4 * n_embd,
+            Self::Matched if is_gated => ((n_embd.saturating_mul(8) / 3 + 4) / 8 * 8).max(1),
+            Self::Matched => n_embd.saturating_mul(4),
             Self::Multiple {
                 numerator,
                 denominator,
-            } => numerator * n_embd / denominator,
+            } => n_embd.saturating_mul(numerator) / denominator,
             Self::Width(width) => width,
         }
     }
@@ -70,7 +70,7 @@ impl fmt::Display for MlpHidden {
                 numerator,
                 denominator: 1,
             } => write!(f, "{numerator}x"),
-            // Powers of ten come from decimals, and are written as such.
+            // A power of ten comes from a decimal number and is written as one.
             Self::Multiple {
                 numerator,
                 denominator: denominator @ (10 | 100 | 1000 | 10_000),
@@ -144,9 +144,9 @@ mod tests {
             ("8/3x", 32, Mlp::Swiglu, 85),
             ("8/3x", 3, Mlp::Swiglu, 8),
             ("4x", 384, Mlp::Relu, 1536),
-            ("2.5x", 10, Mlp::Gelu, 25),
-            ("2.05x", 100, Mlp::Gelu, 205),
-            ("matched", 128, Mlp::Gelu, 512),
+            ("2.5x", 10, Mlp::GeluTanh, 25),
+            ("2.05x", 100, Mlp::GeluTanh, 205),
+            ("matched", 128, Mlp::GeluTanh, 512),
             ("matched", 128, Mlp::Swiglu, 344),
             ("matched", 1, Mlp::Geglu, 1),
         ];

@@ -1,83 +1,86 @@
-use super::MlpHidden;
+use super::{Choice, MlpHidden};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The network. A `bigram` reads `kind`, `block_size` and `init.embedding_std` alone, an `ngram`
+/// The model. A `bigram` uses only `kind`, `block_size` and `init.embedding_std`. An `ngram` uses only
 /// `kind` and `order`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
     /// The kind of model.
     pub kind: ModelKind,
-    /// Tokens in a sequence that is counted: the next one depends on the `order - 1` before it.
+    /// Order of an n-gram model: the next token depends on the `order - 1` tokens before it.
     #[schemars(range(min = 1, max = 5))]
     pub order: usize,
     /// Number of transformer blocks.
     #[schemars(range(min = 1, max = 1000))]
     pub n_layer: usize,
-    /// Number of attention heads; divides `n_embd`.
+    /// Number of attention heads. `n_embd` must be divisible by it.
     #[schemars(range(min = 1, max = 1000))]
     pub n_head: usize,
-    /// Number of heads of keys and values, each shared by as many query heads: divides `n_head`.
-    /// 1 is multi-query attention (Shazeer 2019), more is grouped-query attention (Ainslie et al.
-    /// 2023), and `null` means `n_head`.
+    /// Number of key and value heads, each shared by a group of query heads. `n_head` must be divisible
+    /// by it. 1 is multi-query attention (Shazeer 2019); a number between 1 and `n_head` is
+    /// grouped-query attention (Ainslie et al. 2023). `null` means `n_head`.
     #[schemars(range(min = 1, max = 1000))]
     pub n_kv_head: Option<usize>,
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = 100_000))]
     pub n_embd: usize,
-    /// Longest context, in tokens, and the length of a table of learned positions. What a run
-    /// trains and is evaluated on is `train.sequence_length`.
+    /// Longest context, in tokens, and number of learned positions. The length of the sequences in
+    /// training and evaluation is `train.sequence_length`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub block_size: usize,
-    /// How a model knows the order of its tokens.
+    /// Position encoding.
     pub positions: Positions,
-    /// How many tokens attention sees, a token itself among them: a sliding window (Beltagy et al.
-    /// 2020, section 3.1). At most `block_size`; `null` means all.
+    /// Number of tokens that a token attends to, including itself: sliding window attention (Beltagy
+    /// et al. 2020, section 3.1). At most `block_size`; `null` means the whole context.
+    #[serde(alias = "window")]
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub window: Option<usize>,
-    /// Whether each head's queries and keys are normalised before they meet: RMSNorm over the head,
-    /// whatever `norm` is, with a gain for queries and one for keys that the heads of a block share
-    /// (Henry et al. 2020; as in Qwen 3, Yang et al. 2025, section 2). Before `rotary` positions.
+    pub sliding_window: Option<usize>,
+    /// Whether the queries and keys of each head are normalized with RMSNorm, before rotary positions
+    /// and independent of `norm` (Henry et al. 2020; Qwen 3, Yang et al. 2025, section 2). The heads of
+    /// a block share one gain for queries and one for keys.
     pub qk_norm: bool,
-    /// Normalisation of the residual stream.
+    /// Normalization of the residual stream.
     pub norm: Norm,
-    /// Where the norms are.
+    /// Position of the norms in a block.
     pub norm_position: NormPosition,
-    /// Whether attention and the MLP of a block read the same normalised input and are added
-    /// together, rather than one after the other (GPT-J, Wang & Komatsuzaki 2021; PaLM, Chowdhery et
-    /// al. 2022, section 2). One norm a block; only with `norm_position: pre`.
-    pub parallel: bool,
-    /// The feed-forward half of a block.
+    /// Whether attention and the MLP of a block are computed in parallel from the same normalized input
+    /// instead of one after the other (GPT-J, Wang & Komatsuzaki 2021; PaLM, Chowdhery et al. 2022,
+    /// section 2). A block then has one norm. Requires `norm_position: pre`.
+    #[serde(alias = "parallel")]
+    pub parallel_block: bool,
+    /// Feed-forward network of a block.
     pub mlp: Mlp,
-    /// Width of the MLP's hidden layer: a number; a multiple of `n_embd` such as `4x`, `2.5x` or
-    /// `8/3x`, rounded down; or `matched`, which is `4x`, and for a gated MLP `8/3x` rounded to a
-    /// multiple of 8, which gives it as many parameters (Shazeer 2020, section 2).
+    /// Width of the hidden layer of the MLP: a number; a multiple of `n_embd` such as `4x`, `2.5x` or
+    /// `8/3x`, rounded down; or `matched`. `matched` is `4x`, or for a gated MLP `8/3x` rounded to a
+    /// multiple of 8, so that both have about the same number of parameters (Shazeer 2020, section 2).
     pub mlp_hidden: MlpHidden,
-    /// Whether the token embedding is also the output matrix (Press & Wolf 2017).
+    /// Whether the output head uses the matrix of the token embedding (Press & Wolf 2017).
     pub tie_weights: bool,
-    /// Whether token embeddings are multiplied by the root of `n_embd`, before positions are added
-    /// (Vaswani et al. 2017, section 3.4; Gemma Team 2024, section 2).
+    /// Whether token embeddings are multiplied by the square root of `n_embd`, before positions are
+    /// added (Vaswani et al. 2017, section 3.4; Gemma Team 2024, section 2).
     pub scale_embedding: bool,
-    /// Bound of the logits, which become `c * tanh(logits / c)` (Gemma 2, Gemma Team 2024, section
-    /// 2: 30). `null` means none.
+    /// Soft cap `c` of the logits, which become `c * tanh(logits / c)` (Gemma Team 2024, section 2; 30
+    /// in Gemma 2). `null` means no cap.
     #[schemars(range(min = 0.001, max = 1_000_000.0))]
     pub logit_soft_cap: Option<f32>,
-    /// Whether linear layers and LayerNorm have a bias; the head has none.
+    /// Whether linear layers and LayerNorm have a bias. It does not apply to the output head.
     pub bias: bool,
-    /// Parts whose biases are not what `bias` says.
-    pub bias_in: BiasIn,
-    /// Probability with which an activation is dropped, after the embedding, on the attention
-    /// weights and on each residual branch (Srivastava et al. 2014).
+    /// Exceptions from `bias` for single parts of the model.
+    #[serde(alias = "bias_in")]
+    pub bias_overrides: BiasOverrides,
+    /// Dropout probability after the embedding, on the attention weights and on each residual branch
+    /// (Srivastava et al. 2014).
     #[schemars(range(min = 0.0, max = 0.99))]
     pub dropout: f32,
-    /// Probability after the embedding; `null` means `dropout`.
+    /// Dropout probability after the embedding. `null` means `dropout`.
     #[schemars(range(min = 0.0, max = 0.99))]
     pub embedding_dropout: Option<f32>,
-    /// Probability on the attention weights; `null` means `dropout`.
+    /// Dropout probability on the attention weights. `null` means `dropout`.
     #[schemars(range(min = 0.0, max = 0.99))]
     pub attention_dropout: Option<f32>,
-    /// The weights before the first step. Gains are 1.
+    /// Initialization of the weights. The gains of norms start at 1.
     pub init: Init,
 }
 
@@ -92,18 +95,18 @@ impl Default for Model {
             n_embd: 128,
             block_size: 64,
             positions: Positions::default(),
-            window: None,
+            sliding_window: None,
             qk_norm: false,
             norm: Norm::Layernorm,
             norm_position: NormPosition::Pre,
-            parallel: false,
-            mlp: Mlp::Gelu,
+            parallel_block: false,
+            mlp: Mlp::GeluTanh,
             mlp_hidden: MlpHidden::Matched,
             tie_weights: true,
             scale_embedding: false,
             logit_soft_cap: None,
             bias: false,
-            bias_in: BiasIn::default(),
+            bias_overrides: BiasOverrides::default(),
             dropout: 0.0,
             embedding_dropout: None,
             attention_dropout: None,
@@ -113,20 +116,20 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Number of heads of keys and values.
+    /// Number of key and value heads.
     pub fn kv_heads(&self) -> usize {
         self.n_kv_head.unwrap_or(self.n_head)
     }
 
-    /// Width of an attention head.
+    /// Width of an attention head; 0 for a model without heads, which validation rejects.
     pub fn head_size(&self) -> usize {
-        self.n_embd / self.n_head
+        self.n_embd.checked_div(self.n_head).unwrap_or(0)
     }
 
-    /// Columns of a head that rotary positions turn: an even number, in a model that is right.
+    /// Number of columns of a head that rotary positions rotate. Validation accepts only even numbers.
     pub fn rotary_width(&self) -> f64 {
-        let width = self.positions.fraction * self.head_size() as f64;
-        // What decimals lose in binary is no fraction of a column.
+        let width = self.positions.rotary_pct * self.head_size() as f64;
+        // Removes the rounding error of decimals such as 0.3.
         (width * 1e6).round() / 1e6
     }
 
@@ -139,15 +142,15 @@ impl Model {
     pub fn biases(&self) -> Biases {
         let part = |own: Option<bool>| own.unwrap_or(self.bias);
         Biases {
-            qkv: part(self.bias_in.qkv),
-            attention_out: part(self.bias_in.attention_out),
-            mlp: part(self.bias_in.mlp),
-            norm: part(self.bias_in.norm) && self.norm.has_bias(),
-            head: self.bias_in.head,
+            qkv: part(self.bias_overrides.qkv),
+            attention_out: part(self.bias_overrides.attention_out),
+            mlp: part(self.bias_overrides.mlp),
+            norm: part(self.bias_overrides.norm) && self.norm.has_bias(),
+            head: self.bias_overrides.head,
         }
     }
 
-    /// Probabilities of dropout.
+    /// The dropout probability of each part.
     pub fn dropouts(&self) -> Dropouts {
         Dropouts {
             embedding: self.embedding_dropout.unwrap_or(self.dropout),
@@ -157,7 +160,7 @@ impl Model {
     }
 }
 
-/// The parts of a model that have biases, all said.
+/// Which parts of a model have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Biases {
     pub qkv: bool,
@@ -167,106 +170,110 @@ pub struct Biases {
     pub head: bool,
 }
 
-/// Probabilities of dropout, all said.
+/// The dropout probability of each part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropouts {
     /// After the embedding.
     pub embedding: f32,
     /// On the attention weights.
     pub attention: f32,
-    /// On each branch of a block, where it joins the residual stream.
+    /// On each branch of a block, before it is added to the residual stream.
     pub residual: f32,
 }
 
-/// Biases by part: `true`, `false`, or `null` for what `bias` says.
+/// Exceptions from `bias` for single parts of the model: `true`, `false`, or `null` for the value of
+/// `bias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct BiasIn {
-    /// Of query, key and value.
+pub struct BiasOverrides {
+    /// Bias of queries, keys and values.
     pub qkv: Option<bool>,
-    /// Of the linear layer after attention.
+    /// Bias of the linear layer after attention.
     pub attention_out: Option<bool>,
-    /// Of the MLP's linear layers.
+    /// Bias of the linear layers of the MLP.
     pub mlp: Option<bool>,
-    /// Of LayerNorm.
+    /// Bias of LayerNorm.
     pub norm: Option<bool>,
-    /// Of the output head, whether or not its matrix is tied. Not among what `bias` says.
+    /// Bias of the output head, also if its matrix is tied. `bias` does not change it.
     pub head: bool,
 }
 
-/// How a model knows the order of its tokens.
+/// Position encoding: how the model distinguishes the order of its tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Positions {
-    /// The kind of positions.
+    /// The kind of position encoding.
     pub kind: PositionKind,
-    /// Longest wavelength of a rotation, in tokens over 2π (Su et al. 2021, section 3.2.2).
+    /// Base of the rotation frequencies (Su et al. 2021, section 3.2.2). A larger base gives longer
+    /// wavelengths.
+    #[serde(alias = "base")]
     #[schemars(range(min = 1.0, max = 1_000_000_000.0))]
-    pub base: f64,
-    /// Share of each head's columns that are turned, the first ones (GPT-NeoX, Black et al. 2022,
-    /// section 2.1: 0.25); comes to an even number of columns.
+    pub rope_theta: f64,
+    /// Fraction of the columns of each head that are rotated, starting with the first (Black et al.
+    /// 2022, section 2.1; 0.25 in GPT-NeoX). The number of rotated columns must be even.
+    #[serde(alias = "fraction")]
     #[schemars(range(min = 0.001, max = 1.0))]
-    pub fraction: f64,
+    pub rotary_pct: f64,
 }
 
 impl Default for Positions {
     fn default() -> Self {
         Self {
             kind: PositionKind::Learned,
-            base: 10_000.0,
-            fraction: 1.0,
+            rope_theta: 10_000.0,
+            rotary_pct: 1.0,
         }
     }
 }
 
-/// The kind of positions.
+/// The kind of position encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PositionKind {
-    /// A learned vector for each place, added to the token's (Radford et al. 2018, section 3.1).
+    /// A learned vector for each position, added to the token embedding (Radford et al. 2018, section
+    /// 3.1).
     Learned,
-    /// Sines and cosines of the place, added to the token's vector (Vaswani et al. 2017, section
-    /// 3.5, which scales the embedding: see `scale_embedding`).
+    /// Sines and cosines of the position, added to the token embedding (Vaswani et al. 2017, section
+    /// 3.5, which also scales the embedding: see `scale_embedding`).
     Sinusoidal,
-    /// Queries and keys turned by angles in proportion to their place, half a head away from each
-    /// other (Su et al. 2021, section 3.2).
+    /// Rotary position embedding (RoPE): queries and keys are rotated by angles proportional to their
+    /// position (Su et al. 2021, section 3.2). Each pair is a column of the first half of a head and
+    /// the same column of the second half.
     Rotary,
-    /// Scores lowered in proportion to the distance, by a slope of each head (Press et al. 2022,
-    /// section 3).
+    /// ALiBi: attention scores are lowered in proportion to the distance, with a different slope for
+    /// each head (Press et al. 2022, section 3).
     Alibi,
-    /// None: the causal mask alone tells (Kazemnejad et al. 2023).
+    /// No position encoding. The causal mask is the only source of order (Kazemnejad et al. 2023).
     None,
 }
 
-/// Where the norms of a block are.
+/// Position of the norms in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormPosition {
     /// Before attention, before the MLP, and before the head (Radford et al. 2019, section 2.3).
     Pre,
-    /// After each addition to the residual stream, and nowhere else (Vaswani et al. 2017, section
-    /// 3.1).
+    /// Only after each addition to the residual stream (Vaswani et al. 2017, section 3.1).
     Post,
-    /// `pre`, and after attention and the MLP too, before they are added (Ding et al. 2021, section
-    /// 2.2; Gemma 2, Gemma Team 2024, section 2).
+    /// As `pre`, and also after attention and after the MLP, before each is added (Ding et al. 2021,
+    /// section 2.2; Gemma 2, Gemma Team 2024, section 2).
     Sandwich,
 }
 
-/// The weights before the first step.
+/// Initialization of the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Init {
-    /// How matrices are drawn, and an untied head with them.
+    /// Distribution of the matrices, including an untied head.
     pub kind: InitKind,
     /// Standard deviation of matrices.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub std: f64,
-    /// Whether a matrix at the end of a branch, where it joins the residual stream, is drawn with
-    /// its deviation divided by the root of the number of branches, `2 * n_layer` (Radford et al.
-    /// 2019, section 2.3).
+    /// Whether the standard deviation of the last matrix of each residual branch is divided by the
+    /// square root of the number of branches, `2 * n_layer` (Radford et al. 2019, section 2.3).
     pub residual_scaling: bool,
-    /// Standard deviation of embeddings, which are normally distributed: tokens (also where they
-    /// are tied to the head), learned positions, and the table of a bigram.
+    /// Standard deviation of the embeddings, which are normally distributed: tokens (also if they are
+    /// tied to the head), learned positions, and the table of a bigram.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub embedding_std: f64,
 }
@@ -282,17 +289,18 @@ impl Default for Init {
     }
 }
 
-/// How a matrix is drawn, of as many columns as it has inputs.
+/// Distribution of the initial matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InitKind {
-    /// Normally distributed, with deviation `std`; biases 0 (Radford et al. 2018, section 4.1).
+    /// Normal distribution with standard deviation `std`; biases are 0 (Radford et al. 2018, section
+    /// 4.1).
     Normal,
-    /// Uniform up to √(6 / (inputs + outputs)) either way; biases 0 (Glorot & Bengio 2010,
+    /// Uniform distribution between ±√(6 / (inputs + outputs)); biases are 0 (Glorot & Bengio 2010,
     /// equation 16).
     Xavier,
-    /// Uniform up to 1/√inputs either way, and biases too: the default of PyTorch's and dfdx's
-    /// linear layers.
+    /// Uniform distribution between ±1/√inputs, for biases too: the default of linear layers in PyTorch
+    /// and dfdx.
     Uniform,
 }
 
@@ -302,15 +310,15 @@ pub enum InitKind {
 pub enum ModelKind {
     /// A decoder-only transformer (Vaswani et al. 2017; Radford et al. 2019, section 2.3).
     Gpt,
-    /// A table of vocab x vocab logits: the next token from the present one alone.
+    /// A table of vocab x vocab logits: the next token depends only on the current one.
     Bigram,
-    /// Counts of sequences of up to `order` tokens, each order smoothed by the one below it (Witten
-    /// & Bell 1991, method C; Chen & Goodman 1998, section 2.5). Nothing is trained, so `optimizer`
-    /// and `train` do not apply: it is what a model must beat to be worth its training.
+    /// Counts of sequences of up to `order` tokens, where each order is smoothed with the next lower one
+    /// (Witten & Bell 1991, method C; Chen & Goodman 1998, section 2.5). It is not trained, so
+    /// `optimizer` and `train` do not apply. It is a baseline for trained models.
     Ngram,
 }
 
-/// Normalisation of the residual stream.
+/// Normalization of the residual stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
@@ -318,50 +326,124 @@ pub enum Norm {
     Layernorm,
     /// Unit root mean square, learned gain (Zhang & Sennrich 2019).
     Rmsnorm,
-    /// No normalisation, and no gain.
+    /// No normalization and no gain.
     None,
 }
 
-/// The feed-forward half of a block.
+/// Feed-forward network of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mlp {
-    /// GELU in its tanh form (Hendrycks & Gimpel 2016, section 2).
-    Gelu,
-    /// GELU itself, x Φ(x), Φ being the normal distribution (Hendrycks & Gimpel 2016, section 2).
-    GeluExact,
+    /// GELU in its tanh approximation (Hendrycks & Gimpel 2016, section 2), `gelu_new` in Hugging Face.
+    #[serde(alias = "gelu")]
+    GeluTanh,
+    /// Exact GELU, x Φ(x), where Φ is the distribution function of the normal distribution (Hendrycks
+    /// & Gimpel 2016, section 2), `gelu` in PyTorch and Hugging Face.
+    #[serde(alias = "gelu_exact")]
+    GeluErf,
     /// max(0, x).
     Relu,
     /// max(0, x)² (So et al. 2021, section 3.2).
     ReluSquared,
-    /// x σ(x), also called swish (Hendrycks & Gimpel 2016, section 2; Ramachandran et al. 2017).
+    /// x σ(x), also called Swish (Hendrycks & Gimpel 2016, section 2; Ramachandran et al. 2017).
     Silu,
     /// SiLU(x W) * (x V), a gated MLP (Shazeer 2020, section 2).
     Swiglu,
-    /// GELU(x W) * (x V), GELU in its tanh form (Shazeer 2020, section 2).
+    /// GELU(x W) * (x V), with the tanh approximation of GELU (Shazeer 2020, section 2).
     Geglu,
     /// max(0, x W) * (x V) (Shazeer 2020, section 2).
     Reglu,
 }
 
-impl Norm {
-    /// Every norm there is: what the tests go through.
-    pub const ALL: [Self; 3] = [Self::Layernorm, Self::Rmsnorm, Self::None];
+impl Choice for ModelKind {
+    const PATH: &'static str = "model.kind";
 
-    /// Whether it has a bias where the model has biases.
-    pub fn has_bias(self) -> bool {
+    fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Layernorm => true,
-            Self::Rmsnorm | Self::None => false,
+            Self::Gpt => &[
+                "optimizer",
+                "train",
+                "model.block_size",
+                "model.n_layer",
+                "model.n_head",
+                "model.n_kv_head",
+                "model.n_embd",
+                "model.positions",
+                "model.sliding_window",
+                "model.qk_norm",
+                "model.norm",
+                "model.norm_position",
+                "model.parallel_block",
+                "model.mlp",
+                "model.mlp_hidden",
+                "model.tie_weights",
+                "model.scale_embedding",
+                "model.logit_soft_cap",
+                "model.bias",
+                "model.bias_overrides",
+                "model.dropout",
+                "model.embedding_dropout",
+                "model.attention_dropout",
+                "model.init",
+                "model.init.kind",
+                "model.init.std",
+                "model.init.residual_scaling",
+            ],
+            Self::Bigram => &["optimizer", "train", "model.block_size", "model.init"],
+            Self::Ngram => &["model.order"],
         }
     }
 }
 
+impl Choice for PositionKind {
+    const PATH: &'static str = "model.positions.kind";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Rotary => &["model.positions.rope_theta", "model.positions.rotary_pct"],
+            Self::Learned | Self::Sinusoidal | Self::Alibi | Self::None => &[],
+        }
+    }
+}
+
+impl Choice for InitKind {
+    const PATH: &'static str = "model.init.kind";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Normal => &["model.init.std", "model.init.residual_scaling"],
+            Self::Xavier | Self::Uniform => &[],
+        }
+    }
+}
+
+impl Choice for Norm {
+    const PATH: &'static str = "model.norm";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Layernorm => &["model.norm_position", "model.bias_overrides.norm"],
+            Self::Rmsnorm => &["model.norm_position"],
+            Self::None => &[],
+        }
+    }
+}
+
+impl Norm {
+    /// All norms, for tests.
+    pub const ALL: [Self; 3] = [Self::Layernorm, Self::Rmsnorm, Self::None];
+
+    /// Whether it can have a bias.
+    pub fn has_bias(self) -> bool {
+        self.uses("model.bias_overrides.norm")
+    }
+}
+
 impl Mlp {
-    /// Every MLP there is, as [`Norm::ALL`].
+    /// All MLPs, for tests.
     pub const ALL: [Self; 8] = [
-        Self::Gelu,
-        Self::GeluExact,
+        Self::GeluTanh,
+        Self::GeluErf,
         Self::Relu,
         Self::ReluSquared,
         Self::Silu,
@@ -370,11 +452,11 @@ impl Mlp {
         Self::Reglu,
     ];
 
-    /// Whether the hidden layer is the product of two halves, one of them the gate.
+    /// Whether the hidden layer is the product of two halves, one of which is the gate.
     pub fn gated(self) -> bool {
         match self {
             Self::Swiglu | Self::Geglu | Self::Reglu => true,
-            Self::Gelu | Self::GeluExact | Self::Relu | Self::ReluSquared | Self::Silu => false,
+            Self::GeluTanh | Self::GeluErf | Self::Relu | Self::ReluSquared | Self::Silu => false,
         }
     }
 }
@@ -384,7 +466,7 @@ mod tests {
     use super::*;
     use crate::spec::{OptimizerKind, ScheduleKind};
 
-    /// The names of an enum, as a file may have them.
+    /// The names of the values of an enum in a file.
     fn names<T: JsonSchema>() -> Vec<String> {
         let schema = serde_json::to_value(schemars::schema_for!(T)).unwrap();
         let choices = schema["oneOf"].as_array().unwrap();
@@ -398,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_all() {
+    fn all_lists_every_value() {
         assert_eq!(written(&Norm::ALL), names::<Norm>());
         assert_eq!(written(&Mlp::ALL), names::<Mlp>());
         assert_eq!(written(&OptimizerKind::ALL), names::<OptimizerKind>());

@@ -1,3 +1,4 @@
+use super::Choice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,37 +11,37 @@ pub struct Optimizer {
     /// Peak learning rate.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub lr: f64,
-    /// Decay of the running means of the gradient and of its square; with `lion` of the two uses of
-    /// the gradient's mean.
+    /// Decay of the running mean of the gradient and of the running mean of its square. With `lion`, the
+    /// weight of the mean in the update, and the decay of the mean.
     #[schemars(inner(range(min = 0.0, max = 0.999_999)))]
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Added to the square root of the running mean of the squared gradient.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub eps: f64,
-    /// Share of the velocity kept from step to step.
+    /// Momentum: the fraction of the velocity that is kept from step to step.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub momentum: f64,
-    /// Whether a step looks ahead along the velocity (Nesterov 1983, in the form of Sutskever et al.
-    /// 2013, section 2). Needs a `momentum`.
+    /// Whether to use Nesterov momentum (Nesterov 1983; Sutskever et al. 2013, section 2). Requires a
+    /// `momentum` above 0.
     pub nesterov: bool,
-    /// Decay of the running mean of the gradient's square.
+    /// Decay of the running mean of the squared gradient.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub alpha: f64,
-    /// How Muon treats the matrices.
+    /// Settings of Muon.
     pub muon: Muon,
-    /// Share of a weight that a learning rate of 1 would take away, on matrices and the head:
-    /// embeddings, norms and biases are left alone, unless `groups` says otherwise. Decoupled from
-    /// the gradient (Loshchilov & Hutter 2019), but for `adam` and `rmsprop`, which have it added to
-    /// the gradient (L2 regularisation). `null` means 0.1 where it is decoupled and 0 where it is
-    /// not.
+    /// Weight decay of matrices and of the output head. Embeddings, norms and biases have none unless
+    /// `groups` sets it. It is decoupled from the gradient (Loshchilov & Hutter 2019), except with
+    /// `adam` and `rmsprop`, where it is added to the gradient (L2 regularization). `null` means 0.1 if
+    /// it is decoupled, and 0 otherwise.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub weight_decay: Option<f64>,
-    /// What differs between groups of parameters.
+    /// Learning rate and weight decay of groups of parameters.
     pub groups: Groups,
-    /// Largest global gradient norm; a larger gradient is scaled down to it. 0 means no clipping.
+    /// Gradient clipping: a gradient with a larger global norm is scaled down to this norm. 0 means no
+    /// clipping.
     #[schemars(range(min = 0.0))]
     pub grad_clip: f64,
-    /// How the learning rate changes over the run.
+    /// Learning rate schedule.
     pub schedule: Schedule,
 }
 
@@ -69,23 +70,37 @@ impl Default for Optimizer {
 pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
     Adamw,
-    /// Adam (Kingma & Ba 2015, algorithm 1); weight decay is L2 regularisation.
+    /// Adam (Kingma & Ba 2015, algorithm 1). Weight decay is L2 regularization.
     Adam,
-    /// Stochastic gradient descent with momentum.
+    /// Stochastic gradient descent (SGD) with momentum.
     Sgd,
-    /// The gradient over the root of its running mean square (Tieleman & Hinton 2012); weight decay
-    /// is L2 regularisation.
+    /// RMSprop: the gradient divided by the square root of the running mean of its square (Tieleman &
+    /// Hinton 2012). Weight decay is L2 regularization.
     Rmsprop,
-    /// The sign of the momentum (Chen et al. 2023, algorithm 2). It likes a learning rate three to
-    /// ten times lower than AdamW's and as much more weight decay.
+    /// Lion: the sign of the momentum (Chen et al. 2023, algorithm 2). It needs a learning rate that is
+    /// 3 to 10 times lower than that of AdamW, and a weight decay that is 3 to 10 times higher.
     Lion,
-    /// For the matrices inside the model the momentum made orthogonal (Jordan et al. 2024); AdamW
-    /// for the embeddings, the head, norms and biases, and for a bigram.
+    /// Muon: orthogonalized momentum for the matrices inside the model (Jordan et al. 2024). Embeddings,
+    /// the output head, norms, biases and a bigram use AdamW.
     Muon,
 }
 
+impl Choice for OptimizerKind {
+    const PATH: &'static str = "optimizer.kind";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Adamw | Self::Adam => &["optimizer.betas", "optimizer.eps"],
+            Self::Sgd => &["optimizer.momentum", "optimizer.nesterov"],
+            Self::Rmsprop => &["optimizer.alpha", "optimizer.eps"],
+            Self::Lion => &["optimizer.betas"],
+            Self::Muon => &["optimizer.betas", "optimizer.eps", "optimizer.muon"],
+        }
+    }
+}
+
 impl OptimizerKind {
-    /// Every optimizer there is: what the tests go through.
+    /// All optimizers, for tests.
     pub const ALL: [Self; 6] = [
         Self::Adamw,
         Self::Adam,
@@ -95,7 +110,7 @@ impl OptimizerKind {
         Self::Muon,
     ];
 
-    /// Whether weight decay is apart from the gradient, rather than added to it.
+    /// Whether weight decay is decoupled from the gradient instead of added to it.
     pub fn decouples_decay(self) -> bool {
         match self {
             Self::Adamw | Self::Sgd | Self::Lion | Self::Muon => true,
@@ -119,20 +134,19 @@ macro_rules! optimizer_rules {
 }
 pub(crate) use optimizer_rules;
 
-/// How Muon treats the matrices inside the model, each as it is stored: query, key and value are
-/// one matrix.
+/// Settings of Muon for the matrices inside the model. Queries, keys and values are one matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Muon {
-    /// Share of the velocity kept from step to step.
+    /// Momentum: the fraction of the velocity that is kept from step to step.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub momentum: f64,
-    /// Whether a step looks ahead along the velocity. Needs a `momentum`.
+    /// Whether to use Nesterov momentum. Requires a `momentum` above 0.
     pub nesterov: bool,
-    /// Iterations of Newton and Schulz that make the velocity orthogonal.
+    /// Number of Newton-Schulz iterations that orthogonalize the velocity.
     #[schemars(range(min = 1, max = 100))]
     pub iterations: usize,
-    /// What the orthogonal matrix is multiplied by, besides the learning rate.
+    /// Factor of the orthogonalized matrix, besides the learning rate.
     pub scale: MuonScale,
 }
 
@@ -147,15 +161,15 @@ impl Default for Muon {
     }
 }
 
-/// What an orthogonal matrix of rows x columns is multiplied by, besides the learning rate.
+/// Factor of an orthogonalized matrix of (rows, columns), besides the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MuonScale {
-    /// `0.2 sqrt(max(rows, columns))`, which makes the steps about as long as AdamW's: one learning
-    /// rate and one weight decay do for both (Liu et al. 2025, section 2.2).
+    /// `0.2 sqrt(max(rows, columns))`. The steps have about the size of AdamW steps, so that both can
+    /// use the same learning rate and weight decay (Liu et al. 2025, section 2.2).
     MatchAdamw,
-    /// `sqrt(max(1, rows / columns))`, as in Jordan's own implementation. Matrices then want a
-    /// learning rate of their own, by `groups.matrix.lr_scale`: that of the author is 0.02.
+    /// `sqrt(max(1, rows / columns))`, as in the original implementation by Jordan. Matrices then need
+    /// their own learning rate, which `groups.matrix.lr_scale` sets; the original one is 0.02.
     Spectral,
 }
 
@@ -169,19 +183,19 @@ impl MuonScale {
     }
 }
 
-/// What differs between groups of parameters. Each parameter is in one of them.
+/// Learning rate and weight decay of groups of parameters. Each parameter is in one group.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Groups {
     /// Weights of the linear layers inside the model.
     pub matrix: Group,
-    /// Tables that rows are read from: tokens, positions, and the table of a bigram.
+    /// Embeddings: tokens, learned positions, and the table of a bigram.
     pub embedding: Group,
-    /// The output head, and with it the token embedding where it is tied to it.
+    /// The output head, including a token embedding that is tied to it.
     pub head: Group,
     /// Gains of norms.
     pub norm: Group,
-    /// Biases, of linear layers and of norms.
+    /// Biases of linear layers and of norms.
     pub bias: Group,
 }
 
@@ -189,11 +203,11 @@ pub struct Groups {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Group {
-    /// What the learning rate of every step is multiplied by. 0 freezes the group.
+    /// Factor of the learning rate. 0 freezes the group.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub lr_scale: f64,
-    /// Weight decay of the group. `null` means `optimizer.weight_decay` for `matrix` and `head`, and
-    /// 0 for the others.
+    /// Weight decay of the group. `null` means `optimizer.weight_decay` for `matrix` and `head`, and 0 for
+    /// the other groups.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub weight_decay: Option<f64>,
 }
@@ -207,18 +221,18 @@ impl Default for Group {
     }
 }
 
-/// How the learning rate changes over the run.
+/// Learning rate schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
-    /// The shape of the schedule.
+    /// The shape of the schedule after warm-up.
     pub kind: ScheduleKind,
-    /// Steps over which the learning rate rises in a line from 0 to `lr`.
+    /// Number of warm-up steps, in which the learning rate increases linearly from 0 to `lr`.
     pub warmup_steps: u64,
-    /// Learning rate at the last step.
+    /// Learning rate at the end of the run.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub min_lr: f64,
-    /// Share of the steps, at the end of the run, over which the learning rate falls.
+    /// Fraction of the steps, at the end of the run, in which the learning rate decreases.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub decay_fraction: f64,
 }
@@ -238,22 +252,37 @@ impl Default for Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
-    /// Stays at `lr`.
+    /// The learning rate stays at `lr`.
     Constant,
-    /// Falls from `lr` to `min_lr` in a line.
+    /// The learning rate decreases linearly from `lr` to `min_lr`.
     Linear,
-    /// Falls from `lr` to `min_lr` along half a cosine (Loshchilov & Hutter 2017).
+    /// The learning rate follows half a cosine from `lr` to `min_lr` (Loshchilov & Hutter 2017).
     Cosine,
-    /// Warm-up, stable, decay: stays at `lr` and falls to `min_lr` in a line over the last
-    /// `decay_fraction` of the steps (Hu et al. 2024, section 4).
+    /// Warmup-stable-decay: the learning rate stays at `lr`, and decreases linearly to `min_lr` over the
+    /// last `decay_fraction` of the steps (Hu et al. 2024, section 4).
     Wsd,
-    /// Falls with the inverse root of the step, from `lr` at the end of the warm-up, to wherever
-    /// that leads (Vaswani et al. 2017, section 5.3).
+    /// The learning rate decreases with the inverse square root of the step, starting from `lr` at the
+    /// end of the warm-up (Vaswani et al. 2017, section 5.3).
     InverseSqrt,
 }
 
+impl Choice for ScheduleKind {
+    const PATH: &'static str = "optimizer.schedule.kind";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Linear | Self::Cosine => &["optimizer.schedule.min_lr"],
+            Self::Wsd => &[
+                "optimizer.schedule.min_lr",
+                "optimizer.schedule.decay_fraction",
+            ],
+            Self::Constant | Self::InverseSqrt => &[],
+        }
+    }
+}
+
 impl ScheduleKind {
-    /// Every shape there is: what the tests go through.
+    /// All shapes, for tests.
     pub const ALL: [Self; 5] = [
         Self::Constant,
         Self::Linear,
@@ -262,18 +291,15 @@ impl ScheduleKind {
         Self::InverseSqrt,
     ];
 
-    /// Whether it ends at `min_lr`.
+    /// Whether the learning rate ends at `min_lr`.
     pub fn falls_to_min_lr(self) -> bool {
-        match self {
-            Self::Linear | Self::Cosine | Self::Wsd => true,
-            Self::Constant | Self::InverseSqrt => false,
-        }
+        self.uses("optimizer.schedule.min_lr")
     }
 }
 
 impl Schedule {
-    /// Number of steps, at the end of a run of `steps`, over which `wsd` lowers the learning rate. 0
-    /// with any other kind.
+    /// Number of steps, at the end of a run of `steps` steps, in which `wsd` decreases the learning
+    /// rate. 0 with any other kind.
     pub fn decay_steps(&self, steps: u64) -> u64 {
         match self.kind {
             ScheduleKind::Wsd => (steps as f64 * self.decay_fraction).round() as u64,

@@ -1,15 +1,15 @@
-use super::{Data, Every, Model, Optimizer, Sample, Tokenizer, Train};
+use super::{Data, Every, Model, Optimizer, RunSettings, Sample, Tokenizer, Train};
 use crate::hash::hex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-/// Raised when a change to the code, or to a default, changes the result of an unchanged
-/// configuration, so that no run of before is taken for one of after.
+/// Increased when a change to the code or to a default changes the result of an unchanged
+/// configuration, so that runs of the earlier version are not taken for runs of the later one.
 const FORMAT_VERSION: u32 = 3;
 
-/// One run, complete: nothing about it is decided later.
+/// One run. It is complete: everything that decides its result is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
@@ -26,27 +26,27 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
-    /// Tokens in a sequence, in training and in evaluation.
+    /// Number of tokens in a sequence, in training and in evaluation.
     pub fn sequence_length(&self) -> usize {
         self.train.sequence_length.unwrap_or(self.model.block_size)
     }
 
-    /// Training tokens of one optimizer step.
+    /// Number of training tokens of one optimizer step.
     pub fn tokens_per_step(&self) -> u64 {
         (self.train.sequences_per_step() as u64).saturating_mul(self.sequence_length() as u64)
     }
 
-    /// Number of optimizer steps, where it takes no text to know it.
+    /// Number of optimizer steps; `None` if it depends on the size of the data.
     pub fn known_steps(&self) -> Option<u64> {
         match (self.train.epochs, self.train.tokens) {
             (Some(_), _) => None,
-            (None, Some(tokens)) => Some(tokens.div_ceil(self.tokens_per_step())),
+            (None, Some(tokens)) => Some(tokens.div_ceil(self.tokens_per_step().max(1))),
             (None, None) => Some(self.train.steps),
         }
     }
 
-    /// Says in steps what the configuration says in tokens or epochs, now that the number of tokens
-    /// of the training split is known.
+    /// Converts lengths in tokens and epochs into steps, given the number of tokens of the training
+    /// split.
     pub fn count_steps(&mut self, train_tokens: u64) {
         let tokens_per_step = self.tokens_per_step();
         let sequences = sequences_per_epoch(train_tokens, self.sequence_length());
@@ -55,30 +55,37 @@ impl RunSpec {
         let steps = self.known_steps();
         let train = &mut self.train;
         train.steps = steps.unwrap_or_else(|| train.epochs.map_or(1, in_epochs));
-        let always = [&mut train.eval_every, &mut train.checkpoint_every];
-        let sometimes = train.keep_weights_every.iter_mut();
-        let sometimes = sometimes.chain(&mut self.sample.every);
-        for interval in always.into_iter().chain(sometimes) {
+        let required = [&mut train.eval_every, &mut train.checkpoint_every];
+        let optional = train.save_every.iter_mut();
+        let optional = optional.chain(&mut self.sample.every);
+        for interval in required.into_iter().chain(optional) {
             *interval = Every::Steps(interval.in_steps(tokens_per_step, steps_per_epoch));
         }
     }
 
-    /// The run without its name and without what does not change what it computes: how often it is
-    /// saved.
-    pub fn anonymous(&self) -> Self {
+    /// The run without the name of its variant and without what does not change its result: how often
+    /// checkpoints and weights are saved.
+    fn anonymous(&self) -> Self {
         let mut run = self.clone();
         run.variant.clear();
         run.train.checkpoint_every = Train::default().checkpoint_every;
-        run.train.keep_weights_every = None;
+        run.train.save_every = None;
         run
     }
 
-    /// SHA-256, in hex, of what changes the result of the run: the configuration, text and tokenizer
-    /// (of which `content_sha256` is a hash) and the format version. The variant's
-    /// name, where the files lie and how often the run is saved are not among it.
+    /// A text that is equal for runs with the same configuration, whatever their variants are called.
+    pub fn result_key(&self) -> String {
+        let mut run = self.anonymous();
+        run.data.max_bytes = 0; // a limit, which does not change the result either
+        serde_json::to_string(&run).expect("a run has string keys only")
+    }
+
+    /// SHA-256, in hex, of everything that decides the result of the run: the configuration, the text
+    /// and the tokenizer (`content_sha256` is a hash of these two), and the format version. It does not
+    /// depend on the name of the variant, on paths, or on how often the run is saved.
     ///
-    /// Of the configuration it takes what is not the default, so that a key that is new in a later
-    /// version leaves the runs of this one what they are.
+    /// Only settings that differ from their default are hashed, so that a key that is added in a later
+    /// version does not change the identity of existing runs.
     pub fn identity(&self, content_sha256: &str) -> String {
         let mut run = self.anonymous();
         run.data = Data {
@@ -86,18 +93,8 @@ impl RunSpec {
             ..Data::default()
         };
         run.tokenizer.path = None;
-        let defaults = settings(&Self {
-            variant: String::new(),
-            seed: 0,
-            data: Data::default(),
-            tokenizer: Tokenizer::default(),
-            model: Model::default(),
-            optimizer: Optimizer::default(),
-            train: Train::default(),
-            sample: Sample::default(),
-        });
-        let mut settings = settings(&run);
-        settings.retain(|path, value| defaults.get(path) != Some(value));
+        let mut settings = RunSettings::of(&run).by_first_name();
+        settings.retain(|path, value| DEFAULTS.get(path) != Some(value));
         let mut hash = Sha256::new();
         hash.update(FORMAT_VERSION.to_le_bytes());
         hash.update(content_sha256);
@@ -107,39 +104,36 @@ impl RunSpec {
         hex(&hash.finalize())
     }
 
-    /// Name of the run and of its folder: `<variant>-s<seed>-<first 8 of the identity>`.
-    pub fn run_name(&self, content_sha256: &str) -> String {
-        format!(
-            "{}-s{}-{}",
-            self.variant,
-            self.seed,
-            &self.identity(content_sha256)[..8]
-        )
+    /// Name of the run and of its folder, given its identity: `<variant>-s<seed>-<first 8 digits of
+    /// the identity>`.
+    pub fn run_name(&self, identity: &str) -> String {
+        let short = identity.get(..8).unwrap_or(identity);
+        format!("{}-s{}-{short}", self.variant, self.seed)
     }
 }
 
-/// Every value of a run, by its path.
-fn settings(run: &RunSpec) -> BTreeMap<String, String> {
-    fn collect(into: &mut BTreeMap<String, String>, path: String, value: &Json) {
-        match value {
-            Json::Object(fields) => {
-                for (key, value) in fields {
-                    collect(into, format!("{path}.{key}"), value);
-                }
-            }
-            value => drop(into.insert(path, value.to_string())),
-        }
-    }
-    let json = serde_json::to_value(run).expect("a spec has string keys only");
-    let mut settings = BTreeMap::new();
-    collect(&mut settings, String::new(), &json);
-    settings
-}
+/// The settings of a run that sets nothing.
+static DEFAULTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let run = RunSpec {
+        variant: String::new(),
+        seed: 0,
+        data: Data::default(),
+        tokenizer: Tokenizer::default(),
+        model: Model::default(),
+        optimizer: Optimizer::default(),
+        train: Train::default(),
+        sample: Sample::default(),
+    };
+    RunSettings::of(&run).by_first_name()
+});
 
-/// Sequences of `length` tokens that a split of `tokens` is cut into, so that each of its tokens but
-/// the first, which nothing foretells, is a target.
+/// Number of sequences of `length` tokens that a split of `tokens` tokens is divided into. Each token
+/// except the first is a target of one sequence.
 pub fn sequences_per_epoch(tokens: u64, length: usize) -> u64 {
-    tokens.saturating_sub(1).div_ceil(length as u64).max(1)
+    tokens
+        .saturating_sub(1)
+        .div_ceil(length.max(1) as u64)
+        .max(1)
 }
 
 #[cfg(test)]
@@ -159,7 +153,7 @@ mod tests {
             optimizer: Optimizer::default(),
             train: Train {
                 batch_size: 2,
-                accumulate: 2,
+                gradient_accumulation_steps: 2,
                 ..Train::default()
             },
             sample: Sample::default(),
@@ -175,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_as_many_steps_as_it_takes() {
+    fn lengths_are_rounded_up_to_steps() {
         assert_eq!(counted(|_| {}).steps, 500);
         assert_eq!(counted(|train| train.tokens = Some(400)).steps, 10);
         assert_eq!(counted(|train| train.tokens = Some(401)).steps, 11);
@@ -185,15 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_counted_in_steps_too() {
+    fn intervals_are_converted_into_steps() {
         let train = counted(|train| {
             train.eval_every = Every::Epochs(2.0);
             train.checkpoint_every = Every::Tokens(120);
-            train.keep_weights_every = Some(Every::Epochs(1.0));
+            train.save_every = Some(Every::Epochs(1.0));
         });
         assert_eq!(train.eval_every, Every::Steps(5));
         assert_eq!(train.checkpoint_every, Every::Steps(3));
-        assert_eq!(train.keep_weights_every, Some(Every::Steps(3)));
+        assert_eq!(train.save_every, Some(Every::Steps(3)));
         let mut again = spec();
         again.train = train.clone();
         again.count_steps(101);
@@ -201,15 +195,15 @@ mod tests {
     }
 
     #[test]
-    fn each_token_but_the_first_is_a_target_in_an_epoch() {
+    fn each_token_except_the_first_is_a_target_in_an_epoch() {
         assert_eq!(sequences_per_epoch(101, 10), 10);
         assert_eq!(sequences_per_epoch(102, 10), 11);
         assert_eq!(sequences_per_epoch(11, 10), 1);
     }
 
-    /// A finished run is not trained again because of how it is called, found or saved.
+    /// A finished run is not trained again because its name, a path or a save interval changed.
     #[test]
-    fn an_identity_is_of_what_changes_the_result() {
+    fn an_identity_depends_on_what_changes_the_result() {
         let identity = |change: &dyn Fn(&mut RunSpec)| {
             let mut spec = spec();
             change(&mut spec);
@@ -222,14 +216,14 @@ mod tests {
             same
         );
         assert_eq!(
-            identity(&|run| run.train.keep_weights_every = Some(Every::Steps(2))),
+            identity(&|run| run.train.save_every = Some(Every::Steps(2))),
             same
         );
         let changes: [&dyn Fn(&mut RunSpec); 4] = [
             &|run| run.seed = 2,
             &|run| run.train.steps += 1,
             &|run| run.optimizer.lr *= 2.0,
-            &|run| run.model.bias_in.head = !run.model.bias_in.head,
+            &|run| run.model.bias_overrides.head = !run.model.bias_overrides.head,
         ];
         let mut seen = vec![same];
         for change in changes {

@@ -2,38 +2,38 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
-/// How the report is rendered.
+/// Settings of the report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Report {
-    /// Path of a minijinja template that replaces the built-in `report.md` template.
+    /// Path of a minijinja template that replaces the built-in template of `report.md`.
     pub template: Option<String>,
 }
 
-/// The variants to compare and the seeds to repeat them with.
+/// The variants that are compared, and the seeds with which each is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sweep {
-    /// Seeds, each of which repeats every variant. Variants with the same seed see the same
-    /// batches, so that their difference is a paired one.
+    /// Every variant is trained once with each seed. Variants with the same seed are trained on the
+    /// same batches, so that they can be compared in pairs.
     #[schemars(length(min = 1))]
     pub seeds: Vec<u64>,
     /// Name of the variant that the others are compared with. `null` means the first one.
     pub baseline: Option<String>,
-    /// Named variants, each an overlay on the document above: `rmsnorm: {model: {norm: rmsnorm}}`.
+    /// Variants by name, each with what it changes: `rmsnorm: {model: {norm: rmsnorm}}`.
     #[schemars(
         with = "std::collections::BTreeMap<String, serde_json::Map<String, serde_json::Value>>"
     )]
     pub variants: Mapping,
-    /// Lists of values by path; the variants are all combinations:
-    /// `{model.norm: [layernorm, rmsnorm], model.mlp: [gelu, swiglu]}`. With `variants` as well,
-    /// every combination is taken of every named variant.
+    /// Lists of values by path. Every combination is a variant:
+    /// `{model.norm: [layernorm, rmsnorm], model.mlp: [gelu_tanh, swiglu]}`. If there are `variants`
+    /// too, every variant is combined with every combination.
     #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
     pub grid: Mapping,
-    /// Combinations added to the grid, each a mapping of paths to values.
+    /// Combinations that are added to the grid, each a mapping from paths to values.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub include: Vec<Value>,
-    /// Combinations taken out of the grid: every one that agrees with all the values of an entry.
+    /// Combinations that are removed from the grid: those that have all the values of an entry.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub exclude: Vec<Value>,
 }

@@ -1,36 +1,37 @@
+use super::Choice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How the text becomes tokens. What is trained is trained on the training split only.
+/// How the text is divided into tokens. A tokenizer is trained on the training split only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokenizer {
     /// The kind of tokenizer.
     pub kind: TokenizerKind,
-    /// Number of tokens of a trained tokenizer, those for single characters (`wordpiece`,
-    /// `unigram`) or bytes (`bpe`, so at least 257) among them. The other kinds have as many as they
-    /// have: `char` one for each character of the training split, and one more for unknown
-    /// characters where the validation split has any; `byte` 256.
+    /// Vocabulary size of a trained tokenizer. It includes the single characters (`wordpiece`,
+    /// `unigram`) or the 256 single bytes (`bpe`). The size of other kinds is fixed: `byte` has 256
+    /// tokens; `char` has one for each character of the training split, and one for unknown characters
+    /// if the validation split has any.
     #[schemars(range(min = 2, max = 1_000_000))]
     pub vocab_size: usize,
-    /// Draws another segmentation of the training text in each epoch, in proportion to its
-    /// probability to this power: 0 makes all equally likely, 1 is the model's own (Kudo 2018,
-    /// section 3.3). `null` always takes the likeliest, as evaluation does in any case.
+    /// Subword regularization (Kudo 2018, section 3.3): in each epoch, a new segmentation of the training
+    /// text is sampled, with probabilities raised to this power. 0 makes all segmentations equally
+    /// likely; 1 uses the probabilities of the model. `null` always uses the likeliest segmentation.
+    /// Evaluation always does.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha: Option<f64>,
-    /// How many segmentations of a word `alpha` has to choose from, the likeliest ones. `null` is
-    /// all of them.
+    /// Number of likeliest segmentations of a word from which `alpha` samples. `null` means all.
     #[schemars(range(min = 2, max = 1000))]
     pub nbest: Option<usize>,
-    /// Probability with which a merge is left out in the training text, drawn anew in each epoch
-    /// (BPE-dropout, Provilkov et al. 2020). Evaluation leaves out none.
+    /// BPE-dropout (Provilkov et al. 2020): probability of skipping a merge in the training text, sampled
+    /// again in each epoch. Evaluation skips none.
     #[schemars(range(min = 0.0, max = 0.99))]
     pub dropout: f64,
-    /// The published encoding.
+    /// The published encoding, by its name in tiktoken.
     pub encoding: Encoding,
-    /// A `tokenizer.json` as the library tokenizers writes it, relative to the folder the command
-    /// is run in. Normalizers and white space that it drops make it lossy, which the report says.
+    /// Path of a `tokenizer.json` of the Hugging Face tokenizers library, relative to the current
+    /// folder. If it normalizes text or drops white space, it is lossy, and the report says so.
     #[schemars(length(min = 1))]
     pub path: Option<String>,
 }
@@ -50,7 +51,7 @@ impl Default for Tokenizer {
 }
 
 impl fmt::Display for Tokenizer {
-    /// The kind, with what is a choice for it.
+    /// The kind with its settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind;
         match kind {
@@ -128,29 +129,44 @@ impl TokenizerKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenizerKind {
-    /// One token a character.
+    /// One token per character.
     Char,
-    /// One token a byte of UTF-8.
+    /// One token per byte of UTF-8.
     Byte,
-    /// Byte-level byte-pair encoding with `vocab_size` tokens (Sennrich et al. 2016; GPT-2, section
-    /// 2.2), without loss on any text.
+    /// Byte-level byte-pair encoding (BPE) with `vocab_size` tokens (Sennrich et al. 2016; Radford et al.
+    /// 2019, section 2.2). Lossless for any text.
     Bpe,
-    /// The longest known piece first, those within a word marked `##` (Schuster & Nakajima 2012;
-    /// Devlin et al. 2018). Unlike BERT's it keeps case and white space: it is without loss on text
-    /// whose characters the training split has, each in the same part of a word.
+    /// WordPiece: the longest matching token first; tokens inside a word start with `##` (Schuster &
+    /// Nakajima 2012; Devlin et al. 2018). Unlike that of BERT, it keeps case and white space. Lossless
+    /// for text whose characters occur in the training split, at the start or inside of a word.
     Wordpiece,
-    /// The likeliest pieces under a unigram model (Kudo 2018, section 3.2), a space written as `▁`
-    /// as in SentencePiece. Without loss on text whose characters the training split has, but for
-    /// the character `▁` itself, which becomes a space.
+    /// Unigram language model (Kudo 2018, section 3.2), where `▁` stands for a space as in SentencePiece.
+    /// Lossless for text whose characters occur in the training split, except for the character `▁`
+    /// itself, which becomes a space.
     Unigram,
-    /// A published byte-level BPE, `encoding`, without loss on any text. Nothing is downloaded.
+    /// A published byte-level BPE, selected by `encoding`. Lossless for any text. Nothing is downloaded.
     Tiktoken,
-    /// A trained tokenizer from the file `path`.
+    /// A trained tokenizer that is read from the file `path`.
     File,
 }
 
+impl Choice for TokenizerKind {
+    const PATH: &'static str = "tokenizer.kind";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Bpe => &["tokenizer.vocab_size", "tokenizer.dropout"],
+            Self::Wordpiece => &["tokenizer.vocab_size"],
+            Self::Unigram => &["tokenizer.vocab_size", "tokenizer.alpha", "tokenizer.nbest"],
+            Self::Tiktoken => &["tokenizer.encoding"],
+            Self::File => &["tokenizer.path"],
+            Self::Char | Self::Byte => &[],
+        }
+    }
+}
+
 impl fmt::Display for TokenizerKind {
-    /// As a file has it.
+    /// The name in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Char => "char",
@@ -164,28 +180,28 @@ impl fmt::Display for TokenizerKind {
     }
 }
 
-/// A published encoding, as the library tiktoken names it.
+/// A published encoding, by its name in tiktoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Encoding {
-    /// GPT-2's: 50,257 tokens, the last of them `<|endoftext|>`. Also called `r50k_base`.
+    /// The encoding of GPT-2: 50,257 tokens, the last of which is `<|endoftext|>`.
     #[serde(rename = "gpt2")]
     Gpt2,
-    /// Another name of `gpt2`.
+    /// The same as `gpt2`.
     #[serde(rename = "r50k_base")]
     R50kBase,
-    /// `gpt2` with tokens for runs of spaces: 50,281 tokens.
+    /// `gpt2` with additional tokens for sequences of spaces: 50,281 tokens.
     #[serde(rename = "p50k_base")]
     P50kBase,
-    /// That of GPT-3.5 and GPT-4: 100,277 tokens.
+    /// The encoding of GPT-3.5 and GPT-4: 100,277 tokens.
     #[serde(rename = "cl100k_base")]
     Cl100kBase,
-    /// That of GPT-4o: 200,019 tokens.
+    /// The encoding of GPT-4o: 200,019 tokens.
     #[serde(rename = "o200k_base")]
     O200kBase,
 }
 
 impl fmt::Display for Encoding {
-    /// As a file has it.
+    /// The name in a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Gpt2 => "gpt2",

@@ -2,59 +2,61 @@ use super::Every;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How long, on what batches, and how often to look. One of `steps`, `tokens` and `epochs` is the
-/// length: the one that a variant or an override says replaces that of the document.
+/// Duration, batches, and the intervals of evaluations and checkpoints. One of `steps`, `tokens` and
+/// `epochs` sets the duration. A variant or an override that sets another one of them replaces it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
     /// Number of optimizer steps.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub steps: u64,
-    /// Length in training tokens, in place of `steps`: as many steps as it takes to see them.
+    /// Number of training tokens, instead of `steps`. It is rounded up to whole steps.
     #[schemars(range(min = 1, max = 1_000_000_000_000_000u64))]
     pub tokens: Option<u64>,
-    /// Length in passes over the training split, in place of `steps`: as many steps as it takes to
-    /// see as many sequences as `sequential` batches cut the split into.
+    /// Number of passes over the training split, instead of `steps`. One pass has as many sequences as
+    /// `batches: sequential` divides the split into. It is rounded up to whole steps.
     #[schemars(range(min = 0.000_001, max = 1_000_000.0))]
     pub epochs: Option<f64>,
-    /// What the batches are made of. It depends on the seed alone, so that variants with the same
-    /// seed see the same.
+    /// How the sequences of a batch are chosen. The choice depends only on the seed, so that variants
+    /// with the same seed are trained on the same batches.
     pub batches: BatchOrder,
-    /// Sequences that are computed together. A step has `accumulate` times as many.
+    /// Number of sequences in a micro-batch. A step has `gradient_accumulation_steps` micro-batches.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
-    /// Micro-batches of `batch_size` sequences whose gradients are added up before a step. The step
-    /// is that of one batch of as many sequences, up to rounding, in the memory of a micro-batch.
+    /// Number of micro-batches whose gradients are added before an optimizer step. The result is that
+    /// of one large batch, up to rounding, with the memory of a micro-batch.
+    #[serde(alias = "accumulate")]
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub accumulate: usize,
-    /// Tokens in a sequence, in training, in evaluation and as the context of samples; at most
-    /// `model.block_size`, which `null` means.
+    pub gradient_accumulation_steps: usize,
+    /// Number of tokens in a sequence, in training and in evaluation, and context length of samples. At
+    /// most `model.block_size`; `null` means `model.block_size`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub sequence_length: Option<usize>,
-    /// Decay of an exponential moving average of the weights, above 0 and below 1, corrected for its
-    /// start as Adam's moments are (Kingma & Ba 2015, section 3). The average is what is evaluated,
-    /// sampled from and saved; the weights themselves are what is trained. `null` keeps none.
+    /// Decay of an exponential moving average (EMA) of the weights, with the bias correction of Adam
+    /// (Kingma & Ba 2015, section 3). The average is evaluated, sampled from and saved. Training itself
+    /// uses the weights. `null` means no average.
     #[schemars(range(min = 0.000_001, max = 0.999_999_9))]
     pub ema: Option<f64>,
-    /// Whether to look at every activation before each step and at every weight after it, and end
-    /// the run where the first number is not finite, even if the loss is. It costs more than a
-    /// forward pass a step. A loss or gradient that is not finite always ends a run, and names the
-    /// first tensor that was not, whatever this says.
-    pub debug: bool,
-    /// Between evaluations on the whole validation split: a number of steps, or a text such as `1
-    /// epoch` or `100000 tokens`, which is rounded up to steps. The first is before step 1 and the last
-    /// after the last step, whatever this says.
+    /// Whether to check all activations and all weights in every step, and to stop the run at the first
+    /// NaN or infinity. The check costs more than a forward pass per step. Without it, a run still
+    /// stops when its loss or gradient is not finite, and the error names the first such tensor.
+    #[serde(alias = "debug")]
+    pub detect_anomaly: bool,
+    /// Interval between evaluations on the whole validation split: a number of steps, or a text such
+    /// as `1 epoch` or `100000 tokens`, which is rounded up to steps. There is always an evaluation
+    /// before the first step and one after the last step.
     pub eval_every: Every,
-    /// Whether each evaluation scores the whole training split as well, in the same windows. It costs
-    /// as much more as that split is longer.
+    /// Whether each evaluation also measures the loss on the whole training split. The time of an
+    /// evaluation grows with the size of that split.
     pub eval_train: bool,
-    /// Between checkpoints, from which a run that was interrupted goes on, as for `eval_every`. A
-    /// checkpoint does not change what is computed.
+    /// Interval between checkpoints, written as for `eval_every`. An interrupted run resumes from its
+    /// last checkpoint. Checkpoints do not change the result.
     pub checkpoint_every: Every,
-    /// Between copies of the weights that are kept, from which `runner generate RUN --step N` draws,
-    /// as for `eval_every`. `null` keeps those after the last step alone.
+    /// Interval between copies of the weights that are kept for `runner generate RUN --step N`, written
+    /// as for `eval_every`. `null` keeps only the weights after the last step.
+    #[serde(alias = "keep_weights_every")]
     #[schemars(schema_with = "super::every::or_null")]
-    pub keep_weights_every: Option<Every>,
+    pub save_every: Option<Every>,
 }
 
 impl Default for Train {
@@ -65,33 +67,48 @@ impl Default for Train {
             epochs: None,
             batches: BatchOrder::Random,
             batch_size: 12,
-            accumulate: 1,
+            gradient_accumulation_steps: 1,
             sequence_length: None,
             ema: None,
-            debug: false,
+            detect_anomaly: false,
             eval_every: Every::Steps(100),
             eval_train: false,
             checkpoint_every: Every::Steps(100),
-            keep_weights_every: None,
+            save_every: None,
         }
     }
 }
 
 impl Train {
-    /// Sequences of an optimizer step, over all its micro-batches.
+    /// Number of sequences in an optimizer step, over all its micro-batches.
     pub fn sequences_per_step(&self) -> usize {
-        self.batch_size.saturating_mul(self.accumulate)
+        self.batch_size
+            .saturating_mul(self.gradient_accumulation_steps)
     }
 }
 
-/// What batches are made of.
+/// How the sequences of a batch are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchOrder {
-    /// Sequences that begin anywhere in the training split, each drawn anew.
+    /// Each sequence starts at a random position of the training split.
     Random,
-    /// The training split cut into sequences one after another, in an order that is shuffled for
-    /// each epoch. The last sequence begins early enough to be whole, so that some tokens are in two.
-    /// The batch in which an epoch ends is filled up from the next.
+    /// The training split is divided into consecutive sequences, which are shuffled in each epoch. The
+    /// last sequence overlaps the one before it if the split is not a multiple of the sequence length.
+    /// The last batch of an epoch is completed with sequences of the next epoch.
     Sequential,
+}
+
+/// About this many steps of a run are written to its metrics, evenly spaced.
+const LOGGED_STEPS: u64 = 2000;
+
+/// Number of steps from one that a run of `steps` steps logs to the next. A short run logs all.
+pub fn log_every(steps: u64) -> u64 {
+    steps.div_ceil(LOGGED_STEPS).max(1)
+}
+
+/// Whether a run of `steps` steps logs the step `step`, counted from 1. The first and the last step
+/// are always logged.
+pub fn is_logged(step: u64, steps: u64) -> bool {
+    step == 1 || step == steps || step.is_multiple_of(log_every(steps))
 }

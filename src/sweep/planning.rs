@@ -31,6 +31,7 @@ pub fn build(
     errors.extend(missing_template(document));
     let mut corpora = Corpora::new(cache);
     let mut prompts = HashSet::new();
+    let free_memory_mb = Machine::of_this_process().free_memory_mb;
     let mut runs = Vec::new();
     for mut spec in expansion.runs {
         match corpora.prepare(&spec) {
@@ -38,14 +39,14 @@ pub fn build(
                 spec.count_steps(corpora.infos[corpus].train_tokens);
                 errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
-                // Once for each tokenizer: a large one takes a while to be read.
                 if prompts.insert((corpus, spec.sample.prompt.clone())) {
-                    let info = &corpora.infos[corpus];
-                    errors.extend(unknown_prompt(document, &spec, cache, info));
+                    errors.extend(unknown_prompt(document, &spec, &mut corpora, corpus));
                 }
                 let run = planned(spec, corpus, &corpora.infos[corpus]);
-                if device == Device::Cpu {
-                    errors.extend(too_large(document, &run, &corpora.infos[corpus]));
+                if device == Device::Cpu
+                    && let Some(free) = free_memory_mb
+                {
+                    errors.extend(too_large(document, &run, &corpora.infos[corpus], free));
                 }
                 runs.push(run);
             }
@@ -53,7 +54,7 @@ pub fn build(
             Prepared::RefusedBefore => {}
         }
     }
-    if let Some(all) = errors.into_iter().reduce(Diagnostics::and) {
+    if let Some(all) = Diagnostics::merged(errors) {
         return Err(Error::Config(all));
     }
     Ok(SweepPlan {
@@ -73,6 +74,8 @@ struct Corpora<'a> {
     cache: &'a Path,
     infos: Vec<CorpusInfo>,
     seen: Vec<(Data, Tokenizer, Option<usize>)>,
+    /// Tokenizers that were read, by the index of their corpus.
+    tokenizers: Vec<Option<data::Tokenizer>>,
 }
 
 enum Prepared {
@@ -89,6 +92,7 @@ impl<'a> Corpora<'a> {
             cache,
             infos: Vec::new(),
             seen: Vec::new(),
+            tokenizers: Vec::new(),
         }
     }
 
@@ -118,6 +122,18 @@ impl<'a> Corpora<'a> {
         prepared
     }
 
+    /// The tokenizer of a corpus, which is read on first use: reading a large one takes long.
+    fn tokenizer(&mut self, corpus: usize) -> Result<&data::Tokenizer, DataError> {
+        if self.tokenizers.len() <= corpus {
+            self.tokenizers.resize_with(corpus + 1, || None);
+        }
+        let slot = &mut self.tokenizers[corpus];
+        if slot.is_none() {
+            *slot = Some(data::open(self.cache, &self.infos[corpus].key)?.tokenizer);
+        }
+        Ok(slot.as_ref().expect("the tokenizer was just read"))
+    }
+
     /// Pairs that differ only in what their kind ignores are one corpus.
     fn add(&mut self, info: CorpusInfo) -> usize {
         let known = self.infos.iter().position(|known| known.key == info.key);
@@ -141,9 +157,10 @@ fn preparing(spec: &RunSpec) -> String {
 
 fn planned(spec: RunSpec, corpus: usize, info: &CorpusInfo) -> PlannedRun {
     let size = model::size(&spec.model, info.vocab_size, spec.sequence_length());
+    let identity = spec.identity(&info.content_sha256());
     PlannedRun {
-        name: spec.run_name(&info.content_sha256()),
-        identity: spec.identity(&info.content_sha256()),
+        name: spec.run_name(&identity),
+        identity,
         corpus,
         params: size.params,
         params_non_embedding: size.params_non_embedding,
@@ -215,8 +232,12 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
 
 /// A model that memory has no room for. Found before any is asked for, which would end in the
 /// system ending the run, or something else.
-fn too_large(document: &Document, run: &PlannedRun, info: &CorpusInfo) -> Option<Diagnostics> {
-    let free = Machine::of_this_process().free_memory_mb?;
+fn too_large(
+    document: &Document,
+    run: &PlannedRun,
+    info: &CorpusInfo,
+    free: f64,
+) -> Option<Diagnostics> {
     // One matrix each for weights and gradients, and the states of the optimizer.
     let copies = 2 + optim::state_count(run.spec.optimizer.kind).min as u64;
     let bytes = run.params.saturating_mul(4 * copies);
@@ -254,12 +275,14 @@ fn too_large(document: &Document, run: &PlannedRun, info: &CorpusInfo) -> Option
 fn unknown_prompt(
     document: &Document,
     spec: &RunSpec,
-    cache: &Path,
-    info: &CorpusInfo,
+    corpora: &mut Corpora<'_>,
+    corpus: usize,
 ) -> Option<Diagnostics> {
-    let corpus = data::open(cache, &info.key);
-    let encoded = corpus.and_then(|corpus| corpus.tokenizer.encode(&spec.sample.prompt));
-    let message = encoded.err()?.to_string();
+    let encoded = match corpora.tokenizer(corpus) {
+        Ok(tokenizer) => tokenizer.encode(&spec.sample.prompt).err(),
+        Err(error) => Some(error),
+    };
+    let message = encoded?.to_string();
     let help = "use characters of the training text, or a byte or bpe tokenizer".to_owned();
     let variant = Some(spec.variant.as_str());
     Some(document.error_at(variant, "sample.prompt", message, Some(help)))

@@ -14,7 +14,7 @@ pub(super) fn generate_samples(
         return Ok(Vec::new());
     }
     let prompt = prompt_tokens(tokenizer, &settings.prompt).map_err(TrainError::Prompt)?;
-    let mut texts = vec![String::new(); settings.num];
+    let mut texts = vec![String::new(); settings.num_samples];
     let seed = job.spec.seed;
     generate(decoder, tokenizer, &prompt, settings, seed, |i, piece| {
         texts[i].push_str(piece);

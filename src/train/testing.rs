@@ -88,7 +88,7 @@ pub(super) fn spec() -> RunSpec {
         },
         sample: Sample {
             tokens: 20,
-            num: 2,
+            num_samples: 2,
             every: Some(Every::Steps(10)),
             ..Sample::default()
         },

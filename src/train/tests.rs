@@ -99,7 +99,10 @@ fn micro_batches_give_the_losses_of_one_large_batch() {
     };
     let whole = losses("whole", &spec);
     for (batch_size, accumulate) in [(8, 4), (1, 32)] {
-        (spec.train.batch_size, spec.train.accumulate) = (batch_size, accumulate);
+        (
+            spec.train.batch_size,
+            spec.train.gradient_accumulation_steps,
+        ) = (batch_size, accumulate);
         let parts = losses(&format!("parts-{accumulate}"), &spec);
         for (step, (a, b)) in whole.iter().zip(&parts).enumerate() {
             assert!((a - b).abs() < 1e-4 * a, "step {step}: {a} and {b}");
@@ -208,7 +211,7 @@ fn a_diverged_run_names_the_first_tensor_that_is_not_finite() {
     );
 
     // With checks of every step, the run ends before the loss is affected.
-    spec.train.debug = true;
+    spec.train.detect_anomaly = true;
     let checked = fixture.run(&fixture.dir("checked", &spec), &spec, 1, u64::MAX);
     assert_eq!(checked.state, RunState::Diverged);
     let steps = |status: &RunStatus| status.outcome.as_ref().unwrap().steps;
@@ -221,7 +224,7 @@ fn checking_for_nan_changes_no_bit() {
     spec.train.steps = 5;
     let plain = fixture.dir("plain", &spec);
     fixture.run(&plain, &spec, 1, u64::MAX);
-    spec.train.debug = true;
+    spec.train.detect_anomaly = true;
     let checked = fixture.dir("checked", &spec);
     fixture.run(&checked, &spec, 1, u64::MAX);
     assert!(results_of(&plain) == results_of(&checked));
@@ -302,7 +305,8 @@ fn an_ngram_takes_no_steps_and_a_higher_order_has_a_lower_loss() {
         assert!(outcome.params > 0);
         let texts = dir.read_samples().unwrap();
         assert!(
-            texts.len() == spec.sample.num && texts[0].text.chars().count() == spec.sample.tokens
+            texts.len() == spec.sample.num_samples
+                && texts[0].text.chars().count() == spec.sample.tokens
         );
         outcome.val_loss.unwrap()
     });

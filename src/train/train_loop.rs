@@ -10,8 +10,9 @@ use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
 use crate::model::{self, Decoder, prompt_tokens};
 use crate::results::{
-    Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText, is_logged,
+    Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText,
 };
+use crate::spec::is_logged;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -47,8 +48,7 @@ pub(super) fn run<B: TrainBackend>(
             return Ok(run.end(RunState::Diverged, divergence));
         }
         let step = run.trainer.step;
-        let save_every = train.keep_weights_every;
-        if save_every.is_some_and(|every| every.is_due(step)) {
+        if train.save_every.is_some_and(|every| every.is_due(step)) {
             run.save_weights(job.dir.weights_at(step))?;
         }
         if train.checkpoint_every.is_due(step) {

@@ -91,7 +91,7 @@ impl<B: TrainBackend> Trainer<B> {
             vocab_size: self.vocab_size,
             dropout: &self.dropout,
         };
-        let debug = self.spec.train.debug;
+        let debug = self.spec.train.detect_anomaly;
         let number = self.step + 1;
         let at_this_step = |finding| format!("{finding} at step {number}");
         self.divergence = None;

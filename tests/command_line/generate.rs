@@ -59,7 +59,7 @@ fn text_is_that_of_the_samples() {
 #[test]
 fn text_of_an_earlier_step_is_that_of_the_samples() {
     let lab = Lab::new(TINY);
-    lab.run("sweep tiny.yaml sample.every=15 train.keep_weights_every=15")
+    lab.run("sweep tiny.yaml sample.every=15 train.save_every=15")
         .exits(0);
     let samples = fs::read_to_string(lab.run_folder("gpt-s1").unwrap().join("samples.md")).unwrap();
     let text = lab.run("generate gpt-s1 --step 15").exits(0).stdout;

@@ -20,8 +20,8 @@ const DENSITY_AT_0: f32 = 0.398_942_3;
 /// computed once.
 pub(in crate::kernels) fn forward(activation: Mlp, pre: &mut [f32], width: usize) -> Vec<f32> {
     match activation {
-        Mlp::Gelu => pointwise(pre, gelu),
-        Mlp::GeluExact => pointwise(pre, gelu_exact),
+        Mlp::GeluTanh => pointwise(pre, gelu),
+        Mlp::GeluErf => pointwise(pre, gelu_exact),
         Mlp::Relu => pointwise(pre, relu),
         Mlp::ReluSquared => pointwise(pre, relu_squared),
         Mlp::Silu => pointwise(pre, silu),
@@ -99,8 +99,8 @@ pub(in crate::kernels) fn reference<D: Device<f32>, T: Tape<f32, D>>(
     activation: Mlp,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
     match activation {
-        Mlp::Gelu => x.try_fast_gelu(),
-        Mlp::GeluExact => reference_gelu_exact(x),
+        Mlp::GeluTanh => x.try_fast_gelu(),
+        Mlp::GeluErf => reference_gelu_exact(x),
         Mlp::Relu => x.try_relu(),
         Mlp::ReluSquared => x.try_relu()?.try_square(),
         Mlp::Silu => reference_silu(x),

@@ -31,7 +31,11 @@ impl<B: Backend> Positions<B> {
             }
             PositionKind::Rotary => {
                 let width = config.rotary_width() as usize;
-                Self::Rotary(Rotary::new(config.positions.base, width, config.block_size))
+                Self::Rotary(Rotary::new(
+                    config.positions.rope_theta,
+                    width,
+                    config.block_size,
+                ))
             }
             PositionKind::Alibi => Self::Alibi,
             PositionKind::None => Self::None,

@@ -1,4 +1,4 @@
-use crate::spec::{ModelKind, RunSpec};
+use crate::spec::{ModelKind, RunSettings, RunSpec, shortest};
 use serde_json::Value;
 
 /// One configuration value in which a variant differs from the baseline.
@@ -13,7 +13,8 @@ pub(crate) struct Change {
 /// Every value in which `variant` differs from `baseline`, in the order of the document.
 pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     let mut changes = Vec::new();
-    collect("", &tree(variant), &tree(baseline), &mut changes);
+    let [own, other] = [variant, baseline].map(|run| RunSettings::of(run).into_sections());
+    collect("", &own, &other, &mut changes);
     let either = |kind| [variant, baseline].iter().any(|run| run.model.kind == kind);
     if either(ModelKind::Ngram) {
         // An n-gram model ignores the architecture and the training settings of other models.
@@ -43,18 +44,6 @@ pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     changes
 }
 
-/// The configuration as a tree of JSON values. It is converted through text, because a direct
-/// conversion would widen an `f32` of 0.1 to 0.10000000149.
-fn tree(spec: &RunSpec) -> Value {
-    let json = serde_json::to_string(spec).unwrap_or_default();
-    let mut tree: Value = serde_json::from_str(&json).unwrap_or_default();
-    if let Some(document) = tree.as_object_mut() {
-        document.remove("variant");
-        document.remove("seed");
-    }
-    tree
-}
-
 fn collect(path: &str, variant: &Value, baseline: &Value, changes: &mut Vec<Change>) {
     if variant == baseline {
         return;
@@ -80,6 +69,7 @@ fn collect(path: &str, variant: &Value, baseline: &Value, changes: &mut Vec<Chan
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Number(number) => shortest(number).to_string(),
         Value::Object(object) => match object.get("url") {
             Some(url) => shown(url),
             None => value.to_string(),

@@ -134,7 +134,7 @@ fn metric(expect: &Expect) -> String {
         Measure::SampledTokens => "tokens of a sampled encoding",
         Measure::ValLoss => "validation loss",
         Measure::BitsPerByte => "bits per byte",
-        Measure::TrainLoss => "training split loss",
+        Measure::TrainSplitLoss => "training split loss",
         Measure::BatchLoss => "batch loss",
     };
     let when = match (expect.metric.is_static(), expect.step) {
@@ -188,7 +188,7 @@ fn loss_of(run: &Run, expect: &Expect) -> Option<f64> {
     let last = evaluations.last()?;
     match expect.metric {
         Measure::BitsPerByte => Some(last.bits_per_byte),
-        Measure::TrainLoss => last.train_loss,
+        Measure::TrainSplitLoss => last.train_loss,
         _ => Some(last.val_loss),
     }
 }

@@ -1,3 +1,4 @@
+use crate::config::check_run;
 use crate::data;
 use crate::results::{RunDir, RunStatus};
 use crate::train::{self, Device, Job, Progress};
@@ -35,6 +36,7 @@ impl WorkerRequest {
     ) -> Result<RunStatus, String> {
         let dir = RunDir::new(&self.run_dir);
         let spec = dir.spec().map_err(one_line)?;
+        check_run(&spec)?;
         let corpus = data::open(&self.cache, &self.corpus).map_err(one_line)?;
         let job = Job {
             spec: &spec,

@@ -1,0 +1,250 @@
+//! The line of help below a message: what to write instead, where the message does not say it.
+
+use super::error_kind::{ErrorKind, Hint, either};
+
+impl ErrorKind {
+    /// What to do about the mistake.
+    pub(super) fn help(&self) -> Option<String> {
+        self.reading_help()
+            .or_else(|| self.structure_help())
+            .or_else(|| self.sweep_help())
+            .or_else(|| self.relation_help())
+            .or_else(|| self.expect_help())
+    }
+
+    fn reading_help(&self) -> Option<String> {
+        Some(match self {
+            Self::Folder => "give the path of a YAML file in it".to_owned(),
+            Self::TooLarge => {
+                "an experiment file is a page of YAML; text to train on belongs in a file of its \
+                 own, whose path `data.source` gives"
+                    .to_owned()
+            }
+            Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
+            Self::Empty => "the smallest experiment is a name: `name: my-experiment`".to_owned(),
+            Self::Syntax(info) => return syntax_help(info).map(str::to_owned),
+            Self::MisplacedKey { key, .. } => format!(
+                "indent `{key}` like the other keys of its mapping; text that contains a colon \
+                 needs quotes"
+            ),
+            Self::ControlCharacter(_) => {
+                "remove it, or write it as an escape in double quotes, such as \"\\x07\"".to_owned()
+            }
+            Self::SeveralDocuments => {
+                "a file holds one experiment: remove the `---` and everything after it".to_owned()
+            }
+            Self::Tag(_) => "remove the tag; text in quotes is a string".to_owned(),
+            Self::MergeOfScalar => "write `<<: *anchor`, with the anchor on a mapping".to_owned(),
+            Self::KeyNotString => "write the key in quotes".to_owned(),
+            Self::DuplicateKey(_) => "remove one of the two".to_owned(),
+            Self::InvalidOverride(_) => {
+                "an override is the path of a value, `=` and the value: `train.steps=50`".to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn structure_help(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownKey { hint, .. } => hint.help(),
+            Self::InvalidChoice { nearest, .. } => {
+                format!("did you mean `{}`?", nearest.as_ref()?)
+            }
+            Self::BothNames { old, .. } => format!("remove `{old}`"),
+            Self::NotOfVariant(key) if key == "sweep" => {
+                "a variant has no sweep of its own; use a `grid` for combinations".to_owned()
+            }
+            Self::NotOfVariant(_) => {
+                "it applies to the whole experiment; write it at the top level of the file"
+                    .to_owned()
+            }
+            Self::MissingKey {
+                key, description, ..
+            } => format!("add `{key}: ...`. {description}"),
+            Self::WrongType { remedy, .. } => return remedy.clone(),
+            Self::EmptyValue { .. } => "give it a value, or remove the key".to_owned(),
+            Self::InvalidText { description, .. } => description.clone(),
+            Self::InvalidVariantName(_) => {
+                "the name of a variant is also the name of a folder: at most 64 letters, digits, \
+                 `-`, `_`, `+` and `.`, of which the first is a letter or digit"
+                    .to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn sweep_help(&self) -> Option<String> {
+        Some(match self {
+            Self::EmptySweep => {
+                "list `seeds`, `variants` or a `grid`, or remove `sweep` for a single run"
+                    .to_owned()
+            }
+            Self::DuplicateSeed(_) => {
+                "runs with the same seed are the same; remove one of the two".to_owned()
+            }
+            Self::UnknownBaseline { hint, .. } => hint.help(),
+            Self::WithoutGrid(_) => {
+                "add a `grid`, or write the combinations as `variants`".to_owned()
+            }
+            Self::GridOverlap { inner, .. } => format!("remove `{inner}` from one of the two"),
+            Self::ExcludeNotInGrid(_) => {
+                "`exclude` removes combinations of the grid; use the paths of the grid".to_owned()
+            }
+            Self::ExcludesNothing => {
+                "an entry removes the combinations that have all of its values; correct the \
+                 values, or remove the entry"
+                    .to_owned()
+            }
+            Self::NothingLeft => "remove an entry of `exclude`".to_owned(),
+            Self::TooManyRuns(_) => {
+                "the number of runs is variants times combinations times seeds; use fewer of one"
+                    .to_owned()
+            }
+            Self::SameVariants {
+                overridden: true, ..
+            } => "an override on the command line applies to every variant; remove the one that \
+                 sets what these variants differ in"
+                .to_owned(),
+            Self::SameVariants { .. } => {
+                "change or remove one of them; keys that do not apply to a kind make no difference"
+                    .to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn relation_help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoEffect {
+                key,
+                choice,
+                applies_to,
+                ..
+            } => format!(
+                "remove `{key}`; it applies only if `{choice}` is {}",
+                either(applies_to)
+            ),
+            Self::Heads { n_embd, .. } => format!("`n_head` can be {}", divisors(*n_embd)),
+            Self::BpeVocabSize { .. } => {
+                "set `tokenizer.vocab_size` to 257 or more, or use `kind: byte`".to_owned()
+            }
+            Self::SampledSequential => {
+                "use `train.batches: random`, or remove `alpha` and `dropout` from the tokenizer"
+                    .to_owned()
+            }
+            Self::NbestWithoutAlpha => {
+                "set `alpha`, for example to 0.1, to sample segmentations, or remove `nbest`"
+                    .to_owned()
+            }
+            Self::NoTokenizerPath => "add `path: tokenizer.json`".to_owned(),
+            Self::KvHeads { n_head, .. } => format!("`n_kv_head` can be {}", divisors(*n_head)),
+            Self::RotaryWidth { .. } => {
+                "use another `n_head`, or a `rotary_pct` that gives an even number".to_owned()
+            }
+            Self::SlidingWindow { block_size, .. } => {
+                format!("use {block_size} or less, or `null` for the whole context")
+            }
+            Self::ParallelBlock => {
+                "attention and the MLP of a parallel block share one norm, which comes before \
+                 them; remove one of the two keys"
+                    .to_owned()
+            }
+            Self::MlpWidth { .. } => "a multiple of `n_embd` is rounded down".to_owned(),
+            Self::SequenceLength { block_size, .. } => format!(
+                "set `train.sequence_length` to {block_size} or less, or increase \
+                 `model.block_size`"
+            ),
+            Self::MinLr { lr, .. } => {
+                format!("the learning rate falls from `lr` to `min_lr`; use {lr} or less")
+            }
+            Self::Warmup { steps, .. } => {
+                format!("set `optimizer.schedule.warmup_steps` to {steps} or less")
+            }
+            Self::WarmupAndDecay { .. } => {
+                "reduce `decay_fraction` or `warmup_steps`, or train longer".to_owned()
+            }
+            Self::TwoDurations { .. } => "keep one of the two".to_owned(),
+            Self::Nesterov => "set `momentum`, for example to 0.9, or remove `nesterov`".to_owned(),
+            Self::SameSamples { .. } => {
+                "increase `temperature`, or set `num_samples` to 1".to_owned()
+            }
+            Self::PlaysBytes { .. } => "reduce `plays_bytes`, or increase `max_bytes`".to_owned(),
+            Self::Other { help, .. } => return help.clone(),
+            _ => return None,
+        })
+    }
+
+    fn expect_help(&self) -> Option<String> {
+        Some(match self {
+            Self::ExpectUnknownVariant { hint, .. } => hint.help(),
+            Self::ExpectTrainSplitLoss => {
+                "set `train.eval_train` to `true`, or expect a `batch_loss`".to_owned()
+            }
+            Self::ExpectStepOfStatic => "remove `step`".to_owned(),
+            Self::ExpectNoEvaluation {
+                eval_every, steps, ..
+            } => format!(
+                "evaluations are before training (step 0), at multiples of `train.eval_every` \
+                 ({eval_every}) and after the last step ({steps})"
+            ),
+            Self::ExpectNoStep {
+                steps,
+                log_every: 1,
+                ..
+            } => format!("steps are numbered from 1 to `train.steps` ({steps})"),
+            Self::ExpectNoStep {
+                steps, log_every, ..
+            } => format!(
+                "step 1, step {steps} and every step that is a multiple of {log_every} are logged"
+            ),
+            _ => return None,
+        })
+    }
+}
+
+impl Hint {
+    fn help(&self) -> String {
+        match self {
+            Self::Nearest(name) => format!("did you mean `{name}`?"),
+            Self::Elsewhere { section, key } => format!("`{key}` is a key of `{section}`"),
+            Self::Known(names) => {
+                const MAX_SHOWN: usize = 16;
+                let more = names.len().saturating_sub(MAX_SHOWN);
+                if more == 0 {
+                    return format!("expected {}", either(names));
+                }
+                let shown = names[..MAX_SHOWN].iter();
+                let quoted: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
+                format!("expected one of {} and {more} more", quoted.join(", "))
+            }
+        }
+    }
+}
+
+/// Up to 64 of the divisors of a number, in words.
+fn divisors(of: usize) -> String {
+    let divisors = (1..=of.min(64)).filter(|n| of.is_multiple_of(*n));
+    let divisors: Vec<_> = divisors.map(|n| n.to_string()).collect();
+    divisors.join(", ")
+}
+
+/// The usual cause of what the YAML parser reports.
+fn syntax_help(info: &str) -> Option<&'static str> {
+    let help = [
+        ("tab", "indent with spaces; YAML does not allow tabs there"),
+        (
+            "mapping values are not allowed",
+            "text that contains a colon followed by a space needs quotes",
+        ),
+        ("quoted scalar", "is the closing quote missing?"),
+        ("flow mapping", "is a closing `}` missing before this?"),
+        ("flow sequence", "is a closing `]` missing before this?"),
+        (
+            "block mapping",
+            "all keys of a mapping must start in the same column",
+        ),
+        ("unknown anchor", "an alias `*name` needs `&name` before it"),
+    ];
+    let known = help.iter().find(|(words, _)| info.contains(words));
+    known.map(|(_, help)| *help)
+}
