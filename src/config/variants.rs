@@ -320,7 +320,10 @@ mod tests {
              sweep: {{variants: {{a: {{data: {{source: {{url: 'https://example.org/b'}}}}}}}}}}"
         );
         let error = from_text("test.yaml", &text, &[]).unwrap_err();
-        assert!(error.to_string().contains("has no `sha256`"), "{error}");
+        assert!(
+            error.to_string().contains("missing key `sha256`"),
+            "{error}"
+        );
     }
 
     #[test]
