@@ -122,7 +122,7 @@ impl Run {
     /// Reads the files of a run, with the weights after `step`, or after the last step.
     fn read(dir: &RunDir, step: Option<u64>) -> Result<Self, GenerateError> {
         let spec = dir.spec().map_err(unreadable(dir))?;
-        check_run(&spec).map_err(|message| unread(dir)(io::Error::other(message)))?;
+        check_run(&spec).map_err(|message| unreadable(dir)(io::Error::other(message)))?;
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Ngram(dir.samples_markdown()));
         }
