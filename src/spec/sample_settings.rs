@@ -18,9 +18,9 @@ pub struct Sample {
     #[serde(alias = "num")]
     #[schemars(range(min = 1, max = 1000))]
     pub num_samples: usize,
-    /// Interval between samples during training, written as for `train.eval_every`. There are always
-    /// samples before the first step and after the last step. `null` means only after the last step.
-    /// Sampling does not change the training.
+    /// Interval between samples during training: a number of steps, or a text such as `1 epoch`. There
+    /// are always samples before the first step and after the last step. `null` means only after the
+    /// last step. Sampling does not change the training.
     #[schemars(schema_with = "super::every::or_null")]
     pub every: Option<Every>,
     /// Temperature, by which the logits are divided. A low temperature prefers likely tokens; 0 always

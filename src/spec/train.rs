@@ -49,11 +49,11 @@ pub struct Train {
     /// Whether each evaluation also measures the loss on the whole training split. The time of an
     /// evaluation grows with the size of that split.
     pub eval_train: bool,
-    /// Interval between checkpoints, written as for `eval_every`. An interrupted run resumes from its
-    /// last checkpoint. Checkpoints do not change the result.
+    /// Interval between checkpoints: a number of steps, or a text such as `1 epoch`. An interrupted run
+    /// resumes from its last checkpoint. Checkpoints do not change the result.
     pub checkpoint_every: Every,
-    /// Interval between copies of the weights that are kept for `runner generate RUN --step N`, written
-    /// as for `eval_every`. `null` keeps only the weights after the last step.
+    /// Interval between copies of the weights that are kept for `runner generate RUN --step N`: a number
+    /// of steps, or a text such as `1 epoch`. `null` keeps only the weights after the last step.
     #[serde(alias = "keep_weights_every")]
     #[schemars(schema_with = "super::every::or_null")]
     pub save_every: Option<Every>,
