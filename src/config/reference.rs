@@ -154,11 +154,17 @@ fn notes(section: &str, key: &str) -> String {
         let within = condition.choice.strip_prefix(section);
         let choice = within.and_then(|choice| choice.strip_prefix('.'));
         let choice = choice.unwrap_or(condition.choice);
-        format!(" Applies if `{choice}` is {}.", either(&condition.values))
+        format!("`{choice}` is {}", either(&condition.values))
     });
-    let former = RenamedKey::with_new(section, key)
-        .map(|renamed| format!(" The former name `{}` still works.", renamed.old));
-    conditions.chain(former).collect()
+    let conditions: Vec<_> = conditions.collect();
+    let mut notes = String::new();
+    if !conditions.is_empty() {
+        notes = format!(" Applies if {}.", conditions.join(" and "));
+    }
+    if let Some(renamed) = RenamedKey::with_new(section, key) {
+        notes += &format!(" The former name `{}` still works.", renamed.old);
+    }
+    notes
 }
 
 fn defaults(yaml: &mut String, path: &str, at: &'static Json, depth: usize) {

@@ -229,7 +229,7 @@ pub struct Schedule {
     pub kind: ScheduleKind,
     /// Number of warm-up steps, in which the learning rate increases linearly from 0 to `lr`.
     pub warmup_steps: u64,
-    /// Learning rate at the end of the run.
+    /// Learning rate at the last step.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub min_lr: f64,
     /// Fraction of the steps, at the end of the run, in which the learning rate decreases.

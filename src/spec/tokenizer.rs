@@ -138,7 +138,8 @@ pub enum TokenizerKind {
     Bpe,
     /// WordPiece: the longest matching token first; tokens inside a word start with `##` (Schuster &
     /// Nakajima 2012; Devlin et al. 2018). Unlike that of BERT, it keeps case and white space. Lossless
-    /// for text whose characters occur in the training split, at the start or inside of a word.
+    /// for text whose characters occur in the training split in the same part of a word (its start or
+    /// its inside).
     Wordpiece,
     /// Unigram language model (Kudo 2018, section 3.2), where `▁` stands for a space as in SentencePiece.
     /// Lossless for text whose characters occur in the training split, except for the character `▁`
