@@ -1,5 +1,5 @@
 //! Every mistake that an experiment can have, with its message. The line of help below a message is
-//! in [`super::error_help`].
+//! in `error_help.rs`.
 
 use super::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_RUNS, MAX_VALUES};
 use thiserror::Error;

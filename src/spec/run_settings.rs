@@ -1,4 +1,5 @@
-use super::{RenamedChoice, RenamedKey, RunSpec};
+use super::{RenamedChoice, RenamedKey};
+use serde::Serialize;
 use serde_json::{Number, Value as Json};
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ pub struct RunSettings(Json);
 
 impl RunSettings {
     /// All settings of a run.
-    pub fn of(run: &RunSpec) -> Self {
+    pub fn of(run: &impl Serialize) -> Self {
         Self(serde_json::to_value(run).expect("a run has string keys only"))
     }
 
