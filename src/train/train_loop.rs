@@ -9,9 +9,7 @@ use super::trainer::{TrainBackend, Trainer};
 use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
 use crate::model::{self, Decoder, prompt_tokens};
-use crate::results::{
-    Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText,
-};
+use crate::results::{Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText};
 use crate::spec::is_logged;
 use std::fs;
 use std::path::PathBuf;
