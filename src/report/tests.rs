@@ -4,7 +4,7 @@ use crate::results::CorpusInfo;
 use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
 
-/// A text without the hashes of runs, which change whenever a file may have another key.
+/// The text without the hashes of runs. They change whenever a configuration gets a new key.
 fn unhashed(text: &str) -> String {
     let name = regex::Regex::new("(-s[0-9]+)-[0-9a-f]{8}\\b").unwrap();
     name.replace_all(text, "$1-HASH").into_owned()
@@ -377,7 +377,7 @@ fn a_broken_record_affects_only_its_run() {
     let run = folder.plan.borrow().runs[1].name.clone();
     let run = folder.path().join("runs").join(run);
     fs::write(run.join("status.json"), "{").unwrap();
-    // A line that was cut off by a kill is no broken record.
+    // An incomplete last line, as a killed run leaves it, is not an error.
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     fs::write(run.join("metrics.jsonl"), metrics + "{\"event\":\"st").unwrap();
     let summary = folder.write();

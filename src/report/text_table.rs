@@ -1,4 +1,4 @@
-/// A table for a terminal.
+/// A table for a terminal. All rows have as many cells as there are headings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextTable {
     pub headings: Vec<&'static str>,
