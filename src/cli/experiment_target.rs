@@ -4,6 +4,7 @@ use crate::config::{self, Document};
 use crate::results::{PlannedRun, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{DeviceChoice, Store};
+use crate::text::terminal::print_note;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, E
     }
     let document = config::load(file, &target.overrides)?;
     for note in document.notes() {
-        eprintln!("{note}");
+        print_note(&note);
     }
     Ok(document)
 }

@@ -17,9 +17,9 @@ use std::time::Duration;
 /// Time after which the user is told that a text is being read.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
-/// Resolves an experiment: its text read and encoded (kept under `cache`), its runs sized and named.
-/// Everything that is wrong with the data is reported at once, at the place in the file that names
-/// it.
+/// Makes the plan of an experiment: reads and tokenizes its data (stored under `cache`), and gives each
+/// run its size, identity and name. All errors of the data are reported together, each at the place in
+/// the file that causes it.
 pub fn build(
     document: &Document,
     expansion: Expansion,
@@ -69,7 +69,7 @@ pub fn build(
     })
 }
 
-/// The corpora of a sweep, each distinct (data, tokenizer) pair prepared once.
+/// The corpora of a sweep. Each distinct (data, tokenizer) pair is prepared once.
 struct Corpora<'a> {
     cache: &'a Path,
     infos: Vec<CorpusInfo>,
@@ -134,7 +134,7 @@ impl<'a> Corpora<'a> {
         Ok(slot.as_ref().expect("the tokenizer was just read"))
     }
 
-    /// Pairs that differ only in what their kind ignores are one corpus.
+    /// Adds a corpus. Pairs that differ only in values without effect are one corpus.
     fn add(&mut self, info: CorpusInfo) -> usize {
         let known = self.infos.iter().position(|known| known.key == info.key);
         known.unwrap_or_else(|| {
@@ -144,7 +144,7 @@ impl<'a> Corpora<'a> {
     }
 }
 
-/// What somebody who waits for a corpus is told.
+/// The notice while a corpus is being prepared.
 fn preparing(spec: &RunSpec) -> String {
     let source = &spec.data.source;
     let kind = spec.tokenizer.kind;
@@ -177,7 +177,7 @@ fn config_hash(runs: &[PlannedRun]) -> String {
     hex(&hash.finalize())
 }
 
-/// What is wrong with the data, at the value that could be another.
+/// An error of the data, at the value in the file that has to be changed.
 fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostics {
     let (path, help) = match error {
         DataError::Missing { path } => ("data.source", Some(sources(&path.to_string_lossy()))),
@@ -204,7 +204,7 @@ fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostic
     document.error_at(Some(&spec.variant), path, error.to_string(), help)
 }
 
-/// The sources that there are, and the one that `word` is near to.
+/// Lists the sources, and suggests the one that `word` is similar to.
 fn sources(word: &str) -> String {
     let named = Source::NAMED.map(|source| source.to_string());
     let meant = nearest(word, &named);
@@ -288,7 +288,7 @@ fn unknown_prompt(
     Some(document.error_at(variant, "sample.prompt", message, Some(help)))
 }
 
-/// Likewise.
+/// Checks that the template of the report can be read, before hours of training.
 fn missing_template(document: &Document) -> Option<Diagnostics> {
     let path = document.experiment().report.template.as_ref()?;
     let error = std::fs::File::open(path).err()?;
