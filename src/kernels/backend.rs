@@ -1,8 +1,8 @@
 //! Operations and the backends that run them.
 //!
-//! An operation is declared once, by [`operation!`] in its own folder: its arguments, its reference,
-//! and a kernel for each backend that has one. A backend says which of the implementations it runs.
-//! A new operation changes no backend.
+//! An operation is declared once, by [`operation!`] in its own folder: its arguments, its
+//! reference, and a kernel for each backend that has one. A backend says which of the
+//! implementations it runs. A new operation changes no backend.
 
 use super::cpu::storage::{slice, slice_mut};
 use super::matrix::{DeviceError, Matrix, first_non_finite};
@@ -186,8 +186,8 @@ macro_rules! operation {
 }
 pub(super) use operation;
 
-/// A way to carry out the operations of a language model on a dfdx device. The operations are methods
-/// of a backend, through the traits of [`super::operations`].
+/// A way to carry out the operations of a language model on a dfdx device. The operations are
+/// methods of a backend, through the traits of [`super::operations`].
 pub trait Backend: Debug + Clone + 'static {
     type Device: Device<f32>;
 

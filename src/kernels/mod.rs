@@ -1,13 +1,14 @@
 //! Differentiable operations on dfdx tensors, with kernels for the CPU.
 //!
-//! Each operation is a folder: its declaration and its reference, composed of dfdx's own operations,
-//! in `mod.rs`, and its kernel in `cpu.rs`. The reference runs on every dfdx device, and tests compare
-//! the kernel with it. The model calls an operation as a method of a [`Backend`], which decides what
-//! runs. To add an operation, add a folder, and a line to this file and to [`operations`].
+//! Each operation is a folder: its declaration and its reference, composed of dfdx's own
+//! operations, in `mod.rs`, and its kernel in `cpu.rs`. The reference runs on every dfdx device,
+//! and tests compare the kernel with it. The model calls an operation as a method of a [`Backend`],
+//! which decides what runs. To add an operation, add a folder, and a line to this file and to
+//! [`operations`].
 //!
 //! All values are matrices. With B sequences of T tokens in a batch, activations are (N, C), where
-//! N = B*T: one row per token, in reading order. Parameters are matrices too; a vector is one row. V is
-//! the size of the vocabulary, nh the number of heads, hs the columns of a head.
+//! N = B*T: one row per token, in reading order. Parameters are matrices too; a vector is one row.
+//! V is the size of the vocabulary, nh the number of heads, hs the columns of a head.
 
 mod activation;
 pub mod attention;

@@ -1,5 +1,5 @@
-//! A backend that checks the input and the output of every operation, to find where a number stopped
-//! being finite.
+//! A backend that checks the input and the output of every operation, to find where a number
+//! stopped being finite.
 
 use super::Backend;
 use super::backend::{FirstNonFinite, Operation};

@@ -6,8 +6,8 @@ use super::matrix::{DeviceError, Matrix};
 use dfdx::prelude::*;
 
 operation! {
-    /// Takes the gradient of `parameter` out of the result of `backward`. Zeros if the parameter took
-    /// no part in it.
+    /// Takes the gradient of `parameter` out of the result of `backward`. Zeros if the parameter
+    /// took no part in it.
     pub TakeGradient, trait TakeGradientMethod {
         fn take_gradient<'a, D>(
             gradients: &'a mut Gradients<f32, D>,

@@ -6,8 +6,8 @@ use crate::random::{Stream, unit};
 use dfdx::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError};
 
-/// The same cases in every test run. The tests compare rounding errors, which have no bound that no random
-/// case would ever exceed.
+/// The same cases in every test run. The tests compare rounding errors, which have no bound that no
+/// random case would ever exceed.
 pub(super) fn cases() -> Config {
     Config {
         cases: 32,
@@ -44,8 +44,8 @@ type Operation<'a> = dyn Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError> + 'a;
 
 type Scalar = Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>;
 
-/// Checks that the output and all gradients of a kernel differ from those of the reference by at most
-/// 1e-5 of their norm.
+/// Checks that the output and all gradients of a kernel differ from those of the reference by at
+/// most 1e-5 of their norm.
 pub(super) fn check_against_reference(
     inputs: &[Matrix<Cpu>],
     reference: impl Fn(&[Matrix<Cpu>]) -> Result<Taped, CpuError>,
@@ -77,7 +77,8 @@ pub(super) fn check_against_reference(
     Ok(())
 }
 
-/// The norm of the difference, divided by the norm of `want` or by a small number, whichever is larger.
+/// The norm of the difference, divided by the norm of `want` or by a small number, whichever is
+/// larger.
 pub(crate) fn relative_error(want: &[f32], got: &[f32]) -> f64 {
     assert_eq!(want.len(), got.len());
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();

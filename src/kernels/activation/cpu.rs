@@ -76,8 +76,8 @@ pub(super) fn gated(pre: &mut [f32], width: usize, f: impl Fn(f32) -> (f32, f32)
         width == 2 * half && pre.len().is_multiple_of(width),
         "whole rows of two halves"
     );
-    // SAFETY: `row` writes each of the `half` elements of each row of `y`: the whole chunks, then the
-    // others one at a time. `y` and `pre` have as many rows.
+    // SAFETY: `row` writes each of the `half` elements of each row of `y`: the whole chunks, then
+    // the others one at a time. `y` and `pre` have as many rows.
     unsafe {
         vec_from_writer(pre.len() / 2, |y| {
             vectorized(

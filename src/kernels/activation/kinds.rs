@@ -63,9 +63,9 @@ fn silu(x: f32) -> (f32, f32) {
     (value, value.mul_add(1.0 - s, s))
 }
 
-/// `x Φ(x)`, with the derivative `Φ(x) + x φ(x)`. Φ and φ are the standard normal distribution and its
-/// density. The tail of Φ comes from a Chebyshev fit of erfc, whose relative error is below 1.2e-7
-/// (Press et al. 1992, Numerical Recipes in C, section 6.2, `erfcc`).
+/// `x Φ(x)`, with the derivative `Φ(x) + x φ(x)`. Φ and φ are the standard normal distribution and
+/// its density. The tail of Φ comes from a Chebyshev fit of erfc, whose relative error is below
+/// 1.2e-7 (Press et al. 1992, Numerical Recipes in C, section 6.2, `erfcc`).
 #[inline(always)]
 fn gelu_exact(x: f32) -> (f32, f32) {
     const ERFC: [f32; 10] = [
@@ -111,8 +111,8 @@ pub(in crate::kernels) fn reference<D: Device<f32>, T: Tape<f32, D>>(
 }
 
 /// dfdx 0.13's `accurate_gelu` has the right value, but the term `x φ(x)` of its derivative is too
-/// large by a factor of √2. The derivative of `-φ` is `x φ(x)`, so adding a multiple of `φ - φ`, with
-/// only the first φ on the tape, corrects it.
+/// large by a factor of √2. The derivative of `-φ` is `x φ(x)`, so adding a multiple of `φ - φ`,
+/// with only the first φ on the tape, corrects it.
 fn reference_gelu_exact<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {

@@ -1,8 +1,9 @@
 //! Attention without a matrix of scores (T, T), forward and backward.
 //!
-//! The kernel takes one (sequence, head) at a time, and of it one block of queries at a time. Only the
-//! scores of a block are in memory: (T, [`QUERIES`]). The backward pass computes the scores again, from
-//! each query's largest score and sum of exponentials, which are stored (Dao et al. 2022, section 3.1).
+//! The kernel takes one (sequence, head) at a time, and of it one block of queries at a time. Only
+//! the scores of a block are in memory: (T, [`QUERIES`]). The backward pass computes the scores
+//! again, from each query's largest score and sum of exponentials, which are stored (Dao et al.
+//! 2022, section 3.1).
 
 use super::heads::{Heads, Layout};
 use super::query_block::{QUERIES, QueryBlock, Statistics, score_elements};

@@ -8,11 +8,11 @@ use crate::kernels::cpu::simd::LANES;
 pub struct Heads {
     /// Number of query heads.
     pub count: usize,
-    /// Number of key heads, and of value heads. It divides `count`: neighbouring query heads share a
-    /// key head and a value head.
+    /// Number of key heads, and of value heads. It divides `count`: neighbouring query heads share
+    /// a key head and a value head.
     pub kv_count: usize,
-    /// Tokens in a sequence (T). It divides the number of rows N. A token sees itself and the tokens
-    /// before it in its sequence.
+    /// Tokens in a sequence (T). It divides the number of rows N. A token sees itself and the
+    /// tokens before it in its sequence.
     pub block: usize,
     /// Position of the first of these tokens: the number of tokens of the sequence that are cached.
     pub first: usize,
@@ -45,10 +45,10 @@ impl Heads {
         width / (self.count + 2 * self.kv_count)
     }
 
-    /// The ALiBi slope: a score is lowered by it for each token of distance. For a number of heads n
-    /// that is a power of two, the slopes are powers of 2 from 2^-8/n to 2^-8. For another number they
-    /// are the slopes of the next lower power of two, and then every other slope of the next higher
-    /// (Press et al. 2022, section 3, and the authors' code).
+    /// The ALiBi slope: a score is lowered by it for each token of distance. For a number of heads
+    /// n that is a power of two, the slopes are powers of 2 from 2^-8/n to 2^-8. For another number
+    /// they are the slopes of the next lower power of two, and then every other slope of the next
+    /// higher (Press et al. 2022, section 3, and the authors' code).
     pub(super) fn slope(&self, head: usize) -> f32 {
         if !self.alibi {
             return 0.0;

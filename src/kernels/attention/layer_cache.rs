@@ -2,8 +2,8 @@
 
 use super::heads::Layout;
 
-/// Keys and values of the tokens so far, of one or more sequences that have equally many tokens. Empty
-/// at first.
+/// Keys and values of the tokens so far, of one or more sequences that have equally many tokens.
+/// Empty at first.
 #[derive(Debug, Clone, Default)]
 pub struct LayerCache {
     sequences: Vec<SequenceCache>,
@@ -23,8 +23,8 @@ pub(super) struct SequenceCache {
 }
 
 impl LayerCache {
-    /// Copies the cache of one sequence for several that begin with it. Does nothing if there are as
-    /// many already.
+    /// Copies the cache of one sequence for several that begin with it. Does nothing if there are
+    /// as many already.
     pub fn repeat(&mut self, sequences: usize) {
         if sequences > self.sequences.len() {
             let last = self.sequences.last().cloned().unwrap_or_default();
@@ -41,7 +41,8 @@ impl LayerCache {
         self.sequences.iter()
     }
 
-    /// Appends the keys and values in rows (N, width) of new tokens, `heads.block` of each sequence.
+    /// Appends the keys and values in rows (N, width) of new tokens, `heads.block` of each
+    /// sequence.
     pub(super) fn append(&mut self, qkv: &[f32], layout: Layout) {
         let m = layout.heads.block;
         self.sequences
@@ -62,8 +63,8 @@ impl SequenceCache {
         self.len
     }
 
-    /// Keys (hs, tokens) of the key head whose first column is `column`, from token `first` on. Returns
-    /// the elements and the distance of rows.
+    /// Keys (hs, tokens) of the key head whose first column is `column`, from token `first` on.
+    /// Returns the elements and the distance of rows.
     pub(super) fn keys(&self, column: usize, first: usize) -> (&[f32], usize) {
         (&self.keys[column * self.capacity + first..], self.capacity)
     }

@@ -15,9 +15,9 @@ pub use heads::Heads;
 pub use layer_cache::LayerCache;
 
 operation! {
-    /// Causal self-attention of `qkv` (N, width), whose columns are as [`Heads`] describes: (N, C), the
-    /// results of the query heads side by side. `dropout` applies to the attention weights
-    /// (B, nh, T, T).
+    /// Causal self-attention of `qkv` (N, width), whose columns are as [`Heads`] describes: (N, C),
+    /// the results of the query heads side by side. `dropout` applies to the attention weights (B,
+    /// nh, T, T).
     pub Attention, trait AttentionMethod {
         fn attention<'a, D, T>(
             qkv: Matrix<D, T>,
@@ -31,8 +31,8 @@ operation! {
 }
 
 operation! {
-    /// [`Attention`] of new tokens, `heads.block` of each sequence, to themselves and to the tokens in
-    /// `cache`, which then contains them too. No gradients.
+    /// [`Attention`] of new tokens, `heads.block` of each sequence, to themselves and to the tokens
+    /// in `cache`, which then contains them too. No gradients.
     pub AttentionCached, trait AttentionCachedMethod {
         fn attention_cached<'a, D, T>(
             qkv: Matrix<D, T>,

@@ -1,7 +1,7 @@
 //! A block of the queries of one (sequence, head), and the operations on its scores.
 //!
-//! Scores are transposed: each row belongs to a key, each lane of a vector to a query. So the softmax
-//! works on whole vectors, and adds nothing up across lanes.
+//! Scores are transposed: each row belongs to a key, each lane of a vector to a query. So the
+//! softmax works on whole vectors, and adds nothing up across lanes.
 
 use super::heads::Heads;
 use crate::kernels::cpu::matmul::Accumulate;
@@ -50,8 +50,8 @@ impl QueryBlock {
         (0..t).step_by(QUERIES).map(move |first| {
             let queries = first..(first + QUERIES).min(t);
             let width = queries.len().next_multiple_of(LANES);
-            // Begins at a multiple of LANES, so that the rows of a tile have their first queries in one
-            // vector.
+            // Begins at a multiple of LANES, so that the rows of a tile have their first queries in
+            // one vector.
             let keys = (first + 1).saturating_sub(window) / LANES * LANES..queries.end;
             Self {
                 queries,
@@ -69,8 +69,8 @@ impl QueryBlock {
         key.saturating_sub(self.queries.start)
     }
 
-    /// Writes the block's rows as columns, times `scale`. From `rows` (T, hs), which are `stride` apart, to
-    /// `dst` (hs, width). Columns without a query are zeros.
+    /// Writes the block's rows as columns, times `scale`. From `rows` (T, hs), which are `stride`
+    /// apart, to `dst` (hs, width). Columns without a query are zeros.
     #[inline(always)]
     pub(super) fn transpose(&self, dst: &mut [f32], rows: &[f32], stride: usize, scale: f32) {
         for (d, dst) in dst.chunks_exact_mut(self.width).enumerate() {
@@ -86,9 +86,9 @@ impl QueryBlock {
         }
     }
 
-    /// Writes the scores (T, width): the product of keys (T, hs), whose rows are `stride` apart, and
-    /// transposed queries (hs, width). Writes the rows of the block's keys, and in them no vector whose
-    /// queries all come before the key.
+    /// Writes the scores (T, width): the product of keys (T, hs), whose rows are `stride` apart,
+    /// and transposed queries (hs, width). Writes the rows of the block's keys, and in them no
+    /// vector whose queries all come before the key.
     #[inline(always)]
     pub(super) fn compute_scores<const WIDE: bool>(
         &self,
@@ -116,8 +116,8 @@ impl QueryBlock {
         );
     }
 
-    /// The product of transposed scores (T, width)ᵀ and rows of keys or values (T, hs), to the block's
-    /// rows of `dst` (T, hs).
+    /// The product of transposed scores (T, width)ᵀ and rows of keys or values (T, hs), to the
+    /// block's rows of `dst` (T, hs).
     #[inline(always)]
     pub(super) fn product_to_queries<const WIDE: bool>(
         &self,
@@ -143,8 +143,8 @@ impl QueryBlock {
         );
     }
 
-    /// Adds the product of scores (T, width) and the block's rows (T, hs) to the rows of its keys in `dst`
-    /// (T, hs).
+    /// Adds the product of scores (T, width) and the block's rows (T, hs) to the rows of its keys
+    /// in `dst` (T, hs).
     #[inline(always)]
     pub(super) fn add_product_to_keys<const WIDE: bool>(
         &self,
@@ -162,8 +162,8 @@ impl QueryBlock {
         });
     }
 
-    /// The vectors of queries. Each comes with its first query, counted within the block, and with the
-    /// keys up to its last query.
+    /// The vectors of queries. Each comes with its first query, counted within the block, and with
+    /// the keys up to its last query.
     #[inline(always)]
     fn vectors(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let (first, keys) = (self.queries.start, self.keys.clone());
@@ -172,7 +172,8 @@ impl QueryBlock {
             .map(move |i| (i, keys.start..(first + i + LANES).min(keys.end)))
     }
 
-    /// Indices of the block's statistics, if `first` is the index of the first of its (sequence, head).
+    /// Indices of the block's statistics, if `first` is the index of the first of its (sequence,
+    /// head).
     #[inline(always)]
     pub(super) fn statistics_range(&self, first: usize) -> Range<usize> {
         let first = first + self.queries.start / LANES;
@@ -220,8 +221,8 @@ impl QueryBlock {
         }
     }
 
-    /// Writes negative infinity where a key lies before a query's window. Lanes without a query are left
-    /// as they are: if all their scores were infinite, the softmax would make NaN of them.
+    /// Writes negative infinity where a key lies before a query's window. Lanes without a query are
+    /// left as they are: if all their scores were infinite, the softmax would make NaN of them.
     #[inline(always)]
     fn apply_window(&self, scores: &mut [f32]) {
         for (i, keys) in self.vectors() {
@@ -235,8 +236,8 @@ impl QueryBlock {
         }
     }
 
-    /// Softmax over the keys, without the division by the sum: scores become `exp(score - largest)`.
-    /// Writes the largest score and the inverse of the sum to `statistics`.
+    /// Softmax over the keys, without the division by the sum: scores become `exp(score -
+    /// largest)`. Writes the largest score and the inverse of the sum to `statistics`.
     #[inline(always)]
     pub(super) fn softmax(&self, scores: &mut [f32], statistics: &mut [Statistics]) {
         self.mask(scores);
@@ -303,8 +304,8 @@ impl QueryBlock {
         }
     }
 
-    /// Applies dropout to scores. The score of query `i` and key `k` has index `(first + i) * t + k`, where
-    /// `first` is the number of the block's first query in the whole matrix.
+    /// Applies dropout to scores. The score of query `i` and key `k` has index `(first + i) * t +
+    /// k`, where `first` is the number of the block's first query in the whole matrix.
     #[inline(always)]
     pub(super) fn apply_dropout(
         &self,

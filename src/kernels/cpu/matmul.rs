@@ -93,8 +93,8 @@ pub(crate) enum Accumulate {
 pub(crate) fn product(a: View, b: View) -> Vec<f32> {
     let (m, n) = (a.rows, b.cols);
     let len = m.checked_mul(n).expect("a product fits into memory");
-    // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, `gemm_into` reads none
-    // of them and initializes all of them.
+    // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, `gemm_into` reads
+    // none of them and initializes all of them.
     unsafe {
         vec_from_writer(len, |y| {
             gemm_into(y.as_mut_ptr().cast(), n, Accumulate::Overwrite, a, b);
@@ -135,7 +135,8 @@ unsafe fn gemm_into(dst: *mut f32, dst_stride: usize, accumulate: Accumulate, a:
         threads => Parallelism::Rayon(threads),
     };
     // SAFETY: the views lie inside their slices, which `View::strided` has checked, and `dst` is as
-    // the contract says. Without `read_dst`, `gemm` writes every element and reads none, for k = 0 too.
+    // the contract says. Without `read_dst`, `gemm` writes every element and reads none, for k = 0
+    // too.
     unsafe {
         gemm(
             m,
@@ -161,8 +162,8 @@ unsafe fn gemm_into(dst: *mut f32, dst_stride: usize, accumulate: Accumulate, a:
     }
 }
 
-/// The three products of a linear layer's forward and backward pass, with x (N, C) and weight (D, C).
-/// They measure the speed of a machine.
+/// The three products of a linear layer's forward and backward pass, with x (N, C) and weight (D,
+/// C). They measure the speed of a machine.
 #[derive(Debug)]
 pub struct LinearProducts {
     shape: (usize, usize, usize),

@@ -1,4 +1,5 @@
-//! Building blocks of the CPU kernels: SIMD loops, tiles, matrix products, threads and tensor memory.
+//! Building blocks of the CPU kernels: SIMD loops, tiles, matrix products, threads and tensor
+//! memory.
 
 pub(crate) mod matmul;
 pub(crate) mod simd;

@@ -2,8 +2,8 @@
 //!
 //! A kernel is a plain loop inside [`vectorized`], which the compiler turns into vector code.
 //! Floating-point sums keep [`LANES`] partial sums in a fixed order, whatever the vector width.
-//! Multiply-adds are fused only where the code says so. So the elementwise kernels give the same bits on
-//! every processor. Matrix products do not.
+//! Multiply-adds are fused only where the code says so. So the elementwise kernels give the same
+//! bits on every processor. Matrix products do not.
 
 use std::sync::LazyLock;
 
@@ -27,8 +27,8 @@ pub(crate) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
 pub(crate) trait Kernel {
     type Output;
 
-    /// Runs the kernel. `WIDE` means 32 vector registers of [`LANES`] elements; otherwise there are 16
-    /// registers of half as many.
+    /// Runs the kernel. `WIDE` means 32 vector registers of [`LANES`] elements; otherwise there are
+    /// 16 registers of half as many.
     ///
     /// Implementations are `#[inline(always)]`, and so is everything that they call.
     fn run<const WIDE: bool>(self) -> Self::Output;
@@ -52,8 +52,8 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
     ARCH.dispatch(Dispatched(kernel))
 }
 
-/// `e^x` within 2 ulp, with the right results for infinities and NaN. A result too small for a normal
-/// number is 0, because each operation on a denormal number takes a hundred cycles.
+/// `e^x` within 2 ulp, with the right results for infinities and NaN. A result too small for a
+/// normal number is 0, because each operation on a denormal number takes a hundred cycles.
 ///
 /// Cody & Waite's reduction by a two-part ln 2, and a polynomial of degree 6 (the coefficients of
 /// Cephes' expf, S. Moshier).
@@ -110,8 +110,8 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / y.mul_add(power_of_two(n), 1.0)
 }
 
-/// The hyperbolic tangent within 2 ulp, with the right results for infinities and NaN: a polynomial near
-/// 0 (the coefficients of Cephes' tanhf, S. Moshier), and computed from [`exp`] elsewhere.
+/// The hyperbolic tangent within 2 ulp, with the right results for infinities and NaN: a polynomial
+/// near 0 (the coefficients of Cephes' tanhf, S. Moshier), and computed from [`exp`] elsewhere.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     let square = x * x;
@@ -146,8 +146,8 @@ pub(crate) fn max(x: &[f32]) -> f32 {
     reduce(fold_lanes(x, f32::NEG_INFINITY, larger), larger)
 }
 
-/// Folds the elements into [`LANES`] accumulators that begin with `start`. Element i goes to accumulator
-/// `i % LANES`.
+/// Folds the elements into [`LANES`] accumulators that begin with `start`. Element i goes to
+/// accumulator `i % LANES`.
 #[inline(always)]
 fn fold_lanes(x: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> Lanes {
     let (chunks, rest) = x.as_chunks::<LANES>();
@@ -186,8 +186,9 @@ fn reduce(lanes: Lanes, combine: impl Fn(f32, f32) -> f32) -> f32 {
     lanes[0]
 }
 
-/// Returns the lanes, and hides from the optimizer how they are used. Otherwise the compiler keeps the
-/// lanes apart in the loop before, for the code after it, and the loop takes two to three times as long.
+/// Returns the lanes, and hides from the optimizer how they are used. Otherwise the compiler keeps
+/// the lanes apart in the loop before, for the code after it, and the loop takes two to three times
+/// as long.
 #[inline(always)]
 fn optimization_barrier(lanes: Lanes) -> Lanes {
     std::hint::black_box(lanes)

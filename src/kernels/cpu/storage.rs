@@ -1,7 +1,7 @@
 //! Access to the memory of a dfdx CPU tensor. This is the only module that reaches into it.
 //!
-//! dfdx 0.13 gives no slice of a tensor's data, only an index to one element at a time. A contiguous
-//! tensor is a slice that starts at its first element.
+//! dfdx 0.13 gives no slice of a tensor's data, only an index to one element at a time. A
+//! contiguous tensor is a slice that starts at its first element.
 
 use crate::kernels::matrix::Matrix;
 use dfdx::prelude::*;
@@ -25,11 +25,12 @@ pub fn slice(x: &Matrix<Cpu>) -> &[f32] {
             && next_row == first.wrapping_add((rows.min(2) - 1) * cols),
         "a kernel needs a contiguous matrix"
     );
-    // SAFETY: dfdx keeps the elements in one `Vec<f32>`, and bounds checks of `Index` have shown that
-    // the first and the last element lie in it. They are rows * cols - 1 elements apart, so that
-    // all elements between them are initialized elements of this vector. It lives as long as `x`, and
-    // nobody writes to it while `x` is borrowed. (The pointer comes from a reference to the first
-    // element. That it may reach the others holds under Tree Borrows; Stacked Borrows is stricter.)
+    // SAFETY: dfdx keeps the elements in one `Vec<f32>`, and bounds checks of `Index` have shown
+    // that the first and the last element lie in it. They are rows * cols - 1 elements apart, so
+    // that all elements between them are initialized elements of this vector. It lives as long as
+    // `x`, and nobody writes to it while `x` is borrowed. (The pointer comes from a reference to
+    // the first element. That it may reach the others holds under Tree Borrows; Stacked Borrows is
+    // stricter.)
     unsafe { std::slice::from_raw_parts(first, rows * cols) }
 }
 
@@ -40,9 +41,9 @@ pub(crate) fn slice_mut(x: &mut Matrix<Cpu>) -> &mut [f32] {
         return &mut [];
     }
     let first: *mut f32 = &mut x[[0, 0]];
-    // SAFETY: as in `slice`. `IndexMut` has made this tensor the only owner of its data, by a copy where
-    // it was shared; `len` elements are contiguous in the copy too, which has the same strides. `x` is
-    // mutably borrowed for as long as the slice.
+    // SAFETY: as in `slice`. `IndexMut` has made this tensor the only owner of its data, by a copy
+    // where it was shared; `len` elements are contiguous in the copy too, which has the same
+    // strides. `x` is mutably borrowed for as long as the slice.
     unsafe { std::slice::from_raw_parts_mut(first, len) }
 }
 

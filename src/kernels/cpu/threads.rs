@@ -1,5 +1,5 @@
-//! A helper thread that takes over work every few microseconds, for generating text. A thread pool needs
-//! about as long to hand over half of a product as the half takes.
+//! A helper thread that takes over work every few microseconds, for generating text. A thread pool
+//! needs about as long to hand over half of a product as the half takes.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Thread, available_parallelism};
 
 /// A piece of work for the helper thread. It is called once and comes back with its result. So the
-/// calling thread frees the memory that it owns, and the two threads do not contend for cache lines.
+/// calling thread frees the memory that it owns, and the two threads do not contend for cache
+/// lines.
 type Work = Box<dyn FnMut() -> Vec<f32> + Send>;
 
 /// There is no work.
@@ -20,8 +21,8 @@ const DONE: u8 = 2;
 /// No more work will come.
 const CLOSED: u8 = 3;
 
-/// How often the helper reads the state before it goes to sleep. This takes about 100 µs, longer than the
-/// time between two products of a token.
+/// How often the helper reads the state before it goes to sleep. This takes about 100 µs, longer
+/// than the time between two products of a token.
 const SPIN_LIMIT: u32 = 4096;
 
 /// The state that the two threads share.
@@ -54,8 +55,8 @@ thread_local! {
     static HELPER: RefCell<Option<HelperThread>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` with a helper thread for [`join`]. There is no helper if the thread pool of this thread has
-/// only one thread, or outside of a pool the machine has only one processor.
+/// Runs `work` with a helper thread for [`join`]. There is no helper if the thread pool of this
+/// thread has only one thread, or outside of a pool the machine has only one processor.
 pub fn with_helper_thread<R>(work: impl FnOnce() -> R) -> R {
     let threads = match rayon::current_thread_index() {
         Some(_) => rayon::current_num_threads(),

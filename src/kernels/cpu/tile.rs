@@ -1,9 +1,10 @@
 //! Products of the small matrices of one attention head, where the set-up of a general matrix
 //! product would cost more than the product.
 //!
-//! A tile of 8 rows and up to 32 columns is kept in registers: 4 rows and 16 columns where there are only
-//! 16 vector registers. The functions are called inside [`super::simd::Kernel::run`], where a fused
-//! multiply-add is one instruction. Sums over k run in order, so the bits do not depend on the tile.
+//! A tile of 8 rows and up to 32 columns is kept in registers: 4 rows and 16 columns where there
+//! are only 16 vector registers. The functions are called inside [`super::simd::Kernel::run`],
+//! where a fused multiply-add is one instruction. Sums over k run in order, so the bits do not
+//! depend on the tile.
 
 use super::matmul::Accumulate;
 use std::ops::Range;
@@ -46,9 +47,9 @@ impl<'a> Lhs<'a> {
 
 /// `dst = a b` or `dst += a b` for `m` rows, one tile of rows at a time.
 ///
-/// `part(i)` is `(columns, ks)` for the tile whose first row is `i`: only these columns are written,
-/// and the sums run over these k. If `ks` is empty, the sums are 0. Rows of `dst` and `b` are
-/// `dst_stride` and `b_stride` apart.
+/// `part(i)` is `(columns, ks)` for the tile whose first row is `i`: only these columns are
+/// written, and the sums run over these k. If `ks` is empty, the sums are 0. Rows of `dst` and `b`
+/// are `dst_stride` and `b_stride` apart.
 ///
 /// # Panics
 /// If an element of a part lies outside of its slice.
@@ -83,9 +84,9 @@ pub(crate) fn product<const WIDE: bool>(
             (last_k, a.col_stride)
         ));
         assert!(inside(b.len(), (last_k, b_stride), (last_column, 1)));
-        // SAFETY: offsets grow with the row, the column and k. The asserts have shown that the largest
-        // offset of each operand lies inside its slice, so all elements of the part do. `dst` is
-        // mutably borrowed, so it overlaps neither `a` nor `b`.
+        // SAFETY: offsets grow with the row, the column and k. The asserts have shown that the
+        // largest offset of each operand lies inside its slice, so all elements of the part do.
+        // `dst` is mutably borrowed, so it overlaps neither `a` nor `b`.
         unsafe {
             let panel = RowPanel {
                 dst: dst.as_mut_ptr().add(i * dst_stride),
@@ -181,9 +182,9 @@ impl RowPanel {
     #[inline(always)]
     unsafe fn tile<const M: usize, const N: usize>(self, j: usize) -> usize {
         let mut sums = [[0.0f32; N]; M];
-        // SAFETY: by the contract, all elements that are read or written lie inside their slices. An
-        // array of `f32` has the alignment of `f32`. After the last k, `a` and `b` may point outside, but
-        // are not read: `wrapping_add` may do so.
+        // SAFETY: by the contract, all elements that are read or written lie inside their slices.
+        // An array of `f32` has the alignment of `f32`. After the last k, `a` and `b` may point
+        // outside, but are not read: `wrapping_add` may do so.
         unsafe {
             let (mut a, mut b) = (self.a, self.b.add(j));
             for _ in 0..self.k {

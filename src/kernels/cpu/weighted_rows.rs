@@ -1,7 +1,7 @@
 //! Weighted sums of rows: the product of a vector and a matrix.
 
-/// `sums += weights rows`, for weights (K), sums (C) and rows (K, C), which are `stride` apart. Every sum
-/// runs over the rows in order.
+/// `sums += weights rows`, for weights (K), sums (C) and rows (K, C), which are `stride` apart.
+/// Every sum runs over the rows in order.
 ///
 /// To be called inside [`super::simd::vectorized`].
 #[inline(always)]
@@ -12,8 +12,8 @@ pub(crate) fn add_weighted(sums: &mut [f32], weights: &[f32], rows: &[f32], stri
     add_columns::<1>(sums, first, weights, rows, stride);
 }
 
-/// Adds the columns from `first` on, `W` at a time, whose sums stay in registers over all rows. Returns
-/// the first of the columns that remain.
+/// Adds the columns from `first` on, `W` at a time, whose sums stay in registers over all rows.
+/// Returns the first of the columns that remain.
 #[inline(always)]
 fn add_columns<const W: usize>(
     sums: &mut [f32],

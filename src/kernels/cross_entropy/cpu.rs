@@ -9,8 +9,8 @@ use dfdx::prelude::*;
 use std::mem::take;
 use std::slice::ChunksExactMut;
 
-/// Rows whose logits are in memory at a time. Neither all logits nor all their gradients are ever in
-/// memory. 64 rows take 13 MB for a vocabulary of 50,257, and 17 kB for one of 65.
+/// Rows whose logits are in memory at a time. Neither all logits nor all their gradients are ever
+/// in memory. 64 rows take 13 MB for a vocabulary of 50,257, and 17 kB for one of 65.
 const ROWS: usize = 64;
 
 /// The kernel of [`super::CrossEntropy`].
@@ -34,8 +34,8 @@ pub(super) fn cross_entropy<T: Tape<f32, Cpu>>(
     Ok(loss.put_tape(tape))
 }
 
-/// The kernel of [`super::HeadCrossEntropy`]. The forward pass computes the gradients too, while the
-/// logits are in memory. The backward pass multiplies them by the gradient of the loss.
+/// The kernel of [`super::HeadCrossEntropy`]. The forward pass computes the gradients too, while
+/// the logits are in memory. The backward pass multiplies them by the gradient of the loss.
 pub(super) fn head_cross_entropy<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     head: Head<Cpu>,
@@ -134,7 +134,8 @@ impl<'a> HeadPass<'a> {
         }
     }
 
-    /// Returns the loss of the rows from `first` on, one for each target, and adds to the gradients.
+    /// Returns the loss of the rows from `first` on, one for each target, and adds to the
+    /// gradients.
     fn rows(&mut self, first: usize, targets: &[usize], scale: f32) -> f64 {
         let (c, v, stride, n) = (self.c, self.v, self.stride, targets.len());
         let x = View::new(&self.x[first * c..], n, c);
@@ -149,7 +150,8 @@ impl<'a> HeadPass<'a> {
         if let Some(cap) = self.soft_cap {
             soft_cap(logits, &mut self.cap_derivatives, cap);
         }
-        // The columns beyond V belong to no token. They add nothing to a sum, and their gradient is 0.
+        // The columns beyond V belong to no token. They add nothing to a sum, and their gradient is
+        // 0.
         logits
             .chunks_exact_mut(stride)
             .for_each(|row| row[v..].fill(f32::NEG_INFINITY));
@@ -197,7 +199,8 @@ fn multiply(x: &mut [f32], y: &[f32]) {
     );
 }
 
-/// Returns `scale` times the summed cross-entropy of rows of logits. The logits become its gradient.
+/// Returns `scale` times the summed cross-entropy of rows of logits. The logits become its
+/// gradient.
 fn softmax_cross_entropy(rows: ChunksExactMut<f32>, targets: &[usize], scale: f32) -> f32 {
     let mut loss = 0.0f64;
     vectorized(

@@ -8,8 +8,8 @@ use dfdx::prelude::*;
 use std::mem::take;
 
 impl Dropout {
-    /// Multiplies elements in place by their factors. The first has index `first`, and the indices are
-    /// `stride` apart.
+    /// Multiplies elements in place by their factors. The first has index `first`, and the indices
+    /// are `stride` apart.
     #[inline(always)]
     pub(in crate::kernels) fn apply_strided<const N: usize>(
         self,

@@ -1,5 +1,5 @@
-//! Dropout (Srivastava et al. 2014). The mask is a function of a key and of the element's index, so the
-//! backward pass computes it again and nothing is stored.
+//! Dropout (Srivastava et al. 2014). The mask is a function of a key and of the element's index, so
+//! the backward pass computes it again and nothing is stored.
 
 mod cpu;
 
@@ -17,14 +17,14 @@ pub struct Dropout {
     /// The factor of a kept element: 1 / (1 - p).
     scale: f32,
     key: u32,
-    /// Index in the whole batch of the first element, so that the mask does not depend on how the batch
-    /// is split into shards.
+    /// Index in the whole batch of the first element, so that the mask does not depend on how the
+    /// batch is split into shards.
     offset: u32,
 }
 
 impl Dropout {
-    /// Dropout with probability `p` at a training step. `site` is the number of the layer in the model,
-    /// `offset` the index in the whole batch of the first element.
+    /// Dropout with probability `p` at a training step. `site` is the number of the layer in the
+    /// model, `offset` the index in the whole batch of the first element.
     pub fn new(p: f32, stream: &Stream, step: u64, site: u32, offset: usize) -> Self {
         let mut rng = stream.at(step);
         let base = rng.next_u32();

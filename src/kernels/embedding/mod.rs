@@ -8,8 +8,8 @@ use dfdx::prelude::*;
 
 operation! {
     /// Rows of `table` (V, C) for `tokens` (N), times `scale`: (N, C). The tokens are sequences of
-    /// `block` tokens. Where `positions` (P, C) is given, its row `first + n % block` is added to row
-    /// n; `first` is the position of the first token of each sequence.
+    /// `block` tokens. Where `positions` (P, C) is given, its row `first + n % block` is added to
+    /// row n; `first` is the position of the first token of each sequence.
     pub Embed, trait EmbedMethod {
         fn embed<'a, D, T>(
             table: &'a Matrix<D>,

@@ -20,8 +20,8 @@ impl<D: Device<f32>> FirstNonFinite for GradientSum<D> {
 }
 
 operation! {
-    /// Adds the gradients of the shards of a batch, in order, and computes the squared norm of the sum.
-    /// There is at least one shard.
+    /// Adds the gradients of the shards of a batch, in order, and computes the squared norm of the
+    /// sum. There is at least one shard.
     pub SumGradients, trait SumGradientsMethod {
         fn sum_gradients<'a, D>(shards: Vec<Matrix<D>>) -> GradientSum<D>;
     }

@@ -54,8 +54,8 @@ fn linear_with_residual<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// The kernel of [`super::LinearActivation`]. The backward pass needs the derivatives of the activation,
-/// which replace its input. The input is not a tensor, so it has no gradient buffer.
+/// The kernel of [`super::LinearActivation`]. The backward pass needs the derivatives of the
+/// activation, which replace its input. The input is not a tensor, so it has no gradient buffer.
 pub(super) fn linear_activation<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,

@@ -1,8 +1,8 @@
 //! Linear layers for generating text: few rows, and weights in another layout.
 //!
-//! A weight is split into panels of [`PANEL`] outputs, one after another. Each panel is (in, outputs),
-//! so that a product reads the weight from the first element to the last. The sum of an element runs
-//! over the inputs in order, whatever the number of rows.
+//! A weight is split into panels of [`PANEL`] outputs, one after another. Each panel is (in,
+//! outputs), so that a product reads the weight from the first element to the last. The sum of an
+//! element runs over the inputs in order, whatever the number of rows.
 
 use super::cpu::initial_sums;
 use crate::kernels::activation::{self, output_width};
@@ -21,8 +21,8 @@ use std::ops::Range;
 /// Columns of a panel. The last may have fewer.
 const PANEL: usize = 64;
 
-/// Multiplications from which a product is split between two threads. Half of a smaller product takes
-/// less time than handing it to the other thread.
+/// Multiplications from which a product is split between two threads. Half of a smaller product
+/// takes less time than handing it to the other thread.
 const MIN_MULTIPLICATIONS_FOR_TWO_THREADS: usize = 8192;
 
 /// A weight (out, in) in panels. Its shape is then (in, out).
@@ -105,8 +105,9 @@ struct Product<'a> {
 
 impl Product<'_> {
     /// Adds the product to `y` (N, D). A large product is split between two threads, each of which
-    /// computes half of the panels. Most of the time for a single row is spent reading the weights, and
-    /// a thread reads the same half of the weights for every token, which its core's cache may hold.
+    /// computes half of the panels. Most of the time for a single row is spent reading the weights,
+    /// and a thread reads the same half of the weights for every token, which its core's cache may
+    /// hold.
     fn add_to(self, y: &mut [f32]) {
         let ((n, c), d) = (*self.x.shape(), self.weight.shape().1);
         let half = match n * c * d >= MIN_MULTIPLICATIONS_FOR_TWO_THREADS {
@@ -167,8 +168,8 @@ impl Kernel for PartialProduct<'_> {
     /// (N, columns)
     type Output = Vec<f32>;
 
-    /// Computes whole tiles of rows first, whose rows share one reading of the weights, and then the
-    /// other rows one at a time.
+    /// Computes whole tiles of rows first, whose rows share one reading of the weights, and then
+    /// the other rows one at a time.
     #[inline(always)]
     fn run<const WIDE: bool>(self) -> Vec<f32> {
         let Self {

@@ -45,8 +45,8 @@ operation! {
 }
 
 operation! {
-    /// `activation(x Wᵀ + b)`, for x (N, C), weight (D, C) and bias (1, D): (N, D), or (N, D/2) for a
-    /// gated activation. The first half of its columns is the gate.
+    /// `activation(x Wᵀ + b)`, for x (N, C), weight (D, C) and bias (1, D): (N, D), or (N, D/2) for
+    /// a gated activation. The first half of its columns is the gate.
     pub LinearActivation, trait LinearActivationMethod {
         fn linear_activation<'a, D, T>(
             x: Matrix<D, T>,

@@ -137,8 +137,8 @@ struct Backward<'a> {
 }
 
 impl Backward<'_> {
-    /// Adds to the gradients of x (N, C), of the gain (C), and of the bias (C), which is empty where
-    /// there is no bias.
+    /// Adds to the gradients of x (N, C), of the gain (C), and of the bias (C), which is empty
+    /// where there is no bias.
     fn run(self, gx: &mut [f32], g_gain: &mut [f32], g_bias: &mut [f32]) {
         let Self {
             x,
@@ -188,8 +188,8 @@ pub(in crate::kernels) fn backward_row(
     add(g_bias, gy);
 }
 
-/// Writes x̂ and h of a row. Returns the sums of h and of h x̂. One pass over a narrow row is faster
-/// than four.
+/// Writes x̂ and h of a row. Returns the sums of h and of h x̂. One pass over a narrow row is
+/// faster than four.
 #[inline(always)]
 fn recompute_row(
     (x, gy, gain): (&[f32], &[f32], &[f32]),

@@ -42,8 +42,8 @@ impl RowStatistics {
     }
 }
 
-/// Adds the gradient of a row to `gx`, where x̂ is the normalized row and h = gy * gain. `sums` are the
-/// sums of h and of h x̂.
+/// Adds the gradient of a row to `gx`, where x̂ is the normalized row and h = gy * gain. `sums` are
+/// the sums of h and of h x̂.
 #[inline(always)]
 pub(super) fn add_row_gradient(
     gx: &mut [f32],

@@ -10,8 +10,8 @@ use crate::spec;
 use dfdx::prelude::*;
 
 operation! {
-    /// Normalizes each row of `x` (N, C), and multiplies it by `gain` (1, C). Adds `bias` (1, C) where
-    /// there is one. Returns (N, C).
+    /// Normalizes each row of `x` (N, C), and multiplies it by `gain` (1, C). Adds `bias` (1, C)
+    /// where there is one. Returns (N, C).
     pub Norm, trait NormMethod {
         fn norm<'a, D, T>(
             x: Matrix<D, T>,

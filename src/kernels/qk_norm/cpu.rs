@@ -73,8 +73,8 @@ struct Backward<'a> {
 }
 
 impl Backward<'_> {
-    /// Adds to the gradients of x (N, width) and of the gains (hs). The statistics of a head are computed
-    /// again, which takes less time than storing them.
+    /// Adds to the gradients of x (N, width) and of the gains (hs). The statistics of a head are
+    /// computed again, which takes less time than storing them.
     fn run(self, gx: &mut [f32], g_gains: [&mut [f32]; 2]) {
         let Self {
             x,

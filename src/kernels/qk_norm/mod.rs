@@ -10,9 +10,9 @@ use crate::spec::Norm;
 use dfdx::prelude::*;
 
 operation! {
-    /// RMSNorm of each head of queries and of keys in `qkv` (N, width), whose columns are as [`Heads`]
-    /// describes. Queries have one gain (1, hs), keys the other. Values are unchanged. Returns
-    /// (N, width).
+    /// RMSNorm of each head of queries and of keys in `qkv` (N, width), whose columns are as
+    /// [`Heads`] describes. Queries have one gain (1, hs), keys the other. Values are unchanged.
+    /// Returns (N, width).
     pub QkNorm, trait QkNormMethod {
         fn qk_norm<'a, D, T>(
             qkv: Matrix<D, T>,

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 /// The angles by which pairs of a head's columns are rotated at each position.
 ///
-/// Column `d` of the first half of the rotated columns makes a pair with column `d` of the second half,
-/// as in GPT-NeoX. The paper pairs neighbouring columns, which is the same up to the order of columns.
+/// Column `d` of the first half of the rotated columns makes a pair with column `d` of the second
+/// half, as in GPT-NeoX. The paper pairs neighbouring columns, which is the same up to the order of
+/// columns.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// Pairs of columns.
@@ -23,8 +24,8 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Angles for the first `width` columns of a head, an even number, at positions below `positions`.
-    /// Pair `d` is rotated by `base^(-2d / width)` times the position.
+    /// Angles for the first `width` columns of a head, an even number, at positions below
+    /// `positions`. Pair `d` is rotated by `base^(-2d / width)` times the position.
     pub fn new(base: f64, width: usize, positions: usize) -> Self {
         let half = width / 2;
         let angle = |i: usize| {
@@ -48,8 +49,8 @@ impl Rotary {
 }
 
 operation! {
-    /// Rotates queries and keys in `qkv` (N, width), whose columns are as [`Heads`] describes, by the
-    /// angles of their positions. Values are unchanged. Returns (N, width).
+    /// Rotates queries and keys in `qkv` (N, width), whose columns are as [`Heads`] describes, by
+    /// the angles of their positions. Values are unchanged. Returns (N, width).
     pub RotatePositions, trait RotaryMethod {
         fn rotary<'a, D, T>(qkv: Matrix<D, T>, heads: Heads, rotary: &'a Rotary) -> Matrix<D, T>;
     }
