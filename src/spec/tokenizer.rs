@@ -107,21 +107,9 @@ impl TokenizerKind {
         Self::File,
     ];
 
-    /// The keys of the section `tokenizer` that have an effect with this kind, besides `kind`.
-    pub fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Char | Self::Byte => &[],
-            Self::Bpe => &["vocab_size", "dropout"],
-            Self::Wordpiece => &["vocab_size"],
-            Self::Unigram => &["vocab_size", "alpha", "nbest"],
-            Self::Tiktoken => &["encoding"],
-            Self::File => &["path"],
-        }
-    }
-
     /// Whether a vocabulary of a given size is trained on the text.
     pub fn has_trained_vocabulary(self) -> bool {
-        self.keys().contains(&"vocab_size")
+        self.keys().contains(&"tokenizer.vocab_size")
     }
 }
 
