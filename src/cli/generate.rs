@@ -136,7 +136,7 @@ impl Run {
             seed,
             ..
         } = spec;
-        let mut model = Model::<CpuBackend>::blank(&Cpu::default(), &config, vocab_size)?;
+        let mut model = Model::<CpuBackend>::zeros(&Cpu::default(), &config, vocab_size)?;
         model.load(&weights).map_err(GenerateError::Weights)?;
         Ok(Self {
             decoder: Decoder::new(&model, &config, vocab_size, context)?,

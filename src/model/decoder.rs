@@ -53,7 +53,7 @@ impl Decoder {
         vocab_size: usize,
         context: usize,
     ) -> Result<Self, CpuError> {
-        let mut copy = Model::<DecodeBackend>::blank(&Cpu::default(), config, vocab_size)?;
+        let mut copy = Model::<DecodeBackend>::zeros(&Cpu::default(), config, vocab_size)?;
         for (to, from) in copy.parameters_mut().into_iter().zip(model.parameters()) {
             to.value = on_the_cpu(from)?;
         }
@@ -72,7 +72,7 @@ impl Decoder {
     }
 
     /// An n-gram model, whose logits are the logarithms of its probabilities.
-    pub fn counting(model: NgramCounts) -> Self {
+    pub fn from_ngram(model: NgramCounts) -> Self {
         Self(Kind::Ngram(model))
     }
 

@@ -383,12 +383,12 @@ impl<B: Backend> Gpt<B> {
         let c = config.n_embd;
         let biases = config.biases();
         let mut init = Initializer::new(device, stream, &config.init);
-        let role = if config.tie_weights {
+        let group = if config.tie_weights {
             ParamGroup::Head
         } else {
             ParamGroup::Embedding
         };
-        let tokens = init.table("wte.weight", role, (vocab_size, c))?;
+        let tokens = init.table("wte.weight", group, (vocab_size, c))?;
         let positions = Positions::new(&mut init, device, config)?;
         let blocks = (0..config.n_layer)
             .map(|i| Block::new(&mut init, i, config))

@@ -61,8 +61,8 @@ impl<B: Backend> Model<B> {
         Self::build(device, config, vocab_size, Some(&stream))
     }
 
-    /// A model whose weights are still to be filled in.
-    pub fn blank(
+    /// A model whose weights are all zero, to be loaded.
+    pub fn zeros(
         device: &B::Device,
         config: &spec::Model,
         vocab_size: usize,

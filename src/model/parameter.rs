@@ -3,7 +3,7 @@ use crate::random::{Stream, unit};
 use crate::spec::{self, InitKind};
 use dfdx::prelude::*;
 
-/// What a parameter is for. Optimizers treat roles differently.
+/// What a parameter is for. Optimizers treat groups differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamGroup {
     /// Multiplies activations inside the model.
@@ -23,7 +23,7 @@ pub enum ParamGroup {
 #[derive(Debug, Clone)]
 pub struct Parameter<B: Backend> {
     pub name: String,
-    pub role: ParamGroup,
+    pub group: ParamGroup,
     pub value: Matrix<B::Device>,
 }
 
@@ -54,10 +54,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
     pub(super) fn table(
         &mut self,
         name: impl Into<String>,
-        role: ParamGroup,
+        group: ParamGroup,
         shape: (usize, usize),
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        self.normal(name, role, shape, self.config.embedding_std)
+        self.normal(name, group, shape, self.config.embedding_std)
     }
 
     /// A matrix (out, in). At the end of a branch, `branches` is how many of them join the residual
@@ -65,7 +65,7 @@ impl<'a, B: Backend> Initializer<'a, B> {
     pub(super) fn matrix(
         &mut self,
         name: impl Into<String>,
-        role: ParamGroup,
+        group: ParamGroup,
         shape: (usize, usize),
         branches: Option<usize>,
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
@@ -74,10 +74,10 @@ impl<'a, B: Backend> Initializer<'a, B> {
             InitKind::Normal => {
                 let branches = branches.filter(|_| self.config.residual_scaling);
                 let std = self.config.std / (branches.unwrap_or(1) as f64).sqrt();
-                self.normal(name, role, shape, std)
+                self.normal(name, group, shape, std)
             }
-            InitKind::Xavier => self.uniform(name, role, shape, (6.0 / (inputs + outputs)).sqrt()),
-            InitKind::Uniform => self.uniform(name, role, shape, 1.0 / inputs.sqrt()),
+            InitKind::Xavier => self.uniform(name, group, shape, (6.0 / (inputs + outputs)).sqrt()),
+            InitKind::Uniform => self.uniform(name, group, shape, 1.0 / inputs.sqrt()),
         }
     }
 
@@ -102,23 +102,23 @@ impl<'a, B: Backend> Initializer<'a, B> {
     pub(super) fn constant(
         &mut self,
         name: impl Into<String>,
-        role: ParamGroup,
+        group: ParamGroup,
         cols: usize,
         value: f32,
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        self.made(name, role, (1, cols), vec![value; cols])
+        self.made(name, group, (1, cols), vec![value; cols])
     }
 
     /// Normally distributed around 0 (Box & Muller 1958).
     fn normal(
         &mut self,
         name: impl Into<String>,
-        role: ParamGroup,
+        group: ParamGroup,
         (rows, cols): (usize, usize),
         std: f64,
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         let Some(stream) = self.stream else {
-            return self.made(name, role, (rows, cols), vec![0.0; rows * cols]);
+            return self.made(name, group, (rows, cols), vec![0.0; rows * cols]);
         };
         let mut rng = stream.at(self.made);
         let mut values = Vec::with_capacity(rows * cols + 1);
@@ -129,37 +129,37 @@ impl<'a, B: Backend> Initializer<'a, B> {
             values.push((radius * sin) as f32);
         }
         values.truncate(rows * cols);
-        self.made(name, role, (rows, cols), values)
+        self.made(name, group, (rows, cols), values)
     }
 
     /// Uniform in [-bound, bound).
     fn uniform(
         &mut self,
         name: impl Into<String>,
-        role: ParamGroup,
+        group: ParamGroup,
         (rows, cols): (usize, usize),
         bound: f64,
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         let Some(stream) = self.stream else {
-            return self.made(name, role, (rows, cols), vec![0.0; rows * cols]);
+            return self.made(name, group, (rows, cols), vec![0.0; rows * cols]);
         };
         let mut rng = stream.at(self.made);
         let value = |_| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32;
         let values = (0..rows * cols).map(value).collect();
-        self.made(name, role, (rows, cols), values)
+        self.made(name, group, (rows, cols), values)
     }
 
     fn made(
         &mut self,
         name: impl Into<String>,
-        role: ParamGroup,
+        group: ParamGroup,
         shape: (usize, usize),
         values: Vec<f32>,
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         self.made += 1;
         Ok(Parameter {
             name: name.into(),
-            role,
+            group,
             value: self.device.try_tensor_from_vec(values, shape)?,
         })
     }

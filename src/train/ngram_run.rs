@@ -55,7 +55,7 @@ pub(super) fn run(
     }
     report(Phase::Sampling, Some(val_loss));
     let params = model.size() as u64;
-    let samples = generate_samples(job, Decoder::counting(model), 0)?;
+    let samples = generate_samples(job, Decoder::from_ngram(model), 0)?;
     let written = job.dir.write_samples(&samples);
     written.map_err(TrainError::file(job.dir.samples()))?;
     Ok(RunStatus {

@@ -32,7 +32,7 @@ impl<B: Backend> Optimizer<B> {
     ) -> Result<Self, DeviceError<B::Device>> {
         let zeros = |value: &Matrix<B::Device>| value.device().try_zeros_like(value.shape());
         let new_state = |parameter: &Parameter<B>| {
-            let kind = optim::kind_for(config.kind, parameter.role);
+            let kind = optim::kind_for(config.kind, parameter.group);
             let names = optim::state_names(kind).iter();
             let matrices = names.map(|_| zeros(&parameter.value));
             Ok(OptimizerState {
@@ -104,7 +104,7 @@ pub struct ParameterUpdate<'a, B: Backend> {
 impl<B: Backend> ParameterUpdate<'_, B> {
     fn apply(self) -> Result<(), DeviceError<B::Device>> {
         let (config, kind) = (self.config, self.state.kind);
-        let group = self.parameter.role;
+        let group = self.parameter.group;
         let weight_decay = weight_decay(config, group) as f32;
         let (weight_decay, l2) = match kind.decouples_decay() {
             true => (weight_decay, 0.0),

@@ -76,7 +76,7 @@ fn a_group_with_an_lr_scale_of_zero_keeps_its_weights() {
         let stays = weights.tensor(&parameter.name).unwrap().data() == before;
         assert_eq!(
             stays,
-            parameter.role == crate::model::ParamGroup::Matrix,
+            parameter.group == crate::model::ParamGroup::Matrix,
             "{}",
             parameter.name
         );
