@@ -1,15 +1,18 @@
 use super::bigram::Bigram;
-use super::gpt::{Gpt, KvCache};
-use super::{Model, Parameter};
+use super::gpt::Gpt;
+use super::kv_cache::KvCache;
+use super::language_model::Model;
+use super::parameter::Parameter;
 use crate::data::NgramCounts;
 use crate::kernels::{Backend, DecodeBackend, Matrix};
 use crate::spec;
 use dfdx::prelude::*;
 
-/// A model that goes on with texts, token after token, on the CPU whatever it was trained on.
+/// A model that continues texts, one token at a time. It runs on the CPU, whatever device it was
+/// trained on.
 ///
-/// What it has computed of the tokens so far it keeps, and what it comes to is the same to the bit
-/// as if it computed them again: see [`DecodeBackend`].
+/// A GPT keeps the keys and values of earlier tokens in a [`KvCache`]. Logits have the same bits with
+/// and without the cache: see [`DecodeBackend`].
 #[derive(Debug, Clone)]
 pub struct Decoder(Kind);
 
@@ -23,30 +26,30 @@ enum Kind {
 #[derive(Debug, Clone)]
 struct GptDecoder {
     gpt: Gpt<DecodeBackend>,
-    /// Most tokens in a context.
+    /// Largest number of tokens in a context.
     context: usize,
-    past: KvCache,
-    /// Position in the texts of the first token that is in the past.
+    cache: KvCache,
+    /// Index in the texts of the first token in the cache.
     start: usize,
 }
 
-/// Where the context of the token after `len` begins: that many tokens at the front are forgotten.
+/// The index at which the context of a text of `len` tokens starts. A context has at most `most`
+/// tokens.
 ///
-/// A context has at most `most` tokens. When it is full, its older half goes, and it grows
-/// again: a GPT sees all positions change when its window moves and has to begin anew, which would
-/// cost a whole window a token if it moved by one. It is a function of the length of the text
-/// alone, so the context does not depend on how the text came about.
+/// When the context is full, its older half is dropped and the cache is rebuilt. A context that moved
+/// by one token per step would rebuild the cache at every step, because all positions change. The start
+/// depends only on the length of the text, so the same text always gets the same context.
 pub(super) fn context_start(len: usize, most: usize) -> usize {
     let step = (most / 2).max(1);
     len.saturating_sub(most).div_ceil(step) * step
 }
 
 impl Decoder {
-    /// Takes over the weights of `model`, which `config` describes, for contexts of at most `context`
-    /// tokens: those that it was trained on, or fewer.
+    /// Copies the weights of `model`, which `config` describes. Contexts have at most `context` tokens,
+    /// which must not be more than the model was trained on.
     ///
     /// # Errors
-    /// If there is no memory for them.
+    /// If there is not enough memory for the weights.
     pub fn new<B: Backend>(
         model: &Model<B>,
         config: &spec::Model,
@@ -55,14 +58,14 @@ impl Decoder {
     ) -> Result<Self, CpuError> {
         let mut copy = Model::<DecodeBackend>::zeros(&Cpu::default(), config, vocab_size)?;
         for (to, from) in copy.parameters_mut().into_iter().zip(model.parameters()) {
-            to.value = on_the_cpu(from)?;
+            to.value = copy_to_cpu(from)?;
         }
         Ok(Self(match copy {
             Model::Bigram(model) => Kind::Bigram(model),
             Model::Gpt(gpt) => {
                 let gpt = gpt.packed();
                 Kind::Gpt(Box::new(GptDecoder {
-                    past: gpt.empty_cache(),
+                    cache: gpt.empty_cache(),
                     context,
                     gpt,
                     start: 0,
@@ -71,25 +74,26 @@ impl Decoder {
         }))
     }
 
-    /// An n-gram model, whose logits are the logarithms of its probabilities.
+    /// A decoder for an n-gram model. Its logits are the logarithms of its probabilities.
     pub fn from_ngram(model: NgramCounts) -> Self {
         Self(Kind::Ngram(model))
     }
 
-    /// Logits (B, V) for the token after each of B texts, which are equally long and not empty. They
-    /// begin with the texts of the call before, if there was one; B may only have been 1 then, for
-    /// several texts that go on from one.
+    /// Logits (B, V) for the token after each of B texts.
+    ///
+    /// The texts have the same length, at least one token, and must begin with the texts of the call
+    /// before. If that call had one text, B texts may continue it.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If there is not enough memory.
+    ///
+    /// # Panics
+    /// If there is no text.
     pub fn next_logits(&mut self, texts: &[Vec<usize>]) -> Result<Matrix<Cpu>, CpuError> {
         match &mut self.0 {
             Kind::Bigram(model) => {
-                let last: Vec<usize> = texts
-                    .iter()
-                    .filter_map(|text| text.last().copied())
-                    .collect();
-                model.logits(&last)
+                let last = texts.iter().filter_map(|text| text.last().copied());
+                model.logits(&last.collect::<Vec<usize>>()) // (B, V)
             }
             Kind::Ngram(model) => {
                 let distributions = texts.iter().map(|text| model.distribution(text));
@@ -103,17 +107,18 @@ impl Decoder {
 }
 
 impl GptDecoder {
+    /// See [`Decoder::next_logits`].
     fn next_logits(&mut self, texts: &[Vec<usize>]) -> Result<Matrix<Cpu>, CpuError> {
         let len = texts[0].len();
         let start = context_start(len, self.context);
         if start != self.start {
-            self.past = self.gpt.empty_cache();
+            self.cache = self.gpt.empty_cache();
             self.start = start;
         }
         let mut new = start..len;
-        if self.past.len > 0 {
-            self.past.repeat(texts.len());
-            new.start += self.past.len;
+        if self.cache.len() > 0 {
+            self.cache.repeat(texts.len());
+            new.start += self.cache.len();
         }
         let tokens: Vec<usize> = texts
             .iter()
@@ -121,11 +126,11 @@ impl GptDecoder {
             .copied()
             .collect();
         self.gpt
-            .next_logits(&tokens, new.len(), Some(&mut self.past))
+            .next_logits(&tokens, new.len(), Some(&mut self.cache))
     }
 }
 
-fn on_the_cpu<B: Backend>(parameter: &Parameter<B>) -> Result<Matrix<Cpu>, CpuError> {
+fn copy_to_cpu<B: Backend>(parameter: &Parameter<B>) -> Result<Matrix<Cpu>, CpuError> {
     let value = &parameter.value;
     Cpu::default().try_tensor_from_vec(value.as_vec(), *value.shape())
 }

@@ -1,4 +1,4 @@
-use super::Decoder;
+use super::decoder::Decoder;
 use super::sampler::pick;
 use crate::data::{DataError, TextStream, Tokenizer};
 use crate::kernels::{elements, with_helper_thread};
@@ -6,10 +6,11 @@ use crate::random::{Stream, unit};
 use crate::spec::Sample;
 use dfdx::prelude::{CpuError, HasShape};
 
-/// The tokens of a prompt; where it is empty, one to begin with.
+/// The tokens of a prompt. An empty prompt becomes a newline, or token 0 if the tokenizer has no
+/// newline.
 ///
 /// # Errors
-/// If the tokenizer does not know a character of it.
+/// If the tokenizer does not know a character of the prompt.
 pub fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<usize>, DataError> {
     let mut tokens = tokenizer.encode(prompt)?;
     if tokens.is_empty() {
@@ -21,14 +22,14 @@ pub fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<usize>, 
     Ok(tokens.into_iter().map(|token| token as usize).collect())
 }
 
-/// Draws `sample.num_samples` texts at once, each of `sample.tokens` tokens after `prompt` (at least one
-/// token) or up to `sample.stop`. Hands `sink` their pieces as they come, each with the number of
-/// its text.
+/// Generates `sample.num_samples` texts at once. Each continues `prompt`, which has at least one token, by
+/// `sample.tokens` tokens, or ends before `sample.stop`.
 ///
-/// A text depends on the seed and its number: not on how many there are.
+/// Calls `sink` with the index of a text and each new piece of it. A text depends on the seed and its
+/// index, and not on the number of texts.
 ///
 /// # Errors
-/// Those of the sink, and [`CpuError`] where there is no memory.
+/// The errors of `sink`, and [`CpuError`] if there is not enough memory.
 pub fn generate<E: From<CpuError>>(
     decoder: Decoder,
     tokenizer: &Tokenizer,
@@ -49,7 +50,7 @@ fn draw<E: From<CpuError>>(
     mut sink: impl FnMut(usize, &str) -> Result<(), E>,
 ) -> Result<(), E> {
     let stream = Stream::new(seed, "sampling");
-    // One text until the first token is drawn: they all begin with the prompt.
+    // All texts begin with the prompt, so the first step computes it only once.
     let mut texts = vec![prompt.to_vec()];
     let mut outputs = vec![TextStream::new(tokenizer, sample.stop.as_deref()); sample.num_samples];
     for i in 0..sample.tokens {

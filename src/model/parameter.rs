@@ -1,166 +1,115 @@
-use crate::kernels::{Backend, DeviceError, Matrix};
-use crate::random::{Stream, unit};
-use crate::spec::{self, InitKind};
-use dfdx::prelude::*;
+//! A trained matrix, and one way to go over all matrices of a model.
 
-/// What a parameter is for. Optimizers treat groups differently.
+use crate::kernels::{Backend, Matrix};
+
+/// What a parameter is used for. Optimizers can treat each group differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamGroup {
-    /// Multiplies activations inside the model.
+    /// The weight (out, in) of a linear layer inside the model.
     Matrix,
-    /// A table that rows are read from, and no more.
+    /// A table whose rows are looked up, and which has no other use.
     Embedding,
-    /// Multiplies activations at the model's end: the output head, and the token embedding where it
-    /// is tied to it.
+    /// The weight (V, C) of the output head. A token embedding that is tied to the head is in this
+    /// group.
     Head,
     /// The gain of a norm.
     Norm,
-    /// Added to activations, by a linear layer or a norm.
+    /// The bias of a linear layer or of a norm.
     Bias,
 }
 
-/// A trained matrix; a vector is one row.
+/// A trained matrix. A vector is a matrix of one row.
 #[derive(Debug, Clone)]
 pub struct Parameter<B: Backend> {
+    /// The name in files: as in PyTorch's nanoGPT.
     pub name: String,
     pub group: ParamGroup,
     pub value: Matrix<B::Device>,
 }
 
-/// Makes parameters one after another, each from random numbers of its own.
-pub(super) struct Initializer<'a, B: Backend> {
-    device: &'a B::Device,
-    /// Absent where values are about to be filled in, and need not be drawn.
-    stream: Option<&'a Stream>,
-    config: &'a spec::Init,
-    made: u64,
+/// Something that consists of parameters: one parameter, a layer, or a whole model.
+///
+/// Saving, loading, the optimizer and the moving average visit parameters through this trait. A layer
+/// implements it by [`impl_parameters`], which lists its parts once.
+pub(super) trait Parameters<B: Backend> {
+    /// Calls `f` for each parameter, always in the same order. Checkpoints rely on the order.
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a Parameter<B>));
+
+    /// [`Self::visit`] with mutable access, in the same order.
+    fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut Parameter<B>));
 }
 
-impl<'a, B: Backend> Initializer<'a, B> {
-    pub(super) fn new(
-        device: &'a B::Device,
-        stream: Option<&'a Stream>,
-        config: &'a spec::Init,
-    ) -> Self {
-        Self {
-            device,
-            stream,
-            config,
-            made: 0,
-        }
-    }
-
-    /// A table whose rows are read.
-    pub(super) fn table(
-        &mut self,
-        name: impl Into<String>,
-        group: ParamGroup,
-        shape: (usize, usize),
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        self.normal(name, group, shape, self.config.embedding_std)
-    }
-
-    /// A matrix (out, in). At the end of a branch, `branches` is how many of them join the residual
-    /// stream.
-    pub(super) fn matrix(
-        &mut self,
-        name: impl Into<String>,
-        group: ParamGroup,
-        shape: (usize, usize),
-        branches: Option<usize>,
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        let (outputs, inputs) = (shape.0 as f64, shape.1 as f64);
-        match self.config.kind {
-            InitKind::Normal => {
-                let branches = branches.filter(|_| self.config.residual_scaling);
-                let std = self.config.std / (branches.unwrap_or(1) as f64).sqrt();
-                self.normal(name, group, shape, std)
+/// Implements [`Parameters`] for a struct by its fields, or for an enum by its variants.
+///
+/// `impl_parameters!(Linear { weight, bias })` visits the two fields in this order.
+/// `impl_parameters!(enum Model { Bigram, Gpt })` visits the value in the variant. Variants without
+/// parameters follow after a semicolon, as patterns.
+macro_rules! impl_parameters {
+    (enum $layer:ident { $($variant:ident),* $(; $($without:pat),*)? $(,)? }) => {
+        impl<B: Backend> $crate::model::parameter::Parameters<B> for $layer<B> {
+            fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a $crate::model::parameter::Parameter<B>)) {
+                match self {
+                    $(Self::$variant(part) => part.visit(f),)*
+                    $($($without => {})*)?
+                }
             }
-            InitKind::Xavier => self.uniform(name, group, shape, (6.0 / (inputs + outputs)).sqrt()),
-            InitKind::Uniform => self.uniform(name, group, shape, 1.0 / inputs.sqrt()),
-        }
-    }
-
-    /// The bias of a matrix (out, in).
-    pub(super) fn bias(
-        &mut self,
-        name: impl Into<String>,
-        (outputs, inputs): (usize, usize),
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        match self.config.kind {
-            InitKind::Normal | InitKind::Xavier => {
-                self.constant(name, ParamGroup::Bias, outputs, 0.0)
-            }
-            InitKind::Uniform => {
-                let bound = 1.0 / (inputs as f64).sqrt();
-                self.uniform(name, ParamGroup::Bias, (1, outputs), bound)
+            fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut $crate::model::parameter::Parameter<B>)) {
+                match self {
+                    $(Self::$variant(part) => part.visit_mut(f),)*
+                    $($($without => {})*)?
+                }
             }
         }
-    }
-
-    /// The same value everywhere.
-    pub(super) fn constant(
-        &mut self,
-        name: impl Into<String>,
-        group: ParamGroup,
-        cols: usize,
-        value: f32,
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        self.made(name, group, (1, cols), vec![value; cols])
-    }
-
-    /// Normally distributed around 0 (Box & Muller 1958).
-    fn normal(
-        &mut self,
-        name: impl Into<String>,
-        group: ParamGroup,
-        (rows, cols): (usize, usize),
-        std: f64,
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        let Some(stream) = self.stream else {
-            return self.made(name, group, (rows, cols), vec![0.0; rows * cols]);
-        };
-        let mut rng = stream.at(self.made);
-        let mut values = Vec::with_capacity(rows * cols + 1);
-        while values.len() < rows * cols {
-            let radius = (-2.0 * (1.0 - unit(&mut rng)).ln()).sqrt() * std;
-            let (sin, cos) = (std::f64::consts::TAU * unit(&mut rng)).sin_cos();
-            values.push((radius * cos) as f32);
-            values.push((radius * sin) as f32);
+    };
+    ($layer:ident { $($field:ident),* $(,)? }) => {
+        impl<B: Backend> $crate::model::parameter::Parameters<B> for $layer<B> {
+            fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a $crate::model::parameter::Parameter<B>)) {
+                $(self.$field.visit(f);)*
+            }
+            fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut $crate::model::parameter::Parameter<B>)) {
+                $(self.$field.visit_mut(f);)*
+            }
         }
-        values.truncate(rows * cols);
-        self.made(name, group, (rows, cols), values)
+    };
+}
+pub(super) use impl_parameters;
+
+impl<B: Backend> Parameters<B> for Parameter<B> {
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a Parameter<B>)) {
+        f(self);
     }
 
-    /// Uniform in [-bound, bound).
-    fn uniform(
-        &mut self,
-        name: impl Into<String>,
-        group: ParamGroup,
-        (rows, cols): (usize, usize),
-        bound: f64,
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        let Some(stream) = self.stream else {
-            return self.made(name, group, (rows, cols), vec![0.0; rows * cols]);
-        };
-        let mut rng = stream.at(self.made);
-        let value = |_| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32;
-        let values = (0..rows * cols).map(value).collect();
-        self.made(name, group, (rows, cols), values)
+    fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut Parameter<B>)) {
+        f(self);
+    }
+}
+
+impl<B: Backend, P: Parameters<B>> Parameters<B> for Option<P> {
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a Parameter<B>)) {
+        self.iter().for_each(|part| part.visit(f));
     }
 
-    fn made(
-        &mut self,
-        name: impl Into<String>,
-        group: ParamGroup,
-        shape: (usize, usize),
-        values: Vec<f32>,
-    ) -> Result<Parameter<B>, DeviceError<B::Device>> {
-        self.made += 1;
-        Ok(Parameter {
-            name: name.into(),
-            group,
-            value: self.device.try_tensor_from_vec(values, shape)?,
-        })
+    fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut Parameter<B>)) {
+        self.iter_mut().for_each(|part| part.visit_mut(f));
+    }
+}
+
+impl<B: Backend, P: Parameters<B>> Parameters<B> for Vec<P> {
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a Parameter<B>)) {
+        self.iter().for_each(|part| part.visit(f));
+    }
+
+    fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut Parameter<B>)) {
+        self.iter_mut().for_each(|part| part.visit_mut(f));
+    }
+}
+
+impl<B: Backend, P: Parameters<B>> Parameters<B> for Box<P> {
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a Parameter<B>)) {
+        (**self).visit(f);
+    }
+
+    fn visit_mut<'a>(&'a mut self, f: &mut dyn FnMut(&'a mut Parameter<B>)) {
+        (**self).visit_mut(f);
     }
 }

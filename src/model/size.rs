@@ -1,80 +1,43 @@
-use crate::spec::{Model, ModelKind, Norm, NormPosition, PositionKind};
+use super::bigram;
+use super::blocks::attention::score_flops;
+use super::initializer::ParameterShape;
+use super::language_model::parameter_shapes;
+use super::parameter::ParamGroup;
+use crate::spec::{Model, ModelKind};
 
-/// How large a model is and what a token costs it, without building it.
+/// The number of parameters of a model, and its cost per token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Size {
     pub params: u64,
-    /// Without the token and position embeddings; a tied head is an embedding.
+    /// Without the tables of tokens and positions. A tied head is such a table.
     pub params_non_embedding: u64,
-    /// Floating-point operations a training token, forward and backward (twice the forward), the
-    /// causal half of attention counted once (Chowdhery et al. 2022, appendix B).
+    /// Floating-point operations per training token, forward and backward. The backward pass costs
+    /// twice the forward pass. Attention is counted for the tokens that the causal mask leaves
+    /// (Chowdhery et al. 2022, appendix B).
     pub flops_per_token: f64,
 }
 
-/// The size of a model, and its cost on sequences of `block` tokens.
-pub fn size(model: &Model, vocab_size: usize, block: usize) -> Size {
-    let v = vocab_size as u64;
-    match model.kind {
-        ModelKind::Bigram => Size {
-            params: v * v,
-            params_non_embedding: 0,
-            // A softmax and its gradient over a row, once each; there is no product.
-            flops_per_token: 6.0 * v as f64,
-        },
-        // What it keeps is known when the text is counted.
-        ModelKind::Ngram => Size {
-            params: 0,
-            params_non_embedding: 0,
-            flops_per_token: 0.0,
-        },
-        ModelKind::Gpt => gpt(model, v, block as u64),
-    }
-}
-
-fn gpt(model: &Model, v: u64, block: u64) -> Size {
-    let (l, c, h) = (
-        model.n_layer as u64,
-        model.n_embd as u64,
-        model.mlp_width() as u64,
-    );
-    let (hs, kv) = (model.head_size() as u64, model.kv_heads() as u64);
-    let qkv = c + 2 * kv * hs;
-    let mlp_in = if model.mlp.gated() { 2 * h } else { h };
-    let matrices = l * (qkv * c + c * c + mlp_in * c + c * h);
-    let has = model.biases();
-    let count = |has: bool, width: u64| if has { width } else { 0 };
-    let biases = l
-        * (count(has.qkv, qkv) + count(has.attention_out, c) + count(has.mlp, mlp_in + c))
-        + count(has.head, v);
-    let norms = match (model.norm, model.norm_position) {
-        (Norm::None, _) => 0,
-        (_, NormPosition::Pre) if model.parallel_block => l + 1,
-        (_, NormPosition::Pre) => 2 * l + 1,
-        (_, NormPosition::Post) => 2 * l,
-        (_, NormPosition::Sandwich) => 4 * l + 1,
+/// The size of a model, and its cost on sequences of `block` tokens. The model is not allocated.
+///
+/// Nothing is trained in an n-gram model, so its size is 0. The number of its counts is known after
+/// counting.
+pub fn size(config: &Model, vocab_size: usize, block: usize) -> Size {
+    let shapes = parameter_shapes(config, vocab_size);
+    let count = |wanted: &dyn Fn(&ParameterShape) -> bool| {
+        let counts = shapes.iter().filter(|shape| wanted(shape));
+        counts.fold(0u64, |sum, shape| sum.saturating_add(shape.count()))
     };
-    let norms = norms * (c + count(has.norm, c)) + count(model.qk_norm, 2 * l * hs);
-    let head = count(!model.tie_weights, v * c);
-    let learned = model.positions.kind == PositionKind::Learned;
-    let embeddings = v * c + count(learned, model.block_size as u64 * c);
-    let params_non_embedding = matrices + biases + norms + head;
-    // Scores and weighted sum, over the tokens that are seen.
-    let attention = 2.0 * 2.0 * l as f64 * c as f64 * mean_seen(model, block);
+    // A token takes one multiplication and one addition for each weight of a linear layer.
+    let multiplied = count(&|shape| matches!(shape.group, ParamGroup::Matrix | ParamGroup::Head));
     Size {
-        params: params_non_embedding + embeddings,
-        params_non_embedding,
-        flops_per_token: 3.0 * (2.0 * (matrices + v * c) as f64 + attention),
+        params: count(&|_| true),
+        params_non_embedding: count(&|shape| !shape.is_table),
+        flops_per_token: match config.kind {
+            ModelKind::Bigram => bigram::flops_per_token(vocab_size),
+            ModelKind::Ngram => 0.0,
+            ModelKind::Gpt => 3.0 * (2.0 * multiplied as f64 + score_flops(config, block as u64)),
+        },
     }
-}
-
-/// How many tokens a token of a sequence sees, on average.
-fn mean_seen(model: &Model, block: u64) -> f64 {
-    let window = model
-        .sliding_window
-        .map_or(block, |window| block.min(window as u64)) as f64;
-    let t = block as f64;
-    // The first `window` see one more each, the others all `window`.
-    (window * (window + 1.0) / 2.0 + (t - window) * window) / t
 }
 
 #[cfg(test)]
@@ -83,38 +46,55 @@ mod tests {
     use crate::kernels::CpuBackend;
     use crate::model;
     use crate::model::testing::configs;
-    use crate::spec::{BiasOverrides, Mlp, MlpHidden};
-    use dfdx::prelude::Cpu;
+    use crate::spec::{BiasOverrides, Mlp, MlpHidden, Norm, PositionKind};
+    use dfdx::prelude::{Cpu, HasShape};
+
+    /// A layer that makes a parameter but does not list it in `impl_parameters` fails here.
+    #[test]
+    fn shapes_are_those_of_the_parameters_that_are_visited() {
+        for config in configs() {
+            let model = model::Model::<CpuBackend>::new(&Cpu::default(), &config, 19, 1).unwrap();
+            let built = model.parameters().into_iter();
+            let built = built.map(|p| (p.name.clone(), p.group, *p.value.shape()));
+            let shapes = parameter_shapes(&config, 19).into_iter();
+            let shapes = shapes.map(|p| (p.name, p.group, p.shape));
+            let sorted = |mut list: Vec<(String, ParamGroup, (usize, usize))>| {
+                list.sort_by(|a, b| a.0.cmp(&b.0));
+                list
+            };
+            assert_eq!(
+                sorted(shapes.collect()),
+                sorted(built.collect()),
+                "{config:?}"
+            );
+        }
+    }
 
     #[test]
-    fn counts_what_is_built() {
-        use dfdx::prelude::HasShape;
-        for config in configs() {
-            let built = model::Model::<CpuBackend>::new(&Cpu::default(), &config, 19, 1).unwrap();
-            let count =
-                |p: &&model::Parameter<CpuBackend>| (p.value.shape().0 * p.value.shape().1) as u64;
-            let built: u64 = built.parameters().iter().map(count).sum();
-            assert_eq!(params(&config, 19), built, "{config:?}");
+    fn a_size_beyond_memory_is_counted_without_allocating() {
+        for kind in [
+            PositionKind::Learned,
+            PositionKind::Sinusoidal,
+            PositionKind::Rotary,
+        ] {
+            let mut config = Model {
+                n_layer: 1,
+                n_embd: 100_000,
+                block_size: 1_000_000,
+                ..Model::default()
+            };
+            config.positions.kind = kind;
+            assert!(params(&config, 100_000) > 100_000_000_000);
         }
+        let bigram = Model {
+            kind: ModelKind::Bigram,
+            ..Model::default()
+        };
+        assert_eq!(params(&bigram, usize::MAX), u64::MAX);
     }
 
     fn params(config: &Model, vocab_size: usize) -> u64 {
         size(config, vocab_size, config.block_size).params
-    }
-
-    #[test]
-    fn a_window_bounds_the_cost_of_attention() {
-        let seen = |window, block| {
-            let model = Model {
-                sliding_window: window,
-                ..Model::default()
-            };
-            mean_seen(&model, block)
-        };
-        assert_eq!(seen(None, 64), 32.5);
-        assert_eq!(seen(Some(64), 64), 32.5);
-        assert_eq!(seen(Some(1), 64), 1.0);
-        assert_eq!(seen(Some(2), 4), 1.75);
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! Models to test what holds for every model.
+//! Model configurations for tests of what holds for every model.
 
 use crate::spec::{
-    BiasOverrides, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition, PositionKind,
+    BiasOverrides, Init, InitKind, Mlp, MlpHidden, Model, ModelKind, Norm, NormPosition, PositionKind,
 };
+use serde_json::Value;
 
 /// Tokens in a sequence.
 pub(super) const BLOCK: usize = 11;
 
-/// A small model of every choice there is, and of the combinations of those that meet somewhere.
+/// Small models that cover every architecture choice, and the combinations of choices that interact.
 pub(super) fn configs() -> Vec<Model> {
     let base = Model {
         n_layer: 2,
@@ -90,6 +91,10 @@ pub(super) fn configs() -> Vec<Model> {
             };
         },
         &|model| model.init.kind = InitKind::Xavier,
+        &|model| model.init.residual_scaling = false,
+        &|model| (model.n_layer, model.init.std) = (1, 0.1),
+        &|model| (model.n_embd, model.mlp_hidden) = (12, MlpHidden::Width(20)),
+        &|model| model.block_size = 2 * BLOCK,
     ];
     all.extend(changes.iter().map(|change| {
         let mut model = base.clone();
@@ -97,4 +102,56 @@ pub(super) fn configs() -> Vec<Model> {
         model
     }));
     all
+}
+
+/// Choices that no configuration needs to cover.
+const NOT_COVERED: [(&str, &str); 2] = [
+    ("order", "read by n-gram models only"),
+    ("kind=ngram", "an n-gram model has no parameters"),
+];
+
+/// Every setting takes at least two values in [`configs`], and every name of an enumeration occurs. A
+/// new setting or a new name fails here until a configuration covers it.
+#[test]
+fn configs_cover_every_choice() {
+    let schema = serde_json::to_value(schemars::schema_for!(Model)).unwrap();
+    let configs = configs().into_iter();
+    let configs: Vec<Value> = configs.map(|c| serde_json::to_value(c).unwrap()).collect();
+    let mut missing = Vec::new();
+    collect_missing(&schema, &schema, "", &configs, &mut missing);
+    missing.retain(|choice| !NOT_COVERED.iter().any(|(known, _)| known == choice));
+    assert_eq!(missing, Vec::<String>::new(), "add them to `configs`");
+}
+
+/// Appends the choices of `schema`, an object at `path` of a configuration, that do not occur in
+/// `values`, which are these objects.
+fn collect_missing(
+    root: &Value,
+    schema: &Value,
+    path: &str,
+    values: &[Value],
+    missing: &mut Vec<String>,
+) {
+    for (key, property) in schema["properties"].as_object().unwrap() {
+        let path = match path {
+            "" => key.clone(),
+            path => format!("{path}.{key}"),
+        };
+        let values: Vec<Value> = values.iter().map(|value| value[key].clone()).collect();
+        let property = match property["$ref"].as_str() {
+            Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => property,
+        };
+        if property["properties"].is_object() {
+            collect_missing(root, property, &path, &values, missing);
+            continue;
+        }
+        let names = property["oneOf"].as_array().into_iter().flatten();
+        let names: Vec<&Value> = names.filter_map(|choice| choice.get("const")).collect();
+        let absent = names.iter().filter(|name| !values.contains(name));
+        missing.extend(absent.map(|name| format!("{path}={}", name.as_str().unwrap())));
+        if names.is_empty() && values.iter().all(|value| *value == values[0]) {
+            missing.push(path);
+        }
+    }
 }

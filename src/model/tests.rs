@@ -1,11 +1,12 @@
-//! The whole model on the kernels against the whole model on dfdx's own operations: loss and every
-//! gradient of a first step, for each choice that there is.
+//! Tests of whole models, with every architecture choice of [`super::testing::configs`].
 
 use super::testing::{BLOCK, configs};
-use super::*;
+use super::{Decoder, DropoutContext, Model, decoder, sampler};
 use crate::kernels::operations::*;
-use crate::kernels::{CpuBackend, ReferenceBackend};
-use crate::spec::{Init, InitKind, Model as Config};
+use crate::kernels::{Backend, CpuBackend, ReferenceBackend, Scalar};
+use crate::random::Stream;
+use crate::spec::{Init, InitKind, Model as Config, ModelKind};
+use dfdx::prelude::*;
 
 const VOCAB: usize = 29;
 
@@ -16,19 +17,19 @@ fn batch(sequences: usize) -> (Vec<usize>, Vec<usize>) {
     (tokens[..sequences * BLOCK].to_vec(), tokens[1..].to_vec())
 }
 
-/// Loss, and the gradient of each parameter.
+/// The loss of the first step, and the gradient of each parameter by name.
 fn first_step<B: Backend>(device: &B::Device, config: &Config) -> (f32, Vec<(String, Vec<f32>)>) {
     let model = Model::<B>::new(device, config, VOCAB, 7).unwrap();
     let (inputs, targets) = batch(4);
     let stream = Stream::new(7, "dropout");
-    let noise = DropoutContext {
+    let dropout = DropoutContext {
         stream: &stream,
         step: 0,
         first_row: 0,
     };
     let scale = 1.0 / inputs.len() as f32;
     let loss: Scalar<B::Device, OwnedTape<f32, B::Device>> = model
-        .loss(&inputs, &targets, BLOCK, scale, Some(noise))
+        .loss(&inputs, &targets, BLOCK, scale, Some(dropout))
         .unwrap();
     let value = loss.as_vec()[0];
     let mut gradients = loss.backward();
@@ -39,8 +40,9 @@ fn first_step<B: Backend>(device: &B::Device, config: &Config) -> (f32, Vec<(Str
     (value, named.collect())
 }
 
+/// The kernels against the same model from the operations of dfdx.
 #[test]
-fn loss_and_gradients_are_those_of_the_composition() {
+fn loss_and_gradients_match_the_reference_backend() {
     let device = Cpu::default();
     for config in configs() {
         let (want, want_gradients) = first_step::<ReferenceBackend<Cpu>>(&device, &config);
@@ -52,7 +54,7 @@ fn loss_and_gradients_are_those_of_the_composition() {
         for ((name, want), (_, got)) in want_gradients.iter().zip(&got_gradients) {
             let norm = |x: &[f32]| x.iter().map(|v| v * v).sum::<f32>().sqrt();
             let difference: Vec<f32> = want.iter().zip(got).map(|(a, b)| a - b).collect();
-            assert!(norm(want) > 0.0, "{name} takes part: {config:?}");
+            assert!(norm(want) > 0.0, "{name} has no gradient: {config:?}");
             let error = norm(&difference) / norm(want);
             assert!(
                 error < 1e-4,
@@ -63,7 +65,7 @@ fn loss_and_gradients_are_those_of_the_composition() {
 }
 
 #[test]
-fn shards_of_a_batch_add_up_to_the_batch() {
+fn losses_of_shards_add_up_to_the_loss_of_the_batch() {
     let stream = Stream::new(7, "dropout");
     let config = Config {
         dropout: 0.2,
@@ -74,7 +76,7 @@ fn shards_of_a_batch_add_up_to_the_batch() {
     let (inputs, targets) = batch(4);
     let loss = |from: usize, to: usize| {
         let rows = from * BLOCK..to * BLOCK;
-        let noise = DropoutContext {
+        let dropout = DropoutContext {
             stream: &stream,
             step: 3,
             first_row: rows.start,
@@ -82,7 +84,7 @@ fn shards_of_a_batch_add_up_to_the_batch() {
         let scale = 1.0 / inputs.len() as f32;
         let (inputs, targets) = (&inputs[rows.clone()], &targets[rows]);
         let loss: Scalar<Cpu> = model
-            .loss(inputs, targets, BLOCK, scale, Some(noise))
+            .loss(inputs, targets, BLOCK, scale, Some(dropout))
             .unwrap();
         loss.array()
     };
@@ -90,7 +92,7 @@ fn shards_of_a_batch_add_up_to_the_batch() {
 }
 
 #[test]
-fn the_next_token_is_predicted_as_in_training() {
+fn next_logits_match_the_loss_of_the_last_token() {
     for config in configs() {
         let model = Model::<CpuBackend>::new(&Cpu::default(), &config, VOCAB, 7).unwrap();
         let (inputs, targets) = batch(1);
@@ -110,8 +112,8 @@ fn the_next_token_is_predicted_as_in_training() {
     }
 }
 
-/// Texts that go on with the given ones, a token at a time, by what `logits` says of the tokens so
-/// far; and the logits on the way.
+/// Extends texts by `tokens` sampled tokens each. `logits` returns the logits (B, V) of the next token.
+/// Returns the texts, and the logits of each step.
 fn continued(
     mut texts: Vec<Vec<usize>>,
     tokens: usize,
@@ -135,8 +137,9 @@ fn continued(
     (texts, all)
 }
 
-/// A model far from its initial weights, of which all are so alike that any mistake would pass.
-fn wild(config: &Config, seed: u64) -> Model<CpuBackend> {
+/// A model with weights far from the initial ones. Initial weights are so similar to each other that
+/// many mistakes would not change the result.
+fn perturbed(config: &Config, seed: u64) -> Model<CpuBackend> {
     let mut model = Model::<CpuBackend>::new(&Cpu::default(), config, VOCAB, seed).unwrap();
     for parameter in model.parameters_mut() {
         let noise = parameter.value.as_vec().into_iter().enumerate();
@@ -148,22 +151,22 @@ fn wild(config: &Config, seed: u64) -> Model<CpuBackend> {
 }
 
 #[test]
-fn a_token_is_the_same_whether_the_past_is_remembered_or_computed_again() {
+fn cached_logits_have_the_same_bits_as_uncached_ones() {
     for config in configs() {
-        let model = wild(&config, 3);
+        let model = perturbed(&config, 3);
         let decoder = || Decoder::new(&model, &config, VOCAB, BLOCK).unwrap();
         let prompts = vec![vec![1, 2, 3], vec![7, 5, 0]];
-        // Long enough for the window to move twice.
+        // Long enough for the context to be cut twice.
         let tokens = 2 * BLOCK;
-        let mut remembering = decoder();
+        let mut cached = decoder();
         let (texts, logits) = continued(prompts.clone(), tokens, |texts| {
-            remembering.next_logits(texts).unwrap().as_vec()
+            cached.next_logits(texts).unwrap().as_vec()
         });
         let (again, logits_again) = continued(prompts.clone(), tokens, |texts| {
             decoder().next_logits(texts).unwrap().as_vec()
         });
         assert_eq!((&texts, &logits), (&again, &logits_again), "{config:?}");
-        // One after another, from nothing, by the forward pass of training.
+        // Each text alone and without a cache, by the forward pass of training.
         let (whole, logits_whole) = continued(prompts, tokens, |texts| {
             let next = |text: &Vec<usize>| {
                 let context = &text[decoder::context_start(text.len(), BLOCK)..];
@@ -184,9 +187,9 @@ fn a_token_is_the_same_whether_the_past_is_remembered_or_computed_again() {
 }
 
 #[test]
-fn texts_that_begin_alike_are_what_each_would_be_alone() {
+fn texts_with_a_common_prompt_have_the_same_logits_as_each_alone() {
     let config = configs().remove(0);
-    let model = wild(&config, 4);
+    let model = perturbed(&config, 4);
     let mut together = Decoder::new(&model, &config, VOCAB, BLOCK).unwrap();
     let prompt = vec![4; BLOCK + 3];
     together.next_logits(std::slice::from_ref(&prompt)).unwrap();
@@ -205,7 +208,7 @@ fn texts_that_begin_alike_are_what_each_would_be_alone() {
 }
 
 #[test]
-fn a_context_is_never_longer_than_the_block_nor_shorter_than_half() {
+fn a_context_has_between_half_a_block_and_a_block_of_tokens() {
     for block in 1..12 {
         for len in 1..100 {
             let context = len - decoder::context_start(len, block);
@@ -217,8 +220,8 @@ fn a_context_is_never_longer_than_the_block_nor_shorter_than_half() {
     }
 }
 
-/// The weights of a first model, by name.
-fn first_weights(config: &Config, vocab_size: usize) -> impl Fn(&str) -> Vec<f32> + use<> {
+/// The initial weights of a model, by name.
+fn initial_weights(config: &Config, vocab_size: usize) -> impl Fn(&str) -> Vec<f32> + use<> {
     let model = Model::<CpuBackend>::new(&Cpu::default(), config, vocab_size, 7).unwrap();
     move |name| {
         let all = model.parameters();
@@ -239,7 +242,7 @@ fn largest(weights: &[f32]) -> f64 {
 }
 
 #[test]
-fn first_weights_are_as_wide_as_they_are_said_to_be() {
+fn initial_weights_have_the_configured_spread() {
     let config = |kind, residual_scaling| Config {
         n_layer: 2,
         bias: true,
@@ -254,23 +257,23 @@ fn first_weights_are_as_wide_as_they_are_said_to_be() {
     };
     let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 0.03, "{a} against {b}");
 
-    let weights = first_weights(&config(InitKind::Normal, true), 65);
+    let weights = initial_weights(&config(InitKind::Normal, true), 65);
     near(deviation(&weights("wte.weight")), 1.0);
     near(deviation(&weights("h.1.attn.c_attn.weight")), 0.02);
     near(deviation(&weights("h.1.mlp.c_proj.weight")), 0.01);
     near(deviation(&weights("lm_head.weight")), 0.02);
     assert_eq!(largest(&weights("h.0.mlp.c_fc.bias")), 0.0);
-    let weights = first_weights(&config(InitKind::Normal, false), 65);
+    let weights = initial_weights(&config(InitKind::Normal, false), 65);
     near(deviation(&weights("h.1.mlp.c_proj.weight")), 0.02);
 
     // 512 outputs of 128 inputs.
-    let weights = first_weights(&config(InitKind::Xavier, true), 65);
+    let weights = initial_weights(&config(InitKind::Xavier, true), 65);
     near(
         largest(&weights("h.0.mlp.c_fc.weight")),
         (6.0f64 / 640.0).sqrt(),
     );
     assert_eq!(largest(&weights("h.0.mlp.c_fc.bias")), 0.0);
-    let weights = first_weights(&config(InitKind::Uniform, true), 65);
+    let weights = initial_weights(&config(InitKind::Uniform, true), 65);
     near(largest(&weights("h.0.mlp.c_fc.weight")), 128f64.powf(-0.5));
     near(largest(&weights("h.0.mlp.c_fc.bias")), 128f64.powf(-0.5));
 
@@ -278,5 +281,8 @@ fn first_weights_are_as_wide_as_they_are_said_to_be() {
         kind: ModelKind::Bigram,
         ..config(InitKind::Normal, true)
     };
-    near(deviation(&first_weights(&bigram, 65)("table.weight")), 1.0);
+    near(
+        deviation(&initial_weights(&bigram, 65)("table.weight")),
+        1.0,
+    );
 }

@@ -1,6 +1,6 @@
-//! The weights of a trained model, as a safetensors file.
+//! Model weights as a safetensors file.
 
-use super::Model;
+use super::language_model::Model;
 use crate::kernels::{Backend, Matrix};
 use crate::results::write_atomic;
 use dfdx::prelude::*;
@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Version of the file's layout.
+/// The version of the file layout, stored in the metadata.
 const FORMAT: &str = "runner-model-1";
 
-/// Why a file gives no model.
+/// A weights file that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     #[error("cannot read {}: {source}", path.display())]
@@ -22,7 +22,7 @@ pub enum WeightsError {
 }
 
 impl<B: Backend> Model<B> {
-    /// Writes all weights, under their names.
+    /// Writes all weights to a file, under the names of the parameters.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -33,11 +33,11 @@ impl<B: Backend> Model<B> {
         write_matrices(tensors, metadata, path)
     }
 
-    /// Fills in the weights that [`Self::save`] wrote of a model of the same kind and size.
+    /// Loads weights that [`Self::save`] wrote for a model of the same kind and size.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, or is of another model or another version. Some of
-    /// the weights may then be filled in and others not.
+    /// If the file cannot be read, is damaged, or belongs to another model or version. Some of the
+    /// weights may have been loaded then.
     pub fn load(&mut self, path: &Path) -> Result<(), WeightsError> {
         let bytes = fs::read(path).map_err(|source| WeightsError::Read {
             path: path.to_owned(),
@@ -62,13 +62,13 @@ impl<B: Backend> Model<B> {
             .into_iter()
             .find(|name| !known(name))
         {
-            Some(name) => Err(format!("it has '{name}', which the model has not")),
+            Some(name) => Err(format!("unknown parameter `{name}` in the file")),
             None => Ok(()),
         }
     }
 }
 
-/// Writes matrices under their names, complete or not at all.
+/// Writes named matrices to a safetensors file. The file is either complete or unchanged.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -86,13 +86,13 @@ pub fn write_matrices<'a, D: Device<f32>>(
         .collect();
     let views = stored.iter().map(|(name, (rows, cols), bytes)| {
         let view = TensorView::new(Dtype::F32, vec![*rows, *cols], bytes);
-        (name.as_str(), view.expect("four bytes an element"))
+        (name.as_str(), view.expect("an f32 has four bytes"))
     });
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(io::Error::other)?;
     write_atomic(path, &bytes)
 }
 
-/// A file of matrices, read.
+/// The contents of a safetensors file of matrices.
 #[derive(Debug)]
 pub struct Matrices<'a> {
     tensors: SafeTensors<'a>,
@@ -100,7 +100,10 @@ pub struct Matrices<'a> {
 }
 
 impl<'a> Matrices<'a> {
-    /// Reads what [`write_matrices`] wrote with this `format` in its metadata; else says why not.
+    /// Reads a file that [`write_matrices`] wrote with this `format` in its metadata.
+    ///
+    /// # Errors
+    /// A description of what is wrong: the file is damaged, or has another format.
     pub fn read(bytes: &'a [u8], format: &str) -> Result<Self, String> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
         let matrices = Self {
@@ -109,12 +112,14 @@ impl<'a> Matrices<'a> {
         };
         match matrices.text("format") {
             found if found == format => Ok(matrices),
-            "" => Err(format!("its format is not said, and should be '{format}'")),
-            found => Err(format!("its format is '{found}', not '{format}'")),
+            "" => Err(format!("no format in the metadata; expected `{format}`")),
+            found => Err(format!(
+                "format `{found}` in the metadata; expected `{format}`"
+            )),
         }
     }
 
-    /// A text of the metadata; empty where it has none of this name.
+    /// A value of the metadata. It is empty if there is no such key.
     pub fn text(&self, key: &str) -> &str {
         self.metadata
             .get(key)
@@ -122,7 +127,10 @@ impl<'a> Matrices<'a> {
             .unwrap_or_default()
     }
 
-    /// Replaces the values of a matrix by those of this name.
+    /// Replaces the values of a matrix by those stored under `name`.
+    ///
+    /// # Errors
+    /// A description of what is wrong: no such matrix, another shape, or no memory.
     pub fn fill<D: Device<f32>>(&self, name: &str, matrix: &mut Matrix<D>) -> Result<(), String> {
         let stored = self
             .tensors
@@ -130,7 +138,11 @@ impl<'a> Matrices<'a> {
             .map_err(|error| error.to_string())?;
         let (rows, cols) = *matrix.shape();
         if stored.shape() != [rows, cols] || stored.dtype() != Dtype::F32 {
-            return Err(format!("'{name}' is not ({rows}, {cols}) of f32"));
+            return Err(format!(
+                "`{name}` has shape {:?} and type {:?}; expected [{rows}, {cols}] and F32",
+                stored.shape(),
+                stored.dtype()
+            ));
         }
         let numbers = stored.data().chunks_exact(4);
         let numbers = numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
