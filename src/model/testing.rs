@@ -1,7 +1,8 @@
 //! Model configurations for tests of what holds for every model.
 
 use crate::spec::{
-    BiasOverrides, Init, InitKind, Mlp, MlpHidden, Model, ModelKind, Norm, NormPosition, PositionKind,
+    BiasOverrides, Init, InitKind, Mlp, MlpHidden, Model, ModelKind, Norm, NormPosition,
+    PositionKind,
 };
 use serde_json::Value;
 
