@@ -3,10 +3,10 @@ use super::linear::Linear;
 use super::norm::QkNorm;
 use super::residual::Residual;
 use crate::kernels::operations::*;
-use crate::kernels::{Backend, DeviceError, Heads, LayerCache, Matrix};
+use crate::kernels::{Backend, DeviceError, LayerCache, Matrix};
 use crate::model::initializer::Initializer;
 use crate::model::parameter::impl_parameters;
-use crate::spec::{self, PositionKind};
+use crate::spec;
 use dfdx::prelude::*;
 
 /// Causal self-attention with several heads (Vaswani et al. 2017, section 3.2).
@@ -81,18 +81,6 @@ impl<B: Backend> Attention<B> {
             Some(cache) => B::attention_cached(qkv, heads, cache)?,
         }; // (N, C)
         residual.add(y, &self.c_proj, ctx)
-    }
-}
-
-/// The heads of a model, for sequences of `block` tokens that follow `first` cached tokens.
-pub(super) fn heads(config: &spec::Model, block: usize, first: usize) -> Heads {
-    Heads {
-        count: config.n_head,
-        kv_count: config.kv_heads(),
-        block,
-        first,
-        window: config.sliding_window,
-        alibi: config.positions.kind == PositionKind::Alibi,
     }
 }
 

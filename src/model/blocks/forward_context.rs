@@ -1,8 +1,7 @@
-use super::attention;
 use super::dropouts::Dropouts;
 use super::positions::Positions;
 use crate::kernels::{Backend, Heads, Rotary};
-use crate::spec;
+use crate::spec::{self, PositionKind};
 
 /// What the blocks of a model share during one forward pass.
 pub(in crate::model) struct ForwardContext<'a> {
@@ -21,9 +20,21 @@ impl<'a> ForwardContext<'a> {
         dropouts: Dropouts<'a>,
     ) -> Self {
         Self {
-            heads: attention::heads(config, block, first),
+            heads: heads(config, block, first),
             rotary: positions.rotary(),
             dropouts,
         }
+    }
+}
+
+/// The heads of a model, for sequences of `block` tokens that follow `first` cached tokens.
+fn heads(config: &spec::Model, block: usize, first: usize) -> Heads {
+    Heads {
+        count: config.n_head,
+        kv_count: config.kv_heads(),
+        block,
+        first,
+        window: config.sliding_window,
+        alibi: config.positions.kind == PositionKind::Alibi,
     }
 }
