@@ -1,5 +1,5 @@
-//! Tokens drawn one after another: `cargo bench --bench generate -- [BLOCK_SIZE] [TOKENS] [SECONDS]`.
-//! Prints one JSON line, so that a script can run it in turn with another implementation.
+//! Measures text generation: `cargo bench --bench generate -- [BLOCK_SIZE] [TOKENS] [SECONDS]`.
+//! Prints one line of JSON, so that a script can alternate it with another implementation.
 
 use dfdx::prelude::Cpu;
 use dfdx::prelude::CpuError;

@@ -1,6 +1,6 @@
-//! How the time and the memory of a training step grow with the size of a model, as a plot:
-//! `cargo bench --bench growth`. On one thread; each size in a process of its own, whose peak memory
-//! is its own too. Linux alone says what that was. Writes growth.svg beside this file.
+//! Plots how the time and memory of a training step grow with the size of the model:
+//! `cargo bench --bench growth`. It uses one thread. Each size runs in its own process, so that the peak
+//! memory of the process belongs to this size. Needs Linux. Writes growth.svg next to this file.
 
 mod setup;
 
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 /// The first argument of a process that measures one size.
 const ONE_SIZE: &str = "one-size";
 
-/// What grows, from the size that the others keep.
+/// The size from which each plot varies one dimension.
 const BASE: Size = SIZES[1];
 
-/// What a plot varies: its name, its values, and the size with such a value.
+/// A dimension: its name, its values, and the function that sets it.
 type Dimension = (&'static str, &'static [usize], fn(usize) -> Size);
 
 const DIMENSIONS: [Dimension; 4] = [
@@ -43,14 +43,14 @@ const DIMENSIONS: [Dimension; 4] = [
     }),
 ];
 
-/// What a size costs.
+/// Time and memory of one size.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     milliseconds: f64,
     mebibytes: f64,
 }
 
-/// How a cost is read, what it is called, and its colour.
+/// A row of plots: which cost it shows, its title and its colour.
 type Panel = (fn(&Cost) -> f64, &'static str, RGBColor);
 
 const PANELS: [Panel; 2] = [
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(at) = arguments.iter().position(|argument| argument == ONE_SIZE) {
         return measure_here(&arguments[at + 1..]);
     }
-    // The text is prepared once, in no process whose memory counts.
+    // The text is prepared here, outside the processes whose memory is measured.
     Training::new(&BASE);
     let mut measured = Vec::new();
     for (name, values, sized) in DIMENSIONS {
@@ -96,7 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The cost of a size, in a process of its own.
+/// Measures a size in its own process.
 fn measure(size: &Size) -> Result<Cost, Box<dyn Error>> {
     let numbers = [size.n_layer, size.n_embd, size.block_size, size.batch_size];
     let measured = Command::new(std::env::current_exe()?)
@@ -155,10 +155,10 @@ fn peak_memory() -> Result<f64, Box<dyn Error>> {
     Ok(kib / 1024.0)
 }
 
-/// Costs of a dimension's values.
+/// The costs of the values of one dimension.
 type Series = (&'static str, Vec<(f64, Cost)>);
 
-/// A row of plots for the time and one for the memory, a column for each dimension.
+/// Draws one row of plots for time and one for memory, with one column per dimension.
 fn draw(measured: &[Series]) -> Result<String, Box<dyn Error>> {
     let mut svg = String::new();
     {
@@ -187,8 +187,8 @@ fn draw(measured: &[Series]) -> Result<String, Box<dyn Error>> {
     Ok(svg)
 }
 
-/// Both axes are logarithms to the base 2, to the same scale within a row. The grey lines are in
-/// proportion to what grows, and end where the measured ones do.
+/// Both axes are logarithmic with base 2, with the same scale in a row. The grey lines show growth in
+/// proportion to the dimension and end at the last measured point.
 fn draw_panel(
     area: &DrawingArea<SVGBackend, Shift>,
     &(cost_of, unit, colour): &Panel,
@@ -238,7 +238,7 @@ fn draw_panel(
     Ok(())
 }
 
-/// The whole powers of two around some values, as exponents.
+/// The smallest range of integer exponents of two that contains the values.
 fn logarithms(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (mut low, mut high) = (f64::MAX, f64::MIN);
     for value in values {
@@ -248,7 +248,7 @@ fn logarithms(values: impl Iterator<Item = f64>) -> Range<f64> {
     low..high
 }
 
-/// An axis of exponents with a tick at each whole one.
+/// An axis of exponents with a tick at each integer.
 struct Powers(Range<f64>);
 
 impl Ranged for Powers {

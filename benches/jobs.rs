@@ -1,6 +1,6 @@
-//! What it gains to train small models side by side, and what a run costs besides its steps:
-//! `cargo bench --bench jobs`. Sweeps eight runs of the smallest size with this build of `runner`,
-//! and prints a table. Needs `taskset`, which Linux has.
+//! Measures the gain from training small models in parallel, and the time of a run besides its steps:
+//! `cargo bench --bench jobs`. It sweeps eight runs of the smallest size with this build of `runner` and
+//! prints a table. Needs `taskset` (Linux).
 
 use std::error::Error;
 use std::fs;
@@ -11,10 +11,10 @@ use std::time::Instant;
 const RUNS: usize = 8;
 const ROUNDS: usize = 3;
 
-/// A second or two of training for each run, at the size `names` of benches/setup.
+/// One or two seconds of training per run, at the size `names` of benches/setup.
 const STEPS: usize = 1000;
 
-/// What is tried: its name, what the command begins with, and how it ends.
+/// The methods: name, first words of the command, last words of the command.
 const WAYS: [(&str, &[&str], &[&str]); 3] = [
     (
         "one after another, one thread",
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let experiment = folder.path().join("jobs.yaml");
     fs::write(&experiment, experiment_of(RUNS, STEPS))?;
-    // The text is encoded once, and not in the time of any way.
+    // The text is tokenized once, outside the measured time.
     sweep(&experiment, &[], &["--only", "*-s1-*"])?;
     let mut times = [const { Vec::new() }; WAYS.len()];
     for _ in 0..ROUNDS {
@@ -54,8 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Seconds that a run of a single step takes more than no run: a process, a model, two evaluations of
-/// little text, and files.
+/// Seconds that a run of one step adds: starting a process, building a model, two evaluations on a short
+/// text, and writing files.
 fn besides_steps(folder: &Path) -> Result<f64, Box<dyn Error>> {
     let experiment = folder.join("short.yaml");
     fs::write(&experiment, experiment_of(RUNS, 1))?;
@@ -82,7 +82,7 @@ fn experiment_of(runs: usize, steps: usize) -> String {
     )
 }
 
-/// Seconds of a sweep from nothing, but for its encoded text.
+/// Seconds of a sweep from an empty folder that holds only the tokenized text.
 fn sweep(experiment: &Path, before: &[&str], after: &[&str]) -> Result<f64, Box<dyn Error>> {
     let runner = env!("CARGO_BIN_EXE_runner");
     let words = [before, &[runner, "sweep"]].concat();

@@ -1,5 +1,5 @@
-//! Each operation of a model, forward and back, and a whole step, at three sizes:
-//! `cargo bench --bench operations [-- FILTER]`. On one thread, with all rows of a batch.
+//! Measures each operation of a model, forward and backward, and a whole step, at three sizes:
+//! `cargo bench --bench operations [-- FILTER]`. Operations run on one thread, on all rows of a batch.
 
 mod setup;
 
@@ -14,10 +14,10 @@ use setup::{SIZES, Size, Training};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// Of builtin:plays, by character.
+/// Vocabulary of builtin:plays with the character tokenizer.
 const VOCAB_SIZE: usize = 62;
 
-/// What goes back through an operation when it is taken back.
+/// The tape that records the backward pass of an operation.
 type Loss = Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>;
 
 fn main() {
@@ -38,7 +38,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// What the operations of a size are given. N rows, C columns, V tokens.
+/// Inputs of the operations at one size. N rows, C columns, V tokens.
 struct Inputs<'a> {
     size: &'a Size,
     tokens: Vec<usize>,
@@ -77,17 +77,17 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// A matrix of numbers within `width` of 0.
+/// A matrix of random numbers between `-width` and `width`.
 fn uniform(rows: usize, cols: usize, width: f32) -> Matrix<Cpu> {
     let mut rng = Stream::new(1, "values").at((rows * cols) as u64);
     let values = (0..rows * cols).map(|_| (unit(&mut rng) as f32 * 2.0 - 1.0) * width);
     Cpu::default().tensor_from_vec(values.collect(), (rows, cols))
 }
 
-/// An operation, forward.
+/// The forward pass of an operation.
 type Operation<'a> = dyn Fn() -> Result<Loss, CpuError> + 'a;
 
-/// The operations that record a way back.
+/// The operations with a backward pass.
 fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
     let Inputs {
         size,
@@ -160,7 +160,7 @@ fn forward_and_backward(criterion: &mut Criterion, inputs: &Inputs) {
     group.finish();
 }
 
-/// A loss whose gradient in each element of `y` is one, at the cost of writing the ones.
+/// A loss whose gradient is 1 for every element of `y`. Its backward pass only writes these ones.
 fn seeded(y: Matrix<Cpu, OwnedTape<f32, Cpu>>) -> Result<Loss, CpuError> {
     let (y, mut tape) = y.split_tape();
     let loss: Tensor<Rank0, f32, Cpu> = y.device().try_zeros()?;
@@ -171,7 +171,7 @@ fn seeded(y: Matrix<Cpu, OwnedTape<f32, Cpu>>) -> Result<Loss, CpuError> {
     Ok(loss.put_tape(tape))
 }
 
-/// What is done to the largest matrix of a block once its gradients are there.
+/// Optimizer updates of the largest matrix of a block.
 fn updates(criterion: &mut Criterion, inputs: &Inputs) {
     let (rows, cols) = *inputs.mlp_weight.shape();
     let gradient = || uniform(rows, cols, 1e-3);
@@ -204,7 +204,7 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
     group.finish();
 }
 
-/// A whole step, on all cores.
+/// A whole training step on all cores.
 fn step(criterion: &mut Criterion, size: &Size) {
     let threads = available_parallelism().map_or(1, usize::from);
     let pool = setup::pool(threads);

@@ -1,6 +1,6 @@
-//! Training steps at a size, and the matrix products that they are made of, in turn:
+//! Measures training steps of one size, and matrix products of the same shapes, in turn:
 //! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS]`.
-//! Prints one JSON line, so that a script can run it in turn with another implementation.
+//! Prints one line of JSON, so that a script can alternate it with another implementation.
 
 mod setup;
 
@@ -10,11 +10,11 @@ use runner::model;
 use setup::{SIZES, Size, Training};
 use std::time::{Duration, Instant};
 
-/// The seconds are cut into this many slices, so that a machine whose speed changes does so for the
-/// steps and for the products alike.
+/// The measuring time is divided into this many slices. Steps and products alternate, so a change in the
+/// speed of the machine affects both.
 const SLICES: u32 = 10;
 
-/// Seconds of products for each second of steps.
+/// Seconds of products per second of steps.
 const PRODUCTS_SHARE: f64 = 0.25;
 
 fn main() {
@@ -36,7 +36,7 @@ fn main() {
     );
 }
 
-/// One line about the steps of a size on the threads of this pool.
+/// Measures the steps of a size on the threads of this pool. Returns one line of JSON.
 fn measure(size: &Size, seconds: f64) -> String {
     let threads = rayon::current_num_threads();
     let mut training = Training::new(size);
@@ -69,7 +69,7 @@ fn measure(size: &Size, seconds: f64) -> String {
     )
 }
 
-/// Calls `work` again and again for a while, at least once, and keeps how long each call took.
+/// Calls `work` repeatedly for the given time, at least once, and records the time of each call.
 fn time(times: &mut Vec<f64>, duration: Duration, mut work: impl FnMut()) {
     let started = Instant::now();
     loop {
@@ -87,8 +87,8 @@ fn median(times: &mut [f64]) -> f64 {
     times[times.len() / 2]
 }
 
-/// The matrix products of a block and of the head at the shapes of a model, on each thread with its
-/// share of the batch's rows.
+/// The matrix products of a block and of the head, with the shapes of a model. Each thread multiplies its
+/// share of the rows of the batch.
 struct Products {
     of_threads: Vec<Vec<LinearProducts>>,
 }

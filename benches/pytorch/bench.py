@@ -1,4 +1,4 @@
-"""Times training steps of the GPT in model.py and prints one JSON line, as `cargo bench --bench step` does.
+"""Measures training steps of the GPT in model.py and prints one line of JSON, as `cargo bench --bench step` does.
 
 A step is a random batch, forward, backward, clipping, AdamW and setting the gradients to none.
 """
@@ -23,7 +23,7 @@ WEIGHT_DECAY = 0.1
 GRAD_CLIP = 1.0
 WARM_UP = 5
 
-# As in benches/step.rs: steps and matrix products in turn.
+# As in benches/step.rs: steps and matrix products alternate.
 SLICES = 10
 PRODUCTS_SHARE = 0.25
 
@@ -47,7 +47,7 @@ class Trainer:
         self.optimizer = None
 
     def use(self, kind: str) -> None:
-        """Goes on with AdamW of a kind: fused or foreach."""
+        """Replaces the optimizer by AdamW of this kind: fused or foreach."""
         groups = self.model.parameter_groups(WEIGHT_DECAY)
         self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, **{kind: True})
 
@@ -61,7 +61,7 @@ class Trainer:
 
 
 class Products:
-    """The matrix products of a block and of the head at the shapes of a model, forward and back."""
+    """The matrix products of a block and of the head with the shapes of a model, forward and backward."""
 
     def __init__(self, config: Config, rows: int):
         c = config.n_embd
@@ -82,7 +82,7 @@ class Products:
 
 
 def times(work: Callable[[], None], seconds: float, at_least: int = 1) -> list[float]:
-    """Seconds of each of the calls that fit into `seconds`."""
+    """Calls a function for `seconds` and returns the duration of each call."""
     taken = []
     started = perf_counter()
     while perf_counter() - started < seconds or len(taken) < at_least:
@@ -93,7 +93,7 @@ def times(work: Callable[[], None], seconds: float, at_least: int = 1) -> list[f
 
 
 def fastest_optimizer(trainer: Trainer, seconds: float) -> str:
-    """The kind of AdamW whose steps take less time, given a few of them."""
+    """Measures a few steps with each kind of AdamW and returns the faster kind."""
     medians = {}
     for kind in ("fused", "foreach"):
         trainer.use(kind)

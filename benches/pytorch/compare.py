@@ -20,7 +20,7 @@ PYTORCH = IMPLEMENTATIONS[:2]
 
 
 def build() -> Path:
-    """Builds the bench of a training step and returns its path."""
+    """Builds benches/step.rs and returns the path of the program."""
     command = ["cargo", "bench", "--bench", "step", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     for line in built.stdout.splitlines():
@@ -39,7 +39,7 @@ def command(implementation: str, size: str, arguments: argparse.Namespace) -> li
 
 
 def measure(words: list[str]) -> dict:
-    """The JSON line that a bench prints, with its peak memory where it does not say it."""
+    """Runs a benchmark and returns its line of JSON. Adds the peak memory if it is missing."""
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -53,7 +53,7 @@ def measure(words: list[str]) -> dict:
 
 
 def medians(rounds: list[dict[str, dict]], key: str) -> dict[str, float]:
-    """Of each implementation, over what it printed in each round."""
+    """Medians over the rounds, per implementation."""
     return {name: median(results[name][key] for results in rounds) for name in IMPLEMENTATIONS}
 
 

@@ -1,4 +1,4 @@
-"""Draws text with PyTorch, as nanoGPT's `generate` does, and with `runner`, in turn, and prints a markdown table.
+"""Generates text with PyTorch, as nanoGPT's `generate` does, and with `runner`, in turn. Prints a Markdown table.
 
 nanoGPT's way, with the model of model.py: for each token, a forward pass of the last block_size tokens under
 no_grad, the logits of the last of them divided by the temperature, all but the top_k at minus infinity, softmax, one
@@ -37,7 +37,7 @@ def generate(model: Gpt, block_size: int, tokens: int) -> Tensor:
 
 
 def pytorch(block_size: int, tokens: int, seconds: float) -> float:
-    """Tokens a second, by the median over the texts that fit into `seconds`."""
+    """Tokens per second: the median over the texts generated in `seconds`."""
     torch.manual_seed(1)
     model = Gpt(Config(4, 4, 128, block_size, VOCAB_SIZE)).eval()
     generate(model, block_size, tokens=20)
@@ -51,7 +51,7 @@ def pytorch(block_size: int, tokens: int, seconds: float) -> float:
 
 
 def build() -> Path:
-    """Builds the bench of drawing text and returns its path."""
+    """Builds benches/generate.rs and returns the path of the program."""
     command = ["cargo", "bench", "--bench", "generate", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     for line in built.stdout.splitlines():

@@ -1,4 +1,4 @@
-"""The GPT of src/model/gpt.rs in PyTorch: what `runner` is measured against.
+"""The GPT of src/model/gpt.rs in PyTorch: the reference of the benchmarks.
 
 B: sequences in a batch, T: tokens in a sequence, C: n_embd, V: size of the vocabulary.
 """
@@ -20,7 +20,7 @@ class Config:
     vocab_size: int
 
     def flops_per_token(self) -> float:
-        """Forward and backward, the causal half of attention counted once, as in src/model/size.rs."""
+        """Forward and backward, counting only the causal half of attention, as in src/model/size.rs."""
         c = self.n_embd
         products = self.n_layer * 12 * c * c + self.vocab_size * c
         # Scores and weighted sum, over (T + 1) / 2 tokens on average.
@@ -64,7 +64,7 @@ class Block(nn.Module):
 
 
 class Gpt(nn.Module):
-    """Pre-norm, learned positions, no biases, the token embedding also the head."""
+    """A GPT with pre-norm, learned positions, no biases and tied embeddings."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -81,21 +81,21 @@ class Gpt(nn.Module):
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats of targets (B, T), given inputs (B, T)."""
-        logits = F.linear(self.trunk(inputs), self.tokens)  # (B, T, V)
+        logits = F.linear(self.forward_hidden(inputs), self.tokens)  # (B, T, V)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     def next_logits(self, inputs: Tensor) -> Tensor:
         """Logits (B, V) of the tokens after inputs (B, T)."""
-        return F.linear(self.trunk(inputs)[:, -1], self.tokens)
+        return F.linear(self.forward_hidden(inputs)[:, -1], self.tokens)
 
-    def trunk(self, inputs: Tensor) -> Tensor:  # (B, T) to (B, T, C)
+    def forward_hidden(self, inputs: Tensor) -> Tensor:  # (B, T) to (B, T, C)
         x = F.embedding(inputs, self.tokens) + self.positions[: inputs.shape[1]]
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
-        """Decay on what multiplies activations, the tied embedding included, and on nothing else."""
+        """Weight decay applies to all matrices, including the tied embedding, and to nothing else."""
         decayed, others = [], []
         for name, parameter in self.named_parameters():
             plain = name.endswith("gain") or name == "positions"

@@ -1,4 +1,4 @@
-"""Trains the same model in PyTorch and in `runner` to the same end and compares how well they do.
+"""Trains the same model in PyTorch and in `runner` and compares the validation losses.
 
 `baby` on tiny-shakespeare, by character, as quality.yaml says: the first nine tenths of the text to
 train on, and the loss over all of the last tenth. The two draw initial weights and batches from the
@@ -28,7 +28,7 @@ WINDOWS_AT_ONCE = 64
 
 
 def encode(text: str) -> torch.Tensor:
-    """A token a character, in the order of their code points."""
+    """Character tokenizer. Token ids follow the order of the code points."""
     tokens = {character: token for token, character in enumerate(sorted(set(text)))}
     if len(tokens) != VOCAB_SIZE:
         sys.exit(f"tiny-shakespeare has {VOCAB_SIZE} characters, and this text {len(tokens)}")
@@ -36,7 +36,7 @@ def encode(text: str) -> torch.Tensor:
 
 
 def learning_rate(step: int, steps: int) -> float:
-    """Of the step after `step` steps, as in src/train/schedule.rs."""
+    """Learning rate of the step after `step` steps, as in src/train/lr_schedule.rs."""
     if step < WARM_UP_STEPS:
         return LEARNING_RATE * (step + 1) / (WARM_UP_STEPS + 1)
     last = max(steps - 1, WARM_UP_STEPS + 1) - WARM_UP_STEPS
@@ -46,7 +46,7 @@ def learning_rate(step: int, steps: int) -> float:
 
 @torch.no_grad()
 def evaluate(model: torch.nn.Module, last: torch.Tensor, val: torch.Tensor, block: int) -> float:
-    """Nats a token over the whole split in windows one after another, the first from `last`."""
+    """Loss in nats per token over the whole split, in consecutive windows. The first starts at `last`."""
     inputs, targets = torch.cat([last.view(1), val[:-1]]), val
     whole = len(val) // block * block
     pieces = list(zip(inputs[:whole].view(-1, block).split(WINDOWS_AT_ONCE), targets[:whole].view(-1, block).split(WINDOWS_AT_ONCE)))
@@ -57,7 +57,7 @@ def evaluate(model: torch.nn.Module, last: torch.Tensor, val: torch.Tensor, bloc
 
 
 def train_pytorch(tokens: torch.Tensor, seed: int, steps: int) -> float:
-    """The validation loss at the end."""
+    """Validation loss at the end of training."""
     split = int(len(tokens) * TRAIN_FRACTION)
     train, val = tokens[:split], tokens[split:]
     trainer = Trainer(SIZE, seed=seed, text=train)
@@ -70,7 +70,7 @@ def train_pytorch(tokens: torch.Tensor, seed: int, steps: int) -> float:
 
 
 def train_runner(runner: Path, text: Path, seeds: list[int], steps: int) -> list[float]:
-    """The validation loss at the end, of each seed."""
+    """Validation loss at the end of training, for each seed."""
     with tempfile.TemporaryDirectory() as results:
         overrides = [f"data.source={text}", f"train.steps={steps}", f"sweep.seeds={seeds}"]
         command = [runner, "sweep", HERE / "quality.yaml", *overrides, "--results", results]

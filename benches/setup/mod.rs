@@ -1,4 +1,4 @@
-//! The sizes that are measured, and a model of one of them in training.
+//! The sizes of the benchmarks, and training of a model of one size.
 
 use runner::data::{self, Corpus};
 use runner::kernels::CpuBackend;
@@ -13,7 +13,7 @@ use std::process::Command;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// B sequences of T tokens through L layers of width C.
+/// A model with L layers of width C, on batches of B sequences of T tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) name: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct Size {
     pub(crate) batch_size: usize,
 }
 
-/// From what fits in a cache to what does not.
+/// The smallest size fits into the caches of a processor. The largest does not.
 pub(crate) const SIZES: [Size; 3] = [
     size("names", 2, 4, 32, 16, 32),
     size("baby", 4, 4, 128, 64, 12),
@@ -83,13 +83,13 @@ impl Size {
     }
 }
 
-/// A pool of so many threads. Training goes on inside it, as that of a run does.
+/// A pool with this number of threads. Training runs inside it, as it does in a sweep.
 pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.expect("threads")
 }
 
-/// A model in training on the default text.
+/// Training of a model on the default text.
 pub(crate) struct Training {
     pub(crate) corpus: Corpus,
     trainer: Trainer<CpuBackend>,
@@ -98,7 +98,7 @@ pub(crate) struct Training {
 impl Training {
     pub(crate) fn new(size: &Size) -> Self {
         let spec = size.spec();
-        // Kept, so that it counts in the memory of the first process alone.
+        // The tokenized text is kept on disk, so that only the first process needs memory to build it.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let info = data::prepare(&spec.data, &spec.tokenizer, folder).expect("a text");
         let corpus = data::open(folder, &info.key).expect("a text");
@@ -106,15 +106,15 @@ impl Training {
         Self { corpus, trainer }
     }
 
-    /// One step of training: batch, forward, backward, clipping, AdamW.
+    /// One training step: batch, forward, backward, gradient clipping, AdamW.
     pub(crate) fn step(&mut self) {
         let Self { trainer, corpus } = self;
         trainer.step(&corpus.train).expect("a step");
     }
 }
 
-/// Starts this program again in the environment of a worker, where it is not in it already: the
-/// allocator reads it before `main`.
+/// Restarts this program with the environment variables of a worker process, unless they are set. The
+/// allocator reads them before `main`.
 pub(crate) fn in_the_environment_of_a_worker() {
     let there = |&(name, value)| env::var(name).is_ok_and(|is| is == value);
     if WORKER_ENVIRONMENT.iter().all(there) {
