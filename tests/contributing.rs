@@ -13,7 +13,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The examples, and the number of files that each of them changes.
-const EXAMPLES: [(&str, usize); 1] = [("text_format", 2)];
+const EXAMPLES: [(&str, usize); 9] = [
+    ("text_format", 2),
+    ("tokenizer", 3),
+    ("norm", 2),
+    ("mlp", 3),
+    ("optimizer", 2),
+    ("schedule", 2),
+    ("executor", 4),
+    ("section", 2),
+    ("plot", 2),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -91,6 +101,13 @@ fn the_examples_compile() {
     for name in ["Cargo.toml", "Cargo.lock", "src", "templates", "benches"] {
         copy(&root().join(name), &folder.join(name));
     }
+    // Cargo distinguishes packages of one target folder by their names. With the same name, it would
+    // take its results for the copy as those for the original, and not check the original again.
+    let manifest = folder.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let renamed = text.replacen("name = \"runner\"", "name = \"runner-examples\"", 1);
+    assert_ne!(renamed, text);
+    fs::write(&manifest, renamed).unwrap();
     for (name, _) in EXAMPLES {
         let mut apply = Command::new("git");
         apply.arg("apply").arg(patch(name));
