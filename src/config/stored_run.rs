@@ -77,11 +77,12 @@ mod tests {
     /// Each of these would divide by zero or allocate without bound.
     #[test]
     fn a_stored_run_that_was_changed_is_rejected() {
-        let changes: [(&str, &dyn Fn(&mut RunSpec)); 4] = [
-            ("`model.n_head`", &|run| run.model.n_head = 0),
-            ("`sample.num_samples`", &|run| run.sample.num_samples = 0),
-            ("`train.batch_size`", &|run| run.train.batch_size = 0),
-            ("must be divisible by", &|run| run.model.n_head = 3),
+        type Change = fn(&mut RunSpec);
+        let changes: [(&str, Change); 4] = [
+            ("`model.n_head`", |run| run.model.n_head = 0),
+            ("`sample.num_samples`", |run| run.sample.num_samples = 0),
+            ("`train.batch_size`", |run| run.train.batch_size = 0),
+            ("must be divisible by", |run| run.model.n_head = 3),
         ];
         for (expected, change) in changes {
             let mut run = run("name: test");

@@ -83,7 +83,7 @@ impl<S: Shape, D: Device<f32>, T> FirstNonFinite for Tensor<S, f32, D, T> {
 /// ```
 ///
 /// `D` is the device and `T` the tape. An operation that takes no part in the backward pass has the
-/// signature `fn name<'a, D>(...)`.
+/// signature `fn name<'a, D>(...)`, or `fn name<D>(...)` if it takes no references.
 macro_rules! operation {
     (
         $(#[$doc:meta])*
@@ -96,7 +96,7 @@ macro_rules! operation {
             @operation [$(#[$doc])*] $operation $name ($a $D $T) $args $args ($output) $($implementations)*
         }
         $crate::kernels::backend::operation! {
-            @method [$(#[$doc])*] $operation $method $name ($a $D) [$T: Tape<f32, $D>] $T $args ($output)
+            @method [$(#[$doc])*] $operation $method $name ([$a] $D) [$T: Tape<f32, $D>] $T $args ($output)
         }
     };
     (
@@ -110,7 +110,21 @@ macro_rules! operation {
             @operation [$(#[$doc])*] $operation $name ($a $D T) $args $args ($output) $($implementations)*
         }
         $crate::kernels::backend::operation! {
-            @method [$(#[$doc])*] $operation $method $name ($a $D) [] NoneTape $args ($output)
+            @method [$(#[$doc])*] $operation $method $name ([$a] $D) [] NoneTape $args ($output)
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        pub $operation:ident, trait $method:ident {
+            fn $name:ident<$D:ident> $args:tt -> $output:ty;
+        }
+        $($implementations:tt)*
+    ) => {
+        $crate::kernels::backend::operation! {
+            @operation [$(#[$doc])*] $operation $name ('a $D T) $args $args ($output) $($implementations)*
+        }
+        $crate::kernels::backend::operation! {
+            @method [$(#[$doc])*] $operation $method $name ([] $D) [] NoneTape $args ($output)
         }
     };
     // The type and its implementation of `Operation`.
@@ -169,14 +183,14 @@ macro_rules! operation {
     };
     // The method of every backend.
     (
-        @method [$(#[$doc:meta])*] $operation:ident $method:ident $name:ident ($a:lifetime $D:ident)
+        @method [$(#[$doc:meta])*] $operation:ident $method:ident $name:ident ([$($a:lifetime)?] $D:ident)
         [$($tape:tt)*] $T:ident ($($arg:ident: $type:ty),* $(,)?) ($output:ty)
     ) => {
         #[doc = concat!("[`", stringify!($operation), "`] as a method of every backend.")]
         pub trait $method<$D: Device<f32>>: $crate::kernels::Backend<Device = $D> {
             $(#[$doc])*
             #[inline]
-            fn $name<$a, $($tape)*>($($arg: $type),*) -> Result<$output, DeviceError<$D>> {
+            fn $name<$($a,)? $($tape)*>($($arg: $type),*) -> Result<$output, DeviceError<$D>> {
                 Self::run::<$operation, $T>(($($arg,)*))
             }
         }

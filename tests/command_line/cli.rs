@@ -137,7 +137,7 @@ fn errors_of_the_tokenizer_name_the_place_in_the_file() {
     lab.run(&format!("{published} --only bigram"))
         .exits(2)
         .says("tiny.yaml:12:28")
-        .says("the weights, gradients and moments of bigram take 596")
+        .says("the weights, gradients and optimizer states of bigram take 596")
         .says("a bigram has 200019 x 200019 weights, one for each pair of tokens");
     assert!(lab.is_untouched());
 }

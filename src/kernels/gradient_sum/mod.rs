@@ -23,7 +23,7 @@ operation! {
     /// Adds the gradients of the shards of a batch, in order, and computes the squared norm of the
     /// sum. There is at least one shard.
     pub SumGradients, trait SumGradientsMethod {
-        fn sum_gradients<'a, D>(shards: Vec<Matrix<D>>) -> GradientSum<D>;
+        fn sum_gradients<D>(shards: Vec<Matrix<D>>) -> GradientSum<D>;
     }
     reference: reference,
     cpu: cpu::sum,
