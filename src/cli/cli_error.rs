@@ -50,7 +50,7 @@ pub enum Error {
         files: Vec<String>,
     },
     #[error(transparent)]
-    Runner(#[from] sweeps::Error),
+    Sweep(#[from] sweeps::Error),
     #[error(transparent)]
     Report(ReportError),
     #[error("the runs have ended and their results are saved, but the report could not be written")]
@@ -67,25 +67,27 @@ pub enum Error {
 
 impl From<Diagnostics> for Error {
     fn from(diagnostics: Diagnostics) -> Self {
-        Self::Runner(sweeps::Error::Config(diagnostics))
+        Self::Sweep(sweeps::Error::Config(diagnostics))
     }
 }
 
 impl Error {
     pub fn exit(&self) -> Exit {
-        use sweeps::Error as Runner;
+        use sweeps::Error as SweepError;
         match self {
             Self::NoFile { .. } | Self::MissingFile { .. } => Exit::Usage,
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
             Self::Generate(_) => Exit::Usage,
-            Self::Runner(error) => match error {
-                Runner::Config(_)
-                | Runner::Held { .. }
-                | Runner::Record { .. }
-                | Runner::NothingMatches { .. }
-                | Runner::NoCuda
-                | Runner::NoGpu { .. } => Exit::Usage,
-                Runner::Io { .. } | Runner::Signals(_) | Runner::Program(_) => Exit::Failed,
+            Self::Sweep(error) => match error {
+                SweepError::Config(_)
+                | SweepError::Held { .. }
+                | SweepError::Record { .. }
+                | SweepError::NothingMatches { .. }
+                | SweepError::NoCuda
+                | SweepError::NoGpu { .. } => Exit::Usage,
+                SweepError::Io { .. } | SweepError::Signals(_) | SweepError::Program(_) => {
+                    Exit::Failed
+                }
             },
             Self::Report(
                 ReportError::NoFolder(_) | ReportError::NotAFolder(_) | ReportError::NoPlan(_),
@@ -100,7 +102,7 @@ impl Error {
 
     /// Prints the error to standard error.
     pub fn print(&self) {
-        if let Self::Runner(sweeps::Error::Config(diagnostics)) = self {
+        if let Self::Sweep(sweeps::Error::Config(diagnostics)) = self {
             return diagnostics.eprint();
         }
         print_note(&format!("error: {}", self.with_causes().trim_end()));
@@ -148,7 +150,7 @@ mod tests {
              cannot read t.j2: disk on fire"
         );
         assert_eq!(
-            printed(Error::Runner(sweeps::Error::Io {
+            printed(Error::Sweep(sweeps::Error::Io {
                 action: "create",
                 path: "x".into(),
                 source: denied(),

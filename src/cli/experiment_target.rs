@@ -53,7 +53,7 @@ pub(super) fn select(plan: &SweepPlan, target: &Target) -> Result<Vec<usize>, Er
             .map(|run| run.spec.variant.clone())
             .collect();
         variants.dedup();
-        return Err(Error::Runner(sweeps::Error::NothingMatches {
+        return Err(Error::Sweep(sweeps::Error::NothingMatches {
             glob: glob.as_str().to_owned(),
             variants,
         }));

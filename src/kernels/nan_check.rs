@@ -50,7 +50,7 @@ impl fmt::Display for NonFinite {
         match &self.parameter {
             Nearby::With(name) => write!(f, " with `{name}`"),
             Nearby::After(name) if name.is_empty() => Ok(()),
-            Nearby::After(name) => write!(f, " after that with `{name}`"),
+            Nearby::After(name) => write!(f, " after the operation with `{name}`"),
         }
     }
 }

@@ -63,7 +63,12 @@ impl Run {
             Vec::new()
         });
         let samples = folder.read_samples().unwrap_or_else(|error| {
-            note("samples", error);
+            // Runs of earlier versions have no samples.json.
+            let file = match folder.samples().exists() {
+                true => "samples.json",
+                false => "samples.md",
+            };
+            note(file, error);
             Vec::new()
         });
         Self {

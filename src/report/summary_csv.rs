@@ -1,6 +1,5 @@
 use super::loaded_results::{Results, Run};
-use crate::results::Outcome;
-use crate::results::RunState;
+use crate::results::{Outcome, RunState};
 use crate::text::escape::visible;
 use polars::prelude::*;
 

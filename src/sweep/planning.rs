@@ -230,8 +230,8 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
     Some(document.error_at(variant, key, error.to_string(), Some(help)))
 }
 
-/// A model that memory has no room for. Found before any is asked for, which would end in the
-/// system ending the run, or something else.
+/// Checks that the memory is large enough for the weights, their gradients and the optimizer states.
+/// Otherwise the system would kill the run.
 fn too_large(
     document: &Document,
     run: &PlannedRun,
@@ -271,7 +271,7 @@ fn too_large(
     Some(document.error_at(variant, path, message, Some(help)))
 }
 
-/// A prompt that cannot be encoded. Found now, and not after hours of training.
+/// Checks that the prompt can be encoded, before hours of training.
 fn unknown_prompt(
     document: &Document,
     spec: &RunSpec,

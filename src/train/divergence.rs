@@ -79,12 +79,7 @@ fn nan_checked<B: Backend>(
     batch: &StepBatch,
 ) -> Result<Model<NanCheckBackend<B>>, DeviceError<B::Device>> {
     let device = model.parameters()[0].value.device().clone();
-    let mut checked = Model::new(
-        &device,
-        &batch.spec.model,
-        batch.vocab_size,
-        batch.spec.seed,
-    )?;
+    let mut checked = Model::zeros(&device, &batch.spec.model, batch.vocab_size)?;
     let parameters = checked.parameters_mut().into_iter();
     for (checked, parameter) in parameters.zip(model.parameters()) {
         checked.value = parameter.value.clone();

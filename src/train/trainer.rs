@@ -91,11 +91,11 @@ impl<B: TrainBackend> Trainer<B> {
             vocab_size: self.vocab_size,
             dropout: &self.dropout,
         };
-        let debug = self.spec.train.detect_anomaly;
+        let detect_anomaly = self.spec.train.detect_anomaly;
         let number = self.step + 1;
         let at_this_step = |finding| format!("{finding} at step {number}");
         self.divergence = None;
-        if debug {
+        if detect_anomaly {
             let finding = divergence::non_finite_activation(&self.model, &batch)?;
             self.divergence = finding.map(at_this_step);
         }
@@ -113,7 +113,7 @@ impl<B: TrainBackend> Trainer<B> {
             if let Some(ema) = &mut self.ema {
                 ema.update(model, number)?;
             }
-            if debug {
+            if detect_anomaly {
                 self.divergence = divergence::non_finite_parameter(model).map(at_this_step);
             }
         }

@@ -20,20 +20,20 @@ const DENSITY_AT_0: f32 = 0.398_942_3;
 /// computed once.
 pub(in crate::kernels) fn forward(activation: Mlp, pre: &mut [f32], width: usize) -> Vec<f32> {
     match activation {
-        Mlp::GeluTanh => pointwise(pre, gelu),
-        Mlp::GeluErf => pointwise(pre, gelu_exact),
+        Mlp::GeluTanh => pointwise(pre, gelu_tanh),
+        Mlp::GeluErf => pointwise(pre, gelu_erf),
         Mlp::Relu => pointwise(pre, relu),
         Mlp::ReluSquared => pointwise(pre, relu_squared),
         Mlp::Silu => pointwise(pre, silu),
         Mlp::Swiglu => gated(pre, width, silu),
-        Mlp::Geglu => gated(pre, width, gelu),
+        Mlp::Geglu => gated(pre, width, gelu_tanh),
         Mlp::Reglu => gated(pre, width, relu),
     }
 }
 
 /// GELU in its tanh form: `x σ(2 √(2/π) (x + 0.044715 x³))` (Hendrycks & Gimpel 2016, section 2).
 #[inline(always)]
-fn gelu(x: f32) -> (f32, f32) {
+fn gelu_tanh(x: f32) -> (f32, f32) {
     let square = x * x;
     let s = sigmoid(x * square.mul_add(TWO_SQRT_2_OVER_PI * CUBIC, TWO_SQRT_2_OVER_PI));
     let slope = square.mul_add(3.0 * TWO_SQRT_2_OVER_PI * CUBIC, TWO_SQRT_2_OVER_PI);
@@ -67,7 +67,7 @@ fn silu(x: f32) -> (f32, f32) {
 /// its density. The tail of Φ comes from a Chebyshev fit of erfc, whose relative error is below
 /// 1.2e-7 (Press et al. 1992, Numerical Recipes in C, section 6.2, `erfcc`).
 #[inline(always)]
-fn gelu_exact(x: f32) -> (f32, f32) {
+fn gelu_erf(x: f32) -> (f32, f32) {
     const ERFC: [f32; 10] = [
         0.170_872_77,
         -0.822_152_23,
@@ -100,7 +100,7 @@ pub(in crate::kernels) fn reference<D: Device<f32>, T: Tape<f32, D>>(
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
     match activation {
         Mlp::GeluTanh => x.try_fast_gelu(),
-        Mlp::GeluErf => reference_gelu_exact(x),
+        Mlp::GeluErf => reference_gelu_erf(x),
         Mlp::Relu => x.try_relu(),
         Mlp::ReluSquared => x.try_relu()?.try_square(),
         Mlp::Silu => reference_silu(x),
@@ -113,7 +113,7 @@ pub(in crate::kernels) fn reference<D: Device<f32>, T: Tape<f32, D>>(
 /// dfdx 0.13's `accurate_gelu` has the right value, but the term `x φ(x)` of its derivative is too
 /// large by a factor of √2. The derivative of `-φ` is `x φ(x)`, so adding a multiple of `φ - φ`,
 /// with only the first φ on the tape, corrects it.
-fn reference_gelu_exact<D: Device<f32>, T: Tape<f32, D>>(
+fn reference_gelu_erf<D: Device<f32>, T: Tape<f32, D>>(
     x: Matrix<D, T>,
 ) -> Result<Matrix<D, T>, DeviceError<D>> {
     let value = x.with_empty_tape().try_accurate_gelu()?;

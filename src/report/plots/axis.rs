@@ -48,7 +48,10 @@ impl Axis {
             return Self::linear(values.iter().copied());
         }
         let margin = (high / low).powf(0.06);
-        let (low, high) = (low / margin, high * margin);
+        // A loss in a foreign file can be as large as a float. With ends of 0 or infinity, there would
+        // be a tick for every integer.
+        let low = (low / margin).max(f64::MIN_POSITIVE);
+        let high = (high * margin).min(f64::MAX);
         Some(Self {
             low,
             high,
@@ -173,6 +176,15 @@ mod tests {
             assert!((3..=9).contains(&axis.ticks.len()), "{:?}", axis.ticks);
         }
         assert!(Axis::linear([f64::NAN]).is_none());
+    }
+
+    #[test]
+    fn a_logarithmic_axis_of_the_largest_numbers_has_few_ticks() {
+        for values in [[1.0, f64::MAX], [f64::MIN_POSITIVE, 1.0]] {
+            let axis = Axis::logarithmic_beyond(5.0, &values).unwrap();
+            assert!(axis.ticks.len() < 400, "{}", axis.ticks.len());
+            assert!(axis.ticks.iter().all(|tick| tick.is_finite()));
+        }
     }
 
     #[test]
