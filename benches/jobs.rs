@@ -88,7 +88,7 @@ fn sweep(experiment: &Path, before: &[&str], after: &[&str]) -> Result<f64, Box<
     let words = [before, &[runner, "sweep"]].concat();
     let results = experiment.with_extension("results");
     let mut command = Command::new(words[0]);
-    command.args(&words[1..]).arg(experiment).arg("--fresh");
+    command.args(&words[1..]).arg(experiment).arg("--restart");
     command.arg("--results").arg(results).args(after);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
