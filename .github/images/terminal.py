@@ -34,8 +34,11 @@ def run(command: str) -> pyte.HistoryScreen:
 
 
 def style(character: pyte.screens.Char) -> Style:
-    color = None if character.fg == "default" else character.fg.replace("brown", "yellow")
-    return Style(color=color and (f"#{color}" if len(color) == 6 and color.isalnum() and not color.isalpha() else color), bold=character.bold)
+    """The color and weight of a character. pyte names yellow "brown" and writes RGB colors without "#"."""
+    color = {"default": None, "brown": "yellow"}.get(character.fg, character.fg)
+    if color and all(digit in "0123456789abcdef" for digit in color) and len(color) == 6:
+        color = f"#{color}"
+    return Style(color=color, bold=character.bold)
 
 
 def main() -> None:
