@@ -109,7 +109,7 @@ impl TokenizerKind {
 
     /// Whether a vocabulary of a given size is trained on the text.
     pub fn has_trained_vocabulary(self) -> bool {
-        self.keys().contains(&"tokenizer.vocab_size")
+        self.uses("tokenizer.vocab_size")
     }
 }
 

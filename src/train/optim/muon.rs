@@ -263,8 +263,10 @@ mod tests {
         (n, m): (usize, usize),
     ) {
         let momentum = f64::from(rule.momentum);
+        let gradient_scale = f64::from(rule.gradient_scale);
         let mut x = Vec::new();
         for (v, &g) in v.iter_mut().zip(g) {
+            let g = gradient_scale * g;
             *v = momentum * *v + g;
             x.push(if rule.nesterov { g + momentum * *v } else { *v });
         }
@@ -296,7 +298,7 @@ mod tests {
                 nesterov,
                 iterations: 5,
                 weight_decay: 0.1,
-                gradient_scale: 1.0,
+                gradient_scale: 0.5,
             };
             let start = matrices(10, &[shape]).remove(0);
             let zeros: Matrix<Cpu> = Cpu::default().zeros_like(&shape);
