@@ -5,19 +5,41 @@ use super::error_kind::ErrorKind;
 use super::schema::join;
 use super::spans::{FILE, Sources, Span};
 use super::tree::{Entry, Node, Value};
-use crate::spec::{RENAMED_CHOICES, RENAMED_KEYS, RenamedChoice, RenamedKey};
+use crate::spec::{RenamedChoice, RenamedKey};
+use std::collections::HashMap;
 
-/// A former name that an experiment uses.
+/// The former names that an experiment uses.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FormerNames {
+    /// Each name once.
+    names: Vec<FormerName>,
+    /// The keys and values that were replaced, by their place.
+    replaced: HashMap<Span, String>,
+}
+
+/// A former name and its first place, with the path of the key.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct FormerName {
+struct FormerName {
     old: String,
     new: String,
     span: Span,
 }
 
+impl FormerNames {
+    /// One line for the user per name.
+    pub(super) fn notes(&self, sources: &Sources) -> Vec<String> {
+        self.names.iter().map(|name| name.note(sources)).collect()
+    }
+
+    /// The name of a key or choice as the file has it, if that is a former name.
+    pub(super) fn as_written<'a>(&'a self, name: &'a str, span: Span) -> &'a str {
+        let written = self.replaced.get(&span);
+        written.map_or(name, |path| path.rsplit('.').next().unwrap_or(path))
+    }
+}
+
 impl FormerName {
-    /// One line for the user.
-    pub(super) fn note(&self, sources: &Sources) -> String {
+    fn note(&self, sources: &Sources) -> String {
         let Self { old, new, span } = self;
         let name = &sources.get(span.source).name;
         let place = match span.source {
@@ -28,33 +50,18 @@ impl FormerName {
     }
 }
 
-/// Replaces the former names of a document, or of overrides in the form of a document. Each former
-/// name is added to `former` once.
+/// Replaces the former names of a document, or of overrides in the form of a document, and
+/// records them in `former`.
 pub(super) fn replace_former_names(
     document: &mut Node,
-    former: &mut Vec<FormerName>,
+    former: &mut FormerNames,
     errors: &mut Vec<Diagnostic>,
 ) {
     Replacer { former, errors }.document(document);
 }
 
-/// The name of a key or choice as the file has it, where that is a former name of `name`.
-pub(super) fn as_written<'a>(name: &'a str, span: Span, sources: &'a Sources) -> &'a str {
-    let written = sources.text(span).trim_matches(['"', '\'']);
-    let written = written.rsplit('.').next().unwrap_or(written);
-    let keys = RENAMED_KEYS.iter().map(|key| (key.old, key.new));
-    let choices = RENAMED_CHOICES
-        .iter()
-        .map(|choice| (choice.old, choice.new));
-    if keys.chain(choices).any(|pair| pair == (written, name)) {
-        written
-    } else {
-        name
-    }
-}
-
 struct Replacer<'a> {
-    former: &'a mut Vec<FormerName>,
+    former: &'a mut FormerNames,
     errors: &'a mut Vec<Diagnostic>,
 }
 
@@ -120,6 +127,7 @@ impl Replacer<'_> {
                     let [old, new] =
                         [renamed.old, renamed.new].map(|name| format!("{path}: {name}"));
                     self.note(old, new, node.span);
+                    self.former.replaced.insert(node.span, text.clone());
                     renamed.new.clone_into(text);
                 }
             }
@@ -159,14 +167,16 @@ impl Replacer<'_> {
                 continue;
             }
             self.note(join(path, &old), join(path, &new), span);
+            self.former.replaced.insert(span, old);
             entries[index].key = new;
             index += 1;
         }
     }
 
     fn note(&mut self, old: String, new: String, span: Span) {
-        if self.former.iter().all(|known| known.old != old) {
-            self.former.push(FormerName { old, new, span });
+        let names = &mut self.former.names;
+        if names.iter().all(|known| known.old != old) {
+            names.push(FormerName { old, new, span });
         }
     }
 }
@@ -208,6 +218,22 @@ mod tests {
     fn runs(text: &str) -> Vec<RunSpec> {
         let expansion = document(text, &[]).expand();
         expansion.unwrap_or_else(|e| panic!("{e}")).runs
+    }
+
+    #[test]
+    fn grid_variants_keep_the_names_of_the_file_however_they_are_written() {
+        for grid in [
+            r#"{model.mlp: ["gelu" , relu]}"#,
+            "\n    model.mlp:\n      - \"gelu\"   # tanh\n      - relu",
+            "\n    model.mlp:\n      - >-\n        gelu\n      - relu",
+            r#"{model.mlp: ["\x67elu", relu]}"#,
+            "{model.mlp: [&g gelu, relu]}",
+        ] {
+            let runs = runs(&format!("name: test\nsweep:\n  grid: {grid}\n"));
+            assert_eq!(runs[0].variant, "gelu", "{grid}");
+        }
+        let runs = runs("name: test\nsweep: {grid: {\"model.window\" : [3, 4]}}\n");
+        assert_eq!(runs[0].variant, "window-3");
     }
 
     const OLD: &str = "name: test

@@ -1,4 +1,4 @@
-use super::canonical_names::{FormerName, replace_former_names};
+use super::canonical_names::{FormerNames, replace_former_names};
 use super::conditional_keys::{self, Applicability};
 use super::cross_checks::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -29,7 +29,7 @@ pub struct Document {
     tree: Node,
     overrides: Node,
     experiment: Experiment,
-    former_names: Vec<FormerName>,
+    former_names: FormerNames,
     /// Computed on first use, once: a sweep may have thousands of variants.
     variants: OnceLock<Arc<Variants>>,
 }
@@ -91,7 +91,7 @@ fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Documen
         }
     };
     let mut overrides = overrides::tree(sources, &file, errors);
-    let mut former_names = Vec::new();
+    let mut former_names = FormerNames::default();
     for document in [&mut file, &mut overrides] {
         replace_former_names(document, &mut former_names, errors);
     }
@@ -140,8 +140,7 @@ impl Document {
 
     /// One line for each former name that the experiment uses, with the name to use instead.
     pub fn notes(&self) -> Vec<String> {
-        let notes = self.former_names.iter();
-        notes.map(|former| former.note(&self.sources)).collect()
+        self.former_names.notes(&self.sources)
     }
 
     /// All runs, complete except for what depends on the data.
@@ -219,7 +218,12 @@ impl Document {
 
     fn variants(&self) -> &Variants {
         self.variants.get_or_init(|| {
-            let variants = Variants::of(&self.tree, &self.overrides, &self.sources);
+            let variants = Variants::of(
+                &self.tree,
+                &self.overrides,
+                &self.sources,
+                &self.former_names,
+            );
             Arc::new(variants)
         })
     }

@@ -1,6 +1,6 @@
 //! Names of grid variants, made from their values. A name is short and valid as a folder name.
 
-use super::canonical_names::as_written;
+use super::canonical_names::FormerNames;
 use super::grid::Setting;
 use super::limits::MAX_NAME;
 use super::spans::{Sources, Span};
@@ -14,10 +14,17 @@ pub(super) fn of_combination(
     variant: Option<&str>,
     settings: &[Setting],
     sources: &Sources,
+    former_names: &FormerNames,
 ) -> String {
     let values = settings.iter().map(|setting| {
         let key = setting.path.rsplit('.').next().unwrap_or(&setting.path);
-        of_value(key, setting.path_span, &setting.value, sources)
+        of_value(
+            key,
+            setting.path_span,
+            &setting.value,
+            sources,
+            former_names,
+        )
     });
     let parts: Vec<_> = variant
         .map(str::to_owned)
@@ -27,16 +34,28 @@ pub(super) fn of_combination(
     shortened(parts.join("+"))
 }
 
-fn of_value(key: &str, key_span: Span, value: &Node, sources: &Sources) -> String {
-    let key = as_written(key, key_span, sources);
+fn of_value(
+    key: &str,
+    key_span: Span,
+    value: &Node,
+    sources: &Sources,
+    former_names: &FormerNames,
+) -> String {
+    let key = former_names.as_written(key, key_span);
     match &value.value {
         Value::Str(text) if !sanitized(text).is_empty() => {
-            sanitized(as_written(text, value.span, sources))
+            sanitized(former_names.as_written(text, value.span))
         }
         Value::Map(entries) if !entries.is_empty() => {
-            let parts = entries
-                .iter()
-                .map(|entry| of_value(&entry.key, entry.key_span, &entry.value, sources));
+            let parts = entries.iter().map(|entry| {
+                of_value(
+                    &entry.key,
+                    entry.key_span,
+                    &entry.value,
+                    sources,
+                    former_names,
+                )
+            });
             parts.collect::<Vec<_>>().join("-")
         }
         Value::Seq(items) => {

@@ -1,6 +1,7 @@
 //! The variants of a sweep. Each is the document, merged with what the variant changes, with a
 //! combination of the grid, and with the overrides, in this order.
 
+use super::canonical_names::FormerNames;
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::grid::combinations;
@@ -34,9 +35,14 @@ pub(super) struct Variants {
 
 impl Variants {
     /// Expands a document.
-    pub(super) fn of(document: &Node, overrides: &Node, sources: &Sources) -> Self {
+    pub(super) fn of(
+        document: &Node,
+        overrides: &Node,
+        sources: &Sources,
+        former_names: &FormerNames,
+    ) -> Self {
         let mut errors = Vec::new();
-        let list = expand(document, overrides, sources, &mut errors);
+        let list = expand(document, overrides, sources, former_names, &mut errors);
         let names = list.iter().enumerate();
         let by_name = names.map(|(index, variant)| (variant.name.clone(), index));
         Self {
@@ -70,6 +76,7 @@ fn expand(
     document: &Node,
     overrides: &Node,
     sources: &Sources,
+    former_names: &FormerNames,
     errors: &mut Vec<Diagnostic>,
 ) -> Vec<Variant> {
     let (document, sweep) = split(document);
@@ -96,7 +103,12 @@ fn expand(
         };
         for combination in combinations {
             variants.push(Variant {
-                name: variant_names::of_combination(name, &combination.settings, sources),
+                name: variant_names::of_combination(
+                    name,
+                    &combination.settings,
+                    sources,
+                    former_names,
+                ),
                 span: combination.span,
                 tree: last(&combination.applied_to(&tree)),
             });
