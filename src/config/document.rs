@@ -52,7 +52,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> 
     match read(path) {
         Ok(text) => from_text(&name, &text, overrides),
         Err((text, diagnostic)) => {
-            let sources = Arc::new(Sources::new(name, text, overrides));
+            let sources = Arc::new(Sources::new(&name, text, overrides));
             Err(Diagnostics::new(sources, vec![diagnostic]))
         }
     }
@@ -64,7 +64,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> 
 /// As [`load`].
 pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Document, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let sources = Arc::new(Sources::new(name.to_owned(), text.to_owned(), overrides));
+    let sources = Arc::new(Sources::new(name, text.to_owned(), overrides));
     let mut errors = Vec::new();
     match build(&sources, &mut errors) {
         Some(document) if errors.is_empty() => Ok(document),

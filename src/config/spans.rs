@@ -1,5 +1,6 @@
 //! The source texts of an experiment, which are the file and the overrides, and spans in them.
 
+use crate::text::escape::visible;
 use std::ops::Range;
 
 /// Index of the file in [`Sources`]. The overrides follow it.
@@ -40,11 +41,10 @@ pub(super) struct SourceText {
 pub(super) struct Sources(Vec<SourceText>);
 
 impl Sources {
-    pub(super) fn new(file_name: String, text: String, overrides: &[String]) -> Self {
-        let mut sources = vec![SourceText {
-            name: file_name,
-            text,
-        }];
+    pub(super) fn new(file_name: &str, text: String, overrides: &[String]) -> Self {
+        // An error must not send an escape sequence of a file name to the terminal.
+        let name = visible(file_name).replace('\n', "␊");
+        let mut sources = vec![SourceText { name, text }];
         sources.extend(overrides.iter().map(|text| SourceText {
             name: "command line".to_owned(),
             text: text.clone(),

@@ -19,7 +19,7 @@ use crate::spec::RunSpec;
 pub fn check_run(run: &RunSpec) -> Result<(), String> {
     let yaml = serde_yaml::to_string(run).expect("a run has string keys only");
     let text = format!("name: stored\n{yaml}");
-    let sources = Sources::new(run.variant.clone(), text, &[]);
+    let sources = Sources::new(&run.variant, text, &[]);
     let mut errors = Vec::new();
     match parse(&sources.get(FILE).text, FILE, 0, &mut errors) {
         Ok(Some(mut tree)) => {

@@ -217,3 +217,12 @@ fn the_schema_is_json() {
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert!(schema["properties"]["sweep"].is_object());
 }
+
+#[test]
+fn an_error_shows_no_raw_control_character_of_a_file_name() {
+    let lab = Lab::new(TINY);
+    fs::write(lab.path("a\u{1b}[2J.yaml"), "name: a\nmodel: {x: 1}\n").unwrap();
+    let config = runner::config::load(&lab.path("a\u{1b}[2J.yaml"), &[]);
+    let error = config.err().unwrap().to_string();
+    assert!(error.contains("a␛[2J.yaml:2:9"), "{error}");
+}
