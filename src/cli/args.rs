@@ -12,7 +12,7 @@ Exit codes:
   0    success
   1    a run failed or diverged (the report says which run and why), or a file could not be written
   2    the command line, the experiment file or its data has an error; nothing was trained
-  3    a metric is not at its expected value (the report says which)
+  3    a value that the experiment expects was missed, by a finished sweep or by a plan
   130  interrupted; the same command continues from there
 
 First command to try:
@@ -51,11 +51,11 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   runner sweep experiments/ablation.yaml
-  runner sweep experiments/ablation.yaml train.steps=50 model.norm=rmsnorm
+  runner sweep experiments/ablation.yaml train.steps=60 model.n_layer=2
   runner sweep experiments/ablation.yaml --only 'swiglu*' --jobs 4
 
 Exit codes: 0 success, 1 a run failed or diverged, 2 the command line, the file or its data has an \
-error, 3 a metric is not at its expected value, 130 interrupted.")]
+error, 3 a value that the experiment expects was missed, 130 interrupted.")]
 #[command(override_usage = "runner sweep FILE [PATH=VALUE]... [OPTIONS]")]
 pub struct Sweep {
     #[command(flatten)]
@@ -93,7 +93,10 @@ pub struct Sweep {
 #[command(after_help = "\
 Examples:
   runner plan experiments/ablation.yaml
-  runner plan experiments/ablation.yaml model.n_layer=8")]
+  runner plan experiments/ablation.yaml model.n_layer=8
+
+Exit codes: 0 success, 1 a file could not be written, 2 the command line, the file or its data has an \
+error, 3 a value that the experiment expects was missed, such as the number of parameters.")]
 #[command(override_usage = "runner plan FILE [PATH=VALUE]... [OPTIONS]")]
 pub struct Plan {
     #[command(flatten)]
@@ -138,8 +141,8 @@ pub struct Report {
 /// Generate text from the model of a run.
 ///
 /// The prompt and the text are printed while the text is generated. The defaults of the options are the
-/// values under `sample` in the run's experiment: without options, this prints the last text in the run's
-/// samples.md. The same run, options and seed give the same text. It runs on the CPU.
+/// values under `sample` in the run's experiment: without options, the command prints the samples at the
+/// end of the run's samples.md again. The same run, options and seed give the same text. It runs on the CPU.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -181,8 +184,8 @@ pub struct Generate {
     /// from all.
     #[arg(long, value_name = "P", value_parser = number::<f32>("min_p"), allow_negative_numbers = true)]
     pub min_p: Option<f32>,
-    /// Penalty for tokens that are in the text already: their logits are divided by it. Above 1 there is
-    /// less repetition. 1 has no effect.
+    /// Penalty for tokens that are in the text already: their positive logits are divided by it
+    /// and their negative logits are multiplied by it. Above 1 there is less repetition. 1 has no effect.
     #[arg(long, value_name = "R", value_parser = number::<f32>("repetition_penalty"), allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// Random seed. The default is the seed of the run.
@@ -249,7 +252,7 @@ pub struct Target {
     /// The experiment, a YAML file. experiments/README.md describes its keys.
     #[arg(value_name = "FILE", value_parser = parse_file)]
     pub file: Option<PathBuf>,
-    /// Overrides of values in the file, such as `train.steps=50`.
+    /// Overrides of values in the file, such as `train.steps=60`.
     #[arg(value_name = "PATH=VALUE", value_parser = parse_override)]
     pub overrides: Vec<String>,
     /// Folder for the results. Each experiment gets its own folder in it.
@@ -277,7 +280,7 @@ fn parse_file(text: &str) -> Result<PathBuf, String> {
 fn parse_override(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((path, _)) if !path.is_empty() => Ok(text.to_owned()),
-        _ => Err("expected an override PATH=VALUE, such as train.steps=50".to_owned()),
+        _ => Err("expected an override PATH=VALUE, such as train.steps=60".to_owned()),
     }
 }
 

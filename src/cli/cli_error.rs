@@ -15,7 +15,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line, the experiment or its data has an error.
     Usage = 2,
-    /// A metric is not at its expected value.
+    /// A value that the experiment expects was missed.
     Missed = 3,
     Interrupted = 130,
 }

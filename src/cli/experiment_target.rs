@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// Folder whose files an error about a missing experiment file lists.
 const EXPERIMENTS: &str = "experiments";
 
+/// The experiment to try first.
+const QUICKSTART: &str = "quickstart.yaml";
+
 /// The experiment file of the command line, with overrides applied.
 pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, Error> {
     let files = || experiment_files(Path::new(EXPERIMENTS));
@@ -91,10 +94,11 @@ fn experiment_files(folder: &Path) -> Vec<String> {
         })
         .map(|path| path.display().to_string())
         .collect();
-    files.sort();
+    // The smallest experiment comes first.
+    files.sort_by_cached_key(|file| (!file.ends_with(QUICKSTART), file.clone()));
     files.truncate(5);
     if files.is_empty() {
-        files.push(format!("{EXPERIMENTS}/ablation.yaml"));
+        files.push(format!("{EXPERIMENTS}/{QUICKSTART}"));
     }
     files
 }
@@ -134,16 +138,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(
             experiment_files(folder.path()),
-            ["experiments/ablation.yaml"]
+            ["experiments/quickstart.yaml"]
         );
-        for name in ["b.yaml", "a.yaml", "schema.json"] {
+        for name in ["b.yaml", "a.yaml", "quickstart.yaml", "schema.json"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let found = experiment_files(folder.path());
-        assert_eq!(found.len(), 2);
-        assert!(
-            found[0].ends_with("a.yaml") && found[1].ends_with("b.yaml"),
-            "{found:?}"
-        );
+        let names: Vec<&str> = found
+            .iter()
+            .filter_map(|file| file.rsplit('/').next())
+            .collect();
+        assert_eq!(names, ["quickstart.yaml", "a.yaml", "b.yaml"]);
     }
 }

@@ -51,5 +51,5 @@ fn describe_saved(steps: &[u64]) -> String {
         return how.to_owned();
     }
     let steps: Vec<String> = steps.iter().map(u64::to_string).collect();
-    format!("those of steps {} were saved; {how}", steps.join(", "))
+    format!("saved steps: {}; {how}", steps.join(", "))
 }

@@ -127,17 +127,41 @@ fn print_next_steps(exit: Exit, store: &Store, plan: &SweepPlan, states: &[(usiz
             if open.len() > MAX_LISTED {
                 print_note(&format!("  and {} more", open.len() - MAX_LISTED));
             }
-            print_note(
-                "to train failed and diverged runs again, add --retry-failed to the command",
-            );
+            if let Some(hint) = retry_hint(states) {
+                print_note(hint);
+            }
         }
         Exit::Success | Exit::Usage | Exit::Missed => {}
     }
 }
 
+/// How to train failed and diverged runs again, if there are any. The same command continues stopped
+/// runs.
+fn retry_hint(states: &[(usize, RunState)]) -> Option<&'static str> {
+    let has_failed =
+        |(_, state): &(usize, RunState)| matches!(state, RunState::Failed | RunState::Diverged);
+    states
+        .iter()
+        .any(has_failed)
+        .then_some("to train failed and diverged runs again, add --retry-failed to the command")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_is_proposed_for_failed_runs_only() {
+        for (state, proposed) in [
+            (RunState::Failed, true),
+            (RunState::Diverged, true),
+            (RunState::Stopped, false),
+            (RunState::NotStarted, false),
+        ] {
+            let states = [(0, RunState::Done), (1, state)];
+            assert_eq!(retry_hint(&states).is_some(), proposed, "{state}");
+        }
+    }
 
     #[test]
     fn run_that_is_not_done_decides_the_exit_code() {

@@ -201,6 +201,11 @@ impl Document {
         self.diagnostics(vec![Diagnostic::new(span, kind)])
     }
 
+    /// Whether the value of a path is set in the variant `variant`, and so is not the default.
+    pub fn is_set(&self, variant: &str, path: &str) -> bool {
+        self.variant_tree(variant).at(path).is_some()
+    }
+
     /// The checks of a run that need its number of steps, for a run whose steps were counted after
     /// expansion because its length is in epochs.
     pub fn check_counted(&self, spec: &RunSpec) -> Option<Diagnostics> {

@@ -38,7 +38,7 @@ impl ErrorKind {
             Self::KeyNotString => "write the key in quotes".to_owned(),
             Self::DuplicateKey(_) => "remove one of the two".to_owned(),
             Self::InvalidOverride(_) => {
-                "an override is the path of a value, `=` and the value: `train.steps=50`".to_owned()
+                "an override is the path of a value, `=` and the value: `train.steps=60`".to_owned()
             }
             _ => return None,
         })
@@ -63,7 +63,14 @@ impl ErrorKind {
             } => format!("add `{key}: ...`. {description}"),
             Self::WrongType { remedy, .. } => return remedy.clone(),
             Self::EmptyValue { .. } => "give it a value, or remove the key".to_owned(),
-            Self::InvalidText { description, .. } => description.clone(),
+            Self::InvalidText {
+                description,
+                similar,
+                ..
+            } => match similar {
+                Some(similar) => format!("try `{similar}`. {description}"),
+                None => description.clone(),
+            },
             Self::InvalidVariantName(_) => {
                 "the name of a variant is also the name of a folder: at most 64 letters, digits, \
                  `-`, `_`, `+` and `.`, of which the first is a letter or digit"
@@ -207,18 +214,29 @@ impl Hint {
         match self {
             Self::Nearest(name) => format!("did you mean `{name}`?"),
             Self::Elsewhere { section, key } => format!("`{key}` is a key of `{section}`"),
-            Self::Known(names) => {
-                const MAX_SHOWN: usize = 16;
-                let more = names.len().saturating_sub(MAX_SHOWN);
-                if more == 0 {
-                    return format!("expected {}", either(names));
-                }
-                let shown = names[..MAX_SHOWN].iter();
-                let quoted: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
-                format!("expected one of {} and {more} more", quoted.join(", "))
+            Self::Known(names) => expected_names(names),
+            Self::KnownKeys { section, keys } if keys.len() > MAX_NAMES => {
+                format!(
+                    "{}; see `{section}` in experiments/README.md",
+                    expected_names(keys)
+                )
             }
+            Self::KnownKeys { keys, .. } => expected_names(keys),
         }
     }
+}
+
+/// Most names that a message lists.
+const MAX_NAMES: usize = 16;
+
+fn expected_names(names: &[String]) -> String {
+    let more = names.len().saturating_sub(MAX_NAMES);
+    if more == 0 {
+        return format!("expected {}", either(names));
+    }
+    let shown = names[..MAX_NAMES].iter();
+    let quoted: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
+    format!("expected one of {} and {more} more", quoted.join(", "))
 }
 
 /// Up to 64 of the divisors of a number, in words.

@@ -103,6 +103,8 @@ pub(super) enum ErrorKind {
         found: String,
         /// The documentation of the field, which says what is valid.
         description: String,
+        /// A similar text that is valid.
+        similar: Option<String>,
     },
     #[error("invalid variant name `{0}`")]
     InvalidVariantName(String),
@@ -233,6 +235,8 @@ pub(super) enum Hint {
     Elsewhere { section: String, key: String },
     /// All known names.
     Known(Vec<String>),
+    /// All keys of the section whose path this is.
+    KnownKeys { section: String, keys: Vec<String> },
 }
 
 /// `` `a`, `b` or `c` ``

@@ -5,6 +5,34 @@ use super::error_kind::Hint;
 /// Longest name that is compared: a longer one is not a typing error, and comparing it takes long.
 const MAX_LENGTH: usize = 64;
 
+/// Names that other tools give to keys, with the paths of these keys.
+const NAMES_OF_OTHER_TOOLS: [(&str, &str); 17] = [
+    ("activation", "model.mlp"),
+    ("batch", "train.batch_size"),
+    ("context_length", "model.block_size"),
+    ("d_model", "model.n_embd"),
+    ("eval_interval", "train.eval_every"),
+    ("hidden_size", "model.n_embd"),
+    ("layers", "model.n_layer"),
+    ("learning_rate", "optimizer.lr"),
+    ("max_iters", "train.steps"),
+    ("max_steps", "train.steps"),
+    ("n_heads", "model.n_head"),
+    ("n_layers", "model.n_layer"),
+    ("num_heads", "model.n_head"),
+    ("num_layers", "model.n_layer"),
+    ("seq_len", "model.block_size"),
+    ("seq_length", "model.block_size"),
+    ("total_steps", "train.steps"),
+];
+
+/// The path of the key that other tools call `key`. Of a path, the last part counts.
+pub(super) fn path_of_other_name(key: &str) -> Option<&'static str> {
+    let key = key.rsplit_once('.').map_or(key, |(_, last)| last);
+    let mut names = NAMES_OF_OTHER_TOOLS.iter();
+    names.find(|(name, _)| *name == key).map(|(_, path)| *path)
+}
+
 /// The most similar of the known names, or all of them if none is similar.
 pub(super) fn hint<S: AsRef<str>>(word: &str, known: &[S]) -> Hint {
     match nearest(word, known) {
@@ -39,6 +67,7 @@ pub(crate) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schema;
 
     const KNOWN: [&str; 5] = ["n_layer", "n_head", "norm", "model.mlp", "tiny-corpus"];
 
@@ -52,6 +81,16 @@ mod tests {
             ("corpos", "tiny-corpus"),
         ] {
             assert_eq!(hint(word, &KNOWN), Hint::Nearest(name.to_owned()), "{word}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_tools_lead_to_keys_that_exist() {
+        for (name, path) in NAMES_OF_OTHER_TOOLS {
+            assert!(schema::at(path).is_some(), "{name} leads to {path}");
+        }
+        for name in ["learning_rate", "optimizer.learning_rate"] {
+            assert_eq!(path_of_other_name(name), Some("optimizer.lr"));
         }
     }
 

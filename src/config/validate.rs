@@ -5,7 +5,7 @@ use super::error_kind::{ErrorKind, Hint, either, shortened};
 use super::limits::MAX_ERRORS;
 use super::schema::{self, VARIANT_SECTIONS, join};
 use super::spans::Sources;
-use super::suggest::{hint, nearest};
+use super::suggest::{hint, nearest, path_of_other_name};
 use super::tree::{Entry, Node, Value};
 use regex::Regex;
 use serde_json::Value as Json;
@@ -138,10 +138,12 @@ impl Validator<'_> {
         if let Some(pattern) = schema["pattern"].as_str()
             && !self.matches(pattern, text)
         {
+            let similar = Some(valid_name(text)).filter(|name| self.matches(pattern, name));
             let kind = ErrorKind::InvalidText {
                 path: path.to_owned(),
                 found: shortened(text),
                 description: description(path, schema),
+                similar: similar.filter(|_| path == "name"),
             };
             self.report(node, kind);
         }
@@ -284,7 +286,18 @@ fn unknown_key(key: &str, schema: &'static Json, path: &str) -> ErrorKind {
             section,
             key: key.to_owned(),
         },
-        None => hint(key, &known),
+        None => match (path_of_other_name(key), hint(key, &known)) {
+            (Some(path), _) => Hint::Nearest(path.to_owned()),
+            // The keys of a section are the same in a variant as at the top level.
+            (None, Hint::Known(keys)) => match path.rsplit('.').next() {
+                Some(section) if !are_paths && schema::at(section).is_some() => Hint::KnownKeys {
+                    section: section.to_owned(),
+                    keys,
+                },
+                _ => Hint::Known(keys),
+            },
+            (None, hint) => hint,
+        },
     };
     ErrorKind::UnknownKey {
         key: shortened(key),
@@ -360,8 +373,51 @@ fn wrong_type(node: &Node, schema: &'static Json, path: &str, sources: &Sources)
         subject: section_name(path),
         expected: words.collect::<Vec<_>>().join(" or "),
         found: type_name(node),
-        remedy: remedy(node, &types, sources.text(node.span)),
+        remedy: remedy_of_path(node, path)
+            .or_else(|| remedy_of_section(node, schema))
+            .or_else(|| remedy(node, &types, sources.text(node.span))),
     }
+}
+
+/// A text with `-` for everything that a name of an experiment cannot have.
+fn valid_name(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c));
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
+
+/// What to write instead, for lists that are written in another way than expected.
+fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
+    match (path, &node.value) {
+        ("sweep.seeds", Value::Int(count @ 2..=10)) => {
+            let seeds: Vec<_> = (1..=*count).map(|seed| seed.to_string()).collect();
+            Some(format!(
+                "write `[{}]` for {count} seeds, or `[{count}]` for the seed {count}",
+                seeds.join(", ")
+            ))
+        }
+        ("sweep.variants", Value::Seq(items)) => {
+            let names: Option<Vec<&str>> = items.iter().map(Node::as_str).collect();
+            let names = names.filter(|names| (1..=10).contains(&names.len()));
+            let variants = names.unwrap_or_else(|| vec!["a", "b"]);
+            let variants: Vec<_> = variants
+                .iter()
+                .map(|name| format!("{name}: {{}}"))
+                .collect();
+            Some(format!("write `variants: {{{}}}`", variants.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+/// What to write instead of the kind of a section, such as `schedule: cosine`.
+fn remedy_of_section(node: &Node, schema: &'static Json) -> Option<String> {
+    let text = node.as_str()?;
+    let (_, kind) = schema::fields(schema).find(|(key, _)| *key == "kind")?;
+    let mut kinds = schema::choices(kind)?.into_iter();
+    kinds
+        .any(|(choice, _)| choice == text)
+        .then(|| format!("write `{{kind: {text}}}`"))
 }
 
 /// What to write instead, if the intention is clear.

@@ -99,7 +99,7 @@ const COLUMNS: &[RankingColumn] = &[
     RankingColumn {
         name: "difference",
         heading: "Difference to {baseline}",
-        short_heading: Some("to baseline"),
+        short_heading: Some("difference"),
         align: Align::Left,
         cell: difference,
         is_shown: |ranking| ranking.has_comparison(),

@@ -36,7 +36,7 @@ impl Folder {
     pub(super) fn new(name: &str) -> Self {
         let experiment = Experiment {
             name: name.to_owned(),
-            description: "Which parts of a modern GPT block earn their keep at this size?"
+            description: "Which parts of a modern GPT block reduce the loss at this size?"
                 .to_owned(),
             data: Data::default(),
             tokenizer: Tokenizer::default(),

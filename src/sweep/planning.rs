@@ -282,8 +282,21 @@ fn unknown_prompt(
         Ok(tokenizer) => tokenizer.encode(&spec.sample.prompt).err(),
         Err(error) => Some(error),
     };
-    let message = encoded?.to_string();
-    let help = "use characters of the training text, or a byte or bpe tokenizer".to_owned();
+    let error = encoded?;
+    let (message, help) = match document.is_set(&spec.variant, "sample.prompt") {
+        true => (
+            format!("`sample.prompt` cannot be encoded: {error}"),
+            "use characters of the training text, or a byte or bpe tokenizer",
+        ),
+        false => (
+            format!(
+                "the default of `sample.prompt` ({:?}) cannot be encoded: {error}",
+                spec.sample.prompt
+            ),
+            "set `sample.prompt` to characters of the training text, or use a byte or bpe tokenizer",
+        ),
+    };
+    let help = help.to_owned();
     let variant = Some(spec.variant.as_str());
     Some(document.error_at(variant, "sample.prompt", message, Some(help)))
 }

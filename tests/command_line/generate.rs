@@ -69,7 +69,7 @@ fn text_of_an_earlier_step_is_that_of_the_samples() {
     assert_ne!(text, last);
     let failed = lab.run("generate gpt-s1 --step 7").exits(2);
     assert!(
-        failed.stderr.contains("those of steps 15, 30 were saved"),
+        failed.stderr.contains("saved steps: 15, 30"),
         "{}",
         failed.stderr
     );

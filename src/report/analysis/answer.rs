@@ -15,7 +15,7 @@ pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
     sentences.extend(against_counting(ranking));
     if let (Some(bound), Some(value)) = (ranking.entropy_bound(), best.mean_bits_per_byte()) {
         sentences.push(format!(
-            "The entropy of the text is {} bits per byte. On average, no model can go below it. {} is {} above it.",
+            "The entropy of the text is {} bits per byte. On average, no model can go below it. {} is {} bits per byte above it.",
             loss(bound),
             best.name,
             loss(value - bound),
@@ -38,7 +38,21 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
     if ranking.variants.len() == 1 {
         return format!("{name} reaches {reached}.");
     }
+    if ranking.ranked().count() == 1 {
+        return format!("Only {name} has finished. It reaches {reached}.");
+    }
     if best.is_baseline {
+        if let Some(names) = with_verdict(ranking, best, Verdict::Inconclusive) {
+            let differences = match names.len() {
+                1 => "the difference to",
+                _ => "the differences to",
+            };
+            let verb = if names.len() == 1 { "is" } else { "are" };
+            return format!(
+                "The baseline {name} has the lowest mean loss, {reached}, but {differences} {} {verb} inconclusive.",
+                list(&names)
+            );
+        }
         return format!(
             "No variant has a lower loss than the baseline {name}, which reaches {reached}."
         );
@@ -84,17 +98,24 @@ fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
     )
 }
 
+/// The names of the variants with a verdict other than the best variant. `None` if there are none.
+fn with_verdict<'a>(
+    ranking: &Ranking<'a>,
+    best: &Variant,
+    verdict: Verdict,
+) -> Option<Vec<&'a str>> {
+    let names: Vec<&str> = ranking
+        .ranked()
+        .filter(|variant| variant.name != best.name)
+        .filter(|v| v.comparison.as_ref().is_some_and(|c| c.verdict == verdict))
+        .map(|variant| variant.name)
+        .collect();
+    (!names.is_empty()).then_some(names)
+}
+
 /// The verdicts on the variants other than the best.
 fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
-    let named = |verdict| {
-        let names: Vec<&str> = ranking
-            .ranked()
-            .filter(|variant| variant.name != best.name)
-            .filter(|v| v.comparison.as_ref().is_some_and(|c| c.verdict == verdict))
-            .map(|variant| variant.name)
-            .collect();
-        (!names.is_empty()).then(|| list(&names))
-    };
+    let named = |verdict| with_verdict(ranking, best, verdict).map(|names| list(&names));
     let mut sentences = Vec::new();
     if let Some(names) = named(Verdict::Better) {
         sentences.push(format!("Also better than the baseline: {names}. The better variants are not compared with each other."));
@@ -102,7 +123,8 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
     if let Some(names) = named(Verdict::Worse) {
         sentences.push(format!("Worse than the baseline: {names}."));
     }
-    if let Some(names) = named(Verdict::Inconclusive) {
+    // A best baseline is reported together with the inconclusive differences to it.
+    if let Some(names) = named(Verdict::Inconclusive).filter(|_| !best.is_baseline) {
         sentences.push(format!("Inconclusive with these seeds: {names}."));
     }
     if let Some(names) = named(Verdict::OneSeed) {
@@ -123,7 +145,7 @@ fn against_counting(ranking: &Ranking) -> Option<String> {
             variant.mean_bits_per_byte()?,
         ),
         None => (
-            "A bigram model made from counts".to_owned(),
+            "Counting pairs of tokens in the training split".to_owned(),
             ranking.bigram_counts()?,
         ),
     };
@@ -139,11 +161,14 @@ fn against_counting(ranking: &Ranking) -> Option<String> {
         return None;
     }
     let names: Vec<&str> = others.iter().map(|variant| variant.name).collect();
-    let result = match (better.is_empty(), names.len()) {
-        (_, 0) => "Every trained variant is better.".to_owned(),
-        (true, _) => "No trained variant is better.".to_owned(),
-        (false, 1) => format!("{} is not better.", list(&names)),
-        (false, _) => format!("{} are not better.", list(&names)),
+    let trained: Vec<_> = ranking.ranked().filter(|v| v.is_trained()).collect();
+    let result = match names.len() {
+        0 => "All trained variants are better.".to_owned(),
+        _ if trained.len() > 1 && !trained.iter().any(is_better) => {
+            "All trained variants are worse.".to_owned()
+        }
+        1 => format!("{} is worse.", list(&names)),
+        _ => format!("{} are worse.", list(&names)),
     };
     Some(format!(
         "{reference} reaches {} bits per byte. {result}",

@@ -55,10 +55,20 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         }
         Ok(())
     });
-    let caption = "Paired differences, one row per variant. Each dot is one seed, and the square is the mean. The thick line is the 95 % interval of the mean. The thin line is the interval corrected for the number of comparisons. If the thin line crosses 0, the result is inconclusive.";
+    let lines = match ranking.corrected_comparisons() {
+        0 => "",
+        1 => {
+            " The line is the 95 % interval of the mean. If it crosses 0, the result is inconclusive."
+        }
+        _ => {
+            " The thick line is the 95 % interval of the mean. The thin line is the interval corrected for the number of comparisons. If the thin line crosses 0, the result is inconclusive."
+        }
+    };
     let finish = |svg| Drawing {
         title: title.to_owned(),
-        caption: caption.to_owned(),
+        caption: format!(
+            "Paired differences, one row per variant. Each dot is one seed, and the square is the mean.{lines}"
+        ),
         svg,
     };
     Some(svg.map(finish))

@@ -14,19 +14,36 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
             ": bits per byte above the entropy of the text. The entropy is known because the text is generated. On average, no model can go below it.",
         ));
     }
+    if ranking.same_tokens() {
+        items.push(term(
+            "Nats/token",
+            ": the unit of a loss, which is the mean negative natural logarithm of the probability of each token. 1 nat is 1.4427 bits.",
+        ));
+    }
     if ranking.has_comparison() {
         let correction = match ranking.corrected_comparisons() {
             0 | 1 => String::new(),
             n => format!(", corrected by Holm's method for {n} comparisons"),
         };
-        items.push(
-            term(
-                "Difference",
-                &format!(": bits per byte of the variant minus bits per byte of the baseline. It is computed for each seed and then averaged. Variants with the same seed see the same batches. Negative is better. The brackets contain the 95 % interval (Student's t{correction}). "),
-            )
-            .strong("Inconclusive")
-            .plain(" means that the interval contains 0. More seeds may give a clear result. Inconclusive does not mean that there is no difference."),
+        let mut difference = term(
+            "Difference",
+            ": bits per byte of the variant minus bits per byte of the baseline. It is computed for each seed and then averaged. Variants with the same seed see the same batches. A negative difference means that the variant has the lower loss.",
         );
+        if ranking.corrected_comparisons() > 0 {
+            difference = difference.plain(format!(
+                " The brackets contain the 95 % interval (Student's t{correction})."
+            ));
+            items.push(difference);
+            items.push(
+                term("Better", " means that the whole interval is below 0. ")
+                    .strong("Worse")
+                    .plain(" means that the whole interval is above 0. ")
+                    .strong("Inconclusive")
+                    .plain(" means that the interval contains 0. More seeds may give a clear result. Inconclusive does not mean that there is no difference."),
+            );
+        } else {
+            items.push(difference);
+        }
         items.push(term(
             "±",
             " is the standard deviation over the seeds. Deviations and intervals describe the effect of the seed. They do not describe other texts, model sizes or learning rates.",
