@@ -20,7 +20,7 @@ const EXAMPLES: [(&str, usize); 9] = [
     ("mlp", 3),
     ("optimizer", 2),
     ("schedule", 2),
-    ("executor", 4),
+    ("executor", 2),
     ("section", 2),
     ("plot", 2),
 ];

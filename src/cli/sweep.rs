@@ -4,7 +4,7 @@ use crate::report::{self, MetricCheck};
 use crate::results::{RunState, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
-    LocalExecutor, Machine, RunQueue, Store, SweepEnd, build_plan, describe_end, execute,
+    Machine, RunQueue, Store, SweepEnd, build_plan, create_executor, describe_end, execute,
 };
 use crate::text::terminal::print_note;
 use crate::text::units;
@@ -36,8 +36,8 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let end = if queue.runs.is_empty() {
         SweepEnd::Complete
     } else {
-        let mut executor = LocalExecutor::new().map_err(sweeps::Error::Program)?;
-        execute(&plan, &store, queue, device, &mut executor)?
+        let mut executor = create_executor().map_err(sweeps::Error::Program)?;
+        execute(&plan, &store, queue, device, executor.as_mut())?
     };
     let template = document.experiment().report.template.as_deref();
     let summary = report::write(store.root(), plan.clone(), template);

@@ -22,7 +22,9 @@ mod sweep_error;
 mod testing;
 
 pub use device::DeviceChoice;
-pub use executor::{Event, Executor, LocalExecutor, WORKER_ENVIRONMENT, WorkerRequest, run_worker};
+pub use executor::{
+    Event, Executor, WORKER_ENVIRONMENT, WorkerRequest, create_executor, run_worker,
+};
 pub use job_slots::{Jobs, Slots};
 pub use machine::Machine;
 pub use planning::build as build_plan;

@@ -2,12 +2,12 @@
 //!
 //! The scheduler decides which run is next and records how each one ended. An executor starts the
 //! runs, says how they advance, and ends them early if the scheduler asks for it. An implementation is
-//! one file or folder here, and one line in `cli/sweep.rs` that creates it.
+//! one file or folder here, and its use in [`create_executor`].
 
 mod local;
 mod worker_request;
 
-pub use local::{LocalExecutor, WORKER_ENVIRONMENT, run_worker};
+pub use local::{WORKER_ENVIRONMENT, run_worker};
 pub use worker_request::WorkerRequest;
 
 use crate::results::RunStatus;
@@ -35,6 +35,14 @@ pub trait Executor {
 
     /// Ends every active run without a checkpoint. Each of them still sends [`Event::Ended`].
     fn kill(&mut self);
+}
+
+/// The executor of a sweep.
+///
+/// # Errors
+/// If the executor cannot be set up on this machine.
+pub fn create_executor() -> io::Result<Box<dyn Executor>> {
+    Ok(Box::new(local::LocalExecutor::new()?))
 }
 
 /// What an executor says about a run.

@@ -18,7 +18,7 @@ use worker_process::{Output, WorkerProcess};
 /// Trains each run in a child process of its own. Dropping it closes the standard input of the
 /// workers, which ends them.
 #[derive(Debug)]
-pub struct LocalExecutor {
+pub(super) struct LocalExecutor {
     /// Path of this program, which is started again as a worker.
     program: PathBuf,
     workers: HashMap<usize, WorkerProcess>,
@@ -31,7 +31,7 @@ pub struct LocalExecutor {
 impl LocalExecutor {
     /// # Errors
     /// If the path of this program cannot be found.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let (sender, outputs) = mpsc::channel();
         Ok(Self {
             program: current_program()?,
