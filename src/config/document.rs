@@ -14,7 +14,7 @@ use super::spans::{FILE, Sources, Span};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::{Variant, Variants};
-use crate::spec::{Data, Experiment, ModelKind, RunSpec, Source};
+use crate::spec::{Data, Experiment, ModelKind, RunSettings, RunSpec, Source};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -277,9 +277,9 @@ impl Document {
 
     /// Reports variants whose runs are identical: a comparison between them would be meaningless.
     fn check_distinct(&self, resolved: &[(&Variant, RunSpec)], errors: &mut Vec<Diagnostic>) {
-        let mut first_with: HashMap<String, &Variant> = HashMap::new();
+        let mut first_with: HashMap<RunSettings, &Variant> = HashMap::new();
         for (variant, spec) in resolved {
-            let first = match first_with.entry(spec.result_key()) {
+            let first = match first_with.entry(spec.result_settings()) {
                 Entry::Vacant(entry) => {
                     entry.insert(variant);
                     continue;

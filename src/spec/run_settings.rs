@@ -4,7 +4,7 @@ use serde_json::{Number, Value as Json};
 use std::collections::BTreeMap;
 
 /// The configuration of a run as a tree of values. Identities and comparisons are made from it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RunSettings(Json);
 
 impl RunSettings {

@@ -73,11 +73,12 @@ impl RunSpec {
         run
     }
 
-    /// A text that is equal for runs with the same configuration, whatever their variants are called.
-    pub fn result_key(&self) -> String {
+    /// The settings that decide the result. They are equal for runs with the same configuration,
+    /// whatever their variants are called.
+    pub fn result_settings(&self) -> RunSettings {
         let mut run = self.anonymous();
         run.data.max_bytes = 0; // a limit, which does not change the result either
-        serde_json::to_string(&run).expect("a run has string keys only")
+        RunSettings::of(&run)
     }
 
     /// SHA-256, in hex, of everything that decides the result of the run: the configuration, the text

@@ -97,11 +97,13 @@ impl Layout {
     }
 
     /// Index of the first output element of a (sequence, head).
+    #[inline]
     pub(super) fn output_start(&self, sequence: usize, head: usize) -> usize {
         sequence * self.heads.block * self.c + head * self.hs
     }
 
     /// Indices of the first query, key and value element of a (sequence, head).
+    #[inline]
     pub(super) fn qkv_starts(&self, sequence: usize, head: usize) -> [usize; 3] {
         let Heads {
             count, kv_count, ..
@@ -112,6 +114,7 @@ impl Layout {
     }
 
     /// Every (sequence, head), each with its number.
+    #[inline]
     pub(super) fn sequence_heads(self) -> impl Iterator<Item = (usize, usize, usize)> {
         let count = self.heads.count;
         (0..self.n / self.heads.block * count)
@@ -119,6 +122,7 @@ impl Layout {
     }
 
     /// Vectors of [`LANES`] queries in a (sequence, head).
+    #[inline]
     pub(super) fn vectors(&self) -> usize {
         self.heads.block.div_ceil(LANES)
     }

@@ -14,6 +14,10 @@ pub(crate) const fn tile_rows(wide: bool) -> usize {
     if wide { 8 } else { 4 }
 }
 
+/// Indices and strides are less than this, so that an offset, which is the sum of two products of
+/// them, does not overflow.
+const LIMIT: usize = 1 << (usize::BITS / 2 - 1);
+
 /// The left factor of a product, which is read element by element: (i, k) is at
 /// `i * row_stride + k * col_stride`.
 #[derive(Clone, Copy)]
@@ -52,7 +56,7 @@ impl<'a> Lhs<'a> {
 /// are `dst_stride` and `b_stride` apart.
 ///
 /// # Panics
-/// If an element of a part lies outside of its slice.
+/// If an element of a part lies outside of its slice, or an index or a stride is 2^31 or more.
 #[inline(always)]
 pub(crate) fn product<const WIDE: bool>(
     (dst, dst_stride): (&mut [f32], usize),
@@ -62,6 +66,8 @@ pub(crate) fn product<const WIDE: bool>(
     m: usize,
     part: impl Fn(usize) -> (Range<usize>, Range<usize>),
 ) {
+    let strides = [dst_stride, a.row_stride, a.col_stride, b_stride];
+    assert!(m < LIMIT && strides.iter().all(|&stride| stride < LIMIT));
     let step = tile_rows(WIDE);
     for i in (0..m).step_by(step) {
         let rows = step.min(m - i);
@@ -70,7 +76,7 @@ pub(crate) fn product<const WIDE: bool>(
             continue;
         }
         let (last_row, last_column) = (i + rows - 1, columns.end - 1);
-        assert!(inside(dst.len(), (last_row, dst_stride), (last_column, 1)));
+        assert!(last_column < LIMIT && last_row * dst_stride + last_column < dst.len());
         if ks.is_empty() {
             if accumulate == Accumulate::Overwrite {
                 (i..i + rows).for_each(|row| dst[row * dst_stride..][columns.clone()].fill(0.0));
@@ -78,15 +84,12 @@ pub(crate) fn product<const WIDE: bool>(
             continue;
         }
         let last_k = ks.end - 1;
-        assert!(inside(
-            a.data.len(),
-            (last_row, a.row_stride),
-            (last_k, a.col_stride)
-        ));
-        assert!(inside(b.len(), (last_k, b_stride), (last_column, 1)));
+        assert!(last_k < LIMIT && last_k * b_stride + last_column < b.len());
+        assert!(last_row * a.row_stride + last_k * a.col_stride < a.data.len());
         // SAFETY: offsets grow with the row, the column and k. The asserts have shown that the
-        // largest offset of each operand lies inside its slice, so all elements of the part do.
-        // `dst` is mutably borrowed, so it overlaps neither `a` nor `b`.
+        // largest offset of each operand lies inside its slice, so all elements of the part do. None
+        // of the offsets overflows, because rows, columns, k and strides are below `LIMIT`. `dst` is
+        // mutably borrowed, so it overlaps neither `a` nor `b`.
         unsafe {
             let panel = RowPanel {
                 dst: dst.as_mut_ptr().add(i * dst_stride),
@@ -108,16 +111,6 @@ pub(crate) fn product<const WIDE: bool>(
                 (false, false) => panel.each_row::<16>(rows, columns),
             }
         }
-    }
-}
-
-/// Whether element (i, j) lies inside a slice of `len` elements, given the distance of rows and of
-/// columns.
-#[inline(always)]
-fn inside(len: usize, (i, row_stride): (usize, usize), (j, col_stride): (usize, usize)) -> bool {
-    match (i.checked_mul(row_stride), j.checked_mul(col_stride)) {
-        (Some(row), Some(column)) => row.checked_add(column).is_some_and(|offset| offset < len),
-        _ => false,
     }
 }
 

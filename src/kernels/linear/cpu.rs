@@ -109,7 +109,12 @@ pub(super) fn initial_sums(
     match (bias.map(slice), residual.map(slice)) {
         (None, None) => None,
         (None, Some(residual)) => Some(residual.to_vec()),
-        (Some(bias), None) => Some(bias.repeat(n)),
+        (Some(bias), None) => {
+            // Row by row, since `repeat` would read what it has written from a slower cache.
+            let mut y = Vec::with_capacity(n * d);
+            (0..n).for_each(|_| y.extend_from_slice(bias));
+            Some(y)
+        }
         (Some(bias), Some(residual)) => {
             let mut y = residual.to_vec();
             y.chunks_exact_mut(d).for_each(|row| add_assign(row, bias));
