@@ -235,3 +235,25 @@ fn add_products(sums: &mut [f32], x: &[f32], y: &[f32]) {
         *sum += x * y;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small enough for Miri, under which the other tests of this operation take minutes.
+    #[test]
+    fn every_element_is_written() {
+        let vector = |values: &[f32]| matrix((1, values.len()), values.to_vec());
+        let (gain, bias) = (vector(&[1.0, 2.0, 3.0]), vector(&[0.5, 0.0, -0.5]));
+        let x = matrix((2, 3), vec![1.0, 2.0, 3.0, 3.0, 2.0, 1.0]);
+        let normalized = 1.0 / (2.0f32 / 3.0 + 1e-5).sqrt();
+        for (bias, [b0, b2]) in [(None, [0.0, 0.0]), (Some(&bias), [0.5, -0.5])] {
+            let y = norm(x.clone(), Norm::Layernorm, &gain, bias).unwrap();
+            let (first, last) = (normalized, 3.0 * normalized);
+            let expected = [b0 - first, 0.0, b2 + last, b0 + first, 0.0, b2 - last];
+            for (y, expected) in slice(&y).iter().zip(expected) {
+                assert!((y - expected).abs() < 1e-5, "{y} {expected}");
+            }
+        }
+    }
+}
