@@ -19,12 +19,14 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let command = experiment_target::command(&arguments.target, arguments.device);
     let plan = build_plan(&document, expansion, cache.path(), command, device)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
+    let needed = plan.needed_runs(&store.results(&plan)?);
     let rows = selected
         .into_iter()
         .map(|run| {
             let planned = &plan.runs[run];
             Ok(Row {
                 run,
+                is_needed: needed.binary_search(&run).is_ok(),
                 estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
                 state: store.state(planned)?,
             })
@@ -44,6 +46,8 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
 /// One line of the table.
 struct Row {
     run: usize,
+    /// Whether it is needed according to the results so far.
+    is_needed: bool,
     estimate: Estimate,
     state: RunState,
 }
@@ -132,14 +136,25 @@ fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
     });
     let runs = units::plural(rows.len(), "run");
     let mut text = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
-    let open = rows.iter().filter(|row| row.is_open());
-    let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
-    if !open.is_empty() {
-        let queue = RunQueue::new(plan, open, jobs, device, Machine::of_this_process());
+    let queue = |rows: &mut dyn Iterator<Item = &Row>| {
+        let open = rows.filter(|row| row.is_open());
+        let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
+        RunQueue::new(plan, open, jobs, device, Machine::of_this_process())
+    };
+    let needed = queue(&mut rows.iter().filter(|row| row.is_needed));
+    let all = queue(&mut rows.iter());
+    if !needed.runs.is_empty() {
         text += &format!(
             "; about {} with {} at a time",
-            units::duration(queue.total_seconds()),
-            units::plural(queue.slots.jobs, "run")
+            units::duration(needed.total_seconds()),
+            units::plural(needed.slots.jobs, "run")
+        );
+    }
+    if all.runs.len() > needed.runs.len() {
+        text += &format!(
+            "; {} of them only if a comparison is undecided, up to {} in all",
+            all.runs.len() - needed.runs.len(),
+            units::duration(all.total_seconds()),
         );
     }
     text

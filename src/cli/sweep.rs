@@ -22,7 +22,8 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
     clear_runs(&store, &plan, &selected, arguments)?;
-    let mut open = states(&store, &plan, &selected)?;
+    let needed = needed(&store, &plan, &selected)?;
+    let mut open = states(&store, &plan, &needed)?;
     open.retain(|(_, state)| matches!(state, RunState::NotStarted | RunState::Stopped));
     store.write_plan(&mut plan, open.is_empty())?;
     let queue = RunQueue::new(
@@ -32,18 +33,19 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         device,
         Machine::of_this_process(),
     );
-    print_start(&plan, selected.len(), &queue, device);
+    print_start(&plan, needed.len(), &queue, device);
     let end = if queue.runs.is_empty() {
         SweepEnd::Complete
     } else {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;
-        execute(&plan, &store, queue, device, executor.as_mut())?
+        execute(&plan, &store, queue, &selected, device, executor.as_mut())?
     };
     let template = document.experiment().report.template.as_deref();
     let summary = report::write(store.root(), plan.clone(), template);
     let summary = summary.map_err(Error::ReportAfterSweep)?;
     print(&result_tables::render(&summary))?;
-    let states = states(&store, &plan, &selected)?;
+    let needed = self::needed(&store, &plan, &selected)?;
+    let states = states(&store, &plan, &needed)?;
     let exit = exit(end, &states, &summary.checks);
     print_next_steps(exit, &store, &plan, &states);
     Ok(exit)
@@ -67,6 +69,17 @@ fn clear_runs(
         }
     }
     Ok(())
+}
+
+/// The runs of `selected`, which is sorted, that are needed according to the results so far.
+fn needed(
+    store: &Store,
+    plan: &SweepPlan,
+    selected: &[usize],
+) -> Result<Vec<usize>, sweeps::Error> {
+    let needed = plan.needed_runs(&store.results(plan)?);
+    let is_selected = |run: &usize| selected.binary_search(run).is_ok();
+    Ok(needed.into_iter().filter(is_selected).collect())
 }
 
 fn states(

@@ -167,7 +167,8 @@ impl Document {
         if !errors.is_empty() {
             return Err(self.diagnostics(errors));
         }
-        let seeds = self.experiment.sweep.clone().unwrap_or_default().seeds;
+        let sweep = self.experiment.sweep.clone().unwrap_or_default();
+        let seeds = sweep.seeds.all();
         let mut runs = Vec::with_capacity(resolved.len() * seeds.len());
         for (_, spec) in resolved {
             let with_seed = |&seed| RunSpec {
@@ -423,7 +424,7 @@ sweep:
             (experiment.train.steps, experiment.train.batch_size),
             (5, 12)
         );
-        assert_eq!(experiment.sweep.as_ref().unwrap().seeds, [4]);
+        assert_eq!(experiment.sweep.as_ref().unwrap().seeds.all(), [4]);
     }
 
     #[test]
@@ -438,7 +439,7 @@ sweep: {seeds: [18446744073709551615]}";
         assert_eq!(experiment.optimizer.weight_decay, Some(1.0));
         assert_eq!(experiment.optimizer.grad_clip, 16.0);
         assert_eq!(experiment.sample.temperature, 0.8);
-        assert_eq!(experiment.sweep.as_ref().unwrap().seeds, [u64::MAX]);
+        assert_eq!(experiment.sweep.as_ref().unwrap().seeds.all(), [u64::MAX]);
     }
 
     /// Planning checks every run after its steps are counted. If each check expanded the sweep

@@ -89,6 +89,9 @@ impl ErrorKind {
             Self::DuplicateSeed(_) => {
                 "runs with the same seed are the same; remove one of the two".to_owned()
             }
+            Self::SeedRange { .. } => {
+                "every variant gets `min` seeds, and an undecided one gets up to `max`".to_owned()
+            }
             Self::UnknownBaseline { hint, .. } => hint.help(),
             Self::WithoutGrid(_) => {
                 "add a `grid`, or write the combinations as `variants`".to_owned()

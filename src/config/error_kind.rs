@@ -113,6 +113,8 @@ pub(super) enum ErrorKind {
     EmptySweep,
     #[error("seed {0} is listed twice")]
     DuplicateSeed(u64),
+    #[error("`max` is {most}, which is less than `min` ({least})")]
+    SeedRange { least: i128, most: i128 },
     #[error("the baseline `{name}` is not a variant")]
     UnknownBaseline { name: String, hint: Hint },
     #[error("`{0}` requires a `grid`")]

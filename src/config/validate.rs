@@ -369,9 +369,14 @@ fn wrong_type(node: &Node, schema: &'static Json, path: &str, sources: &Sources)
         "object" => "a mapping",
         _ => "`null`",
     });
+    let words: Vec<&str> = words.collect();
+    let expected = match words.split_last() {
+        Some((last, others @ [_, _, ..])) => format!("{} or {last}", others.join(", ")),
+        _ => words.join(" or "),
+    };
     ErrorKind::WrongType {
         subject: section_name(path),
-        expected: words.collect::<Vec<_>>().join(" or "),
+        expected,
         found: type_name(node),
         remedy: remedy_of_path(node, path)
             .or_else(|| remedy_of_section(node, schema))
@@ -389,13 +394,6 @@ fn valid_name(text: &str) -> String {
 /// What to write instead, for lists that are written in another way than expected.
 fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
     match (path, &node.value) {
-        ("sweep.seeds", Value::Int(count @ 2..=10)) => {
-            let seeds: Vec<_> = (1..=*count).map(|seed| seed.to_string()).collect();
-            Some(format!(
-                "write `[{}]` for {count} seeds, or `[{count}]` for the seed {count}",
-                seeds.join(", ")
-            ))
-        }
         ("sweep.variants", Value::Seq(items)) => {
             let names: Option<Vec<&str>> = items.iter().map(Node::as_str).collect();
             let names = names.filter(|names| (1..=10).contains(&names.len()));

@@ -89,7 +89,7 @@ fn expand(
     let sweep = sweep.as_ref().unwrap_or(&absent);
     check_seeds(sweep, errors);
     let named = sweep.get("variants").map_or(&[][..], Node::entries);
-    let per_combination = named.len().max(1) * seeds(sweep).len().max(1);
+    let per_combination = named.len().max(1) * seed_count(sweep);
     let combinations = combinations(sweep, per_combination, errors);
 
     let mut variants = Vec::new();
@@ -145,13 +145,36 @@ fn split(document: &Node) -> (Node, Option<Node>) {
     (rest, sweep)
 }
 
-fn seeds(sweep: &Node) -> &[Node] {
-    sweep.get("seeds").map_or(&[], Node::items)
+/// Most seeds of a variant.
+fn seed_count(sweep: &Node) -> usize {
+    let Some(seeds) = sweep.get("seeds") else {
+        return 1;
+    };
+    let number = |node: &Node| match node.value {
+        Value::Int(int) => usize::try_from(int).ok(),
+        _ => None,
+    };
+    let count = match &seeds.value {
+        Value::Seq(items) => Some(items.len()),
+        Value::Map(_) => seeds.get("max").and_then(number),
+        _ => number(seeds),
+    };
+    count.unwrap_or(1).max(1)
 }
 
 fn check_seeds(sweep: &Node, errors: &mut Vec<Diagnostic>) {
+    let Some(seeds) = sweep.get("seeds") else {
+        return;
+    };
+    if let (Some(min), Some(max)) = (seeds.get("min"), seeds.get("max"))
+        && let (&Value::Int(least), &Value::Int(most)) = (&min.value, &max.value)
+        && least > most
+    {
+        let kind = ErrorKind::SeedRange { least, most };
+        errors.push(Diagnostic::new(max.span, kind).related(min.span, "the minimum"));
+    }
     let mut spans = HashMap::new();
-    for seed in seeds(sweep) {
+    for seed in seeds.items() {
         let Value::Int(int) = seed.value else {
             continue;
         };

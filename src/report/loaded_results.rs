@@ -1,8 +1,9 @@
 use crate::results::{
-    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunState, RunStatus, SampleText,
-    StepMetric, SweepPlan,
+    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
+    SampleText, StepMetric, SweepPlan,
 };
 use crate::spec::ModelKind;
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
@@ -10,8 +11,10 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) plan: SweepPlan,
-    /// The runs in the order of the plan.
+    /// The runs in the order of the plan, without those that turned out not to be needed.
     pub(super) runs: Vec<Run>,
+    /// What is known of each run of the plan.
+    pub(super) run_results: Vec<RunResult>,
 }
 
 /// A planned run and its recorded results so far.
@@ -28,10 +31,21 @@ pub(super) struct Run {
 }
 
 impl Results {
-    /// Reads the recorded results of the runs of `plan` from the results folder `dir`.
+    /// Reads the recorded results of the runs of `plan` from the results folder `dir`. Runs that a
+    /// sequential design does not need are left out, unless they have started.
     pub(super) fn read(dir: &Path, plan: SweepPlan) -> Self {
-        let runs = plan.runs.iter().map(|run| Run::read(dir, run)).collect();
-        Self { plan, runs }
+        let runs: Vec<Run> = plan.runs.iter().map(|run| Run::read(dir, run)).collect();
+        let run_results: Vec<RunResult> = runs.iter().map(Run::run_result).collect();
+        let needed: HashSet<usize> = plan.needed_runs(&run_results).into_iter().collect();
+        let is_shown = |(index, run): &(usize, Run)| {
+            needed.contains(index) || run.state() != RunState::NotStarted
+        };
+        let runs = runs.into_iter().enumerate().filter(is_shown);
+        Self {
+            runs: runs.map(|(_, run)| run).collect(),
+            plan,
+            run_results,
+        }
     }
 
     pub(super) fn corpus(&self, run: &PlannedRun) -> &CorpusInfo {
@@ -107,6 +121,11 @@ impl Run {
 
     pub(super) fn outcome(&self) -> Option<&Outcome> {
         self.status.as_ref()?.outcome.as_ref()
+    }
+
+    /// What the comparison of the variants knows of this run.
+    fn run_result(&self) -> RunResult {
+        RunResult::new(self.status.as_ref())
     }
 
     /// The outcome of a finished run with finite bits per byte. Only these enter means.

@@ -5,8 +5,8 @@ use crate::results::{
     StepMetric, SweepPlan, write_json_atomic,
 };
 use crate::spec::{
-    Data, Experiment, Mlp, Model, ModelKind, Norm, Optimizer, Report, RunSpec, Sample, Tokenizer,
-    Train,
+    Compare, Data, Experiment, Mlp, Model, ModelKind, Norm, Optimizer, Report, RunSpec, Sample,
+    Tokenizer, Train,
 };
 use std::cell::RefCell;
 use std::fs;
@@ -45,6 +45,7 @@ impl Folder {
             train: Train::default(),
             sample: Sample::default(),
             expect: Vec::new(),
+            compare: Compare::default(),
             report: Report::default(),
             sweep: None,
         };

@@ -7,13 +7,17 @@ mod run_state;
 mod sample_files;
 mod sample_text;
 mod samples_markdown;
+mod seed_rounds;
 mod status;
 mod sweep_plan;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use atomic_files::{remove_partial_files, write_atomic, write_json_atomic};
 pub use metrics::{Evaluation, Metric, StepMetric};
 pub use run_dir::{MetricsWriter, RunDir};
 pub use run_state::RunState;
 pub use sample_text::SampleText;
+pub use seed_rounds::{RunResult, VariantComparison};
 pub use status::{Outcome, RunStatus};
 pub use sweep_plan::{CorpusInfo, PlannedRun, SweepPlan};

@@ -8,6 +8,7 @@
 //! name in one place, and the type of a choice says which keys apply with it ([`Choice`]).
 
 mod choice;
+mod compare_settings;
 mod data;
 mod every;
 mod expect;
@@ -18,11 +19,13 @@ mod optimizer;
 mod run_settings;
 mod run_spec;
 mod sample_settings;
+mod seeds;
 mod sweep_settings;
 mod tokenizer;
 mod train;
 
 pub use choice::Choice;
+pub use compare_settings::{Compare, Margin};
 pub use data::{Data, Source};
 pub use every::Every;
 pub use expect::{Expect, Measure};
@@ -39,6 +42,7 @@ pub use optimizer::{
 pub use run_settings::{RunSettings, shortest};
 pub use run_spec::{RunSpec, sequences_per_epoch};
 pub use sample_settings::Sample;
+pub use seeds::{Seeds, SequentialSeeds, Until};
 pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
 pub use train::{BatchOrder, Train, is_logged, log_every};
@@ -78,6 +82,9 @@ pub struct Experiment {
     /// Values that are known in advance and are compared with the measured ones.
     #[serde(default)]
     pub expect: Vec<Expect>,
+    /// How the variants are compared.
+    #[serde(default)]
+    pub compare: Compare,
     /// Settings of the report.
     #[serde(default)]
     pub report: Report,

@@ -1,3 +1,4 @@
+use super::Seeds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -14,10 +15,12 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sweep {
-    /// Every variant is trained once with each seed. Variants with the same seed are trained on the
-    /// same batches, so that they can be compared in pairs.
-    #[schemars(length(min = 1))]
-    pub seeds: Vec<u64>,
+    /// Every variant is trained once with each seed: a list, or a number `n` for the seeds 1 to n.
+    /// Variants with the same seed are trained on the same batches, so that they can be compared in
+    /// pairs. With `{min: 3, max: 12, until: decided}`, every variant gets `min` seeds, and then the
+    /// undecided variants and the baseline get more, one at a time, until every variant has a verdict
+    /// or `max` seeds.
+    pub seeds: Seeds,
     /// Name of the variant that the others are compared with. `null` means the first one.
     pub baseline: Option<String>,
     /// Variants by name, each with what it changes: `rmsnorm: {model: {norm: rmsnorm}}`.
@@ -41,7 +44,7 @@ pub struct Sweep {
 impl Default for Sweep {
     fn default() -> Self {
         Self {
-            seeds: vec![1],
+            seeds: Seeds::List(vec![1]),
             baseline: None,
             variants: Mapping::new(),
             grid: Mapping::new(),

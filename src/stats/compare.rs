@@ -1,124 +1,153 @@
-use super::{ConfidenceInterval, Paired, holm, mean};
+use super::{ConfidenceInterval, Design, Paired, mean, pairs_to_decide};
 
-/// Family-wise error rate: the probability that a report calls at least one difference significant
-/// although there is none.
-const ALPHA: f64 = 0.05;
+/// Level of the interval of one comparison by itself.
+const SINGLE_LEVEL: f64 = 0.05;
 
 /// The verdict on the difference between a variant and the baseline. Lower values are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Better,
     Worse,
-    /// The corrected interval contains 0.
+    /// The corrected interval lies within the margin: the difference is too small to matter.
+    Equivalent,
+    /// The corrected interval contains 0, or there is no interval.
     Inconclusive,
-    /// Only one seed is shared, so there is a difference but no interval.
-    OneSeed,
 }
 
 /// A variant compared with the baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
+    /// Number of differences, one per seed.
+    pub pairs: usize,
     /// Mean of the differences `variant - baseline`.
     pub mean: f64,
-    /// The 95 % interval of this difference, without a correction for several comparisons.
+    /// p-value of the two-sided t-test that the mean is 0. `None` for a single difference.
+    pub p_value: Option<f64>,
+    /// The 95 % interval of this difference, as if it were the only one and had been tested once.
     pub interval: Option<ConfidenceInterval>,
-    /// The interval at the level that Holm's correction gives to this difference. It contains 0 if
-    /// and only if the verdict is inconclusive.
+    /// The interval at the level that the design gives to this test. The verdict follows from it.
     pub corrected: Option<ConfidenceInterval>,
     pub verdict: Verdict,
+    /// The number of seeds, in all, that would probably decide an inconclusive comparison.
+    pub pairs_to_decide: Option<usize>,
 }
 
-/// Compares several variants with one baseline. Each variant is given by its paired differences. The
-/// result is `None` for a variant without differences. Only variants with at least two differences
-/// enter Holm's correction.
-pub fn compare(differences: &[Vec<f64>]) -> Vec<Option<Comparison>> {
-    let paired: Vec<Option<Paired>> = differences.iter().map(|d| Paired::new(d)).collect();
-    let p_values: Vec<f64> = paired.iter().flatten().map(Paired::p_value).collect();
-    let mut steps = holm(&p_values, ALPHA).into_iter();
-    let mut compare_one = |differences: &[f64], paired: Option<Paired>| {
-        let mean = mean(differences)?;
-        let Some((paired, step)) = paired.and_then(|paired| Some((paired, steps.next()?))) else {
-            return Some(Comparison {
-                mean,
-                interval: None,
-                corrected: None,
-                verdict: Verdict::OneSeed,
-            });
-        };
-        Some(Comparison {
-            mean,
-            interval: Some(paired.interval(ALPHA)),
-            corrected: Some(paired.interval(step.level)),
-            verdict: match step.rejected {
-                false => Verdict::Inconclusive,
-                true if mean < 0.0 => Verdict::Better,
-                true => Verdict::Worse,
-            },
-        })
-    };
-    differences
-        .iter()
-        .zip(paired)
-        .map(|(differences, paired)| compare_one(differences, paired))
-        .collect()
+/// Compares a variant with the baseline by its paired differences, which are in the order in which the
+/// seeds were added. In a sequential design, differences after the first test that decides are left out.
+/// `None` without differences.
+pub fn compare(differences: &[f64], design: &Design) -> Option<Comparison> {
+    if design.is_sequential() {
+        let looks = (2..differences.len()).map(|pairs| compare_all(&differences[..pairs], design));
+        let decided = looks
+            .flatten()
+            .find(|comparison| comparison.verdict != Verdict::Inconclusive);
+        if decided.is_some() {
+            return decided;
+        }
+    }
+    compare_all(differences, design)
+}
+
+fn compare_all(differences: &[f64], design: &Design) -> Option<Comparison> {
+    let pairs = differences.len();
+    let paired = Paired::new(differences);
+    let corrected = paired.and_then(|paired| Some(paired.interval(design.level(pairs)?)));
+    let verdict = corrected.map_or(Verdict::Inconclusive, |interval| {
+        verdict(interval, design.margin())
+    });
+    let is_open = verdict == Verdict::Inconclusive;
+    Some(Comparison {
+        pairs,
+        mean: mean(differences)?,
+        p_value: paired.map(|paired| paired.p_value()),
+        interval: paired.map(|paired| paired.interval(SINGLE_LEVEL)),
+        corrected,
+        verdict,
+        pairs_to_decide: is_open
+            .then(|| pairs_to_decide(differences, design))
+            .flatten(),
+    })
+}
+
+fn verdict(interval: ConfidenceInterval, margin: Option<f64>) -> Verdict {
+    let within = |margin: f64| -margin < interval.low && interval.high < margin;
+    if margin.is_some_and(within) {
+        return Verdict::Equivalent;
+    }
+    if interval.contains(0.0) {
+        Verdict::Inconclusive
+    } else if interval.high < 0.0 {
+        Verdict::Better
+    } else {
+        Verdict::Worse
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdicts(differences: &[Vec<f64>]) -> Vec<Option<Verdict>> {
-        let comparisons = compare(differences);
-        comparisons
-            .iter()
-            .map(|c| c.as_ref().map(|c| c.verdict))
-            .collect()
+    fn verdict_of(differences: &[f64], design: &Design) -> Verdict {
+        compare(differences, design).unwrap().verdict
     }
 
     #[test]
     fn every_verdict() {
-        let differences = [
-            vec![-0.100, -0.101, -0.099],
-            vec![],
-            vec![0.100, 0.101, 0.099],
-            vec![-0.1, 0.1, 0.05],
-            vec![-0.5],
+        let design = Design::fixed(4).with_margin(Some(0.02));
+        let cases = [
+            (vec![-0.100, -0.101, -0.099], Verdict::Better),
+            (vec![0.100, 0.101, 0.099], Verdict::Worse),
+            (vec![0.001, 0.0012, 0.0009], Verdict::Equivalent),
+            (vec![-0.1, 0.1, 0.05], Verdict::Inconclusive),
+            (vec![-0.5], Verdict::Inconclusive),
         ];
-        assert_eq!(
-            verdicts(&differences),
-            [
-                Some(Verdict::Better),
-                None,
-                Some(Verdict::Worse),
-                Some(Verdict::Inconclusive),
-                Some(Verdict::OneSeed),
-            ]
-        );
+        for (differences, expected) in cases {
+            assert_eq!(
+                verdict_of(&differences, &design),
+                expected,
+                "{differences:?}"
+            );
+        }
+        assert_eq!(compare(&[], &design), None);
+    }
+
+    #[test]
+    fn without_a_margin_nothing_is_equivalent() {
+        let tiny = [0.001, 0.0012, 0.0009];
+        assert_eq!(verdict_of(&tiny, &Design::fixed(1)), Verdict::Worse);
+        let none = [0.0, 0.0, 0.0];
+        assert_eq!(verdict_of(&none, &Design::fixed(1)), Verdict::Inconclusive);
     }
 
     #[test]
     fn a_significant_difference_can_become_inconclusive_among_many() {
         // p = 0.03 by itself: below 0.05, above 0.05 / 5.
-        let close_call = vec![-0.010, -0.018, -0.020];
+        let close_call = [-0.010, -0.018, -0.020];
+        assert_eq!(verdict_of(&close_call, &Design::fixed(1)), Verdict::Better);
         assert_eq!(
-            verdicts(std::slice::from_ref(&close_call)),
-            [Some(Verdict::Better)]
+            verdict_of(&close_call, &Design::fixed(5)),
+            Verdict::Inconclusive
         );
-        let mut family = vec![vec![-0.1, 0.1, 0.05]; 4];
-        family.push(close_call);
-        assert_eq!(verdicts(&family)[4], Some(Verdict::Inconclusive));
     }
 
     #[test]
-    fn the_corrected_interval_contains_zero_if_and_only_if_inconclusive() {
-        let differences = [
-            vec![-0.100, -0.101, -0.099],
-            vec![-0.010, -0.018, -0.020],
-            vec![0.01, 0.02, -0.04],
-        ];
-        for comparison in compare(&differences).into_iter().flatten() {
-            let contains = comparison.corrected.unwrap().contains(0.0);
-            assert_eq!(contains, comparison.verdict == Verdict::Inconclusive);
-        }
+    fn the_first_decision_of_a_sequential_design_is_final() {
+        let design = Design::sequential(1, 3, 12);
+        let mut differences = vec![-0.100, -0.101, -0.099];
+        let first = compare(&differences, &design).unwrap();
+        assert_eq!(first.verdict, Verdict::Better);
+        differences.extend([0.5, -0.4]);
+        assert_eq!(compare(&differences, &design), Some(first));
+    }
+
+    #[test]
+    fn a_sequential_design_has_no_test_before_its_first_look() {
+        let design = Design::sequential(1, 3, 12);
+        let early = compare(&[-0.100, -0.101], &design).unwrap();
+        assert_eq!(
+            (early.verdict, early.corrected),
+            (Verdict::Inconclusive, None)
+        );
+        assert!(early.interval.is_some());
     }
 }

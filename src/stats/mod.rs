@@ -2,15 +2,19 @@
 //!
 //! Variants with the same seed see the same batches. A variant is therefore compared with the baseline
 //! by paired differences, one per seed, so that the effect of the seed cancels. The intervals are
-//! Student's t intervals of these differences. Their levels are corrected for the number of compared
-//! variants (Holm 1979).
+//! Student's t intervals of these differences. A [`Design`] corrects their levels for the number of
+//! compared variants, and for the number of tests if seeds are added until a comparison is decided.
 
 mod compare;
 mod descriptive;
-mod holm;
+mod design;
+mod group_sequential;
 mod paired;
+mod power;
 
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
-pub use holm::{Step, holm};
+pub use design::Design;
+pub use group_sequential::{Look, false_alarm_rate, proportional_looks};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
+pub use power::pairs_to_decide;

@@ -36,6 +36,11 @@ impl EtaEstimator {
         }
     }
 
+    /// Adds a run to those that have not started.
+    pub(super) fn queued(&mut self, run: usize, seconds: f64) {
+        self.queued.insert(run, seconds);
+    }
+
     pub(super) fn started(&mut self, run: usize) {
         let estimate = self.queued.remove(&run).unwrap_or(0.0);
         let run_progress = RunProgress {

@@ -18,8 +18,6 @@ mod scheduler;
 mod slow_notice;
 mod store;
 mod sweep_error;
-#[cfg(test)]
-mod testing;
 
 pub use device::DeviceChoice;
 pub use executor::{

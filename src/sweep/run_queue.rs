@@ -70,8 +70,8 @@ fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::plan_of;
     use super::*;
+    use crate::results::testing::plan_of;
 
     #[test]
     fn stopped_run_comes_first_and_then_a_seed_of_every_variant() {

@@ -2,9 +2,9 @@ use super::eta::EtaEstimator;
 use super::executor::{Event, Executor, WorkerRequest};
 use super::progress::{self, Display, SweepProgress};
 use super::{Error, RunQueue, Store, interrupts};
-use crate::results::{RunState, RunStatus, SweepPlan};
+use crate::results::{RunResult, RunState, RunStatus, SweepPlan};
 use crate::train::{self, Device};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Longest wait for an event, after which interrupts are checked.
@@ -19,19 +19,24 @@ pub enum SweepEnd {
     Interrupted,
 }
 
-/// Trains the runs of `queue` by `executor` and records how each of them ended. Returns when no run
-/// is active.
+/// Trains the runs of `queue` by `executor` and records how each of them ended. Then trains those of
+/// the runs in `selected` that the results have made necessary. Returns when no run is active.
 pub fn execute(
     plan: &SweepPlan,
     store: &Store,
     queue: RunQueue,
+    selected: &[usize],
     device: Device,
     executor: &mut dyn Executor,
 ) -> Result<SweepEnd, Error> {
     interrupts::install_handler()?;
-    let names = queue.runs.iter().map(|&run| plan.runs[run].name.as_str());
+    let names = selected.iter().map(|&run| plan.runs[run].name.as_str());
     let display = progress::display(names);
     let mut scheduler = Scheduler::new(plan, store, queue, device, executor, display);
+    if plan.sequential_seeds().is_some() {
+        scheduler.optional = selected.iter().copied().collect();
+        scheduler.results = store.results(plan)?;
+    }
     let result = scheduler.run(interrupts::count);
     scheduler.display.close();
     result
@@ -44,6 +49,10 @@ struct Scheduler<'a> {
     executor: &'a mut dyn Executor,
     display: Box<dyn Display + 'a>,
     queue: VecDeque<usize>,
+    /// Runs that are trained if the results make them necessary.
+    optional: HashSet<usize>,
+    /// What is known of each run of the plan. Empty if no run is optional.
+    results: Vec<RunResult>,
     /// Most runs that are active at the same time.
     jobs: usize,
     threads: usize,
@@ -76,6 +85,8 @@ impl<'a> Scheduler<'a> {
             threads: queue.slots.threads,
             total: queue.runs.len(),
             queue: queue.runs.into(),
+            optional: HashSet::new(),
+            results: Vec::new(),
             active: 0,
             ended: 0,
             interrupts: 0,
@@ -84,6 +95,9 @@ impl<'a> Scheduler<'a> {
 
     /// `interrupts` returns the number of interrupts so far.
     fn run(&mut self, interrupts: impl Fn() -> u32) -> Result<SweepEnd, Error> {
+        for run in &self.queue {
+            self.optional.remove(run);
+        }
         loop {
             self.handle_interrupts(interrupts());
             while self.interrupts == 0 && self.active < self.jobs {
@@ -177,10 +191,28 @@ impl<'a> Scheduler<'a> {
         }
         self.ended += 1;
         self.eta.ended(run);
+        if let Some(result) = self.results.get_mut(run) {
+            *result = RunResult::new(status.as_ref());
+            self.queue_needed_runs();
+        }
         let text = progress::describe_end(planned, status.as_ref());
         self.display.ended(run, &text);
         self.show_sweep_progress();
         Ok(())
+    }
+
+    /// Adds the runs to the queue that the results have made necessary.
+    fn queue_needed_runs(&mut self) {
+        for run in self.plan.needed_runs(&self.results) {
+            let is_open = self.results[run] == RunResult::Open;
+            if self.optional.remove(&run) && is_open {
+                let planned = &self.plan.runs[run];
+                let estimate = train::estimate(&planned.spec, &self.plan.corpora[planned.corpus]);
+                self.eta.queued(run, estimate.seconds_on(self.threads));
+                self.queue.push_back(run);
+                self.total += 1;
+            }
+        }
     }
 
     fn show_sweep_progress(&mut self) {
@@ -196,8 +228,8 @@ impl<'a> Scheduler<'a> {
 mod tests {
     use super::super::job_slots::Slots;
     use super::super::progress::Lines;
-    use super::super::testing::plan_of;
     use super::*;
+    use crate::results::testing::plan_of;
     use std::cell::Cell;
     use std::io;
 

@@ -2,7 +2,8 @@ use super::Error;
 use super::lock::Lock;
 use crate::data;
 use crate::results::{
-    PlannedRun, RunDir, RunState, SweepPlan, remove_partial_files, write_json_atomic,
+    PlannedRun, RunDir, RunResult, RunState, RunStatus, SweepPlan, remove_partial_files,
+    write_json_atomic,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,12 +112,25 @@ impl Store {
     }
 
     pub fn state(&self, run: &PlannedRun) -> Result<RunState, Error> {
+        let status = self.status(run)?;
+        Ok(RunState::new(
+            status.as_ref(),
+            self.run_dir(run).has_checkpoint(),
+        ))
+    }
+
+    fn status(&self, run: &PlannedRun) -> Result<Option<RunStatus>, Error> {
         let dir = self.run_dir(run);
-        let status = dir.status().map_err(|source| Error::Record {
+        dir.status().map_err(|source| Error::Record {
             folder: dir.path().to_owned(),
             source,
-        })?;
-        Ok(RunState::new(status.as_ref(), dir.has_checkpoint()))
+        })
+    }
+
+    /// What is known of each run of a plan.
+    pub fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
+        let result = |run| Ok(RunResult::new(self.status(run)?.as_ref()));
+        plan.runs.iter().map(result).collect()
     }
 
     /// Deletes the folder of a run, so that the run starts from the beginning.

@@ -279,3 +279,47 @@ fn control_characters_are_made_visible() {
         .says("failed: ␛[2Jgone")
         .never_says("\u{1b}");
 }
+
+/// A variant that is clearly worse than the baseline, and a transformer with large differences between the
+/// seeds.
+fn sequential(max: u64) -> String {
+    let seeds = format!("{{min: 3, max: {max}, until: decided}}");
+    TINY.replace("[1, 2]", &seeds)
+        .replace("steps: 30", "steps: 300")
+        + "    slow: {model: {kind: bigram}, optimizer: {lr: 1.0e-6}}\n"
+}
+
+#[test]
+fn only_undecided_variants_get_more_seeds() {
+    let seeds = |lab: &Lab, variant: &str| {
+        let of_variant = |name: &&String| name.rsplit_once('-').unwrap().0 == variant;
+        lab.column("status").keys().filter(of_variant).count()
+    };
+    let lab = Lab::new(&sequential(5));
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("15 runs: 15 not started")
+        .shows("6 of them only if a comparison is undecided");
+    lab.run("sweep tiny.yaml --jobs 2")
+        .exits(0)
+        .says("9 runs, 9 to train")
+        .shows("worse")
+        .shows("inconclusive");
+    let of_lab = |lab: &Lab| ["bigram", "gpt", "slow"].map(|variant| seeds(lab, variant));
+    assert_eq!(of_lab(&lab), [5, 5, 3]);
+    lab.run("sweep tiny.yaml").exits(0).says("none to train");
+
+    // In another order, and interrupted: the same runs and results.
+    let other = Lab::new(&sequential(5));
+    let mut running = other.start("sweep tiny.yaml --jobs 1");
+    running.until_says("gpt-s2-");
+    running.signal("INT");
+    running.wait().exits(130);
+    other.run("sweep tiny.yaml --jobs 1").exits(0);
+    assert_eq!(lab.results(), other.results());
+
+    // A larger maximum continues.
+    fs::write(lab.path("tiny.yaml"), sequential(6)).unwrap();
+    lab.run("sweep tiny.yaml").exits(0).never_says("slow-");
+    assert_eq!(of_lab(&lab), [6, 6, 3]);
+}

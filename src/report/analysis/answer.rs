@@ -1,7 +1,8 @@
 //! The answer to the question of an experiment, in sentences.
 
 use super::ranking::{Ranking, Variant};
-use crate::spec::ModelKind;
+use super::wording;
+use crate::spec::{Margin, ModelKind};
 use crate::stats::{Comparison, Verdict};
 use crate::text::units::{difference, list, loss};
 
@@ -49,8 +50,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
             };
             let verb = if names.len() == 1 { "is" } else { "are" };
             return format!(
-                "The baseline {name} has the lowest mean loss, {reached}, but {differences} {} {verb} inconclusive.",
-                list(&names)
+                "The baseline {name} has the lowest mean loss, {reached}, but {differences} {} {verb} inconclusive.{}",
+                list(&names),
+                seeds_to_decide(&inconclusive(ranking, best)),
             );
         }
         return format!(
@@ -66,18 +68,23 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
     let interval = interval(ranking, comparison);
     let gap = difference(comparison.mean);
     match comparison.verdict {
+        _ if comparison.pairs == 1 => format!(
+            "{lowest} Its difference from the baseline {baseline} is {gap}. One seed cannot show whether other seeds would agree."
+        ),
         Verdict::Better => format!(
             "{lowest} It is better than the baseline {baseline}: the difference is {gap}{interval}."
         ),
         Verdict::Inconclusive => format!(
-            "{lowest} Its difference from the baseline {baseline} is inconclusive with these seeds: {gap}{interval}."
+            "{lowest} Its difference from the baseline {baseline} is inconclusive with these seeds: {gap}{interval}.{}",
+            seeds_to_decide(&[best])
         ),
         // A variant with fewer seeds can have the lowest mean because it lacks the hardest seed.
         Verdict::Worse => format!(
             "{lowest} However, it is worse than the baseline {baseline} on the seeds that both have: the difference is {gap}{interval}."
         ),
-        Verdict::OneSeed => format!(
-            "{lowest} Its difference from the baseline {baseline} is {gap}. One seed cannot show whether other seeds would agree."
+        Verdict::Equivalent => format!(
+            "{lowest} It is equivalent to the baseline {baseline}: the difference is {gap}{interval}, and differences below {} do not matter.",
+            margin(ranking),
         ),
     }
 }
@@ -87,15 +94,21 @@ fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
     let Some(corrected) = comparison.corrected else {
         return String::new();
     };
-    let correction = match ranking.corrected_comparisons() {
-        1 => String::new(),
-        n => format!(", corrected for {n} comparisons"),
-    };
+    let correction = wording::correction(ranking);
     format!(
         " (95 % interval {} to {}{correction})",
         difference(corrected.low),
         difference(corrected.high),
     )
+}
+
+/// The margin as the experiment gives it, with its unit.
+fn margin(ranking: &Ranking) -> String {
+    match ranking.margin {
+        Some(Margin::Absolute(margin)) => format!("{margin} bits per byte"),
+        Some(Margin::Percent(percent)) => format!("{percent} % of the baseline's mean"),
+        None => "0".to_owned(),
+    }
 }
 
 /// The names of the variants with a verdict other than the best variant. `None` if there are none.
@@ -107,10 +120,43 @@ fn with_verdict<'a>(
     let names: Vec<&str> = ranking
         .ranked()
         .filter(|variant| variant.name != best.name)
-        .filter(|v| v.comparison.as_ref().is_some_and(|c| c.verdict == verdict))
+        .filter(|v| {
+            let comparison = v.comparison.as_ref();
+            comparison.is_some_and(|c| c.pairs > 1 && c.verdict == verdict)
+        })
         .map(|variant| variant.name)
         .collect();
     (!names.is_empty()).then_some(names)
+}
+
+/// The variants with an interval, other than the best, that are inconclusive.
+fn inconclusive<'r, 'a>(ranking: &'r Ranking<'a>, best: &Variant) -> Vec<&'r Variant<'a>> {
+    let is_inconclusive = |variant: &&Variant| {
+        let comparison = variant.comparison.as_ref();
+        comparison.is_some_and(|c| c.pairs > 1 && c.verdict == Verdict::Inconclusive)
+    };
+    let others = ranking.ranked().filter(|variant| variant.name != best.name);
+    others.filter(is_inconclusive).collect()
+}
+
+/// How many seeds would decide inconclusive comparisons, as a sentence. Empty if it is not known.
+fn seeds_to_decide(variants: &[&Variant]) -> String {
+    let seeds = |variant: &&&Variant| variant.comparison.as_ref()?.pairs_to_decide;
+    let known: Vec<String> = variants
+        .iter()
+        .filter_map(|variant| Some((variant.name, seeds(&variant)?)))
+        .map(|(name, seeds)| match variants {
+            [_] => format!("{seeds} seeds"),
+            _ => format!("{seeds} seeds for {name}"),
+        })
+        .collect();
+    match known.is_empty() {
+        true => String::new(),
+        false => format!(
+            " If the differences stay as they are, {} would decide with a probability of 80 %.",
+            list(&known)
+        ),
+    }
 }
 
 /// The verdicts on the variants other than the best.
@@ -125,11 +171,27 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
     }
     // A best baseline is reported together with the inconclusive differences to it.
     if let Some(names) = named(Verdict::Inconclusive).filter(|_| !best.is_baseline) {
-        sentences.push(format!("Inconclusive with these seeds: {names}."));
-    }
-    if let Some(names) = named(Verdict::OneSeed) {
         sentences.push(format!(
-            "No interval, because only one seed is shared with the baseline: {names}."
+            "Inconclusive with these seeds: {names}.{}",
+            seeds_to_decide(&inconclusive(ranking, best)),
+        ));
+    }
+    if let Some(names) = named(Verdict::Equivalent) {
+        sentences.push(format!(
+            "Equivalent to the baseline, because differences below {} do not matter: {names}.",
+            margin(ranking),
+        ));
+    }
+    let one_pair = |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.pairs == 1);
+    let others = ranking.ranked().filter(|variant| variant.name != best.name);
+    let names: Vec<&str> = others
+        .filter(one_pair)
+        .map(|variant| variant.name)
+        .collect();
+    if !names.is_empty() {
+        sentences.push(format!(
+            "No interval, because only one seed is shared with the baseline: {}.",
+            list(&names)
         ));
     }
     sentences

@@ -70,6 +70,9 @@ fn unfinished_runs(results: &Results) -> Option<String> {
 }
 
 fn fewer_seeds(ranking: &Ranking) -> Option<String> {
+    if ranking.sequential.is_some() {
+        return None; // a variant that was decided early has fewer seeds
+    }
     let most = ranking
         .variants
         .iter()

@@ -1,7 +1,7 @@
 use crate::report::loaded_results::{Results, Run};
 use crate::results::{CorpusInfo, Outcome};
-use crate::spec::{ModelKind, RunSpec};
-use crate::stats::{Comparison, compare, mean, paired_differences, sample_sd};
+use crate::spec::{Margin, ModelKind, RunSpec, SequentialSeeds};
+use crate::stats::{Comparison, mean, sample_sd};
 
 /// The variants of a sweep in order of their loss, compared with the baseline. Numbers only.
 #[derive(Debug)]
@@ -9,6 +9,10 @@ pub(crate) struct Ranking<'a> {
     /// Best first, by mean bits per byte; those without a result at the end, in the file's order.
     pub(crate) variants: Vec<Variant<'a>>,
     pub(crate) baseline: &'a str,
+    /// The range of the number of seeds, if it depends on the results.
+    pub(crate) sequential: Option<SequentialSeeds>,
+    /// The smallest difference that matters, as the experiment gives it.
+    pub(crate) margin: Option<Margin>,
 }
 
 /// One variant over its seeds.
@@ -52,13 +56,24 @@ impl<'a> Ranking<'a> {
             let result = |run: &&Run| Some((run.planned.spec.seed, run.result()?.bits_per_byte?));
             variant.bits_per_byte = variant.runs.iter().filter_map(result).collect();
         }
-        compare_with_baseline(&mut variants);
+        for compared in results.plan.compare(&results.run_results) {
+            let variant = variants.iter_mut().find(|v| v.name == compared.variant);
+            if let Some(variant) = variant {
+                variant.differences = compared.differences;
+                variant.comparison = compared.comparison;
+            }
+        }
         // Stable, so that ties and variants without a result keep the order of the file.
         variants.sort_by(|a, b| {
             let rank = |v: &Variant| v.mean_bits_per_byte().unwrap_or(f64::INFINITY);
             rank(a).total_cmp(&rank(b))
         });
-        Self { variants, baseline }
+        Self {
+            variants,
+            baseline,
+            sequential: results.plan.sequential_seeds(),
+            margin: results.plan.experiment.compare.margin,
+        }
     }
 
     /// The variants with a result, best first.
@@ -105,7 +120,7 @@ impl<'a> Ranking<'a> {
         self.variants.len() > 1
     }
 
-    /// Number of comparisons that share Holm's correction.
+    /// Number of comparisons that have an interval.
     pub(crate) fn corrected_comparisons(&self) -> usize {
         let has_interval =
             |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.interval.is_some());
@@ -122,27 +137,6 @@ impl<'a> Ranking<'a> {
         let first = value(self.variants.first()?)?;
         let same = self.variants.iter().all(|v| value(v) == Some(first));
         same.then_some(first)
-    }
-}
-
-fn compare_with_baseline(variants: &mut [Variant]) {
-    let Some(baseline) = variants.iter().find(|variant| variant.is_baseline) else {
-        return;
-    };
-    let baseline = baseline.bits_per_byte.clone();
-    let others = || variants.iter().filter(|variant| !variant.is_baseline);
-    let differences: Vec<_> = others()
-        .map(|variant| paired_differences(&variant.bits_per_byte, &baseline))
-        .collect();
-    let values: Vec<Vec<f64>> = differences
-        .iter()
-        .map(|of_seeds| of_seeds.iter().map(|(_, value)| *value).collect())
-        .collect();
-    let comparisons = compare(&values);
-    let others = variants.iter_mut().filter(|variant| !variant.is_baseline);
-    for ((variant, differences), comparison) in others.zip(differences).zip(comparisons) {
-        variant.differences = differences;
-        variant.comparison = comparison;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Short texts for a comparison, shared by the plots and the pages.
 
-use super::ranking::Variant;
+use super::ranking::{Ranking, Variant};
 use crate::stats::{Comparison, Verdict};
 use crate::text::units;
 
@@ -16,16 +16,37 @@ pub(crate) fn interval_ends(comparison: &Comparison) -> Option<(String, String)>
     ))
 }
 
+/// What the intervals are corrected for, such as `, corrected for 5 comparisons and up to 10 tests each`.
+/// Empty for one comparison that is tested once.
+pub(crate) fn correction(ranking: &Ranking) -> String {
+    let comparisons = ranking.variants.len().saturating_sub(1);
+    let comparisons = (comparisons > 1).then(|| format!("{comparisons} comparisons"));
+    let tests = ranking.sequential.map(|range| range.max - range.min + 1);
+    let tests = tests.filter(|&tests| tests > 1);
+    match (comparisons, tests) {
+        (None, None) => String::new(),
+        (Some(comparisons), None) => format!(", corrected for {comparisons}"),
+        (None, Some(tests)) => format!(", corrected for up to {tests} tests"),
+        (Some(comparisons), Some(tests)) => {
+            format!(", corrected for {comparisons} and up to {tests} tests of each")
+        }
+    }
+}
+
 /// The verdict on a variant in one or two words.
 pub(crate) fn verdict(variant: &Variant) -> &'static str {
     if variant.is_baseline {
         return "baseline";
     }
-    match variant.comparison.as_ref().map(|c| c.verdict) {
+    let comparison = variant.comparison.as_ref();
+    if comparison.is_some_and(|comparison| comparison.pairs == 1) {
+        return "one seed: no interval";
+    }
+    match comparison.map(|comparison| comparison.verdict) {
         Some(Verdict::Better) => "better",
         Some(Verdict::Worse) => "worse",
+        Some(Verdict::Equivalent) => "equivalent",
         Some(Verdict::Inconclusive) => "inconclusive",
-        Some(Verdict::OneSeed) => "one seed: no interval",
         None if variant.bits_per_byte.is_empty() => "no result",
         None => "no shared seed",
     }

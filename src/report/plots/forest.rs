@@ -55,14 +55,17 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         }
         Ok(())
     });
-    let lines = match ranking.corrected_comparisons() {
-        0 => "",
-        1 => {
-            " The line is the 95 % interval of the mean. If it crosses 0, the result is inconclusive."
-        }
-        _ => {
-            " The thick line is the 95 % interval of the mean. The thin line is the interval corrected for the number of comparisons. If the thin line crosses 0, the result is inconclusive."
-        }
+    let correction = wording::correction(ranking);
+    let lines = if ranking.corrected_comparisons() == 0 {
+        String::new()
+    } else if correction.is_empty() {
+        " The line is the 95 % interval of the mean. If it crosses 0, the result is inconclusive."
+            .to_owned()
+    } else {
+        format!(
+            " The thick line is the 95 % interval of the mean. The thin line is the interval{}. If the thin line crosses 0, the result is inconclusive.",
+            correction.trim_start_matches(',')
+        )
     };
     let finish = |svg| Drawing {
         title: title.to_owned(),
@@ -156,7 +159,7 @@ fn row(
     let color = match comparison.verdict {
         Verdict::Better => BETTER,
         Verdict::Worse => WORSE,
-        Verdict::Inconclusive | Verdict::OneSeed => MUTED,
+        Verdict::Equivalent | Verdict::Inconclusive => MUTED,
     };
     canvas.text(&shorten(variant.name), (36, y), HPos::Left, BODY, INK)?;
     let numbers = label(variant, comparison);

@@ -1,4 +1,5 @@
 use super::Findings;
+use crate::report::analysis::wording;
 use crate::report::page_blocks::{Block, Text};
 
 /// What the values of the report mean.
@@ -21,10 +22,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
         ));
     }
     if ranking.has_comparison() {
-        let correction = match ranking.corrected_comparisons() {
-            0 | 1 => String::new(),
-            n => format!(", corrected by Holm's method for {n} comparisons"),
-        };
+        let correction = wording::correction(ranking);
         let mut difference = term(
             "Difference",
             ": bits per byte of the variant minus bits per byte of the baseline. It is computed for each seed and then averaged. Variants with the same seed see the same batches. A negative difference means that the variant has the lower loss.",
@@ -34,10 +32,14 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
                 " The brackets contain the 95 % interval (Student's t{correction})."
             ));
             items.push(difference);
+            let mut verdicts = term("Better", " means that the whole interval is below 0. ")
+                .strong("Worse")
+                .plain(" means that the whole interval is above 0. ");
+            if ranking.margin.is_some() {
+                verdicts = verdicts.strong("Equivalent").plain(" means that the whole interval lies within the margin of the experiment, so that the difference is too small to matter. ");
+            }
             items.push(
-                term("Better", " means that the whole interval is below 0. ")
-                    .strong("Worse")
-                    .plain(" means that the whole interval is above 0. ")
+                verdicts
                     .strong("Inconclusive")
                     .plain(" means that the interval contains 0. More seeds may give a clear result. Inconclusive does not mean that there is no difference."),
             );

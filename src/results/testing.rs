@@ -1,10 +1,10 @@
-//! Plans for the tests of the scheduler.
+//! Plans for tests.
 
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
 use crate::spec::RunSpec;
 
 /// The plan of an experiment, given as YAML, without reading any data.
-pub(super) fn plan_of(experiment: &str) -> SweepPlan {
+pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
     let document = crate::config::from_text("x.yaml", experiment, &[]).unwrap();
     let runs = document.expand().unwrap().runs.into_iter();
     let planned = |spec: RunSpec| PlannedRun {

@@ -1,0 +1,130 @@
+//! How many seeds would decide a comparison.
+
+use super::{Design, mean, sample_sd};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// The probability of a verdict at which a number of seeds is called enough.
+const POWER: f64 = 0.8;
+
+/// More seeds than this are not suggested.
+const MAX_PAIRS: usize = 1000;
+
+/// Intervals of the integral over the standard deviation, an even number.
+const INTERVALS: usize = 200;
+
+/// The number of seeds, in all, with which a comparison is decided with a probability of 0.8, if the
+/// differences have the mean and the standard deviation of those observed so far. `None` for fewer than
+/// two differences, for differences without spread, and above 1,000 seeds.
+pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
+    let (mean, sd) = (mean(differences)?, sample_sd(differences)?);
+    if sd == 0.0 {
+        return None;
+    }
+    let effect = Effect {
+        mean: mean.abs() / sd,
+        margin: design.margin().unwrap_or(0.0) / sd,
+        alpha: design.alpha(),
+    };
+    let enough = |pairs: usize| effect.power(pairs) >= POWER;
+    let first = differences.len() + 1;
+    if !enough(MAX_PAIRS.max(first)) {
+        return None;
+    }
+    let (mut low, mut high) = (first, MAX_PAIRS.max(first));
+    while low < high {
+        let middle = low.midpoint(high);
+        match enough(middle) {
+            true => high = middle,
+            false => low = middle + 1,
+        }
+    }
+    Some(low)
+}
+
+/// A true difference, in units of the standard deviation of the differences.
+struct Effect {
+    mean: f64,
+    margin: f64,
+    alpha: f64,
+}
+
+impl Effect {
+    /// The probability of a verdict with `pairs` differences. An integral over the sample standard
+    /// deviation s, which is independent of the sample mean: `s sqrt(n - 1)` has a chi distribution.
+    fn power(&self, pairs: usize) -> f64 {
+        let n = pairs as f64;
+        let degrees = n - 1.0;
+        let t = StudentsT::new(0.0, 1.0, degrees).map(|t| -t.inverse_cdf(self.alpha / 2.0));
+        let (Ok(t), Ok(normal)) = (t, Normal::new(self.mean, 1.0 / n.sqrt())) else {
+            return 0.0;
+        };
+        let decided = |s: f64| {
+            let half_width = t * s / n.sqrt();
+            // Undecided: the interval contains 0, and an end lies outside of the margin.
+            let least = (self.margin - half_width).max(0.0);
+            let undecided = |from: f64, to: f64| (normal.cdf(to) - normal.cdf(from)).max(0.0);
+            1.0 - undecided(least, half_width) - undecided(-half_width, -least)
+        };
+        // Proportional to the density of s. The largest exponent is subtracted.
+        let exponent = |s: f64| (degrees - 1.0) * s.ln() - degrees * s * s / 2.0;
+        let mode = ((degrees - 1.0) / degrees).max(0.01).sqrt();
+        let density = |s: f64| (exponent(s) - exponent(mode)).exp();
+        let (from, to) = (1e-6, 1.0 + 8.0 / degrees.sqrt());
+        let (mut sum, mut total) = (0.0, 0.0);
+        for index in 0..=INTERVALS {
+            let s = from + (to - from) * index as f64 / INTERVALS as f64;
+            let weight = match index {
+                0 | INTERVALS => 1.0,
+                _ if index % 2 == 1 => 4.0,
+                _ => 2.0,
+            };
+            sum += weight * density(s) * decided(s);
+            total += weight * density(s);
+        }
+        sum / total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn power_agrees_with_the_noncentral_t_distribution() {
+        // scipy: 1 - nct.cdf(t, n - 1, d sqrt(n)) + nct.cdf(-t, n - 1, d sqrt(n)).
+        for (mean, pairs, alpha, expected) in [
+            (1.0, 10, 0.05, 0.803_096_9),
+            (2.0, 5, 0.05, 0.908_884_9),
+            (3.0, 3, 0.01, 0.243_233_4),
+            (0.5, 40, 0.01, 0.674_168_0),
+        ] {
+            let effect = Effect {
+                mean,
+                margin: 0.0,
+                alpha,
+            };
+            let power = effect.power(pairs);
+            assert!((power - expected).abs() < 1e-4, "{mean} {pairs}: {power}");
+        }
+    }
+
+    #[test]
+    fn more_noise_needs_more_seeds() {
+        let design = Design::fixed(1);
+        let quiet = pairs_to_decide(&[0.1, 0.2, 0.3], &design).unwrap();
+        let noisy = pairs_to_decide(&[-0.2, 0.2, 0.6], &design).unwrap();
+        assert!(3 < quiet && quiet < noisy, "{quiet} {noisy}");
+        assert_eq!(pairs_to_decide(&[-0.3, 0.3, 0.001], &design), None);
+        assert_eq!(pairs_to_decide(&[0.1], &design), None);
+        assert_eq!(pairs_to_decide(&[0.1, 0.1], &design), None);
+    }
+
+    #[test]
+    fn a_margin_decides_small_differences() {
+        let tiny = [0.01, -0.01, 0.011, -0.009];
+        assert_eq!(pairs_to_decide(&tiny, &Design::fixed(1)), None);
+        let with_margin = Design::fixed(1).with_margin(Some(0.02));
+        let seeds = pairs_to_decide(&tiny, &with_margin).unwrap();
+        assert!((5..12).contains(&seeds), "{seeds}");
+    }
+}
