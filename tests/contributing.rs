@@ -4,7 +4,7 @@
 //! source code and type-checks the result together with its unit tests. To update an example after
 //! a change of the code it touches, make the change of the example by hand and write the patch again:
 //!
-//!     git add --intent-to-add src && git diff > .github/examples/NAME.patch && git restore src
+//!     git add --intent-to-add src && git diff src > .github/examples/NAME.patch && git restore src
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
