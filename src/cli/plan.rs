@@ -150,10 +150,11 @@ fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
             units::plural(needed.slots.jobs, "run")
         );
     }
-    if all.runs.len() > needed.runs.len() {
+    // If no run is needed, all comparisons are decided, and the others stay as they are.
+    if !needed.runs.is_empty() && all.runs.len() > needed.runs.len() {
         text += &format!(
-            "; {} of them only if a comparison is undecided, up to {} in all",
-            all.runs.len() - needed.runs.len(),
+            " for {}; the others follow only while a comparison is undecided, about {} for all",
+            units::plural(needed.runs.len(), "run"),
             units::duration(all.total_seconds()),
         );
     }

@@ -5,8 +5,11 @@
 //! that have ended, and not on the order in which they ended.
 
 use super::{RunState, RunStatus, SweepPlan};
-use crate::spec::SequentialSeeds;
-use crate::stats::{Comparison, Design, Verdict, compare, mean, paired_differences};
+use crate::spec::{Seeds, SequentialSeeds};
+use crate::stats::{
+    Comparison, Design, Verdict, compare, mean, paired_differences, rate_of_repeated_designs,
+};
+use std::collections::HashSet;
 
 /// What is known of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,15 +120,63 @@ impl SweepPlan {
     fn design(&self, variants: &[VariantRuns], baseline: Option<&VariantRuns>) -> Design {
         let comparisons = variants.len().saturating_sub(1);
         let range = self.sequential_seeds();
-        let design = match range {
-            Some(range) => Design::sequential(comparisons, range.min as usize, range.max as usize),
-            None => Design::fixed(comparisons),
-        };
+        let design = design_of(range, comparisons);
         // A margin in per cent must not change when seeds are added.
         let seeds = range.map_or(usize::MAX, |range| range.min as usize);
         let baseline = baseline.and_then(|baseline| baseline.mean(seeds));
         let margin = self.experiment.compare.margin.zip(baseline);
         design.with_margin(margin.map(|(margin, baseline)| margin.absolute(baseline)))
+    }
+
+    /// An upper bound of the probability that any of several equal variants is called better or worse, if
+    /// the seeds were changed after results were known. `None` if they were not.
+    pub fn rate_after_changed_seeds(&self, comparisons: usize) -> Option<f64> {
+        let sweep = self
+            .experiment
+            .sweep
+            .as_ref()
+            .filter(|_| !self.earlier_seeds.is_empty())?;
+        let used = self.earlier_seeds.iter().chain([&sweep.seeds]);
+        let designs: Vec<(Design, usize)> = used
+            .map(|seeds| {
+                (
+                    design_of(seeds.sequential(), comparisons),
+                    seeds.all().len(),
+                )
+            })
+            .collect();
+        Some(rate_of_repeated_designs(comparisons, &designs))
+    }
+
+    /// Takes over which seeds an earlier plan of the same runs had.
+    pub fn continue_from(&mut self, before: &Self) {
+        let seeds = |plan: &Self| {
+            plan.experiment
+                .sweep
+                .as_ref()
+                .map(|sweep| sweep.seeds.clone())
+        };
+        let names: HashSet<&str> = before.runs.iter().map(|run| run.name.as_str()).collect();
+        if !self
+            .runs
+            .iter()
+            .any(|run| names.contains(run.name.as_str()))
+        {
+            return; // another experiment of the same name
+        }
+        self.earlier_seeds.clone_from(&before.earlier_seeds);
+        // The same seeds can be written as a list and as a number.
+        let meaning = |seeds: &Seeds| (seeds.all(), seeds.sequential());
+        let now = seeds(self).as_ref().map(meaning);
+        let last = seeds(before).filter(|before| now != Some(meaning(before)));
+        self.earlier_seeds.extend(last);
+    }
+}
+
+fn design_of(range: Option<SequentialSeeds>, comparisons: usize) -> Design {
+    match range {
+        Some(range) => Design::sequential(comparisons, range.min as usize, range.max as usize),
+        None => Design::fixed(comparisons),
     }
 }
 
@@ -154,17 +205,20 @@ impl<'a> VariantRuns<'a> {
             return of_seeds(self.runs.len(), differences(usize::MAX));
         };
         let (min, max) = (range.min as usize, range.max as usize);
-        let mut last = of_seeds(min, Vec::new());
+        // Before the first test there are differences, but no verdict.
+        let mut last = of_seeds(min, differences(min));
+        last.comparison = last.comparison.map(Comparison::without_verdict);
         for seeds in min..=max {
             last.needed_runs = self.first(seeds);
             if !self.have_ended(seeds) || !baseline.have_ended(seeds) {
                 break;
             }
             last = of_seeds(seeds, differences(seeds));
-            match &last.comparison {
-                Some(comparison) if comparison.verdict == Verdict::Inconclusive => {}
-                // It is decided, or failed with every seed.
-                _ => break,
+            let is_decided = |c: &Comparison| c.verdict != Verdict::Inconclusive;
+            let has_failed = self.values(seeds).is_empty() || baseline.values(seeds).is_empty();
+            // What failed with all of its seeds is not trained with more of them.
+            if has_failed || last.comparison.as_ref().is_some_and(is_decided) {
+                break;
             }
         }
         last
@@ -271,6 +325,30 @@ mod tests {
         let early = results([&base[..3], &better[..3], &same[..3]]);
         let late = results([base, better, same]);
         assert_eq!(plan.compare(&early)[1], plan.compare(&late)[1]);
+    }
+
+    #[test]
+    fn changed_seeds_are_remembered_and_raise_the_rate() {
+        let mut plan = plan_of(SWEEP);
+        plan.continue_from(&plan_of(SWEEP));
+        assert_eq!(plan.rate_after_changed_seeds(2), None);
+        let shorter = plan_of(&SWEEP.replace("max: 6", "max: 4"));
+        plan.continue_from(&shorter);
+        let rate = plan.rate_after_changed_seeds(2).unwrap();
+        assert!((0.055..0.1).contains(&rate), "{rate}");
+        // It is kept when nothing else changes.
+        let mut again = plan_of(SWEEP);
+        again.continue_from(&plan);
+        assert_eq!(again.rate_after_changed_seeds(2), Some(rate));
+    }
+
+    #[test]
+    fn before_the_first_test_there_is_no_verdict() {
+        let plan = plan_of(SWEEP);
+        let compared = plan.compare(&results([&BASE[..2], &BETTER[..2], &[]]));
+        let comparison = compared[1].comparison.as_ref().unwrap();
+        assert_eq!((comparison.pairs, comparison.corrected), (2, None));
+        assert_eq!(comparison.verdict, Verdict::Inconclusive);
     }
 
     #[test]

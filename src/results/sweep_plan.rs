@@ -1,5 +1,5 @@
 use crate::hash;
-use crate::spec::{Experiment, RunSpec};
+use crate::spec::{Experiment, RunSpec, Seeds};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Component, Path};
@@ -12,6 +12,10 @@ pub struct SweepPlan {
     pub experiment: Experiment,
     /// Name of the variant that the others are compared with.
     pub baseline: String,
+    /// The seeds of earlier plans of this experiment, if they were changed after runs had started, oldest
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_seeds: Vec<Seeds>,
     /// The command that made the plan, as it is typed in a shell.
     pub command: String,
     /// Version of `runner`.

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// Most seeds of a variant that are given by their number.
 const MAX_SEEDS: u64 = 1000;
 
+/// Most seeds of a sequential design.
+const MAX_SEQUENTIAL: u64 = 100;
+
 /// The seeds of a sweep, in the form in which a file has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -22,10 +25,10 @@ pub enum Seeds {
 #[serde(deny_unknown_fields)]
 pub struct SequentialSeeds {
     /// Seeds that every variant gets.
-    #[schemars(range(min = 2, max = MAX_SEEDS))]
+    #[schemars(range(min = 2, max = MAX_SEQUENTIAL))]
     pub min: u64,
     /// Most seeds of a variant.
-    #[schemars(range(min = 2, max = MAX_SEEDS))]
+    #[schemars(range(min = 2, max = MAX_SEQUENTIAL))]
     pub max: u64,
     /// When no further seed is added.
     pub until: Until,

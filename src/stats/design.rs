@@ -1,11 +1,12 @@
-use super::group_sequential::{Look, proportional_looks};
+use super::group_sequential::{Look, false_alarm_rate, proportional_looks};
+use std::sync::Mutex;
 
 /// Family-wise error rate: the probability that a report calls at least one difference better or worse
 /// although all variants are equal.
 const ALPHA: f64 = 0.05;
 
-/// How the variants of an experiment are compared with the baseline. It is fixed before any result is
-/// known.
+/// How the variants of an experiment are compared with the baseline. Its error rates hold if it is not
+/// changed after results are known.
 ///
 /// The family-wise error rate is divided by the number of comparisons (Bonferroni). Each comparison is
 /// therefore tested by itself, and its interval at this level agrees with its verdict. All intervals of a
@@ -21,7 +22,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// One test of each comparison, when all of its seeds have ended.
+    /// One test of each comparison.
     pub fn fixed(comparisons: usize) -> Self {
         Self {
             alpha: ALPHA / comparisons.max(1) as f64,
@@ -34,7 +35,7 @@ impl Design {
     pub fn sequential(comparisons: usize, first: usize, last: usize) -> Self {
         let fixed = Self::fixed(comparisons);
         Self {
-            looks: Some(proportional_looks(&[], first, last, fixed.alpha)),
+            looks: Some(cached_looks(first, last, fixed.alpha)),
             ..fixed
         }
     }
@@ -66,8 +67,56 @@ impl Design {
         self.margin
     }
 
+    /// The looks at up to `pairs` pairs.
+    fn looks_up_to(&self, pairs: usize) -> Vec<Look> {
+        match &self.looks {
+            Some(looks) => looks
+                .iter()
+                .copied()
+                .filter(|look| look.n <= pairs)
+                .collect(),
+            None => vec![Look {
+                n: pairs,
+                level: self.alpha,
+            }],
+        }
+    }
+
     /// Whether comparisons are tested repeatedly while seeds are added.
     pub fn is_sequential(&self) -> bool {
         self.looks.is_some()
     }
+}
+
+/// An upper bound of the family-wise error rate if several designs were used one after another, each with
+/// up to a number of pairs.
+pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, usize)]) -> f64 {
+    let mut looks: Vec<Look> = Vec::new();
+    for look in designs
+        .iter()
+        .flat_map(|(design, pairs)| design.looks_up_to(*pairs))
+    {
+        match looks.iter_mut().find(|known| known.n == look.n) {
+            Some(known) => known.level = known.level.max(look.level),
+            None if look.n >= 2 => looks.push(look),
+            None => {} // a single pair has no test
+        }
+    }
+    looks.sort_by_key(|look| look.n);
+    (comparisons as f64 * false_alarm_rate(&looks)).min(1.0)
+}
+
+/// [`proportional_looks`]. A sweep needs the same ones after every run.
+fn cached_looks(first: usize, last: usize, alpha: f64) -> Vec<Look> {
+    static CACHE: Mutex<Vec<((usize, usize, u64), Vec<Look>)>> = Mutex::new(Vec::new());
+    let key = (first, last, alpha.to_bits());
+    let mut cache = CACHE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((_, looks)) = cache.iter().find(|(known, _)| *known == key) {
+        return looks.clone();
+    }
+    let looks = proportional_looks(first, last, alpha);
+    cache.push((key, looks.clone()));
+    looks
 }

@@ -14,7 +14,6 @@ mod power;
 
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
-pub use design::Design;
-pub use group_sequential::{Look, false_alarm_rate, proportional_looks};
+pub use design::{Design, rate_of_repeated_designs};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
-pub use power::pairs_to_decide;
+use power::pairs_to_decide;

@@ -15,7 +15,7 @@ const INTERVALS: usize = 200;
 /// The number of seeds, in all, with which a comparison is decided with a probability of 0.8, if the
 /// differences have the mean and the standard deviation of those observed so far. `None` for fewer than
 /// two differences, for differences without spread, and above 1,000 seeds.
-pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
+pub(super) fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
     let (mean, sd) = (mean(differences)?, sample_sd(differences)?);
     if sd == 0.0 {
         return None;

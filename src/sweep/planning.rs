@@ -60,6 +60,7 @@ pub fn build(
     Ok(SweepPlan {
         experiment: document.experiment().clone(),
         baseline: expansion.baseline,
+        earlier_seeds: Vec::new(),
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_hash: config_hash(&runs),

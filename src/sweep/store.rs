@@ -154,6 +154,9 @@ impl Store {
         let before: Option<SweepPlan> = fs::read(&path)
             .ok()
             .and_then(|json| SweepPlan::from_json(&json).ok());
+        if let Some(before) = &before {
+            plan.continue_from(before);
+        }
         if let Some(before) = before
             && all_done
             && before.config_hash == plan.config_hash

@@ -71,6 +71,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         _ if comparison.pairs == 1 => format!(
             "{lowest} Its difference from the baseline {baseline} is {gap}. One seed cannot show whether other seeds would agree."
         ),
+        _ if comparison.corrected.is_none() => format!(
+            "{lowest} Its difference from the baseline {baseline} is {gap} so far. There are too few seeds for a test."
+        ),
         Verdict::Better => format!(
             "{lowest} It is better than the baseline {baseline}: the difference is {gap}{interval}."
         ),
@@ -122,7 +125,7 @@ fn with_verdict<'a>(
         .filter(|variant| variant.name != best.name)
         .filter(|v| {
             let comparison = v.comparison.as_ref();
-            comparison.is_some_and(|c| c.pairs > 1 && c.verdict == verdict)
+            comparison.is_some_and(|c| c.corrected.is_some() && c.verdict == verdict)
         })
         .map(|variant| variant.name)
         .collect();
@@ -133,7 +136,7 @@ fn with_verdict<'a>(
 fn inconclusive<'r, 'a>(ranking: &'r Ranking<'a>, best: &Variant) -> Vec<&'r Variant<'a>> {
     let is_inconclusive = |variant: &&Variant| {
         let comparison = variant.comparison.as_ref();
-        comparison.is_some_and(|c| c.pairs > 1 && c.verdict == Verdict::Inconclusive)
+        comparison.is_some_and(|c| c.corrected.is_some() && c.verdict == Verdict::Inconclusive)
     };
     let others = ranking.ranked().filter(|variant| variant.name != best.name);
     others.filter(is_inconclusive).collect()
@@ -153,7 +156,7 @@ fn seeds_to_decide(variants: &[&Variant]) -> String {
     match known.is_empty() {
         true => String::new(),
         false => format!(
-            " If the differences stay as they are, {} would decide with a probability of 80 %.",
+            " If the differences stay as they are, a new sweep with {} would decide with a probability of 80 %.",
             list(&known)
         ),
     }

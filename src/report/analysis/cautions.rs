@@ -10,6 +10,7 @@ pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
     cautions.extend(fewer_seeds(ranking));
+    cautions.extend(changed_seeds(results, ranking));
     cautions.extend(different_texts(ranking));
     cautions.extend(unknown_tokens(ranking));
     cautions.extend(changed_text(ranking));
@@ -70,9 +71,6 @@ fn unfinished_runs(results: &Results) -> Option<String> {
 }
 
 fn fewer_seeds(ranking: &Ranking) -> Option<String> {
-    if ranking.sequential.is_some() {
-        return None; // a variant that was decided early has fewer seeds
-    }
     let most = ranking
         .variants
         .iter()
@@ -83,12 +81,28 @@ fn fewer_seeds(ranking: &Ranking) -> Option<String> {
         .filter(|variant| variant.bits_per_byte.len() < most)
         .map(|variant| variant.name)
         .collect();
+    if ranking.sequential.is_some() && !fewer.is_empty() {
+        return Some(
+            "The variants have different numbers of seeds, because seeds were added to undecided variants only. Their means are over different seeds. The ranking and the differences from the baseline use the same seeds for both."
+                .to_owned(),
+        );
+    }
     (!fewer.is_empty()).then(|| {
         format!(
             "These variants have fewer seeds than the others: {}. A difference from the baseline uses only the seeds that both have.",
             list(&fewer)
         )
     })
+}
+
+/// Seeds that were changed after results were known.
+fn changed_seeds(results: &Results, ranking: &Ranking) -> Option<String> {
+    let comparisons = ranking.variants.len().saturating_sub(1);
+    let rate = results.plan.rate_after_changed_seeds(comparisons)?;
+    Some(format!(
+        "The seeds were changed after results were known, so the variants were tested repeatedly. The probability that equal variants are called different can be {:.1} % instead of 5 %.",
+        100.0 * rate.max(0.05)
+    ))
 }
 
 fn different_texts(ranking: &Ranking) -> Option<String> {

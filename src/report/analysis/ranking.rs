@@ -63,15 +63,20 @@ impl<'a> Ranking<'a> {
                 variant.comparison = compared.comparison;
             }
         }
+        let sequential = results.plan.sequential_seeds();
+        let of_baseline = variants.iter().find(|variant| variant.is_baseline);
+        let of_baseline = of_baseline.and_then(Variant::mean_bits_per_byte);
+        // Variants with different numbers of seeds are ranked by differences on the same seeds.
+        let rank = |v: &Variant| match (sequential, of_baseline, &v.comparison) {
+            (Some(_), Some(baseline), Some(comparison)) => baseline + comparison.mean,
+            _ => v.mean_bits_per_byte().unwrap_or(f64::INFINITY),
+        };
         // Stable, so that ties and variants without a result keep the order of the file.
-        variants.sort_by(|a, b| {
-            let rank = |v: &Variant| v.mean_bits_per_byte().unwrap_or(f64::INFINITY);
-            rank(a).total_cmp(&rank(b))
-        });
+        variants.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
         Self {
             variants,
             baseline,
-            sequential: results.plan.sequential_seeds(),
+            sequential,
             margin: results.plan.experiment.compare.margin,
         }
     }
@@ -123,7 +128,7 @@ impl<'a> Ranking<'a> {
     /// Number of comparisons that have an interval.
     pub(crate) fn corrected_comparisons(&self) -> usize {
         let has_interval =
-            |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.interval.is_some());
+            |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.corrected.is_some());
         self.variants.iter().filter(has_interval).count()
     }
 

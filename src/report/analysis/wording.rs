@@ -42,6 +42,9 @@ pub(crate) fn verdict(variant: &Variant) -> &'static str {
     if comparison.is_some_and(|comparison| comparison.pairs == 1) {
         return "one seed: no interval";
     }
+    if comparison.is_some_and(|comparison| comparison.corrected.is_none()) {
+        return "too few seeds so far";
+    }
     match comparison.map(|comparison| comparison.verdict) {
         Some(Verdict::Better) => "better",
         Some(Verdict::Worse) => "worse",

@@ -56,16 +56,26 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         Ok(())
     });
     let correction = wording::correction(ranking);
+    let correction = correction.trim_start_matches(',');
     let lines = if ranking.corrected_comparisons() == 0 {
         String::new()
-    } else if correction.is_empty() {
-        " The line is the 95 % interval of the mean. If it crosses 0, the result is inconclusive."
-            .to_owned()
+    } else if ranking.sequential.is_some() || correction.is_empty() {
+        format!(" The line is the 95 % interval of the mean{correction}.")
     } else {
         format!(
-            " The thick line is the 95 % interval of the mean. The thin line is the interval{}. If the thin line crosses 0, the result is inconclusive.",
-            correction.trim_start_matches(',')
+            " The thick line is the 95 % interval of the mean. The thin line is the interval{correction}."
         )
+    };
+    let lines = match ranking.margin {
+        None if !lines.is_empty() => {
+            let line = if lines.contains("thin") {
+                "thin line"
+            } else {
+                "line"
+            };
+            format!("{lines} If the {line} crosses 0, the result is inconclusive.")
+        }
+        _ => lines,
     };
     let finish = |svg| Drawing {
         title: title.to_owned(),

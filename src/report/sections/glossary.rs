@@ -32,17 +32,13 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
                 " The brackets contain the 95 % interval (Student's t{correction})."
             ));
             items.push(difference);
-            let mut verdicts = term("Better", " means that the whole interval is below 0. ")
-                .strong("Worse")
-                .plain(" means that the whole interval is above 0. ");
-            if ranking.margin.is_some() {
-                verdicts = verdicts.strong("Equivalent").plain(" means that the whole interval lies within the margin of the experiment, so that the difference is too small to matter. ");
+            items.push(verdicts(ranking.margin.is_some()));
+            if ranking.sequential.is_some() {
+                items.push(term(
+                    "Seeds",
+                    " were added to undecided variants until they had a verdict. A comparison that ends early overstates the difference on average.",
+                ));
             }
-            items.push(
-                verdicts
-                    .strong("Inconclusive")
-                    .plain(" means that the interval contains 0. More seeds may give a clear result. Inconclusive does not mean that there is no difference."),
-            );
         } else {
             items.push(difference);
         }
@@ -59,6 +55,24 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
             .plain(" is the duration of a whole run, evaluation and sampling included. All three are means over the seeds on the machine below."),
     );
     vec![Block::heading(2, "How to read this"), Block::List { items }]
+}
+
+fn verdicts(has_margin: bool) -> Text {
+    let more = "More seeds may give a clear result. Inconclusive does not mean that there is no difference.";
+    if !has_margin {
+        return term("Better", " means that the whole interval is below 0. ")
+            .strong("Worse")
+            .plain(" means that the whole interval is above 0. ")
+            .strong("Inconclusive")
+            .plain(format!(" means that the interval contains 0. {more}"));
+    }
+    term("Equivalent", " means that the whole interval lies within the margin of the experiment, so that the difference is too small to matter. Otherwise, ")
+        .strong("better")
+        .plain(" means that the whole interval is below 0, and ")
+        .strong("worse")
+        .plain(" that it is above 0. ")
+        .strong("Inconclusive")
+        .plain(format!(" means none of these. {more}"))
 }
 
 fn term(name: &str, meaning: &str) -> Text {
