@@ -323,6 +323,6 @@ fn only_undecided_variants_get_more_seeds() {
     lab.run("sweep tiny.yaml")
         .exits(0)
         .never_says("slow-")
-        .says("The seeds were changed after results were known");
+        .shows("The seeds were changed after results were known");
     assert_eq!(of_lab(&lab), [6, 6, 3]);
 }
