@@ -1,5 +1,5 @@
 use super::group_sequential::{Look, false_alarm_rate, proportional_looks};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Family-wise error rate: the probability that a report calls at least one difference better or worse
 /// although all variants are equal.
@@ -106,17 +106,30 @@ pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, usize)])
     (comparisons as f64 * false_alarm_rate(&looks)).min(1.0)
 }
 
+/// The looks of one design.
+struct CachedLooks {
+    first: usize,
+    last: usize,
+    alpha: f64,
+    looks: Vec<Look>,
+}
+
 /// [`proportional_looks`]. A sweep needs the same ones after every run.
 fn cached_looks(first: usize, last: usize, alpha: f64) -> Vec<Look> {
-    static CACHE: Mutex<Vec<((usize, usize, u64), Vec<Look>)>> = Mutex::new(Vec::new());
-    let key = (first, last, alpha.to_bits());
-    let mut cache = CACHE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, looks)) = cache.iter().find(|(known, _)| *known == key) {
-        return looks.clone();
+    static CACHE: Mutex<Vec<CachedLooks>> = Mutex::new(Vec::new());
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = cache
+        .iter()
+        .find(|known| (known.first, known.last, known.alpha) == (first, last, alpha));
+    if let Some(known) = known {
+        return known.looks.clone();
     }
     let looks = proportional_looks(first, last, alpha);
-    cache.push((key, looks.clone()));
+    cache.push(CachedLooks {
+        first,
+        last,
+        alpha,
+        looks: looks.clone(),
+    });
     looks
 }
