@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let command = experiment_target::command(&arguments.target, arguments.device);
     let plan = build_plan(&document, expansion, cache.path(), command, device)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
-    let needed = plan.needed_runs(&store.results(&plan)?);
+    let needed = store.needed_runs(&plan)?;
     let rows = selected
         .into_iter()
         .map(|run| {
@@ -142,20 +142,20 @@ fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
         RunQueue::new(plan, open, jobs, device, Machine::of_this_process())
     };
     let needed = queue(&mut rows.iter().filter(|row| row.is_needed));
-    let all = queue(&mut rows.iter());
-    if !needed.runs.is_empty() {
-        text += &format!(
-            "; about {} with {} at a time",
-            units::duration(needed.total_seconds()),
-            units::plural(needed.slots.jobs, "run")
-        );
+    if needed.runs.is_empty() {
+        // All comparisons are decided, and the runs that are not needed stay as they are.
+        return text;
     }
-    // If no run is needed, all comparisons are decided, and the others stay as they are.
-    if !needed.runs.is_empty() && all.runs.len() > needed.runs.len() {
+    text += &format!(
+        "; about {} with {} at a time",
+        units::duration(needed.total_seconds()),
+        units::plural(needed.slots.jobs, "run")
+    );
+    if rows.iter().any(|row| row.is_open() && !row.is_needed) {
         text += &format!(
             " for {}; the others follow only while a comparison is undecided, about {} for all",
             units::plural(needed.runs.len(), "run"),
-            units::duration(all.total_seconds()),
+            units::duration(queue(&mut rows.iter()).total_seconds()),
         );
     }
     text

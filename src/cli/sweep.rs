@@ -77,7 +77,7 @@ fn needed(
     plan: &SweepPlan,
     selected: &[usize],
 ) -> Result<Vec<usize>, sweeps::Error> {
-    let needed = plan.needed_runs(&store.results(plan)?);
+    let needed = store.needed_runs(plan)?;
     let is_selected = |run: &usize| selected.binary_search(run).is_ok();
     Ok(needed.into_iter().filter(is_selected).collect())
 }

@@ -243,12 +243,18 @@ pub(super) enum Hint {
 
 /// `` `a`, `b` or `c` ``
 pub(super) fn either<S: AsRef<str>>(names: &[S]) -> String {
-    let mut quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
-    let last = quoted.pop().unwrap_or_default();
-    if quoted.is_empty() {
-        return last;
+    let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
+    alternatives(&quoted)
+}
+
+/// `a, b or c`
+pub(super) fn alternatives<S: AsRef<str>>(words: &[S]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
     }
-    format!("{} or {last}", quoted.join(", "))
 }
 
 /// The first line of a text, cut to a length that fits into a message.

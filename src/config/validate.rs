@@ -1,7 +1,7 @@
 //! Validation of a document against the JSON Schema. All errors are reported at once.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::{ErrorKind, Hint, either, shortened};
+use super::error_kind::{ErrorKind, Hint, alternatives, either, shortened};
 use super::limits::MAX_ERRORS;
 use super::schema::{self, VARIANT_SECTIONS, join};
 use super::spans::Sources;
@@ -369,14 +369,9 @@ fn wrong_type(node: &Node, schema: &'static Json, path: &str, sources: &Sources)
         "object" => "a mapping",
         _ => "`null`",
     });
-    let words: Vec<&str> = words.collect();
-    let expected = match words.split_last() {
-        Some((last, others @ [_, _, ..])) => format!("{} or {last}", others.join(", ")),
-        _ => words.join(" or "),
-    };
     ErrorKind::WrongType {
         subject: section_name(path),
-        expected,
+        expected: alternatives(&words.collect::<Vec<_>>()),
         found: type_name(node),
         remedy: remedy_of_path(node, path)
             .or_else(|| remedy_of_section(node, schema))

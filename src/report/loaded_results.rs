@@ -130,9 +130,10 @@ impl Run {
 
     /// The outcome of a finished run with finite bits per byte. Only these enter means.
     pub(super) fn result(&self) -> Option<&Outcome> {
-        let done = self.state() == RunState::Done;
-        self.outcome()
-            .filter(|outcome| done && outcome.bits_per_byte.is_some_and(f64::is_finite))
+        match self.run_result() {
+            RunResult::Ended(Some(_)) => self.outcome(),
+            RunResult::Ended(None) | RunResult::Open => None,
+        }
     }
 
     pub(super) fn evaluations(&self) -> impl Iterator<Item = &Evaluation> {

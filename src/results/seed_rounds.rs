@@ -83,6 +83,9 @@ impl SweepPlan {
 
     /// Indices of the runs that are needed according to the results so far, in the order of the plan.
     pub fn needed_runs(&self, results: &[RunResult]) -> Vec<usize> {
+        if self.sequential_seeds().is_none() {
+            return (0..self.runs.len()).collect();
+        }
         let comparisons = self.compare(results);
         let mut needed: Vec<usize> = comparisons
             .into_iter()
@@ -205,9 +208,8 @@ impl<'a> VariantRuns<'a> {
             return of_seeds(self.runs.len(), differences(usize::MAX));
         };
         let (min, max) = (range.min as usize, range.max as usize);
-        // Before the first test there are differences, but no verdict.
+        // With an open run there are less than `min` pairs, for which the design has no test.
         let mut last = of_seeds(min, differences(min));
-        last.comparison = last.comparison.map(Comparison::without_verdict);
         for seeds in min..=max {
             last.needed_runs = self.first(seeds);
             if !self.have_ended(seeds) || !baseline.have_ended(seeds) {

@@ -30,17 +30,6 @@ pub struct Comparison {
     pub pairs_to_decide: Option<usize>,
 }
 
-impl Comparison {
-    /// The same differences before they are tested.
-    pub fn without_verdict(self) -> Self {
-        Self {
-            corrected: None,
-            verdict: Verdict::Inconclusive,
-            ..self
-        }
-    }
-}
-
 /// Compares a variant with the baseline by its paired differences. `None` without differences.
 pub fn compare(differences: &[f64], design: &Design) -> Option<Comparison> {
     let pairs = differences.len();

@@ -14,13 +14,14 @@
 //! `r cos(φ) + sin(φ)`, and φ has a density proportional to `cos(φ)^(n-1)`. The probability to cross no
 //! bound is computed by integrals over φ, from the last look to the first.
 
+use super::integral::integral;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// Points of `r` between 0 and a bound at which a probability is stored.
 const POINTS: usize = 128;
 
-/// Intervals of the integrals over φ, an even number.
+/// Intervals of the integrals over angles, an even number.
 const INTERVALS: usize = 96;
 
 /// Largest significance level.
@@ -164,14 +165,9 @@ impl Later {
     }
 }
 
-/// The integral by Simpson's rule.
+/// The integral with [`INTERVALS`] intervals.
 fn integrate(from: f64, to: f64, f: impl Fn(f64) -> f64) -> f64 {
-    let step = (to - from) / INTERVALS as f64;
-    let inner = |index: usize| {
-        let weight = if index % 2 == 1 { 4.0 } else { 2.0 };
-        weight * f(from + step * index as f64)
-    };
-    step / 3.0 * (f(from) + f(to) + (1..INTERVALS).map(inner).sum::<f64>())
+    integral(from, to, INTERVALS, f)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod compare;
 mod descriptive;
 mod design;
 mod group_sequential;
+mod integral;
 mod paired;
 mod power;
 

@@ -1,5 +1,6 @@
 //! How many seeds would decide a comparison.
 
+use super::integral::integral;
 use super::{Design, mean, sample_sd};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
@@ -70,18 +71,8 @@ impl Effect {
         let mode = ((degrees - 1.0) / degrees).max(0.01).sqrt();
         let density = |s: f64| (exponent(s) - exponent(mode)).exp();
         let (from, to) = (1e-6, 1.0 + 8.0 / degrees.sqrt());
-        let (mut sum, mut total) = (0.0, 0.0);
-        for index in 0..=INTERVALS {
-            let s = from + (to - from) * index as f64 / INTERVALS as f64;
-            let weight = match index {
-                0 | INTERVALS => 1.0,
-                _ if index % 2 == 1 => 4.0,
-                _ => 2.0,
-            };
-            sum += weight * density(s) * decided(s);
-            total += weight * density(s);
-        }
-        sum / total
+        let total = integral(from, to, INTERVALS, density);
+        integral(from, to, INTERVALS, |s| density(s) * decided(s)) / total
     }
 }
 

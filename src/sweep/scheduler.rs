@@ -32,9 +32,11 @@ pub fn execute(
     interrupts::install_handler()?;
     let names = selected.iter().map(|&run| plan.runs[run].name.as_str());
     let display = progress::display(names);
+    let queued: HashSet<usize> = queue.runs.iter().copied().collect();
     let mut scheduler = Scheduler::new(plan, store, queue, device, executor, display);
     if plan.sequential_seeds().is_some() {
-        scheduler.optional = selected.iter().copied().collect();
+        let selected = selected.iter().copied();
+        scheduler.optional = selected.filter(|run| !queued.contains(run)).collect();
         scheduler.results = store.results(plan)?;
     }
     let result = scheduler.run(interrupts::count);
@@ -95,9 +97,6 @@ impl<'a> Scheduler<'a> {
 
     /// `interrupts` returns the number of interrupts so far.
     fn run(&mut self, interrupts: impl Fn() -> u32) -> Result<SweepEnd, Error> {
-        for run in &self.queue {
-            self.optional.remove(run);
-        }
         loop {
             self.handle_interrupts(interrupts());
             while self.interrupts == 0 && self.active < self.jobs {

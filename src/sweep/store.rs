@@ -128,9 +128,17 @@ impl Store {
     }
 
     /// What is known of each run of a plan.
-    pub fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
+    pub(super) fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
         let result = |run| Ok(RunResult::new(self.status(run)?.as_ref()));
         plan.runs.iter().map(result).collect()
+    }
+
+    /// Indices of the runs that are needed according to the results so far, in the order of the plan.
+    pub fn needed_runs(&self, plan: &SweepPlan) -> Result<Vec<usize>, Error> {
+        match plan.sequential_seeds() {
+            Some(_) => Ok(plan.needed_runs(&self.results(plan)?)),
+            None => Ok((0..plan.runs.len()).collect()), // the files of the runs need not be read
+        }
     }
 
     /// Deletes the folder of a run, so that the run starts from the beginning.

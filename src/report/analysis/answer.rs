@@ -43,16 +43,16 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         return format!("Only {name} has finished. It reaches {reached}.");
     }
     if best.is_baseline {
-        if let Some(names) = with_verdict(ranking, best, Verdict::Inconclusive) {
-            let differences = match names.len() {
-                1 => "the difference to",
-                _ => "the differences to",
+        let inconclusive = with_verdict(ranking, best, Verdict::Inconclusive);
+        if !inconclusive.is_empty() {
+            let (differences, verb) = match inconclusive.len() {
+                1 => ("the difference to", "is"),
+                _ => ("the differences to", "are"),
             };
-            let verb = if names.len() == 1 { "is" } else { "are" };
             return format!(
                 "The baseline {name} has the lowest mean loss, {reached}, but {differences} {} {verb} inconclusive.{}",
-                list(&names),
-                seeds_to_decide(&inconclusive(ranking, best)),
+                names(&inconclusive),
+                seeds_to_decide(&inconclusive),
             );
         }
         return format!(
@@ -114,32 +114,37 @@ fn margin(ranking: &Ranking) -> String {
     }
 }
 
-/// The names of the variants with a verdict other than the best variant. `None` if there are none.
-fn with_verdict<'a>(
-    ranking: &Ranking<'a>,
+/// The variants with an interval and this verdict, other than the best variant.
+fn with_verdict<'r, 'a>(
+    ranking: &'r Ranking<'a>,
     best: &Variant,
     verdict: Verdict,
-) -> Option<Vec<&'a str>> {
-    let names: Vec<&str> = ranking
-        .ranked()
-        .filter(|variant| variant.name != best.name)
-        .filter(|v| {
-            let comparison = v.comparison.as_ref();
-            comparison.is_some_and(|c| c.corrected.is_some() && c.verdict == verdict)
-        })
-        .map(|variant| variant.name)
-        .collect();
-    (!names.is_empty()).then_some(names)
+) -> Vec<&'r Variant<'a>> {
+    others(ranking, best, |c| {
+        c.corrected.is_some() && c.verdict == verdict
+    })
 }
 
-/// The variants with an interval, other than the best, that are inconclusive.
-fn inconclusive<'r, 'a>(ranking: &'r Ranking<'a>, best: &Variant) -> Vec<&'r Variant<'a>> {
-    let is_inconclusive = |variant: &&Variant| {
-        let comparison = variant.comparison.as_ref();
-        comparison.is_some_and(|c| c.corrected.is_some() && c.verdict == Verdict::Inconclusive)
-    };
-    let others = ranking.ranked().filter(|variant| variant.name != best.name);
-    others.filter(is_inconclusive).collect()
+/// The compared variants, other than the best variant, that meet a condition.
+fn others<'r, 'a>(
+    ranking: &'r Ranking<'a>,
+    best: &Variant,
+    condition: impl Fn(&Comparison) -> bool,
+) -> Vec<&'r Variant<'a>> {
+    ranking
+        .ranked()
+        .filter(|variant| variant.name != best.name)
+        .filter(|variant| variant.comparison.as_ref().is_some_and(&condition))
+        .collect()
+}
+
+fn names(variants: &[&Variant]) -> String {
+    list(
+        &variants
+            .iter()
+            .map(|variant| variant.name)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// How many seeds would decide inconclusive comparisons, as a sentence. Empty if it is not known.
@@ -164,39 +169,38 @@ fn seeds_to_decide(variants: &[&Variant]) -> String {
 
 /// The verdicts on the variants other than the best.
 fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
-    let named = |verdict| with_verdict(ranking, best, verdict).map(|names| list(&names));
     let mut sentences = Vec::new();
-    if let Some(names) = named(Verdict::Better) {
-        sentences.push(format!("Also better than the baseline: {names}. The better variants are not compared with each other."));
-    }
-    if let Some(names) = named(Verdict::Worse) {
-        sentences.push(format!("Worse than the baseline: {names}."));
-    }
+    let mut add = |variants: Vec<&Variant>, sentence: &dyn Fn(String) -> String| {
+        if !variants.is_empty() {
+            sentences.push(sentence(names(&variants)));
+        }
+    };
+    let of = |verdict| with_verdict(ranking, best, verdict);
+    add(of(Verdict::Better), &|names| {
+        format!(
+            "Also better than the baseline: {names}. The better variants are not compared with each other."
+        )
+    });
+    add(of(Verdict::Worse), &|names| {
+        format!("Worse than the baseline: {names}.")
+    });
     // A best baseline is reported together with the inconclusive differences to it.
-    if let Some(names) = named(Verdict::Inconclusive).filter(|_| !best.is_baseline) {
-        sentences.push(format!(
-            "Inconclusive with these seeds: {names}.{}",
-            seeds_to_decide(&inconclusive(ranking, best)),
-        ));
+    if !best.is_baseline {
+        let inconclusive = of(Verdict::Inconclusive);
+        let seeds = seeds_to_decide(&inconclusive);
+        add(inconclusive, &|names| {
+            format!("Inconclusive with these seeds: {names}.{seeds}")
+        });
     }
-    if let Some(names) = named(Verdict::Equivalent) {
-        sentences.push(format!(
-            "Equivalent to the baseline, because differences below {} do not matter: {names}.",
-            margin(ranking),
-        ));
-    }
-    let one_pair = |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.pairs == 1);
-    let others = ranking.ranked().filter(|variant| variant.name != best.name);
-    let names: Vec<&str> = others
-        .filter(one_pair)
-        .map(|variant| variant.name)
-        .collect();
-    if !names.is_empty() {
-        sentences.push(format!(
-            "No interval, because only one seed is shared with the baseline: {}.",
-            list(&names)
-        ));
-    }
+    add(of(Verdict::Equivalent), &|names| {
+        let margin = margin(ranking);
+        format!(
+            "Equivalent to the baseline, because differences below {margin} do not matter: {names}."
+        )
+    });
+    add(others(ranking, best, |c| c.pairs == 1), &|names| {
+        format!("No interval, because only one seed is shared with the baseline: {names}.")
+    });
     sentences
 }
 

@@ -55,28 +55,7 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         }
         Ok(())
     });
-    let correction = wording::correction(ranking);
-    let correction = correction.trim_start_matches(',');
-    let lines = if ranking.corrected_comparisons() == 0 {
-        String::new()
-    } else if ranking.sequential.is_some() || correction.is_empty() {
-        format!(" The line is the 95 % interval of the mean{correction}.")
-    } else {
-        format!(
-            " The thick line is the 95 % interval of the mean. The thin line is the interval{correction}."
-        )
-    };
-    let lines = match ranking.margin {
-        None if !lines.is_empty() => {
-            let line = if lines.contains("thin") {
-                "thin line"
-            } else {
-                "line"
-            };
-            format!("{lines} If the {line} crosses 0, the result is inconclusive.")
-        }
-        _ => lines,
-    };
+    let lines = line_captions(ranking);
     let finish = |svg| Drawing {
         title: title.to_owned(),
         caption: format!(
@@ -85,6 +64,30 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         svg,
     };
     Some(svg.map(finish))
+}
+
+/// What the lines of a row mean.
+fn line_captions(ranking: &Ranking) -> String {
+    if ranking.corrected_comparisons() == 0 {
+        return String::new();
+    }
+    let correction = wording::correction(ranking);
+    let correction = correction.trim_start_matches(',');
+    let (mut text, line) = if ranking.sequential.is_some() || correction.is_empty() {
+        (
+            format!(" The line is the 95 % interval of the mean{correction}."),
+            "line",
+        )
+    } else {
+        let text = format!(
+            " The thick line is the 95 % interval of the mean. The thin line is the interval{correction}."
+        );
+        (text, "thin line")
+    };
+    if ranking.margin.is_none() {
+        text += &format!(" If the {line} crosses 0, the result is inconclusive.");
+    }
+    text
 }
 
 /// Largest distance from 0 that the axis must contain. Rows that reach much further than the others
