@@ -4,9 +4,9 @@ use super::{Error, Exit, print, result_tables};
 use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
-use crate::sweep::{Jobs, Machine, RunQueue, Store, build_plan};
+use crate::sweep::{Capacity, Machine, RunQueue, Store, build_plan};
 use crate::text::units;
-use crate::train::{self, Device, Estimate};
+use crate::train::{self, Estimate};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
@@ -17,7 +17,8 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let store = Store::open_readonly(experiment_target::folder(&document, &arguments.target));
     let cache = Cache::of_plan(&store)?;
     let command = experiment_target::command(&arguments.target, arguments.device);
-    let plan = build_plan(&document, expansion, cache.path(), command, device)?;
+    let mut plan = build_plan(&document, expansion, cache.path(), command, device)?;
+    store.continue_plan(&mut plan);
     let selected = experiment_target::select(&plan, &arguments.target)?;
     let needed = store.needed_runs(&plan)?;
     let rows = selected
@@ -32,7 +33,12 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
             })
         })
         .collect::<Result<Vec<Row>, Error>>()?;
-    let total = total(&plan, &rows, arguments.jobs, device);
+    let capacity = Capacity {
+        jobs: arguments.jobs,
+        device,
+        machine: Machine::of_this_process(),
+    };
+    let total = total(&plan, &rows, capacity);
     let tokenizers = tokenizers(&plan);
     let mut text = format!("{}\n\n{tokenizers}\n\n{total}\n", table(&plan, &rows));
     let checks = checks_of_plan(&plan);
@@ -53,6 +59,13 @@ struct Row {
 }
 
 impl Row {
+    fn shown_state(&self) -> String {
+        match self.state {
+            RunState::NotStarted if !self.is_needed => "only while undecided".to_owned(),
+            state => state.to_string(),
+        }
+    }
+
     fn is_open(&self) -> bool {
         matches!(self.state, RunState::NotStarted | RunState::Stopped)
     }
@@ -79,7 +92,7 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
             right(units::count(tokens)),
             right(units::duration(row.estimate.seconds)),
             right(units::memory(row.estimate.memory_mb)),
-            Cell::new(row.state),
+            Cell::new(row.shown_state()),
         ]);
     }
     table.trim_fmt()
@@ -122,7 +135,7 @@ fn right(text: String) -> Cell {
 }
 
 /// The number of runs in each state, and the estimated time of those that are not done.
-fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
+fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
     let states = [
         RunState::Done,
         RunState::Stopped,
@@ -139,7 +152,7 @@ fn total(plan: &SweepPlan, rows: &[Row], jobs: Jobs, device: Device) -> String {
     let queue = |rows: &mut dyn Iterator<Item = &Row>| {
         let open = rows.filter(|row| row.is_open());
         let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
-        RunQueue::new(plan, open, jobs, device, Machine::of_this_process())
+        RunQueue::new(plan, open, capacity)
     };
     let needed = queue(&mut rows.iter().filter(|row| row.is_needed));
     if needed.runs.is_empty() {

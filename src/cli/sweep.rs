@@ -4,11 +4,16 @@ use crate::report::{self, MetricCheck};
 use crate::results::{RunState, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
-    Machine, RunQueue, Store, SweepEnd, build_plan, create_executor, describe_end, execute,
+    Capacity, Machine, RunQueue, Store, SweepEnd, build_plan, create_executor, describe_end,
+    execute,
 };
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::Device;
+
+/// Said if `--only` selects none of the runs that are needed so far.
+const NONE_NEEDED: &str = "none of the selected runs is needed: with `until: decided`, a variant gets more \
+                           seeds only while its comparison is undecided";
 
 /// Most runs that are listed one by one at the end.
 const MAX_LISTED: usize = 10;
@@ -21,24 +26,27 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let command = experiment_target::command(&arguments.target, arguments.device);
     let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
+    store.continue_plan(&mut plan);
     clear_runs(&store, &plan, &selected, arguments)?;
     let needed = needed(&store, &plan, &selected)?;
     let mut open = states(&store, &plan, &needed)?;
     open.retain(|(_, state)| matches!(state, RunState::NotStarted | RunState::Stopped));
     store.write_plan(&mut plan, open.is_empty())?;
-    let queue = RunQueue::new(
-        &plan,
-        open,
-        arguments.jobs,
+    let capacity = Capacity {
+        jobs: arguments.jobs,
         device,
-        Machine::of_this_process(),
-    );
+        machine: Machine::of_this_process(),
+    };
+    let queue = RunQueue::new(&plan, open, capacity);
     print_start(&plan, needed.len(), &queue, device);
+    if needed.is_empty() {
+        print_note(NONE_NEEDED);
+    }
     let end = if queue.runs.is_empty() {
         SweepEnd::Complete
     } else {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;
-        execute(&plan, &store, queue, &selected, device, executor.as_mut())?
+        execute(&plan, &store, queue, &selected, executor.as_mut())?
     };
     let template = document.experiment().report.template.as_deref();
     let summary = report::write(store.root(), plan.clone(), template);
@@ -58,15 +66,19 @@ fn clear_runs(
     selected: &[usize],
     arguments: &args::Sweep,
 ) -> Result<(), Error> {
-    for &run in selected {
-        let run = &plan.runs[run];
-        // --restart does not read the state, and so deletes even a run whose files are damaged.
-        let cleared = arguments.restart
-            || arguments.retry_failed
-                && matches!(store.state(run)?, RunState::Failed | RunState::Diverged);
-        if cleared {
-            store.remove(run)?;
-        }
+    // --restart does not read the state, and so deletes even a run whose files are damaged.
+    let cleared = if arguments.restart {
+        selected.to_vec()
+    } else if arguments.retry_failed {
+        let has_failed = |state| matches!(state, RunState::Failed | RunState::Diverged);
+        let mut runs = states(store, plan, &needed(store, plan, selected)?)?;
+        runs.retain(|(_, state)| has_failed(*state));
+        runs.into_iter().map(|(run, _)| run).collect()
+    } else {
+        Vec::new()
+    };
+    for run in cleared {
+        store.remove(&plan.runs[run])?;
     }
     Ok(())
 }

@@ -91,6 +91,7 @@ impl Replacer<'_> {
                         items(&mut axis.value).for_each(|item| self.value(item, &axis.key));
                     }
                 }
+                "tune" => self.sweep(&mut entry.value), // it has a grid
                 "include" | "exclude" => {
                     for combination in items(&mut entry.value) {
                         self.paths(combination);

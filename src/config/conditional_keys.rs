@@ -9,7 +9,8 @@ use super::schema::{self, join};
 use super::spans::Span;
 use super::tree::{Entry, Layer, Node, Value};
 use crate::spec::{
-    Choice, InitKind, ModelKind, Norm, OptimizerKind, PositionKind, ScheduleKind, TokenizerKind,
+    Choice, CompareMetric, InitKind, ModelKind, Norm, OptimizerKind, PositionKind, ScheduleKind,
+    TokenizerKind,
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -32,6 +33,7 @@ static CONDITIONS: LazyLock<HashMap<&'static str, Vec<Condition>>> = LazyLock::n
     collect::<TokenizerKind>(&mut conditions);
     collect::<OptimizerKind>(&mut conditions);
     collect::<ScheduleKind>(&mut conditions);
+    collect::<CompareMetric>(&mut conditions);
     conditions
 });
 
@@ -202,5 +204,6 @@ mod tests {
         check::<TokenizerKind>();
         check::<OptimizerKind>();
         check::<ScheduleKind>();
+        check::<CompareMetric>();
     }
 }

@@ -1,4 +1,5 @@
 use super::canonical_names::{FormerNames, replace_former_names};
+use super::compare_checks;
 use super::conditional_keys::{self, Applicability};
 use super::cross_checks::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -14,7 +15,7 @@ use super::spans::{FILE, Sources, Span};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::{Variant, Variants};
-use crate::spec::{Data, Experiment, ModelKind, RunSettings, RunSpec, Source};
+use crate::spec::{Data, Experiment, ModelKind, RunSettings, RunSpec, Source, TunedRun};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -39,8 +40,11 @@ pub struct Document {
 pub struct Expansion {
     /// Name of the variant that the others are compared with.
     pub baseline: String,
-    /// Variants in the order of the file, and within each its seeds.
+    /// Variants in the order of the file, and within each its seeds. In an experiment that tunes its
+    /// variants, there are the seeds of the search and of the comparison for each combination.
     pub runs: Vec<RunSpec>,
+    /// One for each of `runs`.
+    pub tuned: Vec<Option<TunedRun>>,
 }
 
 /// Reads an experiment file and applies `path=value` overrides.
@@ -150,17 +154,23 @@ impl Document {
     pub fn expand(&self) -> Result<Expansion, Diagnostics> {
         let variants = self.variants();
         let mut errors = variants.errors.clone();
-        let resolved: Vec<(&Variant, RunSpec)> = variants
+        let mut resolved: Vec<(&Variant, RunSpec)> = variants
             .all()
             .iter()
             .filter_map(|variant| Some((variant, self.resolve(variant, &mut errors)?)))
             .collect();
+        let are_resolved = resolved.len() == variants.all().len();
         errors.extend(unused_keys(variants.all()));
+        errors.extend(self.keep_distinct_combinations(&mut resolved));
         self.check_distinct(&resolved, &mut errors);
         let baseline = variants.baseline(&self.tree);
         // An unresolved variant would be reported as unknown.
-        if resolved.len() == variants.all().len() {
+        if are_resolved {
             let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
+            let compare = &self.experiment.compare;
+            errors.extend(compare_checks::check(
+                &self.tree, compare, &specs, &baseline,
+            ));
             let expected = &self.experiment.expect;
             expected_values::check(&self.tree, expected, &specs, &baseline, &mut errors);
         }
@@ -169,15 +179,28 @@ impl Document {
         }
         let sweep = self.experiment.sweep.clone().unwrap_or_default();
         let seeds = sweep.seeds.all();
-        let mut runs = Vec::with_capacity(resolved.len() * seeds.len());
-        for (_, spec) in resolved {
-            let with_seed = |&seed| RunSpec {
-                seed,
-                ..spec.clone()
-            };
-            runs.extend(seeds.iter().map(with_seed));
+        let searched = sweep
+            .tune
+            .map_or(Vec::new(), |tune| tune.search_seeds(&seeds));
+        let (mut runs, mut tuned) = (Vec::new(), Vec::new());
+        for (variant, spec) in resolved {
+            for (seeds, is_search) in [(&searched, true), (&seeds, false)] {
+                runs.extend(seeds.iter().map(|&seed| RunSpec {
+                    seed,
+                    ..spec.clone()
+                }));
+                let run = variant.combination.map(|combination| TunedRun {
+                    combination,
+                    is_search,
+                });
+                tuned.extend(seeds.iter().map(|_| run));
+            }
         }
-        Ok(Expansion { baseline, runs })
+        Ok(Expansion {
+            baseline,
+            runs,
+            tuned,
+        })
     }
 
     /// An error that was found after expansion, at the value of a path in the variant `variant`, or
@@ -274,6 +297,23 @@ impl Document {
         }
         errors.extend(check(&spec, &variant.tree));
         Some(spec)
+    }
+
+    /// Removes combinations of `sweep.tune` that make no difference to a variant: the learning rate of a model
+    /// that is counted, for example. It is an error if no variant has two.
+    fn keep_distinct_combinations(
+        &self,
+        resolved: &mut Vec<(&Variant, RunSpec)>,
+    ) -> Option<Diagnostic> {
+        let tune = self.tree.at("sweep.tune")?;
+        self.experiment.sweep.as_ref()?.tune.as_ref()?;
+        let mut seen = HashSet::new();
+        resolved.retain(|(variant, spec)| seen.insert((&variant.name, spec.result_settings())));
+        let mut names = resolved
+            .windows(2)
+            .map(|pair| [&pair[0].0.name, &pair[1].0.name]);
+        let has_choice = resolved.is_empty() || names.any(|[first, second]| first == second);
+        (!has_choice).then(|| Diagnostic::new(tune.key_span, ErrorKind::NothingToTune))
     }
 
     /// Reports variants whose runs are identical: a comparison between them would be meaningless.

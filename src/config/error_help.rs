@@ -59,8 +59,12 @@ impl ErrorKind {
                     .to_owned()
             }
             Self::MissingKey {
-                key, description, ..
-            } => format!("add `{key}: ...`. {description}"),
+                key,
+                value,
+                description,
+                ..
+            } => format!("add `{key}: {value}`. {description}"),
+            Self::NoSpaceAfterColon { key, value } => format!("write `{key}: {value}`"),
             Self::WrongType { remedy, .. } => return remedy.clone(),
             Self::EmptyValue { .. } => "give it a value, or remove the key".to_owned(),
             Self::InvalidText {
@@ -92,6 +96,9 @@ impl ErrorKind {
             Self::SeedRange { .. } => {
                 "every variant gets `min` seeds, and an undecided one gets up to `max`".to_owned()
             }
+            Self::NothingToDecide => {
+                "add a variant, or give the seeds as a number, such as `seeds: 3`".to_owned()
+            }
             Self::UnknownBaseline { hint, .. } => hint.help(),
             Self::WithoutGrid(_) => {
                 "add a `grid`, or write the combinations as `variants`".to_owned()
@@ -108,6 +115,11 @@ impl ErrorKind {
             Self::NothingLeft => "remove an entry of `exclude`".to_owned(),
             Self::TooManyRuns(_) => {
                 "the number of runs is variants times combinations times seeds; use fewer of one"
+                    .to_owned()
+            }
+            Self::NothingToTune => {
+                "list two values or more, such as `optimizer.lr: [0.001, 0.003]`; an override on the \
+                 command line replaces them"
                     .to_owned()
             }
             Self::SameVariants {
@@ -134,6 +146,12 @@ impl ErrorKind {
                 "remove `{key}`; it applies only if `{choice}` is {}",
                 either(applies_to)
             ),
+            Self::NoTargetLoss => {
+                "add `target_loss: 1.8`, the validation loss to reach in nats per token".to_owned()
+            }
+            Self::MetricPerToken { .. } => {
+                "use `bits_per_byte`, which can be compared between tokenizers".to_owned()
+            }
             Self::Heads { n_embd, .. } => format!("`n_head` can be {}", divisors(*n_embd)),
             Self::BpeVocabSize { .. } => {
                 "set `tokenizer.vocab_size` to 257 or more, or use `kind: byte`".to_owned()

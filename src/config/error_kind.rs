@@ -64,8 +64,12 @@ pub(super) enum ErrorKind {
     MissingKey {
         key: String,
         section: String,
+        /// A valid value, or `...`.
+        value: String,
         description: String,
     },
+    #[error("a space is missing after the colon of `{key}`")]
+    NoSpaceAfterColon { key: String, value: String },
     #[error("{subject} must be {expected}, not {found}")]
     WrongType {
         /// The path in quotes, or the whole experiment in words.
@@ -115,6 +119,8 @@ pub(super) enum ErrorKind {
     DuplicateSeed(u64),
     #[error("`max` is {most}, which is less than `min` ({least})")]
     SeedRange { least: i128, most: i128 },
+    #[error("`until: decided` requires two variants to compare")]
+    NothingToDecide,
     #[error("the baseline `{name}` is not a variant")]
     UnknownBaseline { name: String, hint: Hint },
     #[error("`{0}` requires a `grid`")]
@@ -136,6 +142,8 @@ pub(super) enum ErrorKind {
         /// Whether the command line has overrides, which may be why.
         overridden: bool,
     },
+    #[error("`tune` gives no variant two different combinations")]
+    NothingToTune,
     // Fields that contradict each other.
     #[error("`{key}` has no effect with `{choice}: {value}`")]
     NoEffect {
@@ -200,6 +208,14 @@ pub(super) enum ErrorKind {
     SameSamples { num_samples: usize },
     #[error("`plays_bytes` ({plays_bytes}) must not be larger than `max_bytes` ({max_bytes})")]
     PlaysBytes { plays_bytes: u64, max_bytes: u64 },
+    // Comparison.
+    #[error("`steps_to_loss` requires a `target_loss`")]
+    NoTargetLoss,
+    #[error(
+        "this metric is a loss per token, and `{variant}` has other tokens than the baseline \
+         `{baseline}`"
+    )]
+    MetricPerToken { variant: String, baseline: String },
     // Expected values.
     #[error("`expect` names the variant `{name}`, which does not exist")]
     ExpectUnknownVariant { name: String, hint: Hint },

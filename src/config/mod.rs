@@ -4,7 +4,8 @@
 //! 2. `overrides`, `canonical_names`, `merge`: overrides of the command line are merged into the tree,
 //!    and former names are replaced.
 //! 3. `schema`, `validate`: the tree is checked against the JSON Schema of [`crate::spec`].
-//! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `expected_values`: variants
+//! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `compare_checks`,
+//!    `expected_values`: variants
 //!    are expanded and checked, and become runs.
 //!
 //! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
@@ -12,6 +13,7 @@
 //! [`Document::error_at`].
 
 mod canonical_names;
+mod compare_checks;
 mod conditional_keys;
 mod cross_checks;
 mod diagnostic;

@@ -64,7 +64,7 @@ fn section(text: &mut String, path: &str, at: &'static Json) {
     for (key, field) in schema::fields(at).filter(|(_, field)| schema::is_section(field)) {
         let path = join(path, key);
         // The keys of a grid are the paths of all other keys, so that a table would be too long.
-        if path != "sweep.grid" {
+        if !path.ends_with(".grid") {
             section(text, &path, field);
         }
     }

@@ -138,12 +138,16 @@ impl Validator<'_> {
         if let Some(pattern) = schema["pattern"].as_str()
             && !self.matches(pattern, text)
         {
-            let similar = Some(valid_name(text)).filter(|name| self.matches(pattern, name));
+            let corrected = match path {
+                "name" => valid_name(text),
+                _ => text.split_whitespace().collect(), // such as `0.5%` for `0.5 %`
+            };
+            let similar = Some(corrected).filter(|text| self.matches(pattern, text));
             let kind = ErrorKind::InvalidText {
                 path: path.to_owned(),
                 found: shortened(text),
                 description: description(path, schema),
-                similar: similar.filter(|_| path == "name"),
+                similar,
             };
             self.report(node, kind);
         }
@@ -199,11 +203,18 @@ impl Validator<'_> {
         }
         let required = schema["required"].as_array();
         let required = required.into_iter().flatten().filter_map(Json::as_str);
-        for key in required.filter(|key| node.get(key).is_none()) {
+        // Without a space after its colon, a key is read as another one, which is reported.
+        let is_written = |key: &str| {
+            let starts =
+                |entry: &Entry| entry.key.split_once(':').is_some_and(|(own, _)| own == key);
+            node.get(key).is_some() || entries.iter().any(starts)
+        };
+        for key in required.filter(|key| !is_written(key)) {
             let field = &schema["properties"][key];
             let kind = ErrorKind::MissingKey {
                 key: key.to_owned(),
                 section: section_name(path),
+                value: only_choice(field).unwrap_or("...").to_owned(),
                 description: field["description"].as_str().unwrap_or_default().to_owned(),
             };
             // For the whole document, the first key is marked.
@@ -222,6 +233,14 @@ impl Validator<'_> {
             let kind = ErrorKind::InvalidVariantName(shortened(&entry.key));
             self.errors.push(Diagnostic::new(entry.key_span, kind));
         }
+    }
+}
+
+/// The value of a field that can have only one.
+fn only_choice(field: &'static Json) -> Option<&'static str> {
+    match schema::choices(schema::resolve(field))?.as_slice() {
+        [(choice, _)] => Some(choice),
+        _ => None,
     }
 }
 
@@ -280,6 +299,13 @@ fn unknown_key(key: &str, schema: &'static Json, path: &str) -> ErrorKind {
     }
     // The keys of a grid are paths, so that a key cannot be at the wrong level there.
     let are_paths = known.iter().any(|key| key.contains('.'));
+    let without_space = key.split_once(':').filter(|(key, _)| known.contains(key));
+    if let Some((key, value)) = without_space {
+        return ErrorKind::NoSpaceAfterColon {
+            key: key.to_owned(),
+            value: shortened(value),
+        };
+    }
     let elsewhere = elsewhere(key, schema::root(), "").filter(|_| !are_paths);
     let hint = match elsewhere {
         Some(section) => Hint::Elsewhere {
@@ -398,6 +424,14 @@ fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
                 .map(|name| format!("{name}: {{}}"))
                 .collect();
             Some(format!("write `variants: {{{}}}`", variants.join(", ")))
+        }
+        ("sweep.seeds", _) => Some(
+            "write a list such as `[1, 2, 3]`, a number of seeds such as `3`, or \
+             `{min: 3, max: 12, until: decided}`"
+                .to_owned(),
+        ),
+        ("compare", Value::Int(_) | Value::Float(_)) => {
+            Some("write `compare: {margin: 0.01}`".to_owned())
         }
         _ => None,
     }

@@ -22,6 +22,8 @@ pub(super) struct Variant {
     /// The part of the file that asks for it.
     pub(super) span: Span,
     pub(super) tree: Node,
+    /// Number of the combination of `sweep.tune`, if there is one.
+    pub(super) combination: Option<usize>,
 }
 
 /// All variants of a document.
@@ -52,7 +54,7 @@ impl Variants {
         }
     }
 
-    /// The variants in the order of the file.
+    /// The variants in the order of the file, each with all combinations of `sweep.tune`.
     pub(super) fn all(&self) -> &[Variant] {
         &self.list
     }
@@ -88,30 +90,40 @@ fn expand(
     let absent = Node::empty_map(document.span);
     let sweep = sweep.as_ref().unwrap_or(&absent);
     check_seeds(sweep, errors);
+    let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
+    let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
     let named = sweep.get("variants").map_or(&[][..], Node::entries);
-    let per_combination = named.len().max(1) * seed_count(sweep);
+    let runs_per_variant = match (tune, &tuned) {
+        (Some(tune), Some(tuned)) => {
+            let searched = tune.get("seeds").and_then(integer).unwrap_or(1);
+            tuned
+                .len()
+                .max(1)
+                .saturating_mul(seed_count(sweep) + searched)
+        }
+        _ => seed_count(sweep),
+    };
+    let per_combination = named.len().max(1).saturating_mul(runs_per_variant);
     let combinations = combinations(sweep, per_combination, errors);
 
-    let mut variants = Vec::new();
+    let mut untuned: Vec<Variant> = Vec::new();
     let mut add = |name: Option<&str>, over: &Node, span: Span| {
         let tree = merge(&document, over, Layer::Variant);
-        let last = |tree: &Node| merge(tree, &overrides, Layer::Override);
+        let mut add = |name, span, tree| {
+            untuned.push(Variant {
+                name,
+                span,
+                tree,
+                combination: None,
+            });
+        };
         let Some(combinations) = &combinations else {
-            let name = name.unwrap_or(ONLY_VARIANT).to_owned();
-            let tree = last(&tree);
-            return variants.push(Variant { name, span, tree });
+            return add(name.unwrap_or(ONLY_VARIANT).to_owned(), span, tree);
         };
         for combination in combinations {
-            variants.push(Variant {
-                name: variant_names::of_combination(
-                    name,
-                    &combination.settings,
-                    sources,
-                    former_names,
-                ),
-                span: combination.span,
-                tree: last(&combination.applied_to(&tree)),
-            });
+            let settings = &combination.settings;
+            let name = variant_names::of_combination(name, settings, sources, former_names);
+            add(name, combination.span, combination.applied_to(&tree));
         }
     };
     if named.is_empty() {
@@ -120,8 +132,34 @@ fn expand(
     for entry in named {
         add(Some(&entry.key), &entry.value, entry.key_span);
     }
-    variant_names::make_unique(variants.iter_mut().map(|variant| &mut variant.name));
-    check_baseline(sweep, &variants, errors);
+    variant_names::make_unique(untuned.iter_mut().map(|variant| &mut variant.name));
+    check_baseline(sweep, &untuned, errors);
+    if untuned.len() == 1
+        && let Some(seeds) = sweep
+            .get("seeds")
+            .filter(|seeds| seeds.get("until").is_some())
+    {
+        errors.push(Diagnostic::new(seeds.span, ErrorKind::NothingToDecide));
+    }
+    let last = |tree: &Node| merge(tree, &overrides, Layer::Override);
+    let mut variants = Vec::new();
+    for variant in untuned {
+        let Some(tuned) = &tuned else {
+            let tree = last(&variant.tree);
+            variants.push(Variant { tree, ..variant });
+            continue;
+        };
+        let tuned = tuned
+            .iter()
+            .enumerate()
+            .map(|(index, combination)| Variant {
+                name: variant.name.clone(),
+                span: combination.span,
+                tree: last(&combination.applied_to(&variant.tree)),
+                combination: Some(index),
+            });
+        variants.extend(tuned);
+    }
     variants
 }
 
@@ -150,16 +188,19 @@ fn seed_count(sweep: &Node) -> usize {
     let Some(seeds) = sweep.get("seeds") else {
         return 1;
     };
-    let number = |node: &Node| match node.value {
-        Value::Int(int) => usize::try_from(int).ok(),
-        _ => None,
-    };
     let count = match &seeds.value {
         Value::Seq(items) => Some(items.len()),
-        Value::Map(_) => seeds.get("max").and_then(number),
-        _ => number(seeds),
+        Value::Map(_) => seeds.get("max").and_then(integer),
+        _ => integer(seeds),
     };
     count.unwrap_or(1).max(1)
+}
+
+fn integer(node: &Node) -> Option<usize> {
+    match node.value {
+        Value::Int(int) => usize::try_from(int).ok(),
+        _ => None,
+    }
 }
 
 fn check_seeds(sweep: &Node, errors: &mut Vec<Diagnostic>) {
@@ -208,7 +249,7 @@ fn check_baseline(sweep: &Node, variants: &[Variant], errors: &mut Vec<Diagnosti
 #[cfg(test)]
 mod tests {
     use crate::config::{Expansion, from_text};
-    use crate::spec::{Mlp, Norm, OptimizerKind, RunSpec};
+    use crate::spec::{Mlp, Norm, OptimizerKind, RunSpec, TunedRun};
 
     fn expand(sweep: &str, overrides: &[&str]) -> Expansion {
         let text = format!("name: test\nsweep:\n{sweep}");
@@ -228,7 +269,7 @@ mod tests {
     #[test]
     fn without_a_sweep_there_is_one_run() {
         let document = from_text("test.yaml", "name: test", &[]).unwrap();
-        let Expansion { baseline, runs } = document.expand().unwrap();
+        let Expansion { baseline, runs, .. } = document.expand().unwrap();
         assert_eq!(baseline, "base");
         let [
             RunSpec {
@@ -317,6 +358,45 @@ mod tests {
         let names = names(&expansion);
         assert_eq!(names[..3], ["texts-a.txt", "texts-a.txt-2", "b"]);
         assert_eq!(names[3].len(), 64);
+    }
+
+    #[test]
+    fn every_variant_is_tuned_over_the_same_combinations() {
+        let expansion = expand(
+            "  seeds: [1, 2]
+  variants: {a: {}, b: {model: {norm: rmsnorm}}}
+  tune: {grid: {optimizer.lr: [0.1, 0.2]}, seeds: 1}",
+            &[],
+        );
+        let run = |(run, tuned): (&RunSpec, &Option<TunedRun>)| {
+            let tuned = tuned.unwrap();
+            let (seed, lr) = (run.seed, run.optimizer.lr);
+            (
+                run.variant.clone(),
+                tuned.combination,
+                tuned.is_search,
+                seed,
+                lr,
+            )
+        };
+        let runs = expansion.runs.iter().zip(&expansion.tuned).map(run);
+        let expected = |name: &str| {
+            let run = |combination, is_search, seed, lr| {
+                (name.to_owned(), combination, is_search, seed, lr)
+            };
+            [
+                run(0, true, 1001, 0.1),
+                run(0, false, 1, 0.1),
+                run(0, false, 2, 0.1),
+                run(1, true, 1001, 0.2),
+                run(1, false, 1, 0.2),
+                run(1, false, 2, 0.2),
+            ]
+        };
+        assert_eq!(
+            runs.collect::<Vec<_>>(),
+            [expected("a"), expected("b")].concat()
+        );
     }
 
     #[test]

@@ -1,9 +1,8 @@
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
-    SampleText, StepMetric, SweepPlan,
+    SampleText, StepMetric, SweepPlan, VariantComparison,
 };
 use crate::spec::ModelKind;
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
@@ -11,10 +10,10 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) plan: SweepPlan,
-    /// The runs in the order of the plan, without those that turned out not to be needed.
+    /// The runs in the order of the plan, without those that are not needed.
     pub(super) runs: Vec<Run>,
-    /// What is known of each run of the plan.
-    pub(super) run_results: Vec<RunResult>,
+    /// The variants in the order of the plan. Their runs are indices into `runs`.
+    pub(super) comparisons: Vec<VariantComparison>,
 }
 
 /// A planned run and its recorded results so far.
@@ -32,19 +31,32 @@ pub(super) struct Run {
 
 impl Results {
     /// Reads the recorded results of the runs of `plan` from the results folder `dir`. Runs that a
-    /// sequential design does not need are left out, unless they have started.
+    /// sequential design does not need are left out.
     pub(super) fn read(dir: &Path, plan: SweepPlan) -> Self {
         let runs: Vec<Run> = plan.runs.iter().map(|run| Run::read(dir, run)).collect();
-        let run_results: Vec<RunResult> = runs.iter().map(Run::run_result).collect();
-        let needed: HashSet<usize> = plan.needed_runs(&run_results).into_iter().collect();
-        let is_shown = |(index, run): &(usize, Run)| {
-            needed.contains(index) || run.state() != RunState::NotStarted
+        let result = |run: &Run| {
+            let evaluations = || run.evaluations().cloned().collect();
+            RunResult::new(run.status.as_ref(), &plan.experiment.compare, evaluations)
         };
-        let runs = runs.into_iter().enumerate().filter(is_shown);
+        let results: Vec<RunResult> = runs.iter().map(result).collect();
+        let needed = plan.needed_runs(&results);
+        let mut comparisons = plan.compare(&results);
+        let of_variant = |comparison: &'_ mut VariantComparison| {
+            let search = comparison
+                .search
+                .iter_mut()
+                .flat_map(|search| &mut search.runs);
+            for index in search.chain(&mut comparison.runs) {
+                *index = needed.partition_point(|run| run < index);
+            }
+        };
+        comparisons.iter_mut().for_each(of_variant);
+        let is_needed = |(index, _): &(usize, Run)| needed.binary_search(index).is_ok();
+        let runs = runs.into_iter().enumerate().filter(is_needed);
         Self {
             runs: runs.map(|(_, run)| run).collect(),
             plan,
-            run_results,
+            comparisons,
         }
     }
 
@@ -123,17 +135,12 @@ impl Run {
         self.status.as_ref()?.outcome.as_ref()
     }
 
-    /// What the comparison of the variants knows of this run.
-    fn run_result(&self) -> RunResult {
-        RunResult::new(self.status.as_ref())
-    }
-
     /// The outcome of a finished run with finite bits per byte. Only these enter means.
     pub(super) fn result(&self) -> Option<&Outcome> {
-        match self.run_result() {
-            RunResult::Ended(Some(_)) => self.outcome(),
-            RunResult::Ended(None) | RunResult::Open => None,
-        }
+        let is_done = self.state() == RunState::Done;
+        let is_finite = |bits: f64| bits.is_finite();
+        self.outcome()
+            .filter(|outcome| is_done && outcome.bits_per_byte.is_some_and(is_finite))
     }
 
     pub(super) fn evaluations(&self) -> impl Iterator<Item = &Evaluation> {

@@ -6,6 +6,8 @@
 //! (blocks of content) → [`pages`] (Markdown and HTML by templates).
 
 mod analysis;
+#[cfg(test)]
+mod decision_tests;
 mod loaded_results;
 mod page_blocks;
 mod pages;

@@ -1,19 +1,22 @@
 //! The columns of the ranking. The terminal, the Markdown page, the HTML page and custom templates
 //! all take their columns from [`COLUMNS`].
 
+use super::analysis::metric::Metric;
 use super::analysis::ranking::{Ranking, Variant};
-use super::analysis::wording::{self, NO_VALUE};
+use super::analysis::wording;
 use super::page_blocks::{Align, Column, Row, Table, Text};
 use super::text_table::TextTable;
 use crate::results::Outcome;
-use crate::text::units;
+use crate::spec::CompareMetric;
+use crate::text::units::{self, NO_VALUE};
 use std::collections::BTreeMap;
 
 /// One column of the ranking.
 struct RankingColumn {
     /// Name of the value in custom templates: `ranking[0].bits_per_byte`.
     name: &'static str,
-    /// Heading on a page. `{baseline}` stands for the name of the baseline.
+    /// Heading on a page. `{baseline}` stands for the name of the baseline, and `{metric}` for the metric
+    /// of the comparison.
     heading: &'static str,
     /// Heading in the terminal. `None` leaves the column out there.
     short_heading: Option<&'static str>,
@@ -25,9 +28,10 @@ struct RankingColumn {
 /// One variant in the ranking.
 struct Entry<'a> {
     variant: &'a Variant<'a>,
-    /// Position by mean bits per byte, from 1.
+    /// Position in the ranking, from 1.
     rank: usize,
     entropy_bound: Option<f64>,
+    metric: Metric,
 }
 
 /// A column without a heading in the terminal, which is always shown and aligned to the right.
@@ -97,6 +101,20 @@ const COLUMNS: &[RankingColumn] = &[
         ..COLUMN
     },
     RankingColumn {
+        name: "metric",
+        heading: "Mean {metric}",
+        short_heading: Some("metric"),
+        cell: |entry| {
+            let mean = entry.variant.mean().map(|mean| entry.metric.value(mean));
+            mean.unwrap_or(NO_VALUE.to_owned()).into()
+        },
+        is_shown: |ranking| {
+            let kind = ranking.metric.kind;
+            matches!(kind, CompareMetric::StepsToLoss | CompareMetric::TrainLoss)
+        },
+        ..COLUMN
+    },
+    RankingColumn {
         name: "difference",
         heading: "Difference to {baseline}",
         short_heading: Some("difference"),
@@ -150,7 +168,7 @@ fn mean(entry: &Entry, of: fn(&Outcome) -> f64, format: fn(f64) -> String) -> Te
 }
 
 fn rank(entry: &Entry) -> Text {
-    match entry.variant.mean_bits_per_byte() {
+    match entry.variant.mean() {
         Some(_) => entry.rank.to_string().into(),
         None => Text::new(),
     }
@@ -158,7 +176,7 @@ fn rank(entry: &Entry) -> Text {
 
 /// Number of seeds with a result, and of all where some have none: `3`, `2 of 3`.
 fn seeds(entry: &Entry) -> Text {
-    let finished = entry.variant.bits_per_byte.len();
+    let finished = entry.variant.values.len();
     match entry.variant.runs.len() {
         all if all == finished => finished.to_string().into(),
         all => format!("{finished} of {all}").into(),
@@ -180,13 +198,19 @@ fn above_entropy_bound(entry: &Entry) -> Text {
     value(above, units::loss)
 }
 
-/// Mean difference from the baseline in bits per byte, and its corrected 95 % interval.
+/// Mean difference from the baseline, its corrected 95 % interval, and the number of seeds if it is less
+/// than that of the variant.
 fn difference(entry: &Entry) -> Text {
-    let comparison = entry.variant.comparison.as_ref();
-    let mean = value(comparison.map(|c| c.mean), units::difference);
-    match comparison.and_then(wording::interval_ends) {
-        Some((low, high)) => mean.plain(" ").interval(low, high),
-        None => mean,
+    let Some(comparison) = entry.variant.comparison else {
+        return NO_VALUE.into();
+    };
+    let mut text: Text = entry.metric.difference(comparison.mean).into();
+    if let Some((low, high)) = wording::interval_ends(entry.metric, comparison) {
+        text = text.plain(" ").interval(low, high);
+    }
+    match comparison.pairs {
+        pairs if pairs == entry.variant.values.len() => text,
+        pairs => text.plain(format!(" ({})", units::plural(pairs, "pair"))),
     }
 }
 
@@ -206,6 +230,7 @@ fn entries<'a>(ranking: &'a Ranking<'a>) -> impl Iterator<Item = Entry<'a>> {
         variant,
         rank: index + 1,
         entropy_bound,
+        metric: ranking.metric,
     })
 }
 
@@ -215,7 +240,14 @@ fn shown<'a>(ranking: &'a Ranking) -> impl Iterator<Item = &'static RankingColum
 
 /// The ranking for a page.
 pub(super) fn page_table(ranking: &Ranking) -> Table {
-    let heading = |column: &RankingColumn| column.heading.replace("{baseline}", ranking.baseline);
+    let metric = ranking.metric.title();
+    let heading = |column: &RankingColumn| {
+        let heading = column.heading.replace("{baseline}", ranking.baseline);
+        match column.name {
+            "difference" if !ranking.metric.is_bits_per_byte() => format!("{heading}: {metric}"),
+            _ => heading.replace("{metric}", &metric),
+        }
+    };
     let column = |column| Column::new(heading(column), column.align);
     let row = |entry: Entry| Row {
         cells: shown(ranking).map(|c| (c.cell)(&entry)).collect(),
@@ -245,8 +277,8 @@ pub(super) fn terminal_table(ranking: &Ranking) -> TextTable {
 pub(super) fn template_rows(ranking: &Ranking) -> Vec<BTreeMap<&'static str, String>> {
     let row = |entry: Entry| {
         let value = |c: &RankingColumn| (c.name, (c.cell)(&entry).without_intervals());
-        let interval = entry.variant.comparison.as_ref();
-        let interval = interval.and_then(wording::interval_ends);
+        let comparison = entry.variant.comparison;
+        let interval = comparison.and_then(|c| wording::interval_ends(entry.metric, c));
         let interval = interval.map(|(low, high)| format!("[{low}, {high}]"));
         let mut row: BTreeMap<_, _> = COLUMNS.iter().map(value).collect();
         row.insert("interval", interval.unwrap_or_default());

@@ -6,7 +6,7 @@ use crate::results::{
 };
 use crate::spec::{
     Compare, Data, Experiment, Mlp, Model, ModelKind, Norm, Optimizer, Report, RunSpec, Sample,
-    Tokenizer, Train,
+    Tokenizer, Train, TunedRun,
 };
 use std::cell::RefCell;
 use std::fs;
@@ -53,6 +53,7 @@ impl Folder {
             experiment,
             baseline: "gpt".to_owned(),
             earlier_seeds: Vec::new(),
+            earlier_compare: Vec::new(),
             command: format!("runner sweep experiments/{name}.yaml"),
             version: "0.1.0".to_owned(),
             config_hash: "3f".repeat(32),
@@ -77,6 +78,7 @@ impl Folder {
             spec: spec(variant, seed),
             corpus: 0,
             params: 804_096,
+            tuned: None,
             bits_per_byte: 0.0,
             seconds: 42.0,
             metrics: Vec::new(),
@@ -133,6 +135,7 @@ pub(super) struct RunBuilder<'a> {
     pub(super) spec: RunSpec,
     corpus: usize,
     params: u64,
+    tuned: Option<TunedRun>,
     bits_per_byte: f64,
     seconds: f64,
     metrics: Vec<Metric>,
@@ -154,6 +157,14 @@ impl RunBuilder<'_> {
 
     pub(super) fn params(mut self, params: u64) -> Self {
         self.params = params;
+        self
+    }
+
+    pub(super) fn tuned(mut self, combination: usize, is_search: bool) -> Self {
+        self.tuned = Some(TunedRun {
+            combination,
+            is_search,
+        });
         self
     }
 
@@ -300,6 +311,7 @@ impl RunBuilder<'_> {
             params: self.params,
             params_non_embedding: self.params.saturating_sub(16_512),
             flops_per_token: 6.0 * self.params as f64,
+            tuned: self.tuned,
             spec: self.spec,
         });
     }

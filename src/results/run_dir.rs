@@ -1,4 +1,4 @@
-use super::{Metric, RunStatus, write_atomic, write_json_atomic};
+use super::{Evaluation, Metric, RunStatus, write_atomic, write_json_atomic};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -123,6 +123,15 @@ impl RunDir {
             line.clear();
         }
         Ok(metrics)
+    }
+
+    /// The evaluations of `metrics.jsonl`.
+    pub fn evaluations(&self) -> io::Result<Vec<Evaluation>> {
+        let evaluation = |metric| match metric {
+            Metric::Eval(evaluation) => Some(evaluation),
+            Metric::Step(_) => None,
+        };
+        Ok(self.metrics()?.into_iter().filter_map(evaluation).collect())
     }
 
     /// Opens `metrics.jsonl` for appending, and removes every line after `step`, because a run that

@@ -4,95 +4,87 @@
 //! functions, so a sweep ends when its report has a verdict on every variant. They depend on the runs
 //! that have ended, and not on the order in which they ended.
 
-use super::{RunState, RunStatus, SweepPlan};
-use crate::spec::{Seeds, SequentialSeeds};
-use crate::stats::{
-    Comparison, Design, Verdict, compare, mean, paired_differences, rate_of_repeated_designs,
-};
-use std::collections::HashSet;
-
-/// What is known of a run.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RunResult {
-    /// It has not started, or it was stopped.
-    Open,
-    /// It has ended. The value is `None` if it failed or diverged.
-    Ended(Option<f64>),
-}
-
-impl RunResult {
-    /// The result of a run with this `status.json`, if it has one.
-    pub fn new(status: Option<&RunStatus>) -> Self {
-        match status {
-            None => Self::Open,
-            Some(status) => match status.state {
-                RunState::NotStarted | RunState::Stopped => Self::Open,
-                RunState::Failed | RunState::Diverged => Self::Ended(None),
-                RunState::Done => Self::Ended(status.bits_per_byte()),
-            },
-        }
-    }
-}
+use super::variant_runs::VariantRuns;
+use super::{RunResult, Search, SweepPlan};
+use crate::spec::SequentialSeeds;
+use crate::stats::{Comparison, Design, Verdict, compare, paired_differences, pairs_to_decide};
 
 /// A variant compared with the baseline.
 #[derive(Debug, Clone, PartialEq)]
-pub struct VariantComparison<'a> {
-    pub variant: &'a str,
+pub struct VariantComparison {
+    pub variant: String,
+    /// The search for its best settings, if the variants are tuned.
+    pub search: Option<Search>,
+    /// Indices in the plan of the runs of this variant that are needed so far, in the order of their seeds.
+    pub runs: Vec<usize>,
+    /// (seed, metric) of those of these runs that have a value.
+    pub values: Vec<(u64, f64)>,
     /// (seed, variant - baseline) for the seeds that both have.
     pub differences: Vec<(u64, f64)>,
     /// `None` for the baseline, and if there are no differences.
     pub comparison: Option<Comparison>,
-    /// Indices in the plan of the runs of this variant that are needed so far.
-    pub needed_runs: Vec<usize>,
-}
-
-/// One variant in the order of its seeds.
-struct VariantRuns<'a> {
-    name: &'a str,
-    /// Index in the plan, seed, and result.
-    runs: Vec<(usize, u64, RunResult)>,
+    /// The number of seeds, in all, that would probably decide an inconclusive comparison.
+    pub seeds_to_decide: Option<usize>,
 }
 
 impl SweepPlan {
     /// Compares every variant with the baseline, in the order of the plan. `results` has one entry for
     /// each run of the plan.
     ///
-    /// With a fixed number of seeds, all runs are needed. In a sequential design, the runs of the first
-    /// seeds are needed, and then one more seed of each undecided variant, and the same seeds of the
-    /// baseline.
-    pub fn compare(&self, results: &[RunResult]) -> Vec<VariantComparison<'_>> {
-        let variants = self.variants(results);
+    /// With a fixed number of seeds, all runs are needed, and a variant is tested when all of its runs and
+    /// all runs of the baseline have ended. In a sequential design, the runs of the first seeds are needed,
+    /// and then one more seed of each undecided variant, and the same seeds of the baseline. If the variants
+    /// are tuned, all runs of the search are needed. The runs that compare a variant are those with its best
+    /// combination, once its search has ended.
+    pub fn compare(&self, results: &[RunResult]) -> Vec<VariantComparison> {
+        let variants = VariantRuns::all(self, results);
         let range = self.sequential_seeds();
         let baseline = variants
             .iter()
             .find(|variant| variant.name == self.baseline);
-        let design = self.design(&variants, baseline);
-        let mut comparisons: Vec<VariantComparison> = variants
+        let design = self.design(variants.len(), baseline);
+        let compared: Vec<(Differences, usize)> = variants
             .iter()
             .map(|variant| variant.compare(baseline, &design, range))
             .collect();
         // The baseline is needed with every seed that another variant needs.
-        let most = comparisons.iter().map(|c| c.needed_runs.len()).max();
-        for (comparison, variant) in comparisons.iter_mut().zip(&variants) {
-            if variant.name == self.baseline {
-                comparison.needed_runs = variant.first(most.unwrap_or(0));
-            }
-        }
-        comparisons
+        let most = compared.iter().map(|(_, seeds)| *seeds).max().unwrap_or(0);
+        let entries = variants.iter().zip(compared);
+        entries
+            .map(|(variant, (differences, seeds))| {
+                let is_baseline = variant.name == self.baseline;
+                let seeds = if is_baseline { most } else { seeds };
+                VariantComparison {
+                    variant: variant.name.to_owned(),
+                    search: variant.search.clone(),
+                    runs: variant.first(seeds).map(|(index, ..)| index).collect(),
+                    values: variant.values(seeds),
+                    seeds_to_decide: differences.seeds_to_decide(&design),
+                    differences: differences.by_seed,
+                    comparison: differences.comparison,
+                }
+            })
+            .collect()
     }
 
     /// Indices of the runs that are needed according to the results so far, in the order of the plan.
     pub fn needed_runs(&self, results: &[RunResult]) -> Vec<usize> {
-        if self.sequential_seeds().is_none() {
+        if !self.depends_on_results() {
             return (0..self.runs.len()).collect();
         }
-        let comparisons = self.compare(results);
-        let mut needed: Vec<usize> = comparisons
-            .into_iter()
-            .flat_map(|c| c.needed_runs)
-            .collect();
+        let of_variant = |comparison: VariantComparison| {
+            let search = comparison.search.into_iter().flat_map(|search| search.runs);
+            search.chain(comparison.runs).collect::<Vec<_>>()
+        };
+        let comparisons = self.compare(results).into_iter();
+        let mut needed: Vec<usize> = comparisons.flat_map(of_variant).collect();
         needed.sort_unstable();
         needed
+    }
+
+    /// Whether it depends on the results which runs are needed.
+    pub fn depends_on_results(&self) -> bool {
+        self.sequential_seeds().is_some() || self.runs.iter().any(|run| run.tuned.is_some())
     }
 
     /// The range of the number of seeds, if it depends on the results.
@@ -100,160 +92,94 @@ impl SweepPlan {
         self.experiment.sweep.as_ref()?.seeds.sequential()
     }
 
-    fn variants(&self, results: &[RunResult]) -> Vec<VariantRuns<'_>> {
-        let mut variants: Vec<VariantRuns> = Vec::new();
-        for (index, (run, &result)) in self.runs.iter().zip(results).enumerate() {
-            let entry = (index, run.spec.seed, result);
-            // The runs of a variant follow each other, so the last variant is found first.
-            let known = variants
-                .iter_mut()
-                .rev()
-                .find(|v| v.name == run.spec.variant);
-            match known {
-                Some(variant) => variant.runs.push(entry),
-                None => variants.push(VariantRuns {
-                    name: &run.spec.variant,
-                    runs: vec![entry],
-                }),
-            }
-        }
-        variants
-    }
-
-    fn design(&self, variants: &[VariantRuns], baseline: Option<&VariantRuns>) -> Design {
-        let comparisons = variants.len().saturating_sub(1);
+    fn design(&self, variants: usize, baseline: Option<&VariantRuns>) -> Design {
         let range = self.sequential_seeds();
-        let design = design_of(range, comparisons);
         // A margin in per cent must not change when seeds are added.
         let seeds = range.map_or(usize::MAX, |range| range.min as usize);
         let baseline = baseline.and_then(|baseline| baseline.mean(seeds));
         let margin = self.experiment.compare.margin.zip(baseline);
-        design.with_margin(margin.map(|(margin, baseline)| margin.absolute(baseline)))
+        self.design_without_margin(variants.saturating_sub(1))
+            .with_margin(margin.map(|(margin, baseline)| margin.absolute(baseline)))
+    }
+}
+
+/// The differences between a variant and the baseline, and what follows from them.
+#[derive(Default)]
+struct Differences {
+    by_seed: Vec<(u64, f64)>,
+    comparison: Option<Comparison>,
+}
+
+impl Differences {
+    fn values(by_seed: &[(u64, f64)]) -> Vec<f64> {
+        by_seed.iter().map(|(_, value)| *value).collect()
     }
 
-    /// An upper bound of the probability that any of several equal variants is called better or worse, if
-    /// the seeds were changed after results were known. `None` if they were not.
-    pub fn rate_after_changed_seeds(&self, comparisons: usize) -> Option<f64> {
-        let sweep = self
-            .experiment
-            .sweep
-            .as_ref()
-            .filter(|_| !self.earlier_seeds.is_empty())?;
-        let used = self.earlier_seeds.iter().chain([&sweep.seeds]);
-        let designs: Vec<(Design, usize)> = used
-            .map(|seeds| {
-                (
-                    design_of(seeds.sequential(), comparisons),
-                    seeds.all().len(),
-                )
-            })
-            .collect();
-        Some(rate_of_repeated_designs(comparisons, &designs))
-    }
-
-    /// Takes over which seeds an earlier plan of the same runs had.
-    pub fn continue_from(&mut self, before: &Self) {
-        let seeds = |plan: &Self| {
-            plan.experiment
-                .sweep
-                .as_ref()
-                .map(|sweep| sweep.seeds.clone())
-        };
-        let names: HashSet<&str> = before.runs.iter().map(|run| run.name.as_str()).collect();
-        if !self
-            .runs
-            .iter()
-            .any(|run| names.contains(run.name.as_str()))
-        {
-            return; // another experiment of the same name
+    fn untested(by_seed: Vec<(u64, f64)>) -> Self {
+        Self {
+            comparison: Comparison::untested(&Self::values(&by_seed)),
+            by_seed,
         }
-        self.earlier_seeds.clone_from(&before.earlier_seeds);
-        // The same seeds can be written as a list and as a number.
-        let meaning = |seeds: &Seeds| (seeds.all(), seeds.sequential());
-        let now = seeds(self).as_ref().map(meaning);
-        let last = seeds(before).filter(|before| now != Some(meaning(before)));
-        self.earlier_seeds.extend(last);
+    }
+
+    fn tested(by_seed: Vec<(u64, f64)>, design: &Design) -> Self {
+        Self {
+            comparison: compare(&Self::values(&by_seed), design),
+            by_seed,
+        }
+    }
+
+    /// The number of seeds that would probably decide the comparison, if it was tested without a verdict.
+    fn seeds_to_decide(&self, design: &Design) -> Option<usize> {
+        let comparison = self.comparison.as_ref()?;
+        let is_open = comparison.corrected.is_some() && comparison.verdict == Verdict::Inconclusive;
+        is_open
+            .then(|| pairs_to_decide(&Self::values(&self.by_seed), design))
+            .flatten()
+    }
+
+    /// Whether more seeds would not change the verdict.
+    fn are_final(&self) -> bool {
+        let is_decided = |c: &Comparison| c.verdict != Verdict::Inconclusive;
+        // A variant with exactly the results of the baseline has them with every seed.
+        let are_equal = self.by_seed.len() > 1 && self.by_seed.iter().all(|(_, d)| *d == 0.0);
+        // A difference is infinite if the target loss was not reached.
+        let is_untestable = self.by_seed.iter().any(|(_, d)| !d.is_finite());
+        self.comparison.as_ref().is_some_and(is_decided) || are_equal || is_untestable
     }
 }
 
-fn design_of(range: Option<SequentialSeeds>, comparisons: usize) -> Design {
-    match range {
-        Some(range) => Design::sequential(comparisons, range.min as usize, range.max as usize),
-        None => Design::fixed(comparisons),
-    }
-}
-
-impl<'a> VariantRuns<'a> {
+impl VariantRuns<'_> {
+    /// The differences from the baseline, and the number of seeds that are needed so far.
     fn compare(
         &self,
         baseline: Option<&Self>,
         design: &Design,
         range: Option<SequentialSeeds>,
-    ) -> VariantComparison<'a> {
-        let of_seeds = |seeds: usize, differences: Vec<(u64, f64)>| {
-            let values: Vec<f64> = differences.iter().map(|(_, value)| *value).collect();
-            VariantComparison {
-                variant: self.name,
-                comparison: compare(&values, design),
-                differences,
-                needed_runs: self.first(seeds),
-            }
-        };
+    ) -> (Differences, usize) {
+        let first = range.map_or(usize::MAX, |range| range.min as usize);
         let Some(baseline) = baseline.filter(|baseline| baseline.name != self.name) else {
-            let least = range.map_or(self.runs.len(), |range| range.min as usize);
-            return of_seeds(least, Vec::new());
+            return (Differences::default(), first);
         };
         let differences = |seeds| paired_differences(&self.values(seeds), &baseline.values(seeds));
-        let Some(range) = range else {
-            return of_seeds(self.runs.len(), differences(usize::MAX));
-        };
-        let (min, max) = (range.min as usize, range.max as usize);
-        // With an open run there are less than `min` pairs, for which the design has no test.
-        let mut last = of_seeds(min, differences(min));
-        for seeds in min..=max {
-            last.needed_runs = self.first(seeds);
-            if !self.have_ended(seeds) || !baseline.have_ended(seeds) {
-                break;
-            }
-            last = of_seeds(seeds, differences(seeds));
-            let is_decided = |c: &Comparison| c.verdict != Verdict::Inconclusive;
-            let has_failed = self.values(seeds).is_empty() || baseline.values(seeds).is_empty();
+        let have_ended = |seeds| self.have_ended(seeds) && baseline.have_ended(seeds);
+        if !have_ended(first) {
+            return (Differences::untested(differences(first)), first);
+        }
+        let last = range.map_or(first, |range| range.max as usize);
+        let mut seeds = first;
+        loop {
+            let tested = Differences::tested(differences(seeds), design);
             // What failed with all of its seeds is not trained with more of them.
-            if has_failed || last.comparison.as_ref().is_some_and(is_decided) {
-                break;
+            let has_failed = self.values(seeds).is_empty() || baseline.values(seeds).is_empty();
+            if has_failed || tested.are_final() || seeds >= last {
+                return (tested, seeds);
+            }
+            seeds += 1;
+            if !have_ended(seeds) {
+                return (tested, seeds);
             }
         }
-        last
-    }
-
-    fn have_ended(&self, seeds: usize) -> bool {
-        let mut first = self.runs.iter().take(seeds);
-        first.all(|(_, _, result)| *result != RunResult::Open)
-    }
-
-    /// (seed, value) of the first runs that have a value.
-    fn values(&self, seeds: usize) -> Vec<(u64, f64)> {
-        let value = |&(_, seed, result): &(usize, u64, RunResult)| match result {
-            RunResult::Ended(Some(value)) => Some((seed, value)),
-            RunResult::Ended(None) | RunResult::Open => None,
-        };
-        self.runs.iter().take(seeds).filter_map(value).collect()
-    }
-
-    /// Mean over the first runs that have a value.
-    fn mean(&self, seeds: usize) -> Option<f64> {
-        let values: Vec<f64> = self
-            .values(seeds)
-            .into_iter()
-            .map(|(_, value)| value)
-            .collect();
-        mean(&values)
-    }
-
-    /// Indices of the first runs in the plan.
-    fn first(&self, seeds: usize) -> Vec<usize> {
-        let first = self.runs.iter().take(seeds);
-        first.map(|(index, _, _)| *index).collect()
     }
 }
 
@@ -262,6 +188,7 @@ mod tests {
     use super::*;
     use crate::results::testing::plan_of;
     use RunResult::{Ended, Open};
+    use proptest::prelude::*;
 
     const SWEEP: &str = "{name: x, sweep: {seeds: {min: 3, max: 6, until: decided}, \
                          variants: {a: {}, b: {model: {n_layer: 2}}, c: {model: {n_layer: 3}}}}}";
@@ -330,21 +257,6 @@ mod tests {
     }
 
     #[test]
-    fn changed_seeds_are_remembered_and_raise_the_rate() {
-        let mut plan = plan_of(SWEEP);
-        plan.continue_from(&plan_of(SWEEP));
-        assert_eq!(plan.rate_after_changed_seeds(2), None);
-        let shorter = plan_of(&SWEEP.replace("max: 6", "max: 4"));
-        plan.continue_from(&shorter);
-        let rate = plan.rate_after_changed_seeds(2).unwrap();
-        assert!((0.055..0.1).contains(&rate), "{rate}");
-        // It is kept when nothing else changes.
-        let mut again = plan_of(SWEEP);
-        again.continue_from(&plan);
-        assert_eq!(again.rate_after_changed_seeds(2), Some(rate));
-    }
-
-    #[test]
     fn before_the_first_test_there_is_no_verdict() {
         let plan = plan_of(SWEEP);
         let compared = plan.compare(&results([&BASE[..2], &BETTER[..2], &[]]));
@@ -358,5 +270,93 @@ mod tests {
         let plan =
             plan_of("{name: x, sweep: {seeds: 2, variants: {a: {}, b: {model: {n_layer: 2}}}}}");
         assert_eq!(plan.needed_runs(&[Open; 4]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn fixed_seeds_are_tested_when_all_have_ended() {
+        let plan =
+            plan_of("{name: x, sweep: {seeds: 3, variants: {a: {}, b: {model: {n_layer: 2}}}}}");
+        let of = |baseline: [RunResult; 3]| {
+            let variant = BETTER[..3].iter().map(|value| Ended(Some(*value)));
+            let results: Vec<_> = baseline.into_iter().chain(variant).collect();
+            plan.compare(&results)[1].comparison.clone().unwrap()
+        };
+        let [a, b, c] = [0, 1, 2].map(|seed| Ended(Some(BASE[seed])));
+        let open = of([a, b, Open]);
+        assert_eq!((open.pairs, open.corrected), (2, None));
+        assert_eq!(open.verdict, Verdict::Inconclusive);
+        // A failed run has ended. Two pairs are a valid sample.
+        let failed = of([a, b, Ended(None)]);
+        assert!(failed.pairs == 2 && failed.corrected.is_some());
+        assert_eq!(of([a, b, c]).verdict, Verdict::Better);
+    }
+
+    #[test]
+    fn a_failed_seed_of_the_baseline_is_no_pair() {
+        let mut base = BASE;
+        base[1] = f64::NAN;
+        assert_eq!(needed([&base[..3], &BETTER[..3], &SAME[..3]]), [4, 4, 4]);
+        let plan = plan_of(SWEEP);
+        let compared = plan.compare(&results([&base[..4], &BETTER[..4], &SAME[..4]]));
+        let seeds: Vec<u64> = compared[1]
+            .differences
+            .iter()
+            .map(|(seed, _)| *seed)
+            .collect();
+        assert_eq!(seeds, [1, 3, 4]);
+    }
+
+    #[test]
+    fn equal_results_and_unreached_losses_get_no_more_seeds() {
+        assert_eq!(needed([&BASE[..3], &BASE[..3], &BETTER[..3]]), [3, 3, 3]);
+        let unreached = [1.0, f64::INFINITY, 1.0];
+        assert_eq!(needed([&BASE[..3], &unreached, &BETTER[..3]]), [3, 3, 3]);
+    }
+
+    #[test]
+    fn a_margin_in_per_cent_is_that_of_the_first_seeds() {
+        let sweep = SWEEP.replace("{name: x,", "{name: x, compare: {margin: '2%'},");
+        let plan = plan_of(&sweep);
+        let near = [1.0001, 1.1, 1.0502];
+        let results = |base: &[f64]| results([base, &near, &SAME[..3]]);
+        let early = plan.compare(&results(&BASE[..3]));
+        assert_eq!(
+            early[1].comparison.as_ref().unwrap().verdict,
+            Verdict::Equivalent
+        );
+        let late = [1.0, 1.1, 1.05, 1e-6, 1e-6, 1e-6];
+        assert_eq!(plan.compare(&results(&late))[1], early[1]);
+    }
+
+    proptest! {
+        /// The order in which runs end does not change which runs are trained, nor a verdict.
+        #[test]
+        fn the_order_of_results_does_not_matter(
+            values in prop::collection::vec(prop::option::weighted(0.9, 0.9..1.1), 18),
+            orders in prop::collection::vec(any::<u64>(), 200),
+        ) {
+            let plan = plan_of(SWEEP);
+            let finish = |mut pick: Box<dyn FnMut(usize) -> usize>| {
+                let mut results = vec![Open; plan.runs.len()];
+                let mut trained = Vec::new();
+                loop {
+                    let needed = plan.needed_runs(&results);
+                    let open: Vec<usize> =
+                        needed.into_iter().filter(|&run| results[run] == Open).collect();
+                    if open.is_empty() {
+                        trained.sort_unstable();
+                        return (trained, plan.compare(&results));
+                    }
+                    let run = open[pick(open.len())];
+                    results[run] = Ended(values[run]);
+                    trained.push(run);
+                }
+            };
+            let mut orders = orders.into_iter();
+            let in_order = finish(Box::new(|_| 0));
+            let shuffled =
+                finish(Box::new(move |n| orders.next().unwrap_or(0) as usize % n));
+            prop_assert_eq!(in_order, shuffled);
+        }
     }
 }

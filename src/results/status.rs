@@ -25,12 +25,6 @@ impl RunState {
 }
 
 impl RunStatus {
-    /// Bits per byte of the last evaluation, if they are finite.
-    pub fn bits_per_byte(&self) -> Option<f64> {
-        let outcome = self.outcome.as_ref()?;
-        outcome.bits_per_byte.filter(|bits| bits.is_finite())
-    }
-
     /// The status of a run that ended by an error.
     pub fn failed(reason: String) -> Self {
         Self {

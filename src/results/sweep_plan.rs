@@ -1,5 +1,5 @@
 use crate::hash;
-use crate::spec::{Experiment, RunSpec, Seeds};
+use crate::spec::{Compare, Experiment, RunSpec, Seeds, TunedRun};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Component, Path};
@@ -12,10 +12,13 @@ pub struct SweepPlan {
     pub experiment: Experiment,
     /// Name of the variant that the others are compared with.
     pub baseline: String,
-    /// The seeds of earlier plans of this experiment, if they were changed after runs had started, oldest
+    /// The seeds of earlier plans of this experiment, if they were changed after runs had ended, oldest
     /// first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_seeds: Vec<Seeds>,
+    /// How earlier plans compared the variants, if that was changed after runs had ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_compare: Vec<Compare>,
     /// The command that made the plan, as it is typed in a shell.
     pub command: String,
     /// Version of `runner`.
@@ -69,6 +72,9 @@ pub struct PlannedRun {
     pub params_non_embedding: u64,
     /// FLOPs of forward and backward pass per token. Of attention, only the causal half counts.
     pub flops_per_token: f64,
+    /// Its part in an experiment that tunes its variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<TunedRun>,
 }
 
 /// A string that is one normal component of a path: not empty, not `..`, without a separator.

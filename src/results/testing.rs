@@ -1,25 +1,28 @@
 //! Plans for tests.
 
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::RunSpec;
+use crate::spec::{RunSpec, TunedRun};
 
 /// The plan of an experiment, given as YAML, without reading any data.
 pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
     let document = crate::config::from_text("x.yaml", experiment, &[]).unwrap();
-    let runs = document.expand().unwrap().runs.into_iter();
-    let planned = |spec: RunSpec| PlannedRun {
+    let expansion = document.expand().unwrap();
+    let runs = expansion.runs.into_iter().zip(expansion.tuned);
+    let planned = |(spec, tuned): (RunSpec, Option<TunedRun>)| PlannedRun {
         name: format!("{}-s{}", spec.variant, spec.seed),
         identity: String::new(),
         corpus: 0,
         params: 0,
         params_non_embedding: 0,
         flops_per_token: 0.0,
+        tuned,
         spec,
     };
     SweepPlan {
         experiment: document.experiment().clone(),
         baseline: "a".to_owned(),
         earlier_seeds: Vec::new(),
+        earlier_compare: Vec::new(),
         command: String::new(),
         version: String::new(),
         config_hash: String::new(),

@@ -1,3 +1,4 @@
+use super::Choice;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,11 +8,67 @@ use std::fmt;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compare {
-    /// The smallest difference that matters: a number of bits per byte, such as `0.01`, or a share of the
-    /// baseline's mean, such as `0.5%`. A variant whose interval lies within the margin is equivalent to
-    /// the baseline. Without a margin, no variant is called equivalent.
+    /// The metric by which the variants are compared and ranked.
+    pub metric: CompareMetric,
+    /// The validation loss to reach with `metric: steps_to_loss`, in nats per token.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub target_loss: Option<f64>,
+    /// The smallest difference that matters: a number in the unit of the metric, such as `0.01`, or a
+    /// share of the baseline's mean, such as `0.5%`. A variant whose interval lies within the margin is
+    /// equivalent to the baseline. Without a margin, no variant is called equivalent.
     #[schemars(schema_with = "or_null")]
     pub margin: Option<Margin>,
+}
+
+/// A metric by which variants are compared. Each run has one value, measured after its last step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CompareMetric {
+    /// Cross-entropy of the validation split, in bits per byte of the text.
+    #[default]
+    BitsPerByte,
+    /// Cross-entropy of the validation split, in nats per token. The variants must have the same tokens.
+    ValLoss,
+    /// Mean batch loss of the last tenth of the steps, in nats per token. The variants must have the same
+    /// tokens.
+    TrainLoss,
+    /// Number of training steps until the validation loss is at most `target_loss`, interpolated between
+    /// evaluations. The variants must have the same tokens.
+    StepsToLoss,
+    /// Training speed in tokens per second. Higher is better. It depends on the machine and on what else
+    /// it does.
+    TokensPerSecond,
+    /// Duration of the run in seconds, evaluation and sampling included. It depends on the machine and on
+    /// what else it does.
+    Seconds,
+    /// Peak memory of the run in MiB.
+    PeakMemoryMb,
+}
+
+impl Choice for CompareMetric {
+    const PATH: &'static str = "compare.metric";
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::StepsToLoss => &["compare.target_loss"],
+            _ => &[],
+        }
+    }
+}
+
+impl CompareMetric {
+    /// Whether a higher value is better.
+    pub fn is_better_higher(self) -> bool {
+        self == Self::TokensPerSecond
+    }
+
+    /// Whether it is a loss per token, which cannot be compared between tokenizers.
+    pub fn is_per_token(self) -> bool {
+        match self {
+            Self::ValLoss | Self::TrainLoss | Self::StepsToLoss => true,
+            Self::BitsPerByte | Self::TokensPerSecond | Self::Seconds | Self::PeakMemoryMb => false,
+        }
+    }
 }
 
 /// The smallest difference that matters, in the form in which a file has it.

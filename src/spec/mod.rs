@@ -23,9 +23,10 @@ mod seeds;
 mod sweep_settings;
 mod tokenizer;
 mod train;
+mod tune;
 
 pub use choice::Choice;
-pub use compare_settings::{Compare, Margin};
+pub use compare_settings::{Compare, CompareMetric, Margin};
 pub use data::{Data, Source};
 pub use every::Every;
 pub use expect::{Expect, Measure};
@@ -46,6 +47,7 @@ pub use seeds::{Seeds, SequentialSeeds, Until};
 pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
 pub use train::{BatchOrder, Train, is_logged, log_every};
+pub use tune::{Tune, TunedRun};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

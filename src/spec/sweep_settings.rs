@@ -1,4 +1,4 @@
-use super::Seeds;
+use super::{Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -39,6 +39,9 @@ pub struct Sweep {
     /// Combinations that are removed from the grid: those that have all the values of an entry.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub exclude: Vec<Value>,
+    /// A search for the best values of some settings, for each variant by itself. `null` means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tune: Option<Tune>,
 }
 
 impl Default for Sweep {
@@ -50,6 +53,7 @@ impl Default for Sweep {
             grid: Mapping::new(),
             include: Vec::new(),
             exclude: Vec::new(),
+            tune: None,
         }
     }
 }

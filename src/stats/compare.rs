@@ -1,9 +1,9 @@
-use super::{ConfidenceInterval, Design, Paired, mean, pairs_to_decide};
+use super::{ConfidenceInterval, Design, Paired, mean};
 
 /// Level of the interval of one comparison by itself.
 const SINGLE_LEVEL: f64 = 0.05;
 
-/// The verdict on the difference between a variant and the baseline. Lower values are better.
+/// The verdict on the difference between a variant and the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Better,
@@ -26,44 +26,50 @@ pub struct Comparison {
     /// The interval at the level that the design gives to this test. The verdict follows from it.
     pub corrected: Option<ConfidenceInterval>,
     pub verdict: Verdict,
-    /// The number of seeds, in all, that would probably decide an inconclusive comparison.
-    pub pairs_to_decide: Option<usize>,
 }
 
-/// Compares a variant with the baseline by its paired differences. `None` without differences.
+/// Compares a variant with the baseline by its paired differences. `None` without differences. There is
+/// no test if a difference is infinite.
 pub fn compare(differences: &[f64], design: &Design) -> Option<Comparison> {
+    let untested = Comparison::untested(differences)?;
     let pairs = differences.len();
-    let paired = Paired::new(differences);
-    let corrected = paired.and_then(|paired| Some(paired.interval(design.level(pairs)?)));
-    let verdict = corrected.map_or(Verdict::Inconclusive, |interval| {
-        verdict(interval, design.margin())
-    });
-    // After a data-dependent number of tests, the plain interval does not have its nominal coverage, and
-    // the number of seeds was not chosen by its power.
+    let paired = Paired::new(differences).filter(|_| untested.mean.is_finite());
+    let Some((paired, level)) = paired.zip(design.level(pairs)) else {
+        return Some(untested);
+    };
+    let corrected = paired.interval(level);
+    let verdict = verdict(corrected, design);
+    // After a data-dependent number of tests, the plain interval does not have its nominal coverage.
     let is_fixed = !design.is_sequential();
-    let is_open = is_fixed && verdict == Verdict::Inconclusive;
     Some(Comparison {
-        pairs,
-        mean: mean(differences)?,
-        interval: paired
-            .filter(|_| is_fixed)
-            .map(|paired| paired.interval(SINGLE_LEVEL)),
-        corrected,
+        interval: is_fixed.then(|| paired.interval(SINGLE_LEVEL)),
+        corrected: Some(corrected),
         verdict,
-        pairs_to_decide: is_open
-            .then(|| pairs_to_decide(differences, design))
-            .flatten(),
+        ..untested
     })
 }
 
-fn verdict(interval: ConfidenceInterval, margin: Option<f64>) -> Verdict {
+impl Comparison {
+    /// A comparison before its test. `None` without differences.
+    pub fn untested(differences: &[f64]) -> Option<Self> {
+        Some(Self {
+            pairs: differences.len(),
+            mean: mean(differences)?,
+            interval: None,
+            corrected: None,
+            verdict: Verdict::Inconclusive,
+        })
+    }
+}
+
+fn verdict(interval: ConfidenceInterval, design: &Design) -> Verdict {
     let within = |margin: f64| -margin < interval.low && interval.high < margin;
-    if margin.is_some_and(within) {
+    if design.margin().is_some_and(within) {
         return Verdict::Equivalent;
     }
     if interval.contains(0.0) {
         Verdict::Inconclusive
-    } else if interval.high < 0.0 {
+    } else if (interval.low > 0.0) == design.is_better_higher() {
         Verdict::Better
     } else {
         Verdict::Worse
@@ -99,6 +105,26 @@ mod tests {
     }
 
     #[test]
+    fn a_higher_value_can_be_better() {
+        let design = Design::fixed(1).with_better_higher(true);
+        assert_eq!(verdict_of(&[5.0, 5.1, 4.9], &design), Verdict::Better);
+        assert_eq!(verdict_of(&[-5.0, -5.1, -4.9], &design), Verdict::Worse);
+    }
+
+    #[test]
+    fn infinite_differences_have_no_test() {
+        for differences in [
+            vec![f64::INFINITY, 0.1, 0.2],
+            vec![f64::INFINITY, f64::NEG_INFINITY, 0.1],
+        ] {
+            let design = Design::fixed(1).with_margin(Some(f64::INFINITY));
+            let comparison = compare(&differences, &design).unwrap();
+            assert_eq!(comparison.verdict, Verdict::Inconclusive);
+            assert_eq!((comparison.corrected, comparison.interval), (None, None));
+        }
+    }
+
+    #[test]
     fn without_a_margin_nothing_is_equivalent() {
         let tiny = [0.001, 0.0012, 0.0009];
         assert_eq!(verdict_of(&tiny, &Design::fixed(1)), Verdict::Worse);
@@ -119,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_sequential_design_has_no_test_before_its_first_look() {
-        let design = Design::sequential(1, 3, 12);
+        let design = Design::sequential(1, 3, &[12]);
         let early = compare(&[-0.100, -0.101], &design).unwrap();
         assert_eq!(
             (early.verdict, early.corrected),

@@ -1,9 +1,12 @@
-use super::group_sequential::{Look, false_alarm_rate, proportional_looks};
+use super::group_sequential::{Look, add_proportional_looks, false_alarm_rate};
 use std::sync::{Mutex, PoisonError};
 
 /// Family-wise error rate: the probability that a report calls at least one difference better or worse
 /// although all variants are equal.
 const ALPHA: f64 = 0.05;
+
+/// Share of the error rate that is kept for a raised maximum number of seeds.
+const RESERVE: f64 = 0.1;
 
 /// How the variants of an experiment are compared with the baseline. Its error rates hold if it is not
 /// changed after results are known.
@@ -19,6 +22,7 @@ pub struct Design {
     looks: Option<Vec<Look>>,
     /// The smallest difference that matters.
     margin: Option<f64>,
+    is_better_higher: bool,
 }
 
 impl Design {
@@ -28,14 +32,17 @@ impl Design {
             alpha: ALPHA / comparisons.max(1) as f64,
             looks: None,
             margin: None,
+            is_better_higher: false,
         }
     }
 
-    /// A test of each comparison with every number of seeds from `first` to `last`, until it is decided.
-    pub fn sequential(comparisons: usize, first: usize, last: usize) -> Self {
+    /// A test of each comparison with every number of seeds from `first` to the last of `maxima`, until it
+    /// is decided. The numbers before the last are the maxima of earlier plans, in this order: a tenth of
+    /// the error rate is kept, so that the maximum can be raised once the results are known.
+    pub fn sequential(comparisons: usize, first: usize, maxima: &[usize]) -> Self {
         let fixed = Self::fixed(comparisons);
         Self {
-            looks: Some(cached_looks(first, last, fixed.alpha)),
+            looks: Some(cached_looks(first, maxima, fixed.alpha)),
             ..fixed
         }
     }
@@ -43,6 +50,19 @@ impl Design {
     /// With the smallest difference that matters. Smaller differences are called equivalent.
     pub fn with_margin(self, margin: Option<f64>) -> Self {
         Self { margin, ..self }
+    }
+
+    /// For a metric of which a higher value is better.
+    pub fn with_better_higher(self, is_better_higher: bool) -> Self {
+        Self {
+            is_better_higher,
+            ..self
+        }
+    }
+
+    /// Whether a higher value is better.
+    pub fn is_better_higher(&self) -> bool {
+        self.is_better_higher
     }
 
     /// Two-sided significance level of a test with this number of pairs. `None` if the design has no such
@@ -57,9 +77,14 @@ impl Design {
         }
     }
 
-    /// Significance level of one comparison, over all looks.
-    pub fn alpha(&self) -> f64 {
-        self.alpha
+    /// Significance level of a single test with more seeds: that of a new sweep, or about that of the last
+    /// test if the maximum of this design is raised.
+    pub(super) fn level_of_more_seeds(&self) -> f64 {
+        match self.looks {
+            None => self.alpha,
+            // The last of several correlated tests gets about a third of what is left.
+            Some(_) => self.alpha * RESERVE * (1.0 - RESERVE) / 3.0,
+        }
     }
 
     /// The smallest difference that matters, if there is one.
@@ -109,27 +134,71 @@ pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, usize)])
 /// The looks of one design.
 struct CachedLooks {
     first: usize,
-    last: usize,
+    maxima: Vec<usize>,
     alpha: f64,
     looks: Vec<Look>,
 }
 
-/// [`proportional_looks`]. A sweep needs the same ones after every run.
-fn cached_looks(first: usize, last: usize, alpha: f64) -> Vec<Look> {
+/// The looks of [`Design::sequential`]. A sweep needs the same ones after every run.
+fn cached_looks(first: usize, maxima: &[usize], alpha: f64) -> Vec<Look> {
     static CACHE: Mutex<Vec<CachedLooks>> = Mutex::new(Vec::new());
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     let known = cache
         .iter()
-        .find(|known| (known.first, known.last, known.alpha) == (first, last, alpha));
+        .find(|known| (known.first, known.alpha) == (first, alpha) && known.maxima == maxima);
     if let Some(known) = known {
         return known.looks.clone();
     }
-    let looks = proportional_looks(first, last, alpha);
+    let looks = looks(first, maxima, alpha);
     cache.push(CachedLooks {
         first,
-        last,
+        maxima: maxima.to_vec(),
         alpha,
         looks: looks.clone(),
     });
     looks
+}
+
+/// The looks of a first plan, and of each plan that raises the maximum. Each uses all but a tenth of what
+/// is left of `alpha`.
+fn looks(first: usize, maxima: &[usize], alpha: f64) -> Vec<Look> {
+    let mut looks = Vec::new();
+    let mut reserve = 1.0;
+    for &last in maxima {
+        let next = looks.last().map_or(first, |look: &Look| look.n + 1);
+        if next <= last {
+            reserve *= RESERVE;
+            add_proportional_looks(&mut looks, next, last, alpha * (1.0 - reserve));
+        }
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `experiments/README.md` names these figures.
+    #[test]
+    fn levels_of_three_to_twelve_seeds() {
+        let design = Design::sequential(1, 3, &[12]);
+        let levels = [3, 4, 12].map(|pairs| format!("{:.4}", design.level(pairs).unwrap()));
+        assert_eq!(levels, ["0.0039", "0.0052", "0.0157"]);
+    }
+
+    #[test]
+    fn raised_maxima_use_what_is_left_of_the_error_rate() {
+        let planned = looks(3, &[12], 0.05);
+        assert!((false_alarm_rate(&planned) - 0.045).abs() < 1e-6);
+        // The added tests repeat much of the earlier ones, or are many.
+        for maxima in [vec![5, 6], vec![3, 100], vec![12, 13]] {
+            let rate = false_alarm_rate(&looks(3, &maxima, 0.01));
+            assert!((rate - 0.0099).abs() < 1e-6, "{maxima:?}: {rate}");
+        }
+        let raised = looks(3, &[6, 4, 12, 20], 0.05);
+        assert_eq!(raised[..4], looks(3, &[6], 0.05));
+        assert_eq!(raised.len(), 18);
+        assert!((false_alarm_rate(&raised[..10]) - 0.0495).abs() < 1e-6);
+        assert!((false_alarm_rate(&raised) - 0.04995).abs() < 1e-6);
+    }
 }

@@ -15,6 +15,7 @@
 //! bound is computed by integrals over φ, from the last look to the first.
 
 use super::integral::integral;
+use super::root::root;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -27,6 +28,9 @@ const INTERVALS: usize = 96;
 /// Largest significance level.
 const MAX_LEVEL: f64 = 0.3;
 
+/// A smaller level is that of a test that never rejects.
+const MIN_LEVEL: f64 = 1e-12;
+
 /// One test of a sample that grows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Look {
@@ -36,29 +40,28 @@ pub(super) struct Look {
     pub(super) level: f64,
 }
 
-/// The looks `first..=last`, with levels in proportion to the size of the sample. The probability that a
-/// sample with mean 0 is called different at any of them is `alpha`.
+/// Adds the looks `first..=last`, with levels in proportion to the size of the sample. The probability that
+/// a sample with mean 0 is called different at any look, the earlier ones included, becomes `alpha`.
 ///
 /// # Panics
 /// If `alpha` is above 0.3, for which a bound of `r` could be less than 1.
-pub(super) fn proportional_looks(first: usize, last: usize, alpha: f64) -> Vec<Look> {
+pub(super) fn add_proportional_looks(looks: &mut Vec<Look>, first: usize, last: usize, alpha: f64) {
     assert!(alpha <= MAX_LEVEL, "a significance level is small");
-    let looks = |slope: f64| -> Vec<Look> {
+    let spent = false_alarm_rate(looks);
+    let with_slope = |slope: f64| -> Vec<Look> {
         let look = |n: usize| Look {
             n,
             level: slope * n as f64,
         };
-        (first.max(2)..=last).map(look).collect()
+        let added = (first.max(2)..=last).map(look);
+        looks.iter().copied().chain(added).collect()
     };
-    if first > last {
-        return Vec::new();
+    if first > last || spent >= alpha {
+        return;
     }
-    // The rate is almost proportional to the slope, so that a few corrections are enough.
-    let mut slope = alpha / last as f64;
-    for _ in 0..8 {
-        slope *= alpha / false_alarm_rate(&looks(slope));
-    }
-    looks(slope)
+    let missing = |level: f64| false_alarm_rate(&with_slope(level / last as f64)) - alpha;
+    let slope = root(0.0, MAX_LEVEL, missing) / last as f64;
+    *looks = with_slope(slope);
 }
 
 /// The probability that independent normal values with mean 0 are called different at any of the looks,
@@ -90,7 +93,7 @@ pub(super) fn false_alarm_rate(looks: &[Look]) -> f64 {
 /// The bound of |r| at a look.
 fn bound_of_r(look: Look) -> f64 {
     let n = look.n as f64;
-    let t = quantile(look.n, look.level);
+    let t = quantile(look.n, look.level.max(MIN_LEVEL));
     t * (n / (n - 1.0 + t * t)).sqrt()
 }
 
@@ -175,6 +178,12 @@ mod tests {
     use super::*;
     use crate::random::{self, Stream};
     use crate::stats::Paired;
+
+    fn proportional_looks(first: usize, last: usize, alpha: f64) -> Vec<Look> {
+        let mut looks = Vec::new();
+        add_proportional_looks(&mut looks, first, last, alpha);
+        looks
+    }
 
     /// Share of samples with mean 0 and standard deviation 1 that are called different at any look.
     fn simulated_rate(looks: &[Look], samples: u64) -> f64 {

@@ -12,9 +12,10 @@ mod group_sequential;
 mod integral;
 mod paired;
 mod power;
+mod root;
 
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
 pub use design::{Design, rate_of_repeated_designs};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
-use power::pairs_to_decide;
+pub use power::pairs_to_decide;

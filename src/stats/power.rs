@@ -7,16 +7,21 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 /// The probability of a verdict at which a number of seeds is called enough.
 const POWER: f64 = 0.8;
 
-/// More seeds than this are not suggested.
+/// Most seeds of a fixed design.
 const MAX_PAIRS: usize = 1000;
+
+/// Most seeds of a sequential design.
+const MAX_SEQUENTIAL_PAIRS: usize = 100;
 
 /// Intervals of the integral over the standard deviation, an even number.
 const INTERVALS: usize = 200;
 
 /// The number of seeds, in all, with which a comparison is decided with a probability of 0.8, if the
-/// differences have the mean and the standard deviation of those observed so far. `None` for fewer than
-/// two differences, for differences without spread, and above 1,000 seeds.
-pub(super) fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
+/// differences have the mean and the standard deviation of those observed so far. For a fixed design, it
+/// is that of a new sweep. For a sequential design, it is a maximum to which the present one can be
+/// raised. `None` for fewer than two differences, for differences without spread, and above the largest
+/// number of seeds of a sweep.
+pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
     let (mean, sd) = (mean(differences)?, sample_sd(differences)?);
     if sd == 0.0 {
         return None;
@@ -24,14 +29,18 @@ pub(super) fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<us
     let effect = Effect {
         mean: mean.abs() / sd,
         margin: design.margin().unwrap_or(0.0) / sd,
-        alpha: design.alpha(),
+        alpha: design.level_of_more_seeds(),
     };
     let enough = |pairs: usize| effect.power(pairs) >= POWER;
     let first = differences.len() + 1;
-    if !enough(MAX_PAIRS.max(first)) {
+    let most = match design.is_sequential() {
+        true => MAX_SEQUENTIAL_PAIRS,
+        false => MAX_PAIRS,
+    };
+    if first > most || !enough(most) {
         return None;
     }
-    let (mut low, mut high) = (first, MAX_PAIRS.max(first));
+    let (mut low, mut high) = (first, most);
     while low < high {
         let middle = low.midpoint(high);
         match enough(middle) {
@@ -108,6 +117,19 @@ mod tests {
         assert_eq!(pairs_to_decide(&[-0.3, 0.3, 0.001], &design), None);
         assert_eq!(pairs_to_decide(&[0.1], &design), None);
         assert_eq!(pairs_to_decide(&[0.1, 0.1], &design), None);
+    }
+
+    #[test]
+    fn a_sequential_design_needs_more_seeds_than_a_new_sweep() {
+        let differences = [0.1, 0.2, 0.3, -0.1];
+        let fixed = pairs_to_decide(&differences, &Design::fixed(3)).unwrap();
+        let raised = pairs_to_decide(&differences, &Design::sequential(3, 3, &[4])).unwrap();
+        assert!(fixed < raised && raised < 4 * fixed, "{fixed} {raised}");
+        // The last test of the raised design has about the assumed level.
+        let design = Design::sequential(3, 3, &[4]);
+        let continued = Design::sequential(3, 3, &[4, raised]);
+        let ratio = continued.level(raised).unwrap() / design.level_of_more_seeds();
+        assert!((0.5..2.0).contains(&ratio), "{ratio}");
     }
 
     #[test]

@@ -36,7 +36,12 @@ impl EtaEstimator {
         }
     }
 
-    /// Adds a run to those that have not started.
+    /// Changes the number of runs that are trained at the same time.
+    pub(super) fn set_jobs(&mut self, jobs: usize) {
+        self.jobs = jobs;
+    }
+
+    /// Adds a run to those that have not started, or changes its estimate.
     pub(super) fn queued(&mut self, run: usize, seconds: f64) {
         self.queued.insert(run, seconds);
     }

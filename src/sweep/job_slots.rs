@@ -28,6 +28,14 @@ impl FromStr for Jobs {
     }
 }
 
+/// What the runs of a sweep are trained on.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    pub jobs: Jobs,
+    pub device: Device,
+    pub machine: Machine,
+}
+
 /// Number of runs that are trained at the same time, and threads of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
@@ -37,7 +45,12 @@ pub struct Slots {
 
 /// Divides the machine among runs. An exact number of jobs is kept. `auto` chooses the division with
 /// the earliest estimated end, among those in which the runs fit in memory.
-pub(super) fn slots(jobs: Jobs, device: Device, runs: &[Estimate], machine: Machine) -> Slots {
+pub(super) fn slots(capacity: Capacity, runs: &[Estimate]) -> Slots {
+    let Capacity {
+        jobs,
+        device,
+        machine,
+    } = capacity;
     let with_jobs = |jobs: usize| {
         let jobs = jobs.clamp(1, runs.len().max(1));
         Slots {
@@ -103,7 +116,12 @@ mod tests {
             free_memory_mb: Some(free_memory_mb),
             ..MACHINE
         };
-        let slots = slots(Jobs::Auto, Device::Cpu, &vec![run; runs], machine);
+        let capacity = Capacity {
+            jobs: Jobs::Auto,
+            device: Device::Cpu,
+            machine,
+        };
+        let slots = slots(capacity, &vec![run; runs]);
         (slots.jobs, slots.threads)
     }
 
@@ -134,9 +152,14 @@ mod tests {
 
     #[test]
     fn exact_number_is_kept_and_a_gpu_has_one_job() {
-        let given = slots(Jobs::Exactly(16), Device::Cpu, &[LARGE; 20], MACHINE);
+        let capacity = |jobs, device| Capacity {
+            jobs,
+            device,
+            machine: MACHINE,
+        };
+        let given = slots(capacity(Jobs::Exactly(16), Device::Cpu), &[LARGE; 20]);
         assert_eq!((given.jobs, given.threads), (16, 1));
-        let gpu = slots(Jobs::Auto, Device::Cuda(0), &[LARGE; 20], MACHINE);
+        let gpu = slots(capacity(Jobs::Auto, Device::Cuda(0)), &[LARGE; 20]);
         assert_eq!((gpu.jobs, gpu.threads), (1, 8));
     }
 

@@ -23,7 +23,7 @@ pub use device::DeviceChoice;
 pub use executor::{
     Event, Executor, WORKER_ENVIRONMENT, WorkerRequest, create_executor, run_worker,
 };
-pub use job_slots::{Jobs, Slots};
+pub use job_slots::{Capacity, Jobs, Slots};
 pub use machine::Machine;
 pub use planning::build as build_plan;
 pub use progress::describe_end;

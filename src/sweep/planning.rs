@@ -5,7 +5,7 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind, TunedRun};
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{Device, optim};
@@ -33,7 +33,7 @@ pub fn build(
     let mut prompts = HashSet::new();
     let free_memory_mb = Machine::of_this_process().free_memory_mb;
     let mut runs = Vec::new();
-    for mut spec in expansion.runs {
+    for (mut spec, tuned) in expansion.runs.into_iter().zip(expansion.tuned) {
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
                 spec.count_steps(corpora.infos[corpus].train_tokens);
@@ -42,7 +42,7 @@ pub fn build(
                 if prompts.insert((corpus, spec.sample.prompt.clone())) {
                     errors.extend(unknown_prompt(document, &spec, &mut corpora, corpus));
                 }
-                let run = planned(spec, corpus, &corpora.infos[corpus]);
+                let run = planned(spec, tuned, corpus, &corpora.infos[corpus]);
                 if device == Device::Cpu
                     && let Some(free) = free_memory_mb
                 {
@@ -61,6 +61,7 @@ pub fn build(
         experiment: document.experiment().clone(),
         baseline: expansion.baseline,
         earlier_seeds: Vec::new(),
+        earlier_compare: Vec::new(),
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_hash: config_hash(&runs),
@@ -156,7 +157,7 @@ fn preparing(spec: &RunSpec) -> String {
     }
 }
 
-fn planned(spec: RunSpec, corpus: usize, info: &CorpusInfo) -> PlannedRun {
+fn planned(spec: RunSpec, tuned: Option<TunedRun>, corpus: usize, info: &CorpusInfo) -> PlannedRun {
     let size = model::size(&spec.model, info.vocab_size, spec.sequence_length());
     let identity = spec.identity(&info.content_sha256());
     PlannedRun {
@@ -166,6 +167,7 @@ fn planned(spec: RunSpec, corpus: usize, info: &CorpusInfo) -> PlannedRun {
         params: size.params,
         params_non_embedding: size.params_non_embedding,
         flops_per_token: size.flops_per_token,
+        tuned,
         spec,
     }
 }

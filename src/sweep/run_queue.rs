@@ -1,8 +1,7 @@
 use super::eta::makespan;
-use super::job_slots::{Jobs, Slots, slots};
-use super::machine::Machine;
+use super::job_slots::{Capacity, Slots, slots};
 use crate::results::{RunState, SweepPlan};
-use crate::train::{self, Device, Estimate};
+use crate::train::{self, Estimate};
 use std::collections::HashMap;
 
 /// The runs to train, in order, and how the machine is divided among them. Neither changes a result.
@@ -13,27 +12,19 @@ pub struct RunQueue {
     /// One for each of `runs`.
     pub estimates: Vec<Estimate>,
     pub slots: Slots,
+    pub capacity: Capacity,
 }
 
 impl RunQueue {
     /// Puts the runs to train in order, and chooses how many are trained at the same time.
-    pub fn new(
-        plan: &SweepPlan,
-        runs: Vec<(usize, RunState)>,
-        jobs: Jobs,
-        device: Device,
-        machine: Machine,
-    ) -> Self {
+    pub fn new(plan: &SweepPlan, runs: Vec<(usize, RunState)>, capacity: Capacity) -> Self {
         let runs = in_order(plan, runs);
-        let estimate = |&run: &usize| {
-            let run = &plan.runs[run];
-            train::estimate(&run.spec, &plan.corpora[run.corpus])
-        };
-        let estimates: Vec<Estimate> = runs.iter().map(estimate).collect();
+        let estimates: Vec<Estimate> = runs.iter().map(|&run| estimate(plan, run)).collect();
         Self {
-            slots: slots(jobs, device, &estimates, machine),
+            slots: slots(capacity, &estimates),
             runs,
             estimates,
+            capacity,
         }
     }
 
@@ -49,6 +40,12 @@ impl RunQueue {
     pub fn total_seconds(&self) -> f64 {
         makespan(&[], &self.seconds().collect::<Vec<_>>(), self.slots.jobs)
     }
+}
+
+/// The estimate of a run of the plan.
+pub(super) fn estimate(plan: &SweepPlan, run: usize) -> Estimate {
+    let run = &plan.runs[run];
+    train::estimate(&run.spec, &plan.corpora[run.corpus])
 }
 
 /// The order of work: stopped runs first, then the first seed of every variant, then the second. A

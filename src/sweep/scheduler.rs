@@ -1,10 +1,12 @@
 use super::eta::EtaEstimator;
 use super::executor::{Event, Executor, WorkerRequest};
+use super::job_slots::{Capacity, slots};
 use super::progress::{self, Display, SweepProgress};
-use super::{Error, RunQueue, Store, interrupts};
+use super::run_queue::{RunQueue, estimate};
+use super::{Error, Store, interrupts};
 use crate::results::{RunResult, RunState, RunStatus, SweepPlan};
-use crate::train::{self, Device};
-use std::collections::{HashSet, VecDeque};
+use crate::train::{self, Device, Estimate};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Longest wait for an event, after which interrupts are checked.
@@ -26,15 +28,14 @@ pub fn execute(
     store: &Store,
     queue: RunQueue,
     selected: &[usize],
-    device: Device,
     executor: &mut dyn Executor,
 ) -> Result<SweepEnd, Error> {
     interrupts::install_handler()?;
     let names = selected.iter().map(|&run| plan.runs[run].name.as_str());
     let display = progress::display(names);
     let queued: HashSet<usize> = queue.runs.iter().copied().collect();
-    let mut scheduler = Scheduler::new(plan, store, queue, device, executor, display);
-    if plan.sequential_seeds().is_some() {
+    let mut scheduler = Scheduler::new(plan, store, queue, executor, display);
+    if plan.depends_on_results() {
         let selected = selected.iter().copied();
         scheduler.optional = selected.filter(|run| !queued.contains(run)).collect();
         scheduler.results = store.results(plan)?;
@@ -47,7 +48,7 @@ pub fn execute(
 struct Scheduler<'a> {
     plan: &'a SweepPlan,
     store: &'a Store,
-    device: Device,
+    capacity: Capacity,
     executor: &'a mut dyn Executor,
     display: Box<dyn Display + 'a>,
     queue: VecDeque<usize>,
@@ -60,7 +61,8 @@ struct Scheduler<'a> {
     threads: usize,
     eta: EtaEstimator,
     total: usize,
-    active: usize,
+    /// Runs that are active.
+    active: BTreeSet<usize>,
     ended: usize,
     /// Interrupts that have been handled.
     interrupts: u32,
@@ -71,7 +73,6 @@ impl<'a> Scheduler<'a> {
         plan: &'a SweepPlan,
         store: &'a Store,
         queue: RunQueue,
-        device: Device,
         executor: &'a mut dyn Executor,
         display: Box<dyn Display + 'a>,
     ) -> Self {
@@ -79,7 +80,7 @@ impl<'a> Scheduler<'a> {
         Self {
             plan,
             store,
-            device,
+            capacity: queue.capacity,
             executor,
             display,
             eta: EtaEstimator::new(queue.slots.jobs, seconds),
@@ -89,7 +90,7 @@ impl<'a> Scheduler<'a> {
             queue: queue.runs.into(),
             optional: HashSet::new(),
             results: Vec::new(),
-            active: 0,
+            active: BTreeSet::new(),
             ended: 0,
             interrupts: 0,
         }
@@ -99,19 +100,19 @@ impl<'a> Scheduler<'a> {
     fn run(&mut self, interrupts: impl Fn() -> u32) -> Result<SweepEnd, Error> {
         loop {
             self.handle_interrupts(interrupts());
-            while self.interrupts == 0 && self.active < self.jobs {
+            while self.interrupts == 0 && self.active.len() < self.jobs {
                 let Some(run) = self.queue.pop_front() else {
                     break;
                 };
                 self.start(run)?;
             }
-            if self.active == 0 {
+            if self.active.is_empty() {
                 break;
             }
             match self.executor.poll(POLL_TIMEOUT) {
                 Some(Event::Progress { run, progress }) => self.show_progress(run, &progress),
                 Some(Event::Ended { run, status }) => {
-                    self.active -= 1;
+                    self.active.remove(&run);
                     self.record(run, status)?;
                 }
                 None => {}
@@ -150,7 +151,7 @@ impl<'a> Scheduler<'a> {
             run_dir: dir.path().to_owned(),
             cache: self.store.cache(),
             corpus: self.plan.corpora[planned.corpus].key.clone(),
-            gpu: match self.device {
+            gpu: match self.capacity.device {
                 Device::Cpu => None,
                 Device::Cuda(ordinal) => Some(ordinal),
             },
@@ -161,7 +162,7 @@ impl<'a> Scheduler<'a> {
         self.eta.started(run);
         match self.executor.start(run, request) {
             Ok(()) => {
-                self.active += 1;
+                self.active.insert(run);
                 Ok(())
             }
             Err(error) => {
@@ -191,7 +192,7 @@ impl<'a> Scheduler<'a> {
         self.ended += 1;
         self.eta.ended(run);
         if let Some(result) = self.results.get_mut(run) {
-            *result = RunResult::new(status.as_ref());
+            *result = self.store.result(self.plan, planned, status.as_ref());
             self.queue_needed_runs();
         }
         let text = progress::describe_end(planned, status.as_ref());
@@ -200,17 +201,28 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Adds the runs to the queue that the results have made necessary.
+    /// Adds the runs to the queue that the results have made necessary, and divides the machine again
+    /// among the runs that are left.
     fn queue_needed_runs(&mut self) {
+        let before = self.queue.len();
         for run in self.plan.needed_runs(&self.results) {
             let is_open = self.results[run] == RunResult::Open;
             if self.optional.remove(&run) && is_open {
-                let planned = &self.plan.runs[run];
-                let estimate = train::estimate(&planned.spec, &self.plan.corpora[planned.corpus]);
-                self.eta.queued(run, estimate.seconds_on(self.threads));
                 self.queue.push_back(run);
                 self.total += 1;
             }
+        }
+        if self.queue.len() == before {
+            return;
+        }
+        let left = self.active.iter().chain(&self.queue);
+        let estimates: Vec<Estimate> = left.map(|&run| estimate(self.plan, run)).collect();
+        let slots = slots(self.capacity, &estimates);
+        (self.jobs, self.threads) = (slots.jobs, slots.threads);
+        self.eta.set_jobs(slots.jobs);
+        let waiting = self.queue.iter().zip(&estimates[self.active.len()..]);
+        for (&run, estimate) in waiting {
+            self.eta.queued(run, estimate.seconds_on(self.threads));
         }
     }
 
@@ -225,7 +237,8 @@ impl<'a> Scheduler<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job_slots::Slots;
+    use super::super::job_slots::{Jobs, Slots};
+    use super::super::machine::Machine;
     use super::super::progress::Lines;
     use super::*;
     use crate::results::testing::plan_of;
@@ -234,6 +247,15 @@ mod tests {
 
     const EXPERIMENT: &str =
         "{name: x, sweep: {seeds: [1, 2, 3], variants: {a: {}, b: {model: {n_layer: 2}}}}}";
+
+    const CAPACITY: Capacity = Capacity {
+        jobs: Jobs::Exactly(2),
+        device: Device::Cpu,
+        machine: Machine {
+            cores: 2,
+            free_memory_mb: None,
+        },
+    };
 
     /// Ends the oldest active run at each poll, until it is asked to stop.
     #[derive(Default)]
@@ -292,9 +314,10 @@ mod tests {
                 jobs: 2,
                 threads: 1,
             },
+            capacity: CAPACITY,
         };
         let display = Box::new(Lines::new(io::sink()));
-        let mut scheduler = Scheduler::new(&plan, &store, queue, Device::Cpu, executor, display);
+        let mut scheduler = Scheduler::new(&plan, &store, queue, executor, display);
         let end = scheduler.run(interrupts).unwrap();
         let states = plan.runs.iter().map(|run| store.state(run).unwrap());
         (end, states.collect())
@@ -320,6 +343,36 @@ mod tests {
         assert_eq!(end, SweepEnd::Complete);
         assert_eq!(states[1], RunState::Failed);
         assert_eq!(executor.started, [0, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn runs_are_added_while_a_variant_is_undecided() {
+        let text = "{name: x, sweep: {seeds: {min: 2, max: 4, until: decided}, \
+                    variants: {a: {}, b: {model: {n_layer: 2}}, c: {model: {n_layer: 3}}}}}";
+        let plan = plan_of(text);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        let queue = RunQueue::new(&plan, vec![(0, RunState::NotStarted)], CAPACITY);
+        let mut executor = FakeExecutor {
+            refused: Some(5),
+            ..Default::default()
+        };
+        let display = Box::new(Lines::new(io::sink()));
+        let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, display);
+        // Known: seed 2 of `a`, seed 1 of `b`, and the seeds 1 and 2 of `c`.
+        let mut results = vec![RunResult::Open; 12];
+        for (run, value) in [(1, 1.1), (4, 1.2), (8, 1.0), (9, 1.1)] {
+            results[run] = RunResult::Ended(Some(value));
+        }
+        scheduler.results = results;
+        // Selected besides the queue: the seeds 3 and 4 of `a`, and seed 2 of `b`.
+        scheduler.optional = [2, 3, 5].into();
+        let end = scheduler.run(|| 0).unwrap();
+        drop(scheduler);
+        assert_eq!(end, SweepEnd::Complete);
+        // Run 0 ends without a value. Then seed 2 of `b` is needed, which cannot start. With too few pairs,
+        // `b` and `c` are undecided, so seed 3 is needed. It is selected for `a` only.
+        assert_eq!(executor.started, [0, 2]);
     }
 
     #[test]

@@ -129,15 +129,27 @@ impl Store {
 
     /// What is known of each run of a plan.
     pub(super) fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
-        let result = |run| Ok(RunResult::new(self.status(run)?.as_ref()));
+        let result = |run| Ok(self.result(plan, run, self.status(run)?.as_ref()));
         plan.runs.iter().map(result).collect()
+    }
+
+    /// The result of a run that has this status.
+    pub(super) fn result(
+        &self,
+        plan: &SweepPlan,
+        run: &PlannedRun,
+        status: Option<&RunStatus>,
+    ) -> RunResult {
+        RunResult::new(status, &plan.experiment.compare, || {
+            self.run_dir(run).evaluations().unwrap_or_default()
+        })
     }
 
     /// Indices of the runs that are needed according to the results so far, in the order of the plan.
     pub fn needed_runs(&self, plan: &SweepPlan) -> Result<Vec<usize>, Error> {
-        match plan.sequential_seeds() {
-            Some(_) => Ok(plan.needed_runs(&self.results(plan)?)),
-            None => Ok((0..plan.runs.len()).collect()), // the files of the runs need not be read
+        match plan.depends_on_results() {
+            true => Ok(plan.needed_runs(&self.results(plan)?)),
+            false => Ok((0..plan.runs.len()).collect()), // the files of the runs need not be read
         }
     }
 
@@ -155,26 +167,43 @@ impl Store {
         fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))
     }
 
+    /// Takes over from `plan.json`, if there is one, how its runs were compared before.
+    pub fn continue_plan(&self, plan: &mut SweepPlan) {
+        let Some(before) = self.read_plan() else {
+            return;
+        };
+        // A run with damaged files is reported later.
+        let has_ended = |run| {
+            let state = self.state(run);
+            state.is_ok_and(|state| !matches!(state, RunState::NotStarted | RunState::Stopped))
+        };
+        let has_results = plan.changes_design_of(&before) && before.runs.iter().any(has_ended);
+        plan.continue_from(&before, has_results);
+    }
+
     /// Writes `plan.json` and keeps the folder from then on. If all runs are done and `plan.json` holds
     /// the same runs already, it keeps the machine and the version that trained them.
     pub fn write_plan(&mut self, plan: &mut SweepPlan, all_done: bool) -> Result<(), Error> {
-        let path = self.root.join("plan.json");
-        let before: Option<SweepPlan> = fs::read(&path)
-            .ok()
-            .and_then(|json| SweepPlan::from_json(&json).ok());
-        if let Some(before) = &before {
-            plan.continue_from(before);
-        }
-        if let Some(before) = before
+        if let Some(before) = self.read_plan()
             && all_done
             && before.config_hash == plan.config_hash
         {
             plan.machine = before.machine;
             plan.version = before.version;
         }
+        let path = self.plan_path();
         write_json_atomic(&path, plan).map_err(Error::io("write", &path))?;
         self.cleanup.disarm();
         Ok(())
+    }
+
+    fn plan_path(&self) -> PathBuf {
+        self.root.join("plan.json")
+    }
+
+    fn read_plan(&self) -> Option<SweepPlan> {
+        let json = fs::read(self.plan_path()).ok()?;
+        SweepPlan::from_json(&json).ok()
     }
 
     /// Removes what killed sweeps have left: folders of runs that were being deleted, and files that

@@ -1,5 +1,8 @@
 //! Number formats. All numbers that a user reads are formatted here.
 
+/// Shown in place of a value that does not exist.
+pub(crate) const NO_VALUE: &str = "–";
+
 /// A count with an SI prefix and three significant digits: `10.8 M`.
 pub(crate) fn count(value: f64) -> String {
     const PREFIXES: [&str; 6] = ["", " k", " M", " G", " T", " P"];
@@ -110,6 +113,19 @@ pub(crate) fn difference(value: f64) -> String {
         "+0.0000" | "-0.0000" => "0.0000".to_owned(),
         _ => text.replace('-', "−"),
     }
+}
+
+/// A difference with its sign and a number of decimals: `−1,234`, `+0.5`, `0`.
+pub(crate) fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:+.decimals$}");
+    let (sign, number) = text.split_at(1);
+    let sign = match number.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
+        true => "",
+        false if sign == "-" => "−",
+        false => "+",
+    };
+    let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
+    format!("{sign}{}{fraction}", group_digits(whole))
 }
 
 /// A relative change in percent, given as the ratio of new to old: `+12 %`.
@@ -250,6 +266,15 @@ mod tests {
     fn differences_have_a_sign_unless_they_round_to_zero() {
         let shown = [0.012_345, -0.012_345, 0.000_01, -0.000_01].map(difference);
         assert_eq!(shown, ["+0.0123", "−0.0123", "0.0000", "0.0000"]);
+        assert_eq!(
+            [
+                signed(-1234.4, 0),
+                signed(0.25, 1),
+                signed(-0.04, 1),
+                signed(0.4, 0)
+            ],
+            ["−1,234", "+0.2", "0.0", "0"]
+        );
         assert_eq!(
             [1.123, 0.5, 1.004].map(change),
             ["+12 %", "−50 %", "+0.4 %"]

@@ -271,6 +271,13 @@ impl Ran {
         self
     }
 
+    /// Standard output does not hold `text`.
+    #[track_caller]
+    pub(crate) fn never_shows(self, text: &str) -> Self {
+        assert!(!self.stdout.contains(text), "{text:?} in: {}", self.stdout);
+        self
+    }
+
     /// Standard output holds `text`.
     #[track_caller]
     pub(crate) fn shows(self, text: &str) -> Self {

@@ -1,10 +1,10 @@
 //! The answer to the question of an experiment, in sentences.
 
-use super::ranking::{Ranking, Variant};
+use super::ranking::{Ranking, Untested, Variant};
 use super::wording;
-use crate::spec::{Margin, ModelKind};
+use crate::spec::ModelKind;
 use crate::stats::{Comparison, Verdict};
-use crate::text::units::{difference, list, loss};
+use crate::text::units::{list, loss, plural};
 
 /// The answer to the question of the experiment. The first entry is the most important one.
 pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
@@ -13,6 +13,7 @@ pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
     };
     let mut sentences = vec![best_variant(ranking, best)];
     sentences.extend(other_variants(ranking, best));
+    sentences.extend(noise_floor(ranking));
     sentences.extend(against_counting(ranking));
     if let (Some(bound), Some(value)) = (ranking.entropy_bound(), best.mean_bits_per_byte()) {
         sentences.push(format!(
@@ -28,10 +29,11 @@ pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
 fn best_variant(ranking: &Ranking, best: &Variant) -> String {
     let name = best.name;
     let baseline = ranking.baseline;
+    let metric = ranking.metric;
     let reached = format!(
-        "{} bits per byte ({})",
-        loss(best.mean_bits_per_byte().unwrap_or(f64::NAN)),
-        match best.bits_per_byte.len() {
+        "{} ({})",
+        metric.with_unit(best.mean().unwrap_or(f64::NAN)),
+        match best.values.len() {
             1 => "one seed".to_owned(),
             n => format!("mean of {n} seeds"),
         }
@@ -43,75 +45,96 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         return format!("Only {name} has finished. It reaches {reached}.");
     }
     if best.is_baseline {
-        let inconclusive = with_verdict(ranking, best, Verdict::Inconclusive);
-        if !inconclusive.is_empty() {
-            let (differences, verb) = match inconclusive.len() {
-                1 => ("the difference to", "is"),
-                _ => ("the differences to", "are"),
-            };
-            return format!(
-                "The baseline {name} has the lowest mean loss, {reached}, but {differences} {} {verb} inconclusive.{}",
-                names(&inconclusive),
-                seeds_to_decide(&inconclusive),
-            );
-        }
-        return format!(
-            "No variant has a lower loss than the baseline {name}, which reaches {reached}."
-        );
+        return best_baseline(ranking, best, &reached);
     }
-    let lowest = format!("{name} has the lowest loss: {reached}.");
-    let Some(comparison) = &best.comparison else {
+    // The means of variants with different seeds are not compared with each other.
+    let relative = match ranking.has_different_seeds() {
+        true => " relative to the baseline on the same seeds",
+        false => "",
+    };
+    let lowest = format!("{name} has {}{relative}: {reached}.", metric.best());
+    let Some(comparison) = best.comparison else {
         return format!(
             "{lowest} It shares no finished seed with the baseline {baseline}, so the two cannot be compared."
         );
     };
     let interval = interval(ranking, comparison);
-    let gap = difference(comparison.mean);
-    match comparison.verdict {
-        _ if comparison.pairs == 1 => format!(
-            "{lowest} Its difference from the baseline {baseline} is {gap}. One seed cannot show whether other seeds would agree."
+    let gap = metric.difference(comparison.mean);
+    let its_difference = format!("Its difference from the baseline {baseline} is");
+    match (best.untested(), comparison.verdict) {
+        (Some(Untested::OneSeed), _) => format!(
+            "{lowest} {its_difference} {gap}. One seed cannot show whether other seeds would agree."
         ),
-        _ if comparison.corrected.is_none() => format!(
-            "{lowest} Its difference from the baseline {baseline} is {gap} so far. There are too few seeds for a test."
+        (Some(Untested::Unfinished), _) => format!(
+            "{lowest} {its_difference} {gap} so far. There is a verdict when all seeds have ended."
         ),
-        Verdict::Better => format!(
+        (Some(Untested::TooFewSeeds), _) => {
+            format!("{lowest} {its_difference} {gap}. There are too few seeds for a test.")
+        }
+        (Some(Untested::Unreached), _) => format!(
+            "{lowest} Not every run of {name} and {baseline} reaches the loss, so there is no test."
+        ),
+        (None, Verdict::Better) => format!(
             "{lowest} It is better than the baseline {baseline}: the difference is {gap}{interval}."
         ),
-        Verdict::Inconclusive => format!(
-            "{lowest} Its difference from the baseline {baseline} is inconclusive with these seeds: {gap}{interval}.{}",
-            seeds_to_decide(&[best])
+        (None, Verdict::Inconclusive) => format!(
+            "{lowest} {its_difference} inconclusive with these seeds: {gap}{interval}.{}",
+            seeds_to_decide(ranking, &[best])
         ),
         // A variant with fewer seeds can have the lowest mean because it lacks the hardest seed.
-        Verdict::Worse => format!(
+        (None, Verdict::Worse) => format!(
             "{lowest} However, it is worse than the baseline {baseline} on the seeds that both have: the difference is {gap}{interval}."
         ),
-        Verdict::Equivalent => format!(
+        (None, Verdict::Equivalent) => format!(
             "{lowest} It is equivalent to the baseline {baseline}: the difference is {gap}{interval}, and differences below {} do not matter.",
             margin(ranking),
         ),
     }
 }
 
-/// ` (95 % interval a to b, corrected for n comparisons)`; empty without an interval.
-fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
-    let Some(corrected) = comparison.corrected else {
-        return String::new();
+fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
+    let name = best.name;
+    let inconclusive = with_verdict(ranking, best, Verdict::Inconclusive);
+    if inconclusive.is_empty() {
+        return format!(
+            "No variant has {} than the baseline {name}, which reaches {reached}.",
+            ranking.metric.better()
+        );
+    }
+    let (differences, verb) = match inconclusive.len() {
+        1 => ("the difference to", "is"),
+        _ => ("the differences to", "are"),
     };
-    let correction = wording::correction(ranking);
     format!(
-        " (95 % interval {} to {}{correction})",
-        difference(corrected.low),
-        difference(corrected.high),
+        "The baseline {name} has {} on average, {reached}, but {differences} {} {verb} inconclusive.{}",
+        ranking.metric.best(),
+        names(&inconclusive),
+        seeds_to_decide(ranking, &inconclusive),
     )
 }
 
-/// The margin as the experiment gives it, with its unit.
+/// ` (95 % interval a to b, corrected for n comparisons)`; empty without an interval.
+fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
+    let Some((low, high)) = wording::interval_ends(ranking.metric, comparison) else {
+        return String::new();
+    };
+    let correction = wording::correction(ranking);
+    format!(" (95 % interval {low} to {high}{correction})")
+}
+
 fn margin(ranking: &Ranking) -> String {
-    match ranking.margin {
-        Some(Margin::Absolute(margin)) => format!("{margin} bits per byte"),
-        Some(Margin::Percent(percent)) => format!("{percent} % of the baseline's mean"),
-        None => "0".to_owned(),
-    }
+    wording::margin(ranking).unwrap_or_default()
+}
+
+/// How much the result of the baseline depends on the seed.
+fn noise_floor(ranking: &Ranking) -> Option<String> {
+    let baseline = ranking.baseline().filter(|_| ranking.has_comparison())?;
+    let sd = baseline.sd().filter(|sd| sd.is_finite())?;
+    Some(format!(
+        "From seed to seed, the baseline varies by {} (standard deviation over {}).",
+        ranking.metric.with_unit(sd),
+        plural(baseline.values.len(), "seed"),
+    ))
 }
 
 /// The variants with an interval and this verdict, other than the best variant.
@@ -120,8 +143,8 @@ fn with_verdict<'r, 'a>(
     best: &Variant,
     verdict: Verdict,
 ) -> Vec<&'r Variant<'a>> {
-    others(ranking, best, |c| {
-        c.corrected.is_some() && c.verdict == verdict
+    others(ranking, best, |variant| {
+        variant.untested().is_none() && variant.comparison.is_some_and(|c| c.verdict == verdict)
     })
 }
 
@@ -129,42 +152,40 @@ fn with_verdict<'r, 'a>(
 fn others<'r, 'a>(
     ranking: &'r Ranking<'a>,
     best: &Variant,
-    condition: impl Fn(&Comparison) -> bool,
+    condition: impl Fn(&Variant) -> bool,
 ) -> Vec<&'r Variant<'a>> {
-    ranking
-        .ranked()
-        .filter(|variant| variant.name != best.name)
-        .filter(|variant| variant.comparison.as_ref().is_some_and(&condition))
-        .collect()
+    let all = ranking.ranked().filter(|variant| variant.name != best.name);
+    all.filter(|variant| condition(variant)).collect()
 }
 
 fn names(variants: &[&Variant]) -> String {
-    list(
-        &variants
-            .iter()
-            .map(|variant| variant.name)
-            .collect::<Vec<_>>(),
-    )
+    let names = variants.iter().map(|variant| variant.name);
+    list(&names.collect::<Vec<_>>())
 }
 
 /// How many seeds would decide inconclusive comparisons, as a sentence. Empty if it is not known.
-fn seeds_to_decide(variants: &[&Variant]) -> String {
-    let seeds = |variant: &&&Variant| variant.comparison.as_ref()?.pairs_to_decide;
+fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
+    let seeds = |variant: &Variant| match (variant.seeds_to_decide?, ranking.sequential) {
+        (seeds, Some(range)) if seeds as u64 <= range.max => None,
+        (seeds, Some(_)) => Some(seeds.to_string()),
+        (seeds, None) => Some(format!("{seeds} seeds")),
+    };
     let known: Vec<String> = variants
         .iter()
-        .filter_map(|variant| Some((variant.name, seeds(&variant)?)))
+        .filter_map(|variant| Some((variant.name, seeds(variant)?)))
         .map(|(name, seeds)| match variants {
-            [_] => format!("{seeds} seeds"),
-            _ => format!("{seeds} seeds for {name}"),
+            [_] => seeds,
+            _ => format!("{seeds} for {name}"),
         })
         .collect();
-    match known.is_empty() {
-        true => String::new(),
-        false => format!(
-            " If the differences stay as they are, a new sweep with {} would decide with a probability of 80 %.",
-            list(&known)
-        ),
-    }
+    let would_decide = match ranking.sequential {
+        _ if known.is_empty() => return String::new(),
+        Some(_) => format!("raising `max` to {} would decide", list(&known)),
+        None => format!("a new sweep with {} would decide", list(&known)),
+    };
+    format!(
+        " If the differences stay as they are, {would_decide} with a probability of about 80 %."
+    )
 }
 
 /// The verdicts on the variants other than the best.
@@ -176,10 +197,23 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
         }
     };
     let of = |verdict| with_verdict(ranking, best, verdict);
-    add(of(Verdict::Better), &|names| {
-        format!(
-            "Also better than the baseline: {names}. The better variants are not compared with each other."
-        )
+    let better = of(Verdict::Better);
+    let is_best_better = best.untested().is_none()
+        && best
+            .comparison
+            .is_some_and(|c| c.verdict == Verdict::Better);
+    let several = better.len() + usize::from(is_best_better) > 1;
+    add(better, &|names| {
+        let also = if is_best_better {
+            "Also better"
+        } else {
+            "Better"
+        };
+        let not_compared = match several {
+            true => " The better variants are not compared with each other.",
+            false => "",
+        };
+        format!("{also} than the baseline: {names}.{not_compared}")
     });
     add(of(Verdict::Worse), &|names| {
         format!("Worse than the baseline: {names}.")
@@ -187,7 +221,7 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
     // A best baseline is reported together with the inconclusive differences to it.
     if !best.is_baseline {
         let inconclusive = of(Verdict::Inconclusive);
-        let seeds = seeds_to_decide(&inconclusive);
+        let seeds = seeds_to_decide(ranking, &inconclusive);
         add(inconclusive, &|names| {
             format!("Inconclusive with these seeds: {names}.{seeds}")
         });
@@ -198,8 +232,18 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
             "Equivalent to the baseline, because differences below {margin} do not matter: {names}."
         )
     });
-    add(others(ranking, best, |c| c.pairs == 1), &|names| {
+    let untested = |reason| others(ranking, best, |variant| variant.untested() == Some(reason));
+    add(untested(Untested::OneSeed), &|names| {
         format!("No interval, because only one seed is shared with the baseline: {names}.")
+    });
+    add(untested(Untested::Unfinished), &|names| {
+        format!("No verdict yet, because not all seeds have ended: {names}.")
+    });
+    add(untested(Untested::TooFewSeeds), &|names| {
+        format!("No verdict, because too few seeds have a result: {names}.")
+    });
+    add(untested(Untested::Unreached), &|names| {
+        format!("No test, because not every run reaches the loss: {names}.")
     });
     sentences
 }

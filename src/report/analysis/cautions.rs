@@ -1,5 +1,6 @@
 //! What limits the comparison of a report, in sentences.
 
+use super::design_cautions::design_cautions;
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::Results;
 use crate::results::RunState;
@@ -9,8 +10,7 @@ use crate::text::units::{change, count, list, plural};
 pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
-    cautions.extend(fewer_seeds(ranking));
-    cautions.extend(changed_seeds(results, ranking));
+    cautions.extend(design_cautions(results, ranking));
     cautions.extend(different_texts(ranking));
     cautions.extend(unknown_tokens(ranking));
     cautions.extend(changed_text(ranking));
@@ -68,41 +68,6 @@ fn unfinished_runs(results: &Results) -> Option<String> {
             list(&counts)
         )
     })
-}
-
-fn fewer_seeds(ranking: &Ranking) -> Option<String> {
-    let most = ranking
-        .variants
-        .iter()
-        .map(|v| v.bits_per_byte.len())
-        .max()?;
-    let fewer: Vec<&str> = ranking
-        .ranked()
-        .filter(|variant| variant.bits_per_byte.len() < most)
-        .map(|variant| variant.name)
-        .collect();
-    if ranking.sequential.is_some() && !fewer.is_empty() {
-        return Some(
-            "The variants have different numbers of seeds, because seeds were added to undecided variants only. Their means are over different seeds. The ranking and the differences from the baseline use the same seeds for both."
-                .to_owned(),
-        );
-    }
-    (!fewer.is_empty()).then(|| {
-        format!(
-            "These variants have fewer seeds than the others: {}. A difference from the baseline uses only the seeds that both have.",
-            list(&fewer)
-        )
-    })
-}
-
-/// Seeds that were changed after results were known.
-fn changed_seeds(results: &Results, ranking: &Ranking) -> Option<String> {
-    let comparisons = ranking.variants.len().saturating_sub(1);
-    let rate = results.plan.rate_after_changed_seeds(comparisons)?;
-    Some(format!(
-        "The seeds were changed after results were known, so the variants were tested repeatedly. The probability that equal variants are called different can be {:.1} % instead of 5 %.",
-        100.0 * rate.max(0.05)
-    ))
 }
 
 fn different_texts(ranking: &Ranking) -> Option<String> {

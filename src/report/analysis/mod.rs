@@ -3,7 +3,9 @@
 pub(crate) mod answer;
 pub(crate) mod cautions;
 pub(crate) mod config_diff;
+pub(crate) mod design_cautions;
 pub(crate) mod generated_text;
+pub(crate) mod metric;
 pub(crate) mod ranking;
 pub(crate) mod reproduction;
 pub(crate) mod tokenizer_table;

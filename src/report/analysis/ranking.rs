@@ -1,16 +1,19 @@
+use super::metric::Metric;
 use crate::report::loaded_results::{Results, Run};
-use crate::results::{CorpusInfo, Outcome};
+use crate::results::{CorpusInfo, Outcome, RunState, VariantComparison};
 use crate::spec::{Margin, ModelKind, RunSpec, SequentialSeeds};
 use crate::stats::{Comparison, mean, sample_sd};
 
 /// The variants of a sweep in order of their loss, compared with the baseline. Numbers only.
 #[derive(Debug)]
 pub(crate) struct Ranking<'a> {
-    /// Best first, by mean bits per byte; those without a result at the end, in the file's order.
+    /// Best first, by the metric of the comparison. Those without a result are at the end, in the order of
+    /// the file.
     pub(crate) variants: Vec<Variant<'a>>,
     pub(crate) baseline: &'a str,
     /// The range of the number of seeds, if it depends on the results.
     pub(crate) sequential: Option<SequentialSeeds>,
+    pub(crate) metric: Metric,
     /// The smallest difference that matters, as the experiment gives it.
     pub(crate) margin: Option<Margin>,
 }
@@ -24,52 +27,79 @@ pub(crate) struct Variant<'a> {
     pub(crate) is_baseline: bool,
     pub(crate) runs: Vec<&'a Run>,
     pub(crate) corpus: &'a CorpusInfo,
-    /// (seed, bits per byte) of the runs with a result.
-    pub(crate) bits_per_byte: Vec<(u64, f64)>,
+    /// (seed, metric of the comparison) of the runs that have a value.
+    pub(crate) values: &'a [(u64, f64)],
     /// Differences from the baseline, by seed.
-    pub(crate) differences: Vec<(u64, f64)>,
+    pub(crate) differences: &'a [(u64, f64)],
     /// `None` for the baseline, and where no seed is shared with it.
-    pub(crate) comparison: Option<Comparison>,
+    pub(crate) comparison: Option<&'a Comparison>,
+    /// The number of seeds, in all, that would probably decide an inconclusive comparison.
+    pub(crate) seeds_to_decide: Option<usize>,
+    /// Whether all runs of this variant and of the baseline have ended.
+    pub(crate) has_ended: bool,
+}
+
+/// Why a comparison has no interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Untested {
+    /// Runs of the variant or of the baseline have not ended.
+    Unfinished,
+    /// A run did not reach the target loss.
+    Unreached,
+    /// Only one seed is shared with the baseline.
+    OneSeed,
+    /// The first test of a sequential design needs more seeds, because some failed.
+    TooFewSeeds,
 }
 
 impl<'a> Ranking<'a> {
     pub(crate) fn new(results: &'a Results) -> Self {
-        let baseline = results.plan.baseline.as_str();
-        let mut variants: Vec<Variant<'a>> = Vec::new();
-        for run in &results.runs {
-            let name = run.planned.spec.variant.as_str();
-            match variants.iter_mut().find(|variant| variant.name == name) {
-                Some(variant) => variant.runs.push(run),
-                None => variants.push(Variant {
-                    name,
-                    position: variants.len(),
-                    is_baseline: name == baseline,
-                    runs: vec![run],
-                    corpus: results.corpus(&run.planned),
-                    bits_per_byte: Vec::new(),
-                    differences: Vec::new(),
-                    comparison: None,
-                }),
-            }
-        }
+        let plan = &results.plan;
+        let baseline = plan.baseline.as_str();
+        let variant = |(position, compared): (usize, &'a VariantComparison)| {
+            let runs: Vec<&Run> = compared
+                .runs
+                .iter()
+                .map(|&run| &results.runs[run])
+                .collect();
+            Some(Variant {
+                name: &compared.variant,
+                position,
+                is_baseline: compared.variant == baseline,
+                corpus: results.corpus(&runs.first()?.planned),
+                runs,
+                values: &compared.values,
+                differences: &compared.differences,
+                comparison: compared.comparison.as_ref(),
+                seeds_to_decide: compared.seeds_to_decide,
+                has_ended: true,
+            })
+        };
+        let compared = results.comparisons.iter().enumerate();
+        let mut variants: Vec<Variant> = compared.filter_map(variant).collect();
+        let is_open = |variant: &Variant| {
+            let mut states = variant.runs.iter().map(|run| run.state());
+            states.any(|state| matches!(state, RunState::NotStarted | RunState::Stopped))
+        };
+        let is_baseline_open = variants.iter().any(|v| v.is_baseline && is_open(v));
         for variant in &mut variants {
-            let result = |run: &&Run| Some((run.planned.spec.seed, run.result()?.bits_per_byte?));
-            variant.bits_per_byte = variant.runs.iter().filter_map(result).collect();
+            variant.has_ended = !is_baseline_open && !is_open(variant);
         }
-        for compared in results.plan.compare(&results.run_results) {
-            let variant = variants.iter_mut().find(|v| v.name == compared.variant);
-            if let Some(variant) = variant {
-                variant.differences = compared.differences;
-                variant.comparison = compared.comparison;
-            }
-        }
-        let sequential = results.plan.sequential_seeds();
+        let sequential = plan.sequential_seeds();
         let of_baseline = variants.iter().find(|variant| variant.is_baseline);
-        let of_baseline = of_baseline.and_then(Variant::mean_bits_per_byte);
+        let of_baseline = of_baseline.and_then(Variant::mean);
+        let compare = &plan.experiment.compare;
         // Variants with different numbers of seeds are ranked by differences on the same seeds.
-        let rank = |v: &Variant| match (sequential, of_baseline, &v.comparison) {
-            (Some(_), Some(baseline), Some(comparison)) => baseline + comparison.mean,
-            _ => v.mean_bits_per_byte().unwrap_or(f64::INFINITY),
+        let rank = |v: &Variant| {
+            let value = match (sequential, of_baseline, v.comparison) {
+                (Some(_), Some(baseline), Some(comparison)) => Some(baseline + comparison.mean),
+                _ => v.mean(),
+            };
+            match value {
+                Some(value) if compare.metric.is_better_higher() => -value,
+                Some(value) => value,
+                None => f64::INFINITY,
+            }
         };
         // Stable, so that ties and variants without a result keep the order of the file.
         variants.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
@@ -77,13 +107,14 @@ impl<'a> Ranking<'a> {
             variants,
             baseline,
             sequential,
-            margin: results.plan.experiment.compare.margin,
+            metric: Metric::of(compare),
+            margin: compare.margin,
         }
     }
 
     /// The variants with a result, best first.
     pub(crate) fn ranked(&self) -> impl Iterator<Item = &Variant<'a>> {
-        self.variants.iter().filter(|v| !v.bits_per_byte.is_empty())
+        self.variants.iter().filter(|v| !v.values.is_empty())
     }
 
     pub(crate) fn best(&self) -> Option<&Variant<'a>> {
@@ -125,10 +156,16 @@ impl<'a> Ranking<'a> {
         self.variants.len() > 1
     }
 
+    /// Whether variants have different numbers of seeds by the design of the experiment.
+    pub(crate) fn has_different_seeds(&self) -> bool {
+        let mut seeds = self.variants.iter().map(|variant| variant.runs.len());
+        let first = seeds.next();
+        self.sequential.is_some() && seeds.any(|n| Some(n) != first)
+    }
+
     /// Number of comparisons that have an interval.
     pub(crate) fn corrected_comparisons(&self) -> usize {
-        let has_interval =
-            |v: &&Variant| v.comparison.as_ref().is_some_and(|c| c.corrected.is_some());
+        let has_interval = |v: &&Variant| v.comparison.is_some_and(|c| c.corrected.is_some());
         self.variants.iter().filter(has_interval).count()
     }
 
@@ -168,17 +205,39 @@ impl Variant<'_> {
             .saturating_mul(self.spec().train.steps)
     }
 
-    pub(crate) fn values(&self) -> Vec<f64> {
-        self.bits_per_byte.iter().map(|(_, value)| *value).collect()
+    /// Why the comparison with the baseline has no interval. `None` if it has one, and where there is no
+    /// comparison.
+    pub(crate) fn untested(&self) -> Option<Untested> {
+        let comparison = self.comparison.filter(|c| c.corrected.is_none())?;
+        Some(match comparison.pairs {
+            _ if !comparison.mean.is_finite() => Untested::Unreached,
+            _ if !self.has_ended => Untested::Unfinished,
+            1 => Untested::OneSeed,
+            _ => Untested::TooFewSeeds,
+        })
+    }
+
+    /// Mean of the metric of the comparison.
+    pub(crate) fn mean(&self) -> Option<f64> {
+        mean(&self.metric_values())
+    }
+
+    /// Standard deviation of the metric of the comparison over the seeds.
+    pub(crate) fn sd(&self) -> Option<f64> {
+        sample_sd(&self.metric_values())
+    }
+
+    fn metric_values(&self) -> Vec<f64> {
+        self.values.iter().map(|(_, value)| *value).collect()
     }
 
     pub(crate) fn mean_bits_per_byte(&self) -> Option<f64> {
-        mean(&self.values())
+        self.mean_of(|outcome| outcome.bits_per_byte)
     }
 
     /// Lowest and highest bits per byte over the seeds.
     pub(crate) fn range(&self) -> Option<(f64, f64)> {
-        let values = self.values();
+        let values = self.all_of(|outcome| outcome.bits_per_byte);
         let low = values.iter().copied().reduce(f64::min)?;
         let high = values.iter().copied().reduce(f64::max)?;
         Some((low, high))

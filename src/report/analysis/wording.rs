@@ -1,19 +1,25 @@
 //! Short texts for a comparison, shared by the plots and the pages.
 
-use super::ranking::{Ranking, Variant};
+use super::metric::Metric;
+use super::ranking::{Ranking, Untested, Variant};
+use crate::spec::Margin;
 use crate::stats::{Comparison, Verdict};
-use crate::text::units;
-
-/// Shown in place of a value that does not exist.
-pub(crate) const NO_VALUE: &str = "–";
 
 /// Both ends of the corrected 95 % interval: `−0.0312` and `−0.0101`.
-pub(crate) fn interval_ends(comparison: &Comparison) -> Option<(String, String)> {
+pub(crate) fn interval_ends(metric: Metric, comparison: &Comparison) -> Option<(String, String)> {
     let corrected = comparison.corrected?;
     Some((
-        units::difference(corrected.low),
-        units::difference(corrected.high),
+        metric.difference(corrected.low),
+        metric.difference(corrected.high),
     ))
+}
+
+/// The margin as the experiment gives it, with its unit.
+pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
+    Some(match ranking.margin? {
+        Margin::Absolute(margin) => format!("{margin} {}", ranking.metric.unit()),
+        Margin::Percent(percent) => format!("{percent} % of the baseline's mean"),
+    })
 }
 
 /// What the intervals are corrected for, such as `, corrected for 5 comparisons and up to 10 tests each`.
@@ -38,19 +44,19 @@ pub(crate) fn verdict(variant: &Variant) -> &'static str {
     if variant.is_baseline {
         return "baseline";
     }
-    let comparison = variant.comparison.as_ref();
-    if comparison.is_some_and(|comparison| comparison.pairs == 1) {
-        return "one seed: no interval";
+    match variant.untested() {
+        Some(Untested::OneSeed) => return "one seed: no interval",
+        Some(Untested::TooFewSeeds) => return "too few seeds",
+        Some(Untested::Unfinished) => return "not all seeds have ended",
+        Some(Untested::Unreached) => return "loss not reached",
+        None => {}
     }
-    if comparison.is_some_and(|comparison| comparison.corrected.is_none()) {
-        return "too few seeds so far";
-    }
-    match comparison.map(|comparison| comparison.verdict) {
+    match variant.comparison.map(|comparison| comparison.verdict) {
         Some(Verdict::Better) => "better",
         Some(Verdict::Worse) => "worse",
         Some(Verdict::Equivalent) => "equivalent",
         Some(Verdict::Inconclusive) => "inconclusive",
-        None if variant.bits_per_byte.is_empty() => "no result",
+        None if variant.values.is_empty() => "no result",
         None => "no shared seed",
     }
 }

@@ -153,6 +153,13 @@ pub(super) fn text_width(text: &str, size: i32) -> i32 {
     (display_width(text) as f64 * f64::from(size) * 0.62).ceil() as i32
 }
 
+/// The number of units of a share of a length. Far outside of the frame it is limited, so that positions
+/// can be added.
+fn distance(share: f64, length: i32) -> i32 {
+    const LIMIT: f64 = 1e6;
+    (share * f64::from(length)).round().clamp(-LIMIT, LIMIT) as i32
+}
+
 /// The rectangle that holds the data, and how values map to it.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
@@ -166,11 +173,11 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn x(&self, value: f64) -> i32 {
-        self.left + (self.x.share(value) * f64::from(self.right - self.left)).round() as i32
+        self.left + distance(self.x.share(value), self.right - self.left)
     }
 
     pub(super) fn y(&self, value: f64) -> i32 {
-        self.bottom - (self.y.share(value) * f64::from(self.bottom - self.top)).round() as i32
+        self.bottom - distance(self.y.share(value), self.bottom - self.top)
     }
 
     pub(super) fn at(&self, (x, y): (f64, f64)) -> Point {

@@ -1,7 +1,7 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
 use super::labels::shorten;
-use super::palette::{GRID, INK, MUTED};
+use super::palette::{GRID, INK, MUTED, REFERENCE};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::wording;
@@ -15,6 +15,7 @@ const TOP: i32 = 100;
 const BELOW: i32 = 130;
 const BETTER: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const WORSE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
+const EQUIVALENT: RGBColor = RGBColor(0x00, 0x9e, 0x73);
 /// A row that reaches this many times further than the previous one is cut off, because it would
 /// leave too little room for all other rows.
 const FAR: f64 = 4.0;
@@ -23,16 +24,23 @@ const FAR: f64 = 4.0;
 pub(super) fn difference(ranking: &Ranking) -> Drawn {
     let rows: Vec<(&Variant, &Comparison)> = ranking
         .ranked()
-        .filter_map(|variant| Some((variant, variant.comparison.as_ref()?)))
+        .filter_map(|variant| Some((variant, variant.comparison?)))
+        .filter(|(_, comparison)| comparison.mean.is_finite())
         .collect();
     let reach = scale(rows.iter().map(|(_, comparison)| *comparison).collect())?;
     let shown = rows
         .iter()
         .flat_map(|(variant, comparison)| ends(variant, comparison));
     let shown = shown.filter(|end| end.abs() <= reach).chain([0.0]);
+    let limits = Limits::of(ranking, reach);
+    let shown = shown.chain(limits.margin.iter().flat_map(|margin| [-margin, *margin]));
     let widest = |texts: &mut dyn Iterator<Item = i32>| texts.max().unwrap_or(0);
     let names = widest(&mut rows.iter().map(|(v, _)| text_width(&shorten(v.name), BODY)));
-    let numbers = widest(&mut rows.iter().map(|(v, c)| text_width(&label(v, c), SMALL)));
+    let numbers = widest(
+        &mut rows
+            .iter()
+            .map(|(v, c)| text_width(&label(ranking, v, c), SMALL)),
+    );
     let bottom = TOP + rows.len() as i32 * ROW;
     let (left, right) = (60 + names, WIDTH - 50 - numbers);
     let frame = Frame {
@@ -43,19 +51,28 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         x: Axis::linear(shown)?.with_steps(f64::from((right - left) / 150).clamp(2.0, 6.0)),
         y: Axis::linear([0.0])?,
     };
-    let title = format!(
-        "Difference from {} (bits per byte)",
-        shorten(ranking.baseline)
-    );
+    let title = match ranking.metric.is_bits_per_byte() {
+        true => format!(
+            "Difference from {} (bits per byte)",
+            shorten(ranking.baseline)
+        ),
+        false => format!(
+            "Difference from {}: {}",
+            shorten(ranking.baseline),
+            ranking.metric.title()
+        ),
+    };
     let svg = svg(&title, bottom + BELOW, |canvas| {
-        scaffold(canvas, &frame)?;
+        limits.draw(canvas, &frame)?;
+        scaffold(canvas, &frame, ranking.metric.kind.is_better_higher())?;
         for (index, (variant, comparison)) in rows.iter().enumerate() {
             let y = TOP + index as i32 * ROW + ROW / 2;
-            row(canvas, &frame, y, variant, comparison)?;
+            let numbers = label(ranking, variant, comparison);
+            row(canvas, &frame, y, (variant, comparison), &numbers)?;
         }
         Ok(())
     });
-    let lines = line_captions(ranking);
+    let lines = format!("{}{}", line_captions(ranking), limits.caption());
     let finish = |svg| Drawing {
         title: title.to_owned(),
         caption: format!(
@@ -64,6 +81,60 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         svg,
     };
     Some(svg.map(finish))
+}
+
+/// Differences that do not matter.
+struct Limits {
+    /// The smallest difference that matters, if it lies within the plot.
+    margin: Option<f64>,
+    /// Standard deviation of the baseline over its seeds.
+    noise: Option<f64>,
+}
+
+impl Limits {
+    fn of(ranking: &Ranking, reach: f64) -> Self {
+        let baseline = ranking.baseline();
+        let mean = baseline.and_then(Variant::mean);
+        let margin = ranking.margin.zip(mean);
+        Self {
+            margin: margin
+                .map(|(margin, mean)| margin.absolute(mean))
+                .filter(|margin| *margin <= 2.0 * reach),
+            noise: baseline
+                .and_then(Variant::sd)
+                .filter(|sd| sd.is_finite() && *sd > 0.0),
+        }
+    }
+
+    fn draw(&self, canvas: &Canvas, frame: &Frame) -> Result<(), Error> {
+        if let Some(noise) = self.noise {
+            let left = frame.x(-noise).max(frame.left);
+            let right = frame.x(noise).min(frame.right);
+            let corners = vec![
+                (left, frame.top),
+                (right, frame.top),
+                (right, frame.bottom),
+                (left, frame.bottom),
+            ];
+            canvas.shape(corners, GRID, 0.6)?;
+        }
+        for margin in self.margin.iter().flat_map(|margin| [-margin, *margin]) {
+            let x = frame.x(margin);
+            canvas.line(vec![(x, frame.top), (x, frame.bottom)], REFERENCE, 3)?;
+        }
+        Ok(())
+    }
+
+    fn caption(&self) -> String {
+        let mut text = String::new();
+        if self.margin.is_some() {
+            text += " The dashed lines are the margin: smaller differences do not matter.";
+        }
+        if self.noise.is_some() {
+            text += " The grey band is one standard deviation of the baseline over its seeds.";
+        }
+        text
+    }
 }
 
 /// What the lines of a row mean.
@@ -137,53 +208,58 @@ fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<I
 }
 
 /// Mean difference, interval and verdict.
-fn label(variant: &Variant, comparison: &Comparison) -> String {
-    let interval = wording::interval_ends(comparison);
+fn label(ranking: &Ranking, variant: &Variant, comparison: &Comparison) -> String {
+    let metric = ranking.metric;
+    let interval = wording::interval_ends(metric, comparison);
     let interval = interval.map_or(String::new(), |(low, high)| format!(" [{low}, {high}]"));
     let verdict = wording::verdict(variant);
-    format!("{}{interval} {verdict}", units::difference(comparison.mean))
+    format!("{}{interval} {verdict}", metric.difference(comparison.mean))
 }
 
-fn scaffold(canvas: &Canvas, frame: &Frame) -> Result<(), Error> {
+fn scaffold(canvas: &Canvas, frame: &Frame, is_better_higher: bool) -> Result<(), Error> {
     let decimals = frame.x.decimals();
     for &tick in &frame.x.ticks {
         let x = frame.x(tick);
         canvas.line(vec![(x, frame.top), (x, frame.bottom)], GRID, 2)?;
         let text = match tick.abs() < 1e-12 {
             true => "0".to_owned(),
-            false => format!("{tick:+.decimals$}").replace('-', "−"),
+            false => units::signed(tick, decimals),
         };
         canvas.text(&text, (x, frame.bottom + 30), HPos::Center, SMALL, MUTED)?;
     }
     let zero = frame.x(0.0);
     canvas.line(vec![(zero, frame.top), (zero, frame.bottom)], INK, 3)?;
     let y = frame.bottom + 76;
-    canvas.text("← better", (frame.left, y), HPos::Left, SMALL, MUTED)?;
-    canvas.text("worse →", (frame.right, y), HPos::Right, SMALL, MUTED)
+    let (left, right) = match is_better_higher {
+        true => ("← worse", "better →"),
+        false => ("← better", "worse →"),
+    };
+    canvas.text(left, (frame.left, y), HPos::Left, SMALL, MUTED)?;
+    canvas.text(right, (frame.right, y), HPos::Right, SMALL, MUTED)
 }
 
 fn row(
     canvas: &Canvas,
     frame: &Frame,
     y: i32,
-    variant: &Variant,
-    comparison: &Comparison,
+    (variant, comparison): (&Variant, &Comparison),
+    numbers: &str,
 ) -> Result<(), Error> {
     let color = match comparison.verdict {
         Verdict::Better => BETTER,
         Verdict::Worse => WORSE,
-        Verdict::Equivalent | Verdict::Inconclusive => MUTED,
+        Verdict::Equivalent => EQUIVALENT,
+        Verdict::Inconclusive => MUTED,
     };
     canvas.text(&shorten(variant.name), (36, y), HPos::Left, BODY, INK)?;
-    let numbers = label(variant, comparison);
-    canvas.text(&numbers, (frame.right + 24, y), HPos::Left, SMALL, MUTED)?;
+    canvas.text(numbers, (frame.right + 24, y), HPos::Left, SMALL, MUTED)?;
     for (interval, width) in [(comparison.corrected, 3), (comparison.interval, 9)] {
         if let Some(interval) = interval {
             whisker(canvas, frame, y, interval, color, width)?;
         }
     }
     let inside = |x: i32| (frame.left..=frame.right).contains(&x);
-    for (_, difference) in &variant.differences {
+    for (_, difference) in variant.differences {
         let x = frame.x(*difference);
         if inside(x) {
             canvas.dot((x, y - 16), 5, color, 0.55)?;

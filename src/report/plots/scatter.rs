@@ -22,7 +22,10 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
         return None;
     }
     let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
-    let values = ranked.iter().flat_map(|variant| variant.values());
+    let values = ranked
+        .iter()
+        .filter_map(|variant| variant.range())
+        .flat_map(|(low, high)| [low, high]);
     let frame = Frame {
         left: 130,
         right: right_edge(&texts),

@@ -1,4 +1,6 @@
 use super::Findings;
+use crate::report::analysis::metric::Metric;
+use crate::report::analysis::ranking::Ranking;
 use crate::report::analysis::wording;
 use crate::report::page_blocks::{Block, Text};
 
@@ -23,16 +25,13 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     }
     if ranking.has_comparison() {
         let correction = wording::correction(ranking);
-        let mut difference = term(
-            "Difference",
-            ": bits per byte of the variant minus bits per byte of the baseline. It is computed for each seed and then averaged. Variants with the same seed see the same batches. A negative difference means that the variant has the lower loss.",
-        );
+        let mut difference = term("Difference", &difference_in_words(ranking.metric));
         if ranking.corrected_comparisons() > 0 {
             difference = difference.plain(format!(
                 " The brackets contain the 95 % interval (Student's t{correction})."
             ));
             items.push(difference);
-            items.push(verdicts(ranking.margin.is_some()));
+            items.push(verdicts(ranking));
             if ranking.sequential.is_some() {
                 items.push(term(
                     "Seeds",
@@ -57,20 +56,45 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     vec![Block::heading(2, "How to read this"), Block::List { items }]
 }
 
-fn verdicts(has_margin: bool) -> Text {
+/// What a difference is, and which sign is better.
+fn difference_in_words(metric: Metric) -> String {
+    let what = match metric.is_bits_per_byte() {
+        true => "bits per byte of the variant minus bits per byte of the baseline".to_owned(),
+        false => format!(
+            "{} of the variant minus that of the baseline",
+            metric.title()
+        ),
+    };
+    let sign = match metric.kind.is_better_higher() {
+        true => "positive",
+        false => "negative",
+    };
+    format!(
+        ": {what}. It is computed for each seed and then averaged. Variants with the same seed see the same batches. A {sign} difference means that the variant has {}.",
+        metric.better()
+    )
+}
+
+fn verdicts(ranking: &Ranking) -> Text {
+    let (better, worse) = match ranking.metric.kind.is_better_higher() {
+        true => ("above", "below"),
+        false => ("below", "above"),
+    };
     let more = "More seeds may give a clear result. Inconclusive does not mean that there is no difference.";
-    if !has_margin {
-        return term("Better", " means that the whole interval is below 0. ")
+    if ranking.margin.is_none() {
+        return Text::new()
+            .strong("Better")
+            .plain(format!(" means that the whole interval is {better} 0. "))
             .strong("Worse")
-            .plain(" means that the whole interval is above 0. ")
+            .plain(format!(" means that the whole interval is {worse} 0. "))
             .strong("Inconclusive")
             .plain(format!(" means that the interval contains 0. {more}"));
     }
     term("Equivalent", " means that the whole interval lies within the margin of the experiment, so that the difference is too small to matter. Otherwise, ")
         .strong("better")
-        .plain(" means that the whole interval is below 0, and ")
+        .plain(format!(" means that the whole interval is {better} 0, and "))
         .strong("worse")
-        .plain(" that it is above 0. ")
+        .plain(format!(" that it is {worse} 0. "))
         .strong("Inconclusive")
         .plain(format!(" means none of these. {more}"))
 }

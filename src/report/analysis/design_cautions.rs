@@ -1,0 +1,124 @@
+//! What limits the validity of the tests of a report, in sentences.
+
+use super::metric::Metric;
+use super::ranking::{Ranking, Variant};
+use crate::report::loaded_results::Results;
+use crate::spec::{Compare, CompareMetric};
+use crate::text::units::list;
+
+/// The error rate that the reports promise, in percent.
+const PROMISED_PERCENT: f64 = 5.0;
+
+pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
+    let all = [
+        different_seeds(ranking),
+        missing_results(ranking),
+        changed_seeds(results, ranking),
+        changed_compare(results),
+        equal_results(ranking),
+        unreached_loss(ranking),
+        measured_on_a_machine(ranking),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn different_seeds(ranking: &Ranking) -> Option<String> {
+    ranking.has_different_seeds().then(|| {
+        "The variants have different numbers of seeds, because seeds were added to undecided variants only. Their means are over different seeds. The ranking and the differences from the baseline use the same seeds for both."
+            .to_owned()
+    })
+}
+
+/// Variants of which some runs have no result.
+fn missing_results(ranking: &Ranking) -> Option<String> {
+    let missing = |variant: &&Variant| variant.values.len() < variant.runs.len();
+    let names: Vec<&str> = ranking.ranked().filter(missing).map(|v| v.name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "Not every seed of these variants has a result: {}. A difference from the baseline uses only the seeds that both have.",
+            list(&names)
+        )
+    })
+}
+
+/// Seeds that were changed after results were known.
+fn changed_seeds(results: &Results, ranking: &Ranking) -> Option<String> {
+    let comparisons = ranking.variants.len().saturating_sub(1);
+    let percent = 100.0 * results.plan.rate_after_changed_seeds(comparisons)?;
+    let shown = format!("{percent:.1}");
+    // A design with fewer seeds than an earlier one adds no test.
+    (percent > PROMISED_PERCENT && shown != "5.0").then(|| {
+        format!(
+            "The seeds were changed after results were known, so the variants were tested repeatedly. The probability that equal variants are called different can be {shown} % instead of 5 %."
+        )
+    })
+}
+
+/// A margin or metric that was changed after results were known.
+fn changed_compare(results: &Results) -> Option<String> {
+    let plan = &results.plan;
+    let words = |compare: &Compare| {
+        let margin = match &compare.margin {
+            Some(margin) => format!("margin {margin}"),
+            None => "no margin".to_owned(),
+        };
+        format!("{} with {margin}", Metric::of(compare).title())
+    };
+    let now = words(&plan.experiment.compare);
+    let mut earlier: Vec<String> = plan.earlier_compare.iter().map(words).collect();
+    earlier.retain(|before| *before != now);
+    earlier.dedup();
+    (!earlier.is_empty()).then(|| {
+        format!(
+            "The metric or the margin was changed after results were known: it was {}. The error rates hold for a choice that does not depend on the results.",
+            list(&earlier)
+        )
+    })
+}
+
+/// Variants with exactly the results of the baseline.
+fn equal_results(ranking: &Ranking) -> Option<String> {
+    let is_equal = |variant: &&Variant| {
+        let differences = variant.differences;
+        !differences.is_empty() && differences.iter().all(|(_, difference)| *difference == 0.0)
+    };
+    let names: Vec<&str> = ranking.ranked().filter(is_equal).map(|v| v.name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "With each seed, the result of the baseline and of these variants is exactly the same: {}. The settings in which they differ have no effect.",
+            list(&names)
+        )
+    })
+}
+
+fn unreached_loss(ranking: &Ranking) -> Option<String> {
+    let count = |variant: &Variant| {
+        let unreached = variant
+            .values
+            .iter()
+            .filter(|(_, steps)| steps.is_infinite());
+        unreached.count()
+    };
+    let each: Vec<String> = ranking
+        .ranked()
+        .filter(|variant| count(variant) > 0)
+        .map(|v| format!("{} of {} of {}", count(v), v.runs.len(), v.name))
+        .collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "Some runs end before they reach the loss: {}. Their variants are not tested, because the steps of the other runs alone would be too few.",
+            list(&each)
+        )
+    })
+}
+
+fn measured_on_a_machine(ranking: &Ranking) -> Option<String> {
+    let what = match ranking.metric.kind {
+        CompareMetric::TokensPerSecond | CompareMetric::Seconds => "Times",
+        CompareMetric::PeakMemoryMb => "Memory sizes",
+        _ => return None,
+    };
+    Some(format!(
+        "{what} depend on the machine and on what else it does. For a fair comparison, train one run at a time (`--jobs 1`) on a machine without other work."
+    ))
+}

@@ -1,0 +1,182 @@
+//! Reports of experiments that end with decisions: sequential seeds, margins, and other metrics.
+
+use super::Summary;
+use super::testing::{Folder, RunBuilder, SEED_EFFECTS, variant};
+use crate::spec::{Compare, CompareMetric, Margin, Norm, Seeds, SequentialSeeds, Sweep, Until};
+use std::fs;
+
+/// The text without the hashes of runs.
+fn unhashed(text: &str) -> String {
+    let name = regex::Regex::new("(-s[0-9]+)-[0-9a-f]{8}\\b").unwrap();
+    name.replace_all(text, "$1-HASH").into_owned()
+}
+
+fn sequential(folder: &Folder, min: u64, max: u64) {
+    let range = SequentialSeeds {
+        min,
+        max,
+        until: Until::Decided,
+    };
+    folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+        seeds: Seeds::Sequential(range),
+        ..Sweep::default()
+    });
+}
+
+/// Adds a variant, number `which`, with one run for each difference from the baseline. The runs of other
+/// seeds up to `seeds` have not started.
+fn planned(folder: &Folder, name: &str, which: usize, seeds: u64, differences: &[f64]) {
+    for seed in 1..=seeds {
+        let run = folder
+            .run(name, seed)
+            .spec(|spec| spec.model.block_size = 64 + which);
+        let effect = SEED_EFFECTS[seed as usize % SEED_EFFECTS.len()];
+        match differences.get(seed as usize - 1) {
+            Some(difference) => run.curve(1.52 + effect + difference).done(),
+            None => run.not_started(),
+        }
+    }
+}
+
+fn decided() -> (Folder, Summary) {
+    let folder = Folder::new("decided");
+    sequential(&folder, 3, 6);
+    folder.plan.borrow_mut().experiment.compare.margin = Some(Margin::Absolute(0.01));
+    planned(&folder, "gpt", 0, 6, &[0.0; 6]);
+    planned(&folder, "swiglu", 1, 6, &[-0.030, -0.031, -0.029]);
+    planned(&folder, "same", 2, 6, &[0.001, -0.001, 0.0, 0.0005]);
+    planned(
+        &folder,
+        "noisy",
+        3,
+        6,
+        &[0.03, -0.02, 0.05, -0.03, 0.02, 0.01],
+    );
+    let summary = folder.write();
+    (folder, summary)
+}
+
+#[test]
+fn report_of_a_sequential_sweep_with_a_margin() {
+    let (folder, summary) = decided();
+    assert_eq!((summary.counts.done, summary.counts.not_started), (19, 0));
+    insta::assert_snapshot!(unhashed(&folder.read("report.md")));
+    let plot = folder.read("plots/difference.svg");
+    assert!(plot.contains("equivalent"), "{plot}");
+}
+
+#[test]
+fn a_run_that_is_not_needed_any_more_is_left_out() {
+    let (folder, _) = decided();
+    let before = folder.read("report.md");
+    let stopped = folder.plan.borrow().runs[10].name.clone();
+    assert!(stopped.starts_with("swiglu-s5"), "{stopped}");
+    fs::create_dir_all(folder.path().join("runs").join(stopped).join("checkpoint")).unwrap();
+    folder.write();
+    assert_eq!(folder.read("report.md"), before);
+}
+
+/// Two variants whose speeds differ by the factor 2 and whose losses are about the same.
+fn two_speeds(compare: Compare) -> Folder {
+    let folder = Folder::new("speed");
+    folder.plan.borrow_mut().experiment.compare = compare;
+    fn timed(run: RunBuilder, seconds: f64) -> RunBuilder {
+        let seconds = seconds + run.spec.seed as f64 / 10.0;
+        run.seconds(seconds)
+    }
+    variant(&folder, "gpt", 3, 1.52, |run| timed(run, 40.0));
+    variant(&folder, "fast", 3, 1.521, |run| {
+        timed(run.spec(|spec| spec.model.norm = Norm::Rmsnorm), 20.0)
+    });
+    folder
+}
+
+#[test]
+fn a_higher_speed_is_better() {
+    let folder = two_speeds(Compare {
+        metric: CompareMetric::TokensPerSecond,
+        ..Compare::default()
+    });
+    let summary = folder.write();
+    assert!(
+        summary.answer[0].starts_with("fast has the highest speed: 19009 tokens per second")
+            || summary.answer[0].contains("tokens per second (mean of 3 seeds)"),
+        "{:?}",
+        summary.answer
+    );
+    assert!(summary.answer[0].contains("It is better than the baseline gpt"));
+    assert!(
+        summary
+            .cautions
+            .iter()
+            .any(|text| text.contains("--jobs 1"))
+    );
+    let page = folder.read("report.md");
+    assert!(
+        page.contains("Difference to gpt: training speed (tokens per second)"),
+        "{page}"
+    );
+    assert!(folder.read("plots/difference.svg").contains("better →"));
+}
+
+#[test]
+fn a_loss_that_is_not_reached_is_not_tested() {
+    let compare = |target_loss: f64| Compare {
+        metric: CompareMetric::StepsToLoss,
+        target_loss: Some(target_loss),
+        ..Compare::default()
+    };
+    let summary = two_speeds(compare(1.2)).write();
+    assert!(
+        summary.answer[0].contains(" steps (mean of 3 seeds)"),
+        "{:?}",
+        summary.answer
+    );
+    let folder = two_speeds(compare(0.1));
+    let summary = folder.write();
+    assert!(
+        summary
+            .cautions
+            .iter()
+            .any(|text| text.contains("3 of 3 of fast")),
+        "{:?}",
+        summary.cautions
+    );
+    let page = folder.read("report.md");
+    assert!(
+        page.contains("loss not reached") && !page.contains("inf"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_setting_without_effect_is_a_caution() {
+    let folder = Folder::new("same");
+    planned(&folder, "gpt", 0, 3, &[0.0; 3]);
+    planned(&folder, "other", 1, 3, &[0.0; 3]);
+    let cautions = folder.write().cautions;
+    assert!(
+        cautions
+            .iter()
+            .any(|text| text.contains("exactly the same: other")),
+        "{cautions:?}"
+    );
+}
+
+#[test]
+fn a_changed_margin_is_a_caution() {
+    let folder = Folder::new("changed");
+    planned(&folder, "gpt", 0, 3, &[0.0; 3]);
+    planned(&folder, "other", 1, 3, &[0.01, 0.02, 0.015]);
+    folder.plan.borrow_mut().earlier_compare = vec![Compare {
+        margin: Some(Margin::Percent(0.5)),
+        ..Compare::default()
+    }];
+    let cautions = folder.write().cautions;
+    assert!(
+        cautions
+            .iter()
+            .any(|text| text.contains("it was bits per byte with margin 0.5%")),
+        "{cautions:?}"
+    );
+}

@@ -1,0 +1,163 @@
+//! What changed in an experiment after results were known, and what follows for its error rates.
+
+use super::SweepPlan;
+use crate::spec::{Compare, Seeds, SequentialSeeds};
+use crate::stats::{Design, rate_of_repeated_designs};
+use std::collections::HashSet;
+
+impl SweepPlan {
+    /// How `comparisons` variants are compared with the baseline, without the margin. A maximum number of
+    /// seeds that was raised continues the earlier design within its error rate.
+    pub(super) fn design_without_margin(&self, comparisons: usize) -> Design {
+        let design = match self.sequential_seeds() {
+            None => Design::fixed(comparisons),
+            Some(range) => {
+                let earlier = self.earlier_seeds.iter().filter_map(Seeds::sequential);
+                let same_start = earlier.filter(|earlier| earlier.min == range.min);
+                let maxima: Vec<usize> = same_start
+                    .chain([range])
+                    .map(|range| range.max as usize)
+                    .collect();
+                Design::sequential(comparisons, range.min as usize, &maxima)
+            }
+        };
+        design.with_better_higher(self.experiment.compare.metric.is_better_higher())
+    }
+
+    /// An upper bound of the probability that any of several equal variants is called better or worse, if
+    /// the seeds were changed after results were known in a way that raises it.
+    pub fn rate_after_changed_seeds(&self, comparisons: usize) -> Option<f64> {
+        let seeds = &self.experiment.sweep.as_ref()?.seeds;
+        let start = |seeds: &Seeds| seeds.sequential().map(|range| range.min);
+        let continues =
+            |earlier: &Seeds| start(earlier).is_some() && start(earlier) == start(seeds);
+        if self.earlier_seeds.iter().all(continues) {
+            return None;
+        }
+        let earlier = self.earlier_seeds.iter().map(|seeds| {
+            let design = match seeds.sequential() {
+                None => Design::fixed(comparisons),
+                Some(SequentialSeeds { min, max, .. }) => {
+                    Design::sequential(comparisons, min as usize, &[max as usize])
+                }
+            };
+            (design, seeds.all().len())
+        });
+        let current = (self.design_without_margin(comparisons), seeds.all().len());
+        let designs: Vec<(Design, usize)> = earlier.chain([current]).collect();
+        Some(rate_of_repeated_designs(comparisons, &designs))
+    }
+
+    /// Whether an earlier plan of the same runs, `before`, has other seeds or is compared in another way.
+    pub fn changes_design_of(&self, before: &Self) -> bool {
+        self.continues(before)
+            && (self.changed_seeds(before).is_some() || self.changed_compare(before).is_some())
+    }
+
+    /// Takes over how an earlier plan of the same runs compared them. `has_results` says whether any run of
+    /// `before` has ended: a change before that has no consequence.
+    pub fn continue_from(&mut self, before: &Self, has_results: bool) {
+        if !self.continues(before) {
+            return; // another experiment of the same name
+        }
+        let seeds = self.changed_seeds(before).filter(|_| has_results).cloned();
+        let compare = self.changed_compare(before).filter(|_| has_results);
+        let compare = compare.cloned();
+        self.earlier_seeds.clone_from(&before.earlier_seeds);
+        self.earlier_seeds.extend(seeds);
+        self.earlier_compare.clone_from(&before.earlier_compare);
+        self.earlier_compare.extend(compare);
+    }
+
+    /// Whether the plans have a run in common.
+    fn continues(&self, before: &Self) -> bool {
+        let names: HashSet<&str> = before.runs.iter().map(|run| run.name.as_str()).collect();
+        self.runs
+            .iter()
+            .any(|run| names.contains(run.name.as_str()))
+    }
+
+    /// The seeds of `before`, if they are others.
+    fn changed_seeds<'a>(&self, before: &'a Self) -> Option<&'a Seeds> {
+        // The same seeds can be written as a list and as a number.
+        let meaning = |seeds: &Seeds| (seeds.all(), seeds.sequential());
+        let now = self
+            .experiment
+            .sweep
+            .as_ref()
+            .map(|sweep| meaning(&sweep.seeds));
+        let last = before.experiment.sweep.as_ref().map(|sweep| &sweep.seeds);
+        last.filter(|before| now != Some(meaning(before)))
+    }
+
+    /// The settings of the comparison of `before`, if they are others.
+    fn changed_compare<'a>(&self, before: &'a Self) -> Option<&'a Compare> {
+        Some(&before.experiment.compare).filter(|before| **before != self.experiment.compare)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::testing::plan_of;
+
+    const SWEEP: &str = "{name: x, sweep: {seeds: {min: 3, max: 6, until: decided}, \
+                         variants: {a: {}, b: {model: {n_layer: 2}}, c: {model: {n_layer: 3}}}}}";
+
+    fn after(now: &str, before: &[&str]) -> SweepPlan {
+        let mut last = plan_of(before[0]);
+        for text in before[1..].iter().chain([&now]) {
+            let mut plan = plan_of(text);
+            plan.continue_from(&last, true);
+            last = plan;
+        }
+        last
+    }
+
+    #[test]
+    fn a_raised_maximum_stays_within_the_error_rate() {
+        let shorter = SWEEP.replace("max: 6", "max: 4");
+        let plan = after(SWEEP, &[&shorter, &shorter]);
+        assert_eq!(plan.rate_after_changed_seeds(2), None);
+        assert_eq!(plan.earlier_seeds.len(), 1);
+        let (first, continued) = (plan_of(&shorter), plan);
+        let level = |plan: &SweepPlan, pairs| plan.design_without_margin(2).level(pairs);
+        assert_eq!(level(&first, 4), level(&continued, 4));
+        assert!(level(&continued, 6).is_some_and(|level| level > 0.0));
+        // A design that was planned so from the start has more left for its last tests.
+        assert!(level(&continued, 6) < level(&plan_of(SWEEP), 6));
+    }
+
+    #[test]
+    fn other_changes_of_the_seeds_raise_the_rate() {
+        let fixed = SWEEP.replace("{min: 3, max: 6, until: decided}", "3");
+        let longer = SWEEP.replace("{min: 3, max: 6, until: decided}", "5");
+        for (now, before) in [(SWEEP, fixed.as_str()), (longer.as_str(), fixed.as_str())] {
+            let rate = after(now, &[before]).rate_after_changed_seeds(2).unwrap();
+            assert!((0.055..0.1).contains(&rate), "{rate}");
+        }
+        // It is kept when nothing else changes.
+        let rate = after(SWEEP, &[&fixed]).rate_after_changed_seeds(2);
+        assert_eq!(
+            after(SWEEP, &[&fixed, SWEEP]).rate_after_changed_seeds(2),
+            rate
+        );
+    }
+
+    #[test]
+    fn a_changed_margin_is_remembered() {
+        let margin = SWEEP.replace("{name: x,", "{name: x, compare: {margin: 0.01},");
+        let plan = after(&margin, &[SWEEP, SWEEP]);
+        assert_eq!(plan.earlier_compare, [Compare::default()]);
+        assert_eq!(plan.rate_after_changed_seeds(2), None);
+    }
+
+    #[test]
+    fn a_change_before_the_first_result_has_no_consequence() {
+        let mut plan = plan_of(SWEEP);
+        let before = plan_of(&SWEEP.replace("max: 6", "max: 4"));
+        assert!(plan.changes_design_of(&before));
+        plan.continue_from(&before, false);
+        assert_eq!(plan.earlier_seeds, []);
+    }
+}
