@@ -128,7 +128,8 @@ impl ErrorKind {
                  sets what these variants differ in"
                 .to_owned(),
             Self::SameVariants { .. } => {
-                "change or remove one of them; keys that do not apply to a kind make no difference"
+                "change or remove one of them; keys that do not apply to a kind, and keys that `tune` \
+                 sets, make no difference"
                     .to_owned()
             }
             _ => return None,

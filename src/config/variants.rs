@@ -154,7 +154,7 @@ fn expand(
             .enumerate()
             .map(|(index, combination)| Variant {
                 name: variant.name.clone(),
-                span: combination.span,
+                span: variant.span,
                 tree: last(&combination.applied_to(&variant.tree)),
                 combination: Some(index),
             });
