@@ -1,4 +1,5 @@
 use super::canonical_names::{FormerNames, replace_former_names};
+use super::claim_checks;
 use super::conditional_keys::{self, Applicability};
 use super::cross_checks::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -163,6 +164,7 @@ impl Document {
             let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
             let expected = &self.experiment.expect;
             expected_values::check(&self.tree, expected, &specs, &baseline, &mut errors);
+            claim_checks::check(&self.tree, &self.experiment, &specs, &baseline, &mut errors);
         }
         if !errors.is_empty() {
             return Err(self.diagnostics(errors));

@@ -127,9 +127,10 @@ fn value_words(field: &'static Json) -> String {
 
 fn range_words(field: &Json) -> String {
     if let above @ Json::Number(_) = &field["exclusiveMinimum"] {
-        return match &field["maximum"] {
-            Json::Null => format!(" above {above}"),
-            max => format!(" above {above}, up to {max}"),
+        return match (&field["maximum"], &field["exclusiveMaximum"]) {
+            (Json::Null, Json::Null) => format!(" above {above}"),
+            (Json::Null, under) => format!(" above {above}, below {under}"),
+            (max, _) => format!(" above {above}, up to {max}"),
         };
     }
     match (&field["minimum"], &field["maximum"]) {

@@ -2,7 +2,7 @@ use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
     SampleText, StepMetric, SweepPlan,
 };
-use crate::spec::ModelKind;
+use crate::spec::{Measure, ModelKind};
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
@@ -141,6 +141,24 @@ impl Run {
             Metric::Eval(evaluation) => Some(evaluation),
             Metric::Step(_) => None,
         })
+    }
+
+    /// A loss at a step, or the last one that was measured. `None` where it was not measured.
+    pub(super) fn loss_at(&self, metric: Measure, step: Option<u64>) -> Option<f64> {
+        let is_at = |other: u64| step.is_none_or(|step| step == other);
+        if metric == Measure::BatchLoss {
+            let steps = self.steps().filter(|step| is_at(step.step));
+            return steps.last().map(|step| step.loss);
+        }
+        let evaluations = self
+            .evaluations()
+            .filter(|evaluation| is_at(evaluation.step));
+        let last = evaluations.last()?;
+        match metric {
+            Measure::BitsPerByte => Some(last.bits_per_byte),
+            Measure::TrainSplitLoss => last.train_loss,
+            _ => Some(last.val_loss),
+        }
     }
 
     /// Number of parameters. An n-gram model knows it only after counting.

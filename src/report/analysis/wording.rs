@@ -1,6 +1,7 @@
 //! Short texts for a comparison, shared by the plots and the pages.
 
 use super::ranking::{Ranking, Variant};
+use crate::spec::Measure;
 use crate::stats::{Comparison, Verdict};
 use crate::text::units;
 
@@ -14,6 +15,20 @@ pub(crate) fn interval_ends(comparison: &Comparison) -> Option<(String, String)>
         units::difference(corrected.low),
         units::difference(corrected.high),
     ))
+}
+
+/// The name of a metric.
+pub(crate) fn measure(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Params => "parameters",
+        Measure::VocabSize => "vocabulary size",
+        Measure::Tokens => "tokens of the text",
+        Measure::SampledTokens => "tokens of a sampled encoding",
+        Measure::ValLoss => "validation loss",
+        Measure::BitsPerByte => "bits per byte",
+        Measure::TrainSplitLoss => "training split loss",
+        Measure::BatchLoss => "batch loss",
+    }
 }
 
 /// What the intervals are corrected for, such as `, corrected for 5 comparisons and up to 10 tests each`.
