@@ -109,15 +109,18 @@ impl MeanTest {
     /// The limit for a standard error of 0. An estimate that is equal to the value of the null hypothesis
     /// is evidence for neither direction.
     fn without_spread(estimate: f64, degrees_of_freedom: Option<f64>) -> Self {
-        let p = |supports: bool| if supports { 0.0 } else { 1.0 };
+        let (statistic, p_below) = if estimate < 0.0 {
+            (f64::NEG_INFINITY, 0.0)
+        } else if estimate > 0.0 {
+            (f64::INFINITY, 1.0)
+        } else {
+            (0.0, 0.5)
+        };
         Self {
-            statistic: match estimate == 0.0 {
-                true => 0.0,
-                false => f64::INFINITY.copysign(estimate),
-            },
+            statistic,
             degrees_of_freedom,
-            p_below: p(estimate < 0.0),
-            p_above: p(estimate > 0.0),
+            p_below,
+            p_above: 1.0 - p_below,
         }
     }
 }
@@ -241,7 +244,7 @@ mod tests {
         for (null, statistic, below, above) in [
             (3.0, f64::NEG_INFINITY, 0.0, 1.0),
             (1.0, f64::INFINITY, 1.0, 0.0),
-            (2.0, 0.0, 1.0, 1.0),
+            (2.0, 0.0, 0.5, 0.5),
         ] {
             let test = t_test(&same, null).unwrap();
             assert_eq!(

@@ -1,10 +1,10 @@
 //! The tests of the claims of an experiment.
 
+use super::claim_evidence::{Measured, against_target, in_pairs, unpaired};
 use super::wording;
-use crate::report::loaded_results::{Results, Run};
-use crate::results::{Outcome, RunState};
+use crate::report::loaded_results::Results;
 use crate::spec::{Claim, ClaimMetric, ComparisonTest, Statement};
-use crate::stats::{MeanTest, SampleMean, mean, paired_differences, t_test, welch_test, z_test};
+use crate::stats::MeanTest;
 use crate::text::units;
 use serde::Serialize;
 
@@ -95,7 +95,12 @@ pub(crate) fn summary(claims: &[TestedClaim]) -> Option<String> {
 fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedClaim {
     let variant = resolve(results, &claim.variant);
     let own = Measured::new(results, claim, variant);
-    let (target, evidence, all) = match statement {
+    let is_upward = match statement {
+        Statement::Below(_) => false,
+        Statement::Above(_) => true,
+        Statement::BetterThan { .. } => claim.metric.higher_is_better(),
+    };
+    let (bound, evidence, measured) = match statement {
         Statement::Below(value) | Statement::Above(value) => {
             let evidence = against_target(&own, value, claim.sigma);
             (value.to_string(), evidence, vec![own])
@@ -103,11 +108,7 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
         Statement::BetterThan { variant, by, test } => {
             let name = resolve(results, variant);
             let other = Measured::new(results, claim, name);
-            let null = if claim.metric.higher_is_better() {
-                by
-            } else {
-                -by
-            };
+            let null = if is_upward { by } else { -by };
             let evidence = match test {
                 ComparisonTest::Paired => in_pairs(&own, &other, null),
                 ComparisonTest::Welch => unpaired(&own, &other, null),
@@ -119,15 +120,68 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
             (format!("that of {name}{by}"), evidence, vec![own, other])
         }
     };
-    let is_upward = match statement {
-        Statement::Below(_) => false,
-        Statement::Above(_) => true,
-        Statement::BetterThan { .. } => claim.metric.higher_is_better(),
-    };
-    let metric = metric(claim, variant);
     let direction = if is_upward { "above" } else { "below" };
-    let sentence = format!("The mean {metric} is {direction} {target}");
-    evidence.judge(claim, sentence, is_upward, missing(claim, &all))
+    let sentence = format!("The mean {} is {direction} {bound}", metric(claim, variant));
+    let missing = missing(claim, &measured);
+    let waits_for_runs = measured.iter().any(|measured| measured.unfinished > 0);
+    let test = evidence.test.filter(|_| missing.is_none());
+    let p = test.map(|test| match is_upward {
+        true => (test.p_above, test.p_below),
+        false => (test.p_below, test.p_above),
+    });
+    let (result, reason) = match (missing, p) {
+        (Some(reason), _) => (ClaimResult::Open, reason),
+        (None, Some((p, opposite))) => decide(p, opposite, claim.p),
+        (None, None) => (
+            ClaimResult::Open,
+            format!("too few seeds: {}", evidence.too_few),
+        ),
+    };
+    let format = format_of(claim.metric);
+    let means: Vec<String> = evidence.means.into_iter().map(format).collect();
+    let difference = evidence.difference;
+    TestedClaim {
+        claim: sentence,
+        result,
+        reason,
+        waits_for_runs,
+        seeds: evidence.seeds,
+        mean: units::list(&means),
+        difference: difference.map_or(String::new(), |value| units::signed(value, format)),
+        statistic: test.map_or(String::new(), |test| statistic(&test)),
+        p: p.map_or(String::new(), |(p, _)| units::p_value(p)),
+        level: claim.p.to_string(),
+    }
+}
+
+/// The result of a test with the p-value `p`, and why it is open. `opposite` is the p-value of the test in
+/// the other direction. The level is below 0.5, so at most one of the two is significant.
+fn decide(p: f64, opposite: f64, level: f64) -> (ClaimResult, String) {
+    if p <= level {
+        (ClaimResult::Holds, String::new())
+    } else if opposite <= level {
+        (ClaimResult::Fails, String::new())
+    } else {
+        let p = units::p_value(p);
+        (
+            ClaimResult::Open,
+            format!("not significant in either direction, p {p}"),
+        )
+    }
+}
+
+/// Why a claim cannot be tested yet, if runs or their values are missing.
+fn missing(claim: &Claim, measured: &[Measured]) -> Option<String> {
+    let total = |count: fn(&Measured) -> usize| measured.iter().map(count).sum::<usize>();
+    let all = units::plural(total(|measured| measured.seeds), "run");
+    let unfinished = total(|measured| measured.unfinished);
+    let unmeasured = total(|measured| measured.unmeasured);
+    if unfinished > 0 {
+        return Some(format!("{unfinished} of {all} not finished"));
+    }
+    let when = claim.at_step.map(|step| format!(" at step {step}"));
+    let when = when.unwrap_or_default();
+    (unmeasured > 0).then(|| format!("{unmeasured} of {all} not evaluated{when}"))
 }
 
 /// The variant that a claim calls by a name.
@@ -152,214 +206,6 @@ fn metric(claim: &Claim, variant: &str) -> String {
     format!("{name} of {variant}{when}")
 }
 
-/// The metric of a claim in the runs of one variant.
-struct Measured {
-    /// Number of seeds that the test should use.
-    seeds: usize,
-    /// Runs that have not ended.
-    unfinished: usize,
-    /// Finished runs that did not measure the metric at the step of the claim.
-    unmeasured: usize,
-    /// (seed, value). Runs that failed or diverged have none.
-    values: Vec<(u64, f64)>,
-}
-
-impl Measured {
-    fn new(results: &Results, claim: &Claim, variant: &str) -> Self {
-        let of_variant = |run: &&Run| run.planned.spec.variant == variant;
-        // The later seeds of a sequential design were added because of the results of the first ones.
-        // A test that uses them does not have its stated level.
-        let first = results.plan.sequential_seeds();
-        let first = first.map_or(usize::MAX, |range| range.min as usize);
-        let mut measured = Self {
-            seeds: 0,
-            unfinished: 0,
-            unmeasured: 0,
-            values: Vec::new(),
-        };
-        for run in results.runs.iter().filter(of_variant).take(first) {
-            measured.seeds += 1;
-            match (run.state(), run.result()) {
-                (RunState::NotStarted | RunState::Stopped, _) => measured.unfinished += 1,
-                (_, None) => {} // failed or diverged
-                (_, Some(outcome)) => match value(claim, run, outcome) {
-                    None => measured.unmeasured += 1,
-                    Some(value) if value.is_finite() => {
-                        measured.values.push((run.planned.spec.seed, value));
-                    }
-                    Some(_) => {} // not a number, as in a run that diverged
-                },
-            }
-        }
-        measured
-    }
-
-    fn sample(&self) -> Vec<f64> {
-        self.values.iter().map(|(_, value)| *value).collect()
-    }
-
-    /// The number of values, and how many there should be if some are missing.
-    fn count(&self, values: usize) -> String {
-        match values == self.seeds {
-            true => values.to_string(),
-            false => format!("{values} of {}", self.seeds),
-        }
-    }
-}
-
-/// The metric of a claim in a finished run. `None` if it was not measured.
-fn value(claim: &Claim, run: &Run, outcome: &Outcome) -> Option<f64> {
-    match (claim.metric, claim.metric.loss()) {
-        (_, Some(loss)) => run.loss_at(loss, claim.at_step),
-        (ClaimMetric::TokensPerSecond, None) => Some(outcome.tokens_per_second),
-        (_, None) => Some(outcome.seconds),
-    }
-}
-
-/// Numbers for and against a claim.
-struct Evidence {
-    seeds: String,
-    /// Means that the test compares.
-    means: Vec<f64>,
-    difference: Option<f64>,
-    test: Option<MeanTest>,
-    /// What there is too little of, if there is no test.
-    too_few: String,
-}
-
-fn against_target(own: &Measured, target: f64, sigma: Option<f64>) -> Evidence {
-    let sample = SampleMean::new(&own.sample());
-    let needed = if sigma.is_some() { "one" } else { "two" };
-    let seeds = units::plural(own.values.len(), "seed");
-    Evidence {
-        seeds: own.count(own.values.len()),
-        means: sample.iter().map(|sample| sample.mean).collect(),
-        difference: sample.map(|sample| sample.mean - target),
-        test: sample.and_then(|sample| match sigma {
-            Some(sigma) => z_test(&sample, target, sigma),
-            None => t_test(&sample, target),
-        }),
-        too_few: format!("{seeds} with a value, and the test needs {needed}"),
-    }
-}
-
-fn in_pairs(own: &Measured, other: &Measured, null: f64) -> Evidence {
-    let differences = paired_differences(&own.values, &other.values);
-    let is_paired = |seed: u64| differences.iter().any(|(paired, _)| *paired == seed);
-    let mean_of_pairs = |measured: &Measured| {
-        let values = measured.values.iter().filter(|(seed, _)| is_paired(*seed));
-        mean(&values.map(|(_, value)| *value).collect::<Vec<_>>())
-    };
-    let values: Vec<f64> = differences.iter().map(|(_, value)| *value).collect();
-    let sample = SampleMean::new(&values);
-    let pairs = values.len();
-    Evidence {
-        seeds: match pairs == own.seeds {
-            true => units::plural(pairs, "pair"),
-            false => format!("{pairs} of {}", units::plural(own.seeds, "pair")),
-        },
-        means: [own, other].into_iter().filter_map(mean_of_pairs).collect(),
-        difference: sample.map(|sample| sample.mean),
-        test: sample.and_then(|sample| t_test(&sample, null)),
-        too_few: format!(
-            "{} of runs with the same seed, and the test needs two",
-            units::plural(pairs, "pair")
-        ),
-    }
-}
-
-fn unpaired(own: &Measured, other: &Measured, null: f64) -> Evidence {
-    let samples = [own, other].map(|measured| SampleMean::new(&measured.sample()));
-    let counts = [own, other].map(|measured| measured.count(measured.values.len()));
-    let both = samples[0].zip(samples[1]);
-    Evidence {
-        seeds: units::list(&counts),
-        means: samples.iter().flatten().map(|sample| sample.mean).collect(),
-        difference: both.map(|(own, other)| own.mean - other.mean),
-        test: both.and_then(|(own, other)| welch_test(&own, &other, null)),
-        too_few: format!(
-            "{} and {} seeds with a value, and the test needs two of each variant",
-            own.values.len(),
-            other.values.len()
-        ),
-    }
-}
-
-/// Why a claim cannot be tested yet.
-enum Missing {
-    Runs(String),
-    Values(String),
-}
-
-fn missing(claim: &Claim, measured: &[Measured]) -> Option<Missing> {
-    let total = |count: fn(&Measured) -> usize| measured.iter().map(count).sum::<usize>();
-    let all = units::plural(total(|measured| measured.seeds), "run");
-    let unfinished = total(|measured| measured.unfinished);
-    let unmeasured = total(|measured| measured.unmeasured);
-    if unfinished > 0 {
-        return Some(Missing::Runs(format!("{unfinished} of {all} not finished")));
-    }
-    let when = claim
-        .at_step
-        .map_or(String::new(), |step| format!(" at step {step}"));
-    (unmeasured > 0).then(|| Missing::Values(format!("{unmeasured} of {all} not evaluated{when}")))
-}
-
-impl Evidence {
-    /// The result of the claim `sentence`. It says that the mean lies above the value of the null
-    /// hypothesis if `is_upward` is set, and below it otherwise.
-    fn judge(
-        self,
-        claim: &Claim,
-        sentence: String,
-        is_upward: bool,
-        missing: Option<Missing>,
-    ) -> TestedClaim {
-        let test = self.test.filter(|_| missing.is_none());
-        let p = test.map(|test| match is_upward {
-            true => (test.p_above, test.p_below),
-            false => (test.p_below, test.p_above),
-        });
-        let waits_for_runs = matches!(missing, Some(Missing::Runs(_)));
-        let (result, reason) = match (missing, p) {
-            (Some(Missing::Runs(reason) | Missing::Values(reason)), _) => {
-                (ClaimResult::Open, reason)
-            }
-            (None, None) => (
-                ClaimResult::Open,
-                format!("too few seeds: {}", self.too_few),
-            ),
-            (None, Some((p, _))) if p <= claim.p => (ClaimResult::Holds, String::new()),
-            (None, Some((_, opposite))) if opposite <= claim.p => {
-                (ClaimResult::Fails, String::new())
-            }
-            (None, Some((p, _))) => (
-                ClaimResult::Open,
-                format!(
-                    "not significant in either direction, p {}",
-                    units::p_value(p)
-                ),
-            ),
-        };
-        let format = format_of(claim.metric);
-        let means: Vec<String> = self.means.into_iter().map(format).collect();
-        TestedClaim {
-            claim: sentence,
-            result,
-            reason,
-            waits_for_runs,
-            seeds: self.seeds,
-            mean: units::list(&means),
-            difference: self.difference.map_or(String::new(), |difference| {
-                units::signed(difference, format)
-            }),
-            statistic: test.map_or(String::new(), |test| statistic(&test)),
-            p: p.map_or(String::new(), |(p, _)| units::p_value(p)),
-            level: claim.p.to_string(),
-        }
-    }
-}
-
 /// The format of a value of a metric.
 fn format_of(metric: ClaimMetric) -> fn(f64) -> String {
     match metric {
@@ -376,5 +222,234 @@ fn statistic(test: &MeanTest) -> String {
     match test.degrees_of_freedom {
         Some(degrees) => format!("t({}) = {value}", units::degrees_of_freedom(degrees)),
         None => format!("z = {value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Summary;
+    use crate::report::testing::{Folder, SEED_EFFECTS};
+    use crate::spec::{Seeds, SequentialSeeds, Sweep, Until};
+    use std::f64::consts::LN_2;
+
+    /// A results folder with the claims of a list in YAML.
+    fn folder(claims: &str) -> Folder {
+        let folder = Folder::new("claims");
+        folder.plan.borrow_mut().experiment.claims = serde_yaml::from_str(claims).unwrap();
+        folder
+    }
+
+    /// Adds runs that end with these validation losses, in nats per token.
+    fn runs(folder: &Folder, variant: &str, losses: &[f64]) {
+        for (seed, loss) in (1..).zip(losses) {
+            let bits = [(0, 6.0), (250, loss / LN_2 + 0.5), (500, loss / LN_2)];
+            folder.run(variant, seed).evaluations(&bits).done();
+        }
+    }
+
+    fn results(summary: &Summary) -> Vec<&'static str> {
+        let claims = summary.claims.iter();
+        claims.map(|claim| claim.result.name()).collect()
+    }
+
+    /// Losses of five seeds around a mean, with the effects of the seeds.
+    fn around(mean: f64) -> [f64; 5] {
+        let noise = [0.001, -0.002, 0.0, 0.002, -0.001];
+        let seeds = SEED_EFFECTS.iter().zip(noise);
+        let values: Vec<f64> = seeds.map(|(effect, noise)| mean + effect + noise).collect();
+        values.try_into().unwrap()
+    }
+
+    #[test]
+    fn report_of_claims() {
+        let folder = folder(
+            "- {variant: muon, metric: val_loss, better_than: baseline, by: 0.005, p: 0.01}
+- {variant: muon, metric: bits_per_byte, better_than: gpt, test: welch}
+- {variant: muon, metric: val_loss, better_than: gpt, by: 0.05}
+- {variant: muon, metric: val_loss, below: 3.28, p: 0.01, sigma: 0.0013}
+- {variant: muon, metric: val_loss, above: 3.26}
+- {variant: gpt, metric: val_loss, below: 3.29, at_step: 250}
+- {variant: muon, metric: tokens_per_second, better_than: gpt}
+- {variant: muon, metric: seconds, below: 60}
+- {variant: late, metric: val_loss, below: 3}",
+        );
+        runs(&folder, "gpt", &around(3.29).map(|loss| loss - 0.0005));
+        let mut other = around(3.27);
+        other[1] += 0.002;
+        runs(&folder, "muon", &other);
+        folder.run("late", 1).not_started();
+        folder.run("late", 2).not_started();
+        let summary = folder.write();
+        assert_eq!(
+            results(&summary),
+            [
+                "holds", "holds", "fails", "holds", "open", "fails", "open", "holds", "open"
+            ]
+        );
+        let page = folder.read("report.md");
+        let start = page.find("## Claims").unwrap();
+        let end = start + page[start..].find("### What each").unwrap();
+        insta::assert_snapshot!(format!(
+            "{}\n\n{}",
+            summary.answer.last().unwrap(),
+            &page[start..end]
+        ));
+    }
+
+    #[test]
+    fn runs_without_a_value_are_left_out() {
+        let folder = folder(
+            "- {variant: muon, metric: val_loss, better_than: gpt}
+- {variant: muon, metric: val_loss, better_than: gpt, test: welch}
+- {variant: few, metric: val_loss, below: 3.3}
+- {variant: few, metric: val_loss, below: 3.3, sigma: 0.01}
+- {variant: gpt, metric: val_loss, below: 3.3, at_step: 300}
+- {variant: gpt, metric: train_split_loss, below: 3.3}",
+        );
+        runs(&folder, "gpt", &[3.29, 3.31, 3.28]);
+        runs(&folder, "muon", &[3.19, 3.2]);
+        folder.run("muon", 3).diverged("loss is NaN");
+        runs(&folder, "few", &[3.2]);
+        folder.run("few", 2).failed("out of memory");
+        let summary = folder.write();
+        assert_eq!(
+            results(&summary),
+            ["holds", "holds", "open", "holds", "open", "open"]
+        );
+        let seeds: Vec<&str> = summary.claims.iter().map(|c| c.seeds.as_str()).collect();
+        assert_eq!(
+            seeds,
+            [
+                "2 of 3 pairs",
+                "2 of 3 and 3",
+                "1 of 2",
+                "1 of 2",
+                "0 of 3",
+                "0 of 3"
+            ]
+        );
+        let reason = |index: usize| summary.claims[index].reason.as_str();
+        assert_eq!(
+            reason(2),
+            "too few seeds: 1 seed with a value, and the test needs two"
+        );
+        assert_eq!(reason(4), "3 of 3 runs not evaluated at step 300");
+        assert_eq!(reason(5), "3 of 3 runs not evaluated");
+        assert!(
+            folder
+                .read("report.md")
+                .contains("Runs that failed or diverged are left out of the tests.")
+        );
+        assert!(summary.claims.iter().all(|claim| !claim.waits_for_runs));
+    }
+
+    #[test]
+    fn there_is_no_test_before_all_runs_have_ended() {
+        let folder = folder("- {variant: gpt, metric: val_loss, below: 3.3}");
+        runs(&folder, "gpt", &[3.19, 3.2]);
+        folder.run("gpt", 3).interrupted();
+        let claim = &folder.write().claims[0];
+        assert_eq!(
+            (claim.reason.as_str(), claim.p.as_str()),
+            ("1 of 3 runs not finished", "")
+        );
+        assert_eq!(claim.mean, "3.19500");
+        assert!(claim.waits_for_runs);
+    }
+
+    /// The later seeds are chosen by looking at the results of the first ones.
+    #[test]
+    fn of_a_sequential_design_the_first_seeds_are_used() {
+        let folder = folder("- {variant: muon, metric: val_loss, better_than: gpt}");
+        runs(&folder, "gpt", &around(3.29));
+        runs(&folder, "muon", &[3.26, 3.285, 3.25, 9.0, 9.0]);
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            seeds: Seeds::Sequential(SequentialSeeds {
+                min: 3,
+                max: 5,
+                until: Until::Decided,
+            }),
+            ..Sweep::default()
+        });
+        let claim = &folder.write().claims[0];
+        assert_eq!(
+            (claim.seeds.as_str(), claim.result.name()),
+            ("3 pairs", "holds")
+        );
+        assert!(
+            folder
+                .read("report.md")
+                .contains("The tests use only the first 3 seeds of each variant")
+        );
+    }
+
+    #[test]
+    fn seeds_that_were_changed_are_mentioned() {
+        let folder = folder("- {variant: gpt, metric: val_loss, below: 3.3}");
+        runs(&folder, "gpt", &[3.19, 3.2]);
+        folder.plan.borrow_mut().earlier_seeds = vec![Seeds::Count(1)];
+        folder.write();
+        assert!(folder.read("report.md").contains(
+            "The seeds were changed after results were known, so a claim may hold by chance"
+        ));
+    }
+
+    #[test]
+    fn a_plan_of_an_earlier_version_has_no_claims() {
+        let folder = folder("[]");
+        runs(&folder, "gpt", &[3.19, 3.2]);
+        folder.write_plan();
+        let path = folder.path().join("plan.json");
+        let mut plan: serde_json::Value = serde_json::from_str(&folder.read("plan.json")).unwrap();
+        plan["experiment"]
+            .as_object_mut()
+            .unwrap()
+            .remove("claims")
+            .unwrap();
+        std::fs::write(path, plan.to_string()).unwrap();
+        assert_eq!(folder.try_write().unwrap().claims, []);
+        assert!(!folder.read("report.md").contains("Claims"));
+    }
+
+    #[test]
+    fn the_answer_counts_the_claims() {
+        let claims = |results: &[ClaimResult]| {
+            let claim = |&result: &ClaimResult| TestedClaim {
+                claim: "The mean is below 3".to_owned(),
+                result,
+                reason: "too few seeds".to_owned(),
+                waits_for_runs: false,
+                seeds: String::new(),
+                mean: String::new(),
+                difference: String::new(),
+                statistic: String::new(),
+                p: "0.9990".to_owned(),
+                level: String::new(),
+            };
+            summary(&results.iter().map(claim).collect::<Vec<_>>())
+        };
+        use ClaimResult::{Fails, Holds, Open};
+        for (results, sentence) in [
+            (&[Holds][..], "The claim holds."),
+            (&[Holds, Holds], "Both claims hold."),
+            (&[Holds, Holds, Holds], "All 3 claims hold."),
+            (
+                &[Fails],
+                "The claim does not hold. Fails: The mean is below 3 (p 0.9990).",
+            ),
+            (
+                &[Holds, Open],
+                "1 of 2 claims holds. Open: The mean is below 3 (too few seeds).",
+            ),
+            (
+                &[Fails, Open],
+                "None of the 2 claims holds. Fails: The mean is below 3 (p 0.9990). \
+                 Open: The mean is below 3 (too few seeds).",
+            ),
+        ] {
+            assert_eq!(claims(results).as_deref(), Some(sentence));
+        }
+        assert_eq!(claims(&[]), None);
     }
 }
