@@ -31,7 +31,8 @@ pub use text_table::TextTable;
 use crate::results::{RunState, SweepPlan, write_atomic};
 use analysis::answer::answer;
 use analysis::cautions::cautions;
-use analysis::claim_results;
+use analysis::claim_results::test_claims;
+use analysis::claim_summary;
 use analysis::ranking::Ranking;
 use analysis::reproduction;
 use loaded_results::Results;
@@ -104,10 +105,10 @@ pub fn write(
     let results = Results::read(results_dir, plan);
     let ranking = Ranking::new(&results);
     let plots = plots::draw(&ranking)?;
-    let claims = claim_results::test_claims(&results);
+    let claims = test_claims(&results);
     let checks = reproduction::checks(&results);
     let mut answer = answer(&ranking);
-    answer.extend(claim_results::summary(&claims));
+    answer.extend(claim_summary::summary(&claims));
     answer.extend(reproduction::summary(&checks));
     let cautions = cautions(&results, &ranking);
     let data = TemplateData::new(&Findings {

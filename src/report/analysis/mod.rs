@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod cautions;
 mod claim_evidence;
 pub(crate) mod claim_results;
+pub(crate) mod claim_summary;
 pub(crate) mod config_diff;
 pub(crate) mod generated_text;
 pub(crate) mod ranking;
