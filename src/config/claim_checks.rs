@@ -15,7 +15,14 @@ pub(super) fn check(
     baseline: &str,
     errors: &mut Vec<Diagnostic>,
 ) {
+    let Some(list) = tree.get("claims").filter(|list| !list.items().is_empty()) else {
+        return;
+    };
     let sweep = experiment.sweep.as_ref();
+    if sweep.is_none() && is_overridden(tree, &["sweep"]) {
+        let kind = ErrorKind::ClaimsWithoutSweep;
+        return errors.push(Diagnostic::new(list.span, kind));
+    }
     let seeds = sweep.map_or(1, |sweep| match sweep.seeds.sequential() {
         Some(range) => range.min as usize,
         None => sweep.seeds.all().len(),
@@ -28,8 +35,7 @@ pub(super) fn check(
         are_seeds_overridden: is_overridden(tree, &["sweep.seeds"]),
         are_times_overridden: is_overridden(tree, &EVALUATION_TIMES),
     };
-    let items = tree.get("claims").map_or(&[][..], Node::items);
-    for (item, claim) in items.iter().zip(&experiment.claims) {
+    for (item, claim) in list.items().iter().zip(&experiment.claims) {
         let mut report = |key: &str, kind| {
             let span = item.get(key).map_or(item.span, |value| value.span);
             errors.push(Diagnostic::new(span, kind));

@@ -216,6 +216,7 @@ impl ErrorKind {
 impl ErrorKind {
     fn claim_help(&self) -> Option<String> {
         Some(match self {
+            Self::ClaimsWithoutSweep => "add `claims=[]` to the command".to_owned(),
             Self::ClaimWithoutStatement => {
                 "add `better_than` and the name of a variant, or `below` and a value".to_owned()
             }

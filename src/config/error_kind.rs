@@ -226,6 +226,8 @@ pub(super) enum ErrorKind {
         /// Number of steps from one that is logged to the next.
         log_every: u64,
     },
+    #[error("the claims are about the variants of a sweep, which `sweep=null` removes")]
+    ClaimsWithoutSweep,
     #[error("a claim requires one of {}", both(&STATEMENTS))]
     ClaimWithoutStatement,
     #[error("a claim has only one of {}, but this has {}", both(&STATEMENTS), both(.0))]

@@ -199,7 +199,6 @@ fn statistic(test: &MeanTest) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::report::Summary;
     use crate::report::testing::{Folder, SEED_EFFECTS};
     use crate::spec::{Seeds, SequentialSeeds, Sweep, Until};
