@@ -211,9 +211,7 @@ impl ErrorKind {
             _ => return None,
         })
     }
-}
 
-impl ErrorKind {
     fn claim_help(&self) -> Option<String> {
         Some(match self {
             Self::ClaimsWithoutSweep => "add `claims=[]` to the command".to_owned(),

@@ -119,6 +119,17 @@ impl Claim {
     }
 }
 
+impl Statement<'_> {
+    /// Whether it says that the mean of a metric is above something, rather than below.
+    pub fn is_upward(self, metric: ClaimMetric) -> bool {
+        match self {
+            Self::Below(_) => false,
+            Self::Above(_) => true,
+            Self::BetterThan { .. } => metric.higher_is_better(),
+        }
+    }
+}
+
 impl ClaimMetric {
     /// The loss that an evaluation measures. `None` for a measurement of the whole run.
     pub fn loss(self) -> Option<Measure> {
@@ -136,7 +147,7 @@ impl ClaimMetric {
     }
 
     /// Whether a higher value is better.
-    pub fn higher_is_better(self) -> bool {
+    fn higher_is_better(self) -> bool {
         self == Self::TokensPerSecond
     }
 }

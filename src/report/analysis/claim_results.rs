@@ -29,6 +29,7 @@ pub struct TestedClaim {
     /// Why the result is open. Empty if it is not.
     pub reason: String,
     /// Whether it is open because runs have not finished.
+    #[serde(skip)]
     pub waits_for_runs: bool,
     /// Number of seeds or pairs that the test uses, and how many there should be if some are missing:
     /// `7 of 8`, `5 pairs`, `4 and 6`.
@@ -67,11 +68,7 @@ pub(crate) fn test_claims(results: &Results) -> Vec<TestedClaim> {
 fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedClaim {
     let variant = resolve(results, &claim.variant);
     let own = Measured::new(results, claim, variant);
-    let is_upward = match statement {
-        Statement::Below(_) => false,
-        Statement::Above(_) => true,
-        Statement::BetterThan { .. } => claim.metric.higher_is_better(),
-    };
+    let is_upward = statement.is_upward(claim.metric);
     let (bound, evidence, measured) = match statement {
         Statement::Below(value) | Statement::Above(value) => {
             let evidence = against_target(&own, value, claim.sigma);
