@@ -12,7 +12,8 @@ Exit codes:
   0    success
   1    a run failed or diverged (the report says which run and why), or a file could not be written
   2    the command line, the experiment file or its data has an error; nothing was trained
-  3    a value that the experiment expects was missed, by a finished sweep or by a plan
+  3    an expected value was missed, by a finished sweep or by a plan, or a claim fails
+  4    a claim is open although its runs have ended
   130  interrupted; the same command continues from there
 
 First command to try:
@@ -55,7 +56,8 @@ Examples:
   runner sweep experiments/ablation.yaml --only 'swiglu*' --jobs 4
 
 Exit codes: 0 success, 1 a run failed or diverged, 2 the command line, the file or its data has an \
-error, 3 a value that the experiment expects was missed, 130 interrupted.")]
+error, 3 a value that the experiment expects was missed or a claim fails, 4 a claim is open, 130 \
+interrupted.")]
 #[command(override_usage = "runner sweep FILE [PATH=VALUE]... [OPTIONS]")]
 pub struct Sweep {
     #[command(flatten)]

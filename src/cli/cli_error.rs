@@ -15,8 +15,10 @@ pub enum Exit {
     Failed = 1,
     /// The command line, the experiment or its data has an error.
     Usage = 2,
-    /// A value that the experiment expects was missed.
+    /// A value that the experiment expects was missed, or a claim fails.
     Missed = 3,
+    /// A claim is open although its runs have ended.
+    Undecided = 4,
     Interrupted = 130,
 }
 

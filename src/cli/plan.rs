@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
         text += &format!("\n{}\n", result_tables::checks(&checks));
     }
     print(&text)?;
-    Ok(result_tables::exit(&checks))
+    Ok(result_tables::exit(&checks, &[]))
 }
 
 /// One line of the table.

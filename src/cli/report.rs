@@ -15,5 +15,5 @@ pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     }
     let summary = report::write(&arguments.results, plan, template).map_err(Error::Report)?;
     print(&result_tables::render(&summary))?;
-    Ok(result_tables::exit(&summary.checks))
+    Ok(result_tables::exit(&summary.checks, &summary.claims))
 }

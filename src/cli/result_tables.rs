@@ -1,5 +1,5 @@
 use super::Exit;
-use crate::report::{CheckResult, MetricCheck, Summary, TextTable};
+use crate::report::{CheckResult, ClaimResult, MetricCheck, Summary, TestedClaim, TextTable};
 use crate::text::escape::visible;
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -12,6 +12,9 @@ pub(super) fn render(summary: &Summary) -> String {
     if !summary.ranking.rows.is_empty() {
         text += &format!("\n{}\n", layout(&summary.ranking));
     }
+    if !summary.claims.is_empty() {
+        text += &format!("\n{}\n", claims(&summary.claims));
+    }
     if !summary.checks.is_empty() {
         text += &format!("\n{}\n", checks(&summary.checks));
     }
@@ -22,13 +25,37 @@ pub(super) fn render(summary: &Summary) -> String {
     text
 }
 
-/// The exit code of a command that succeeds unless a check is missed.
-pub(super) fn exit(checks: &[MetricCheck]) -> Exit {
-    let missed = |check: &MetricCheck| check.result == CheckResult::Missed;
-    match checks.iter().any(missed) {
-        true => Exit::Missed,
-        false => Exit::Success,
+/// The exit code of a command that succeeds unless a check is missed or a claim does not hold.
+pub(super) fn exit(checks: &[MetricCheck], claims: &[TestedClaim]) -> Exit {
+    let is_missed = |check: &MetricCheck| check.result == CheckResult::Missed;
+    let fails = |claim: &TestedClaim| claim.result == ClaimResult::Fails;
+    let is_undecided =
+        |claim: &TestedClaim| claim.result == ClaimResult::Open && !claim.waits_for_runs;
+    if checks.iter().any(is_missed) || claims.iter().any(fails) {
+        Exit::Missed
+    } else if claims.iter().any(is_undecided) {
+        Exit::Undecided
+    } else {
+        Exit::Success
     }
+}
+
+/// The claims of the experiment with their results.
+fn claims(claims: &[TestedClaim]) -> String {
+    let row = |claim: &TestedClaim| {
+        vec![
+            claim.claim.clone(),
+            claim.difference.clone(),
+            claim.statistic.clone(),
+            claim.p.clone(),
+            claim.result.name().to_owned(),
+        ]
+    };
+    layout(&TextTable {
+        headings: vec!["claim", "difference", "statistic", "p", "result"],
+        right_aligned: vec![false, true, true, true, false],
+        rows: claims.iter().map(row).collect(),
+    })
 }
 
 /// The metrics that the experiment expects.

@@ -1,6 +1,6 @@
 use super::args;
 use super::{Error, Exit, experiment_target, print, result_tables};
-use crate::report::{self, MetricCheck};
+use crate::report;
 use crate::results::{RunState, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
@@ -54,7 +54,8 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     print(&result_tables::render(&summary))?;
     let needed = self::needed(&store, &plan, &selected)?;
     let states = states(&store, &plan, &needed)?;
-    let exit = exit(end, &states, &summary.checks);
+    let results = result_tables::exit(&summary.checks, &summary.claims);
+    let exit = exit(end, &states, results);
     print_next_steps(exit, &store, &plan, &states);
     Ok(exit)
 }
@@ -124,11 +125,12 @@ fn print_start(plan: &SweepPlan, selected: usize, queue: &RunQueue, device: Devi
     print_note(&line);
 }
 
-fn exit(end: SweepEnd, states: &[(usize, RunState)], checks: &[MetricCheck]) -> Exit {
+/// The exit code of a sweep. `results` is that of its results if all runs are done.
+fn exit(end: SweepEnd, states: &[(usize, RunState)], results: Exit) -> Exit {
     let well = |(_, state): &(usize, RunState)| *state == RunState::Done;
     match end {
         SweepEnd::Interrupted => Exit::Interrupted,
-        SweepEnd::Complete if states.iter().all(well) => result_tables::exit(checks),
+        SweepEnd::Complete if states.iter().all(well) => results,
         SweepEnd::Complete => Exit::Failed,
     }
 }
@@ -156,7 +158,7 @@ fn print_next_steps(exit: Exit, store: &Store, plan: &SweepPlan, states: &[(usiz
                 print_note(hint);
             }
         }
-        Exit::Success | Exit::Usage | Exit::Missed => {}
+        Exit::Success | Exit::Usage | Exit::Missed | Exit::Undecided => {}
     }
 }
 
@@ -191,13 +193,19 @@ mod tests {
     #[test]
     fn run_that_is_not_done_decides_the_exit_code() {
         let done = (0, RunState::Done);
-        assert_eq!(exit(SweepEnd::Complete, &[done], &[]), Exit::Success);
+        assert_eq!(
+            exit(SweepEnd::Complete, &[done], Exit::Success),
+            Exit::Success
+        );
         for state in [RunState::Failed, RunState::Diverged, RunState::Stopped] {
             assert_eq!(
-                exit(SweepEnd::Complete, &[done, (1, state)], &[]),
+                exit(SweepEnd::Complete, &[done, (1, state)], Exit::Missed),
                 Exit::Failed
             );
         }
-        assert_eq!(exit(SweepEnd::Interrupted, &[done], &[]), Exit::Interrupted);
+        assert_eq!(
+            exit(SweepEnd::Interrupted, &[done], Exit::Success),
+            Exit::Interrupted
+        );
     }
 }

@@ -1,4 +1,5 @@
 use super::canonical_names::{FormerNames, replace_former_names};
+use super::claim_checks;
 use super::compare_checks;
 use super::conditional_keys::{self, Applicability};
 use super::cross_checks::{check, check_schedule};
@@ -173,6 +174,7 @@ impl Document {
             ));
             let expected = &self.experiment.expect;
             expected_values::check(&self.tree, expected, &specs, &baseline, &mut errors);
+            claim_checks::check(&self.tree, &self.experiment, &specs, &baseline, &mut errors);
         }
         if !errors.is_empty() {
             return Err(self.diagnostics(errors));

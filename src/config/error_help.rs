@@ -10,6 +10,7 @@ impl ErrorKind {
             .or_else(|| self.sweep_help())
             .or_else(|| self.relation_help())
             .or_else(|| self.expect_help())
+            .or_else(|| self.claim_help())
     }
 
     fn reading_help(&self) -> Option<String> {
@@ -205,7 +206,7 @@ impl ErrorKind {
 
     fn expect_help(&self) -> Option<String> {
         Some(match self {
-            Self::ExpectUnknownVariant { hint, .. } => hint.help(),
+            Self::NamesUnknownVariant { hint, .. } => hint.help(),
             Self::ExpectTrainSplitLoss => {
                 "set `train.eval_train` to `true`, or expect a `batch_loss`".to_owned()
             }
@@ -225,6 +226,36 @@ impl ErrorKind {
                 steps, log_every, ..
             } => format!(
                 "step 1, step {steps} and every step that is a multiple of {log_every} are logged"
+            ),
+            _ => return None,
+        })
+    }
+
+    fn claim_help(&self) -> Option<String> {
+        Some(match self {
+            Self::ClaimsWithoutSweep => "add `claims=[]` to the command".to_owned(),
+            Self::ClaimWithoutStatement => {
+                "add `better_than` and the name of a variant, or `below` and a value".to_owned()
+            }
+            Self::ClaimStatements(_) => "write one claim for each of them".to_owned(),
+            Self::ClaimNoEffect {
+                key: key @ "sigma", ..
+            } => format!(
+                "remove `{key}`; the standard deviation of a difference is estimated from the seeds"
+            ),
+            Self::ClaimNoEffect { key, .. } => {
+                format!("remove `{key}`; it applies only with `better_than`")
+            }
+            Self::ClaimWithItself(_) => "name another variant in `better_than`".to_owned(),
+            Self::ClaimTrainSplitLoss { .. } => "set `train.eval_train` to `true`".to_owned(),
+            Self::ClaimStepOfRun => "remove `at_step`".to_owned(),
+            Self::ClaimTokenizers { .. } => "use `metric: bits_per_byte`".to_owned(),
+            Self::ClaimOneSeed { with_target } => format!(
+                "use two or more `sweep.seeds`{}",
+                match with_target {
+                    true => ", or give the standard deviation as `sigma` if it is known",
+                    false => "",
+                }
             ),
             _ => return None,
         })

@@ -2,6 +2,7 @@
 //! in `error_help.rs`.
 
 use super::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_RUNS, MAX_VALUES};
+use crate::text::units::list;
 use thiserror::Error;
 
 /// A kind of mistake, with the values that its message shows.
@@ -216,9 +217,14 @@ pub(super) enum ErrorKind {
          `{baseline}`"
     )]
     MetricPerToken { variant: String, baseline: String },
-    // Expected values.
-    #[error("`expect` names the variant `{name}`, which does not exist")]
-    ExpectUnknownVariant { name: String, hint: Hint },
+    // Expected values and claims.
+    #[error("`{list}` names the variant `{name}`, which does not exist")]
+    NamesUnknownVariant {
+        /// The key of the list.
+        list: &'static str,
+        name: String,
+        hint: Hint,
+    },
     #[error("`train_split_loss` is expected, but the run does not measure it")]
     ExpectTrainSplitLoss,
     #[error("a metric that is known before training has no `step`")]
@@ -236,6 +242,32 @@ pub(super) enum ErrorKind {
         /// Number of steps from one that is logged to the next.
         log_every: u64,
     },
+    #[error("the claims are about the variants of a sweep, which `sweep=null` removes")]
+    ClaimsWithoutSweep,
+    #[error("a claim requires one of {}", both(&STATEMENTS))]
+    ClaimWithoutStatement,
+    #[error("a claim has only one of {}, but this has {}", both(&STATEMENTS), both(.0))]
+    ClaimStatements(Vec<&'static str>),
+    #[error("`{key}` has no effect in a claim with `{statement}`")]
+    ClaimNoEffect {
+        key: &'static str,
+        statement: &'static str,
+    },
+    #[error("the claim compares the variant `{0}` with itself")]
+    ClaimWithItself(String),
+    #[error("the variant `{variant}` does not measure `train_split_loss`")]
+    ClaimTrainSplitLoss { variant: String },
+    #[error("this metric is a measurement of the whole run and has no step")]
+    ClaimStepOfRun,
+    #[error(
+        "the variants `{first}` and `{second}` have different tokenizers, so their losses per token cannot be compared"
+    )]
+    ClaimTokenizers { first: String, second: String },
+    #[error("a claim cannot be tested with one seed, because one value has no spread")]
+    ClaimOneSeed {
+        /// Whether the standard deviation can be given instead.
+        with_target: bool,
+    },
     /// An error found by another part of the program, with its message.
     #[error("{message}")]
     Other {
@@ -243,6 +275,9 @@ pub(super) enum ErrorKind {
         help: Option<String>,
     },
 }
+
+/// The keys of a claim that say what it claims.
+pub(super) const STATEMENTS: [&str; 3] = ["better_than", "below", "above"];
 
 /// A suggestion for an unknown name.
 #[derive(Debug, Clone, PartialEq)]
@@ -261,6 +296,12 @@ pub(super) enum Hint {
 pub(super) fn either<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
     alternatives(&quoted)
+}
+
+/// `` `a` and `b` ``
+fn both(names: &[&str]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    list(&quoted)
 }
 
 /// `a, b or c`

@@ -6,6 +6,23 @@ use super::suggest::hint;
 use super::tree::{Layer, Node};
 use crate::spec::{Expect, Measure, RunSpec, is_logged, log_every};
 
+/// The keys that decide at which steps a run is evaluated.
+pub(super) const EVALUATION_TIMES: [&str; 4] = [
+    "train.steps",
+    "train.tokens",
+    "train.epochs",
+    "train.eval_every",
+];
+
+/// Whether the command line sets any of these paths.
+pub(super) fn is_overridden(tree: &Node, paths: &[&str]) -> bool {
+    let is_override = |path: &&str| {
+        let entry = tree.at(path);
+        entry.is_some_and(|entry| entry.layer == Layer::Override)
+    };
+    paths.iter().any(is_override)
+}
+
 /// Adds an error for each expected value that no run will measure.
 pub(super) fn check(
     tree: &Node,
@@ -16,23 +33,15 @@ pub(super) fn check(
 ) {
     // If an override changes the length of a run, values that are expected at later steps stay open
     // rather than being errors.
-    let retimed = [
-        "train.steps",
-        "train.tokens",
-        "train.epochs",
-        "train.eval_every",
-    ];
-    let retimed = retimed.iter().any(|path| {
-        let entry = tree.at(path);
-        entry.is_some_and(|entry| entry.layer == Layer::Override)
-    });
+    let retimed = is_overridden(tree, &EVALUATION_TIMES);
     let items = tree.get("expect").map_or(&[][..], Node::items);
     for (item, expect) in items.iter().zip(expected) {
         let span = |key: &str| item.get(key).map_or(item.span, |value| value.span);
         let name = expect.variant.as_deref().unwrap_or(baseline);
         let Some(spec) = specs.iter().find(|spec| spec.variant == name) else {
             let names: Vec<_> = specs.iter().map(|spec| spec.variant.as_str()).collect();
-            let kind = ErrorKind::ExpectUnknownVariant {
+            let kind = ErrorKind::NamesUnknownVariant {
+                list: "expect",
                 name: name.to_owned(),
                 hint: hint(name, &names),
             };
@@ -53,7 +62,7 @@ pub(super) fn check(
 }
 
 /// The error if a metric is not measured at a step.
-fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
+pub(super) fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
     match metric {
         Measure::Params | Measure::VocabSize | Measure::Tokens | Measure::SampledTokens => {
             Some(ErrorKind::ExpectStepOfStatic)

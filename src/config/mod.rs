@@ -5,14 +5,14 @@
 //!    and former names are replaced.
 //! 3. `schema`, `validate`: the tree is checked against the JSON Schema of [`crate::spec`].
 //! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `compare_checks`,
-//!    `expected_values`: variants
-//!    are expanded and checked, and become runs.
+//!    `expected_values`, `claim_checks`: variants are expanded and checked, and become runs.
 //!
 //! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
 //! what depends on the data, such as a text that is too short. Such errors are reported later, with
 //! [`Document::error_at`].
 
 mod canonical_names;
+mod claim_checks;
 mod compare_checks;
 mod conditional_keys;
 mod cross_checks;

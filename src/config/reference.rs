@@ -127,9 +127,10 @@ fn value_words(field: &'static Json) -> String {
 
 fn range_words(field: &Json) -> String {
     if let above @ Json::Number(_) = &field["exclusiveMinimum"] {
-        return match &field["maximum"] {
-            Json::Null => format!(" above {above}"),
-            max => format!(" above {above}, up to {max}"),
+        return match (&field["maximum"], &field["exclusiveMaximum"]) {
+            (Json::Null, Json::Null) => format!(" above {above}"),
+            (Json::Null, under) => format!(" above {above}, below {under}"),
+            (max, _) => format!(" above {above}, up to {max}"),
         };
     }
     match (&field["minimum"], &field["maximum"]) {
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn examples_of_the_introduction_work() {
         let blocks: Vec<_> = INTRODUCTION.split("```yaml\n").skip(1).collect();
-        assert_eq!(blocks.len(), 2);
+        assert_eq!(blocks.len(), 3);
         for block in blocks {
             let text = block.split("```").next().unwrap();
             let document = from_text("example.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));

@@ -248,11 +248,16 @@ fn only_choice(field: &'static Json) -> Option<&'static str> {
 fn broken_range(value: f64, schema: &Json, too_long: bool) -> Option<String> {
     let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
     let above = schema["exclusiveMinimum"].as_f64();
+    let under = schema["exclusiveMaximum"].as_f64();
     let outside = min.is_some_and(|min| value < min)
         || above.is_some_and(|above| value <= above)
-        || max.is_some_and(|max| value > max);
+        || max.is_some_and(|max| value > max)
+        || under.is_some_and(|under| value >= under);
     if !outside && !too_long {
         return None;
+    }
+    if let (Some(above), Some(under)) = (above, under) {
+        return Some(format!("above {above} and below {under}"));
     }
     let max = max.map_or_else(|| u64::MAX.to_string(), |max| max.to_string());
     let open = schema.get("maximum").is_none() && !too_long;

@@ -2,7 +2,7 @@ use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
     SampleText, StepMetric, SweepPlan, VariantComparison,
 };
-use crate::spec::ModelKind;
+use crate::spec::{Measure, ModelKind};
 use std::io;
 use std::path::Path;
 
@@ -58,6 +58,21 @@ impl Results {
             plan,
             comparisons,
         }
+    }
+
+    /// The runs that compare a variant, in the order of its seeds.
+    pub(super) fn runs_of(&self, variant: &str) -> impl Iterator<Item = &Run> {
+        let compared = self
+            .comparisons
+            .iter()
+            .filter(move |c| c.variant == variant);
+        compared.flat_map(|c| &c.runs).map(|&run| &self.runs[run])
+    }
+
+    /// Whether the search for the best settings of a variant has not ended.
+    pub(super) fn is_searching(&self, variant: &str) -> bool {
+        let mut compared = self.comparisons.iter().filter(|c| c.variant == variant);
+        compared.any(|c| c.search.as_ref().is_some_and(|search| !search.has_ended))
     }
 
     pub(super) fn corpus(&self, run: &PlannedRun) -> &CorpusInfo {
@@ -148,6 +163,24 @@ impl Run {
             Metric::Eval(evaluation) => Some(evaluation),
             Metric::Step(_) => None,
         })
+    }
+
+    /// A loss at a step, or the last one that was measured. `None` where it was not measured.
+    pub(super) fn loss_at(&self, metric: Measure, step: Option<u64>) -> Option<f64> {
+        let is_at = |other: u64| step.is_none_or(|step| step == other);
+        if metric == Measure::BatchLoss {
+            let steps = self.steps().filter(|step| is_at(step.step));
+            return steps.last().map(|step| step.loss);
+        }
+        let evaluations = self
+            .evaluations()
+            .filter(|evaluation| is_at(evaluation.step));
+        let last = evaluations.last()?;
+        match metric {
+            Measure::BitsPerByte => Some(last.bits_per_byte),
+            Measure::TrainSplitLoss => last.train_loss,
+            _ => Some(last.val_loss),
+        }
     }
 
     /// Number of parameters. An n-gram model knows it only after counting.

@@ -24,6 +24,7 @@ mod testing;
 mod tests;
 mod text_table;
 
+pub use analysis::claim_results::{ClaimResult, TestedClaim};
 pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
 pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
 pub use report_error::ReportError;
@@ -32,6 +33,8 @@ pub use text_table::TextTable;
 use crate::results::{RunState, SweepPlan, write_atomic};
 use analysis::answer::answer;
 use analysis::cautions::cautions;
+use analysis::claim_results::test_claims;
+use analysis::claim_summary;
 use analysis::ranking::Ranking;
 use analysis::reproduction;
 use loaded_results::Results;
@@ -52,6 +55,8 @@ pub struct Summary {
     pub cautions: Vec<String>,
     /// The variants, best first.
     pub ranking: TextTable,
+    /// The claims of the experiment, in the order of its file.
+    pub claims: Vec<TestedClaim>,
     /// The metrics that the experiment expects, in the order of its file.
     pub checks: Vec<MetricCheck>,
     pub counts: Counts,
@@ -102,8 +107,10 @@ pub fn write(
     let results = Results::read(results_dir, plan);
     let ranking = Ranking::new(&results);
     let plots = plots::draw(&ranking)?;
+    let claims = test_claims(&results);
     let checks = reproduction::checks(&results);
     let mut answer = answer(&ranking);
+    answer.extend(claim_summary::summary(&claims));
     answer.extend(reproduction::summary(&checks));
     let cautions = cautions(&results, &ranking);
     let data = TemplateData::new(&Findings {
@@ -112,6 +119,7 @@ pub fn write(
         plots: &plots,
         answer: &answer,
         cautions: &cautions,
+        claims: &claims,
         checks: &checks,
     });
     // Render everything before writing anything, so that an error keeps the previous report.
@@ -135,6 +143,7 @@ pub fn write(
         ranking: ranking_columns::terminal_table(&ranking),
         answer,
         cautions,
+        claims,
         checks,
     };
     Ok(summary)

@@ -1,3 +1,4 @@
+use super::analysis::claim_results::TestedClaim;
 use super::analysis::config_diff::{Change, changes};
 use super::analysis::generated_text::{self, Sample};
 use super::analysis::reproduction::MetricCheck;
@@ -19,6 +20,7 @@ pub(super) struct TemplateData<'a> {
     cautions: &'a [String],
     baseline: &'a str,
     ranking: Vec<BTreeMap<&'static str, String>>,
+    claims: &'a [TestedClaim],
     expected: &'a [MetricCheck],
     variants: Vec<VariantChanges<'a>>,
     tokenizers: Vec<TokenizerRow>,
@@ -56,6 +58,7 @@ impl<'a> TemplateData<'a> {
             cautions: findings.cautions,
             baseline: ranking.baseline,
             ranking: ranking_columns::template_rows(ranking),
+            claims: findings.claims,
             expected: findings.checks,
             variants: variants.collect(),
             tokenizers: tokenizers(&findings.results.plan),

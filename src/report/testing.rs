@@ -44,6 +44,7 @@ impl Folder {
             optimizer: Optimizer::default(),
             train: Train::default(),
             sample: Sample::default(),
+            claims: Vec::new(),
             expect: Vec::new(),
             compare: Compare::default(),
             report: Report::default(),

@@ -8,6 +8,7 @@
 //! name in one place, and the type of a choice says which keys apply with it ([`Choice`]).
 
 mod choice;
+mod claims;
 mod compare_settings;
 mod data;
 mod every;
@@ -26,6 +27,7 @@ mod train;
 mod tune;
 
 pub use choice::Choice;
+pub use claims::{Claim, ClaimMetric, ComparisonTest, Statement};
 pub use compare_settings::{Compare, CompareMetric, Margin};
 pub use data::{Data, Source};
 pub use every::Every;
@@ -84,6 +86,9 @@ pub struct Experiment {
     /// Values that are known in advance and are compared with the measured ones.
     #[serde(default)]
     pub expect: Vec<Expect>,
+    /// Statements about means over the seeds, which are tested statistically after the runs.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
     /// How the variants are compared.
     #[serde(default)]
     pub compare: Compare,

@@ -4,12 +4,15 @@
 //! by paired differences, one per seed, so that the effect of the seed cancels. The intervals are
 //! Student's t intervals of these differences. A [`Design`] corrects their levels for the number of
 //! compared variants, and for the number of tests if seeds are added until a comparison is decided.
+//!
+//! The claims of an experiment have one-sided tests of their own, of means and of differences of means.
 
 mod compare;
 mod descriptive;
 mod design;
 mod group_sequential;
 mod integral;
+mod mean_tests;
 mod paired;
 mod power;
 mod root;
@@ -17,5 +20,6 @@ mod root;
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
 pub use design::{Design, rate_of_repeated_designs};
+pub use mean_tests::{MeanTest, SampleMean, t_test, welch_test, z_test};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
 pub use power::pairs_to_decide;

@@ -92,6 +92,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A number of seconds with two decimals: `41.97`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    format!("{seconds:.2}")
+}
+
 /// An amount of memory, given in MiB: `340 MiB`, `1.5 GiB`.
 pub(crate) fn memory(mib: f64) -> String {
     if mib < 1000.0 {
@@ -115,17 +120,49 @@ pub(crate) fn difference(value: f64) -> String {
     }
 }
 
-/// A difference with its sign and a number of decimals: `−1,234`, `+0.5`, `0`.
-pub(crate) fn signed(value: f64, decimals: usize) -> String {
-    let text = format!("{value:+.decimals$}");
-    let (sign, number) = text.split_at(1);
-    let sign = match number.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
-        true => "",
-        false if sign == "-" => "−",
-        false => "+",
+/// A loss with five decimals, for comparison with a target that is close: `3.27797`.
+pub(crate) fn precise_loss(value: f64) -> String {
+    format!("{value:.5}")
+}
+
+/// A number with a sign, `+` included. `format` formats its absolute value.
+pub(crate) fn signed(value: f64, format: impl Fn(f64) -> String) -> String {
+    let sign = match value {
+        _ if format(value.abs()) == format(0.0) => "",
+        ..0.0 => "−",
+        _ => "+",
     };
-    let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
-    format!("{sign}{}{fraction}", group_digits(whole))
+    sign.to_owned() + &format(value.abs())
+}
+
+/// A p-value: `0.0026`, `below 0.0001`.
+pub(crate) fn p_value(p: f64) -> String {
+    match p {
+        ..0.0001 => "below 0.0001".to_owned(),
+        0.9999.. => "above 0.9999".to_owned(),
+        _ => format!("{p:.4}"),
+    }
+}
+
+/// A test statistic: `−4.19`, `1.2e16`, `∞`.
+pub(crate) fn statistic(value: f64) -> String {
+    let text = match value.abs() {
+        f64::INFINITY => "∞".to_owned(),
+        size if size >= 9999.995 => format!("{size:.1e}"),
+        size => format!("{size:.2}"),
+    };
+    match value < 0.0 && text != "0.00" {
+        true => format!("−{text}"),
+        false => text,
+    }
+}
+
+/// Degrees of freedom, which may be a fraction: `7`, `6.09`.
+pub(crate) fn degrees_of_freedom(value: f64) -> String {
+    match value.fract() {
+        0.0 => format!("{value:.0}"),
+        _ => format!("{value:.2}"),
+    }
 }
 
 /// A relative change in percent, given as the ratio of new to old: `+12 %`.
@@ -267,18 +304,30 @@ mod tests {
         let shown = [0.012_345, -0.012_345, 0.000_01, -0.000_01].map(difference);
         assert_eq!(shown, ["+0.0123", "−0.0123", "0.0000", "0.0000"]);
         assert_eq!(
-            [
-                signed(-1234.4, 0),
-                signed(0.25, 1),
-                signed(-0.04, 1),
-                signed(0.4, 0)
-            ],
-            ["−1,234", "+0.2", "0.0", "0"]
-        );
-        assert_eq!(
             [1.123, 0.5, 1.004].map(change),
             ["+12 %", "−50 %", "+0.4 %"]
         );
+    }
+
+    #[test]
+    fn results_of_tests() {
+        assert_eq!(precise_loss(3.277_974), "3.27797");
+        let shown = [-0.002_026, 0.002_026, -0.000_001].map(|value| signed(value, precise_loss));
+        assert_eq!(shown, ["−0.00203", "+0.00203", "0.00000"]);
+        let shown = [0.0, 2.1e-5, 0.0026, 0.5, 1.0].map(p_value);
+        assert_eq!(
+            shown,
+            [
+                "below 0.0001",
+                "below 0.0001",
+                "0.0026",
+                "0.5000",
+                "above 0.9999"
+            ]
+        );
+        let shown = [-4.1917, 0.0, -0.001, 1.2e16, f64::NEG_INFINITY].map(statistic);
+        assert_eq!(shown, ["−4.19", "0.00", "0.00", "1.2e16", "−∞"]);
+        assert_eq!([7.0, 6.0869].map(degrees_of_freedom), ["7", "6.09"]);
     }
 
     #[test]

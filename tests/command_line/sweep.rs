@@ -218,6 +218,43 @@ fn missed_expected_value_has_its_own_exit_code() {
 }
 
 #[test]
+fn claims_decide_the_exit_code() {
+    let claim = |claim: &str| Lab::new(&format!("{TINY}claims: [{claim}]\n"));
+    let lab = claim("{variant: gpt, metric: val_loss, better_than: baseline, by: 3}");
+    lab.run("plan tiny.yaml").exits(0);
+    lab.run("sweep tiny.yaml --only gpt")
+        .exits(0)
+        .shows("2 of 4 runs not finished");
+    lab.run("sweep tiny.yaml")
+        .exits(3)
+        .shows("The claim does not hold. Fails: The mean validation loss of gpt is below that of")
+        .shows("t(1) = ");
+    lab.run("report results/tiny").exits(3);
+
+    // Claims do not belong to the runs, so that another claim needs no training.
+    let change = |claim: &str| {
+        fs::write(lab.path("tiny.yaml"), format!("{TINY}claims: [{claim}]\n")).unwrap();
+        lab.run("sweep tiny.yaml --jobs 2").says("none to train")
+    };
+    change("{variant: gpt, metric: bits_per_byte, below: 9, at_step: 15, sigma: 0.1}")
+        .exits(0)
+        .shows("The claim holds.");
+    // The level is smaller than what two seeds can give.
+    change("{variant: gpt, metric: val_loss, below: 9, p: 1.0e-9}")
+        .exits(4)
+        .shows("Open: The mean validation loss of gpt is below 9 (not significant");
+    lab.run("report results/tiny").exits(4);
+    // An override of the seeds leaves claims open.
+    lab.run("sweep tiny.yaml sweep.seeds=[1]")
+        .exits(4)
+        .shows("too few seeds: 1 seed with a value, and the test needs two");
+    claim("{variant: gtp, metric: val_loss, below: 9}")
+        .run("sweep tiny.yaml")
+        .exits(2)
+        .says("did you mean `gpt`?");
+}
+
+#[test]
 fn former_option_names_work_and_print_a_hint() {
     let lab = Lab::new(TINY);
     let once = "sweep tiny.yaml --only bigram-s1-*";

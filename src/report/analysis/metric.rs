@@ -97,7 +97,7 @@ impl Metric {
         match self.decimals() {
             _ if !value.is_finite() => units::NO_VALUE.to_owned(),
             None => units::difference(value),
-            Some(decimals) => units::signed(value, decimals),
+            Some(_) => units::signed(value, |size| self.value(size)),
         }
     }
 

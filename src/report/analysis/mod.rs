@@ -2,6 +2,9 @@
 
 pub(crate) mod answer;
 pub(crate) mod cautions;
+mod claim_evidence;
+pub(crate) mod claim_results;
+pub(crate) mod claim_summary;
 pub(crate) mod config_diff;
 pub(crate) mod design_cautions;
 pub(crate) mod generated_text;

@@ -1,6 +1,7 @@
 //! Checks of the measured metrics against the values that an experiment expects.
 
-use crate::report::loaded_results::{Results, Run};
+use super::wording;
+use crate::report::loaded_results::Results;
 use crate::results::SweepPlan;
 use crate::spec::{Expect, Measure, ModelKind};
 use crate::stats::mean;
@@ -127,23 +128,13 @@ fn variant<'a>(plan: &'a SweepPlan, expect: &'a Expect) -> &'a str {
 }
 
 fn metric(expect: &Expect) -> String {
-    let metric = match expect.metric {
-        Measure::Params => "parameters",
-        Measure::VocabSize => "vocabulary size",
-        Measure::Tokens => "tokens of the text",
-        Measure::SampledTokens => "tokens of a sampled encoding",
-        Measure::ValLoss => "validation loss",
-        Measure::BitsPerByte => "bits per byte",
-        Measure::TrainSplitLoss => "training split loss",
-        Measure::BatchLoss => "batch loss",
-    };
     let when = match (expect.metric.is_static(), expect.step) {
         (true, _) => String::new(),
         (false, Some(0)) => " before training".to_owned(),
         (false, Some(step)) => format!(" at step {step}"),
         (false, None) => " at the end".to_owned(),
     };
-    metric.to_owned() + &when
+    wording::measure(expect.metric).to_owned() + &when
 }
 
 /// A size or count that the plan knows. It is the same for every seed.
@@ -164,31 +155,16 @@ fn planned_value(plan: &SweepPlan, expect: &Expect) -> Option<f64> {
 /// The number of parameters of an n-gram model, which is known only after counting.
 fn counted_params(results: &Results, expect: &Expect) -> Option<f64> {
     let name = variant(&results.plan, expect);
-    let mut runs = results.runs.iter();
-    let run = runs.find(|run| run.planned.spec.variant == name && run.result().is_some())?;
+    let run = results.runs_of(name).find(|run| run.result().is_some())?;
     (expect.metric == Measure::Params).then(|| run.params() as f64)
 }
 
 /// A loss, as the mean over the finished seeds. `None` where a seed has not measured it.
 fn mean_loss(results: &Results, expect: &Expect) -> Option<f64> {
     let name = variant(&results.plan, expect);
-    let runs = results.runs.iter();
-    let finished = runs.filter(|run| run.planned.spec.variant == name && run.result().is_some());
-    let losses: Option<Vec<f64>> = finished.map(|run| loss_of(run, expect)).collect();
+    let finished = results.runs_of(name).filter(|run| run.result().is_some());
+    let losses: Option<Vec<f64>> = finished
+        .map(|run| run.loss_at(expect.metric, expect.step))
+        .collect();
     mean(&losses?)
-}
-
-fn loss_of(run: &Run, expect: &Expect) -> Option<f64> {
-    let at = |step: u64| expect.step.is_none_or(|wanted| wanted == step);
-    if expect.metric == Measure::BatchLoss {
-        let steps = run.steps().filter(|step| at(step.step));
-        return steps.last().map(|step| step.loss);
-    }
-    let evaluations = run.evaluations().filter(|evaluation| at(evaluation.step));
-    let last = evaluations.last()?;
-    match expect.metric {
-        Measure::BitsPerByte => Some(last.bits_per_byte),
-        Measure::TrainSplitLoss => last.train_loss,
-        _ => Some(last.val_loss),
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::metric::Metric;
 use super::ranking::{Ranking, Untested, Variant};
-use crate::spec::Margin;
+use crate::spec::{Margin, Measure};
 use crate::stats::{Comparison, Verdict};
 
 /// Both ends of the corrected 95 % interval: `−0.0312` and `−0.0101`.
@@ -20,6 +20,20 @@ pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
         Margin::Absolute(margin) => format!("{margin} {}", ranking.metric.unit()),
         Margin::Percent(percent) => format!("{percent} % of the baseline's mean"),
     })
+}
+
+/// The name of a metric.
+pub(crate) fn measure(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Params => "parameters",
+        Measure::VocabSize => "vocabulary size",
+        Measure::Tokens => "tokens of the text",
+        Measure::SampledTokens => "tokens of a sampled encoding",
+        Measure::ValLoss => "validation loss",
+        Measure::BitsPerByte => "bits per byte",
+        Measure::TrainSplitLoss => "training split loss",
+        Measure::BatchLoss => "batch loss",
+    }
 }
 
 /// What the intervals are corrected for, such as `, corrected for 5 comparisons and up to 10 tests each`.

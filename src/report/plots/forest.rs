@@ -223,7 +223,7 @@ fn scaffold(canvas: &Canvas, frame: &Frame, is_better_higher: bool) -> Result<()
         canvas.line(vec![(x, frame.top), (x, frame.bottom)], GRID, 2)?;
         let text = match tick.abs() < 1e-12 {
             true => "0".to_owned(),
-            false => units::signed(tick, decimals),
+            false => units::signed(tick, |size| format!("{size:.decimals$}")),
         };
         canvas.text(&text, (x, frame.bottom + 30), HPos::Center, SMALL, MUTED)?;
     }

@@ -3,6 +3,7 @@
 //! A section is a function from the results to blocks. A section without blocks is not shown. To add
 //! a section, add its file and its line in [`SECTIONS`]; every output format then shows it.
 
+mod claims_table;
 mod cost_plots;
 mod failed_runs;
 mod glossary;
@@ -16,6 +17,7 @@ mod tokenizer_comparison;
 mod training_plots;
 mod variant_changes;
 
+use super::analysis::claim_results::TestedClaim;
 use super::analysis::ranking::Ranking;
 use super::analysis::reproduction::MetricCheck;
 use super::loaded_results::Results;
@@ -32,6 +34,7 @@ pub(super) struct Findings<'a> {
     pub(super) plots: &'a [Plot],
     pub(super) answer: &'a [String],
     pub(super) cautions: &'a [String],
+    pub(super) claims: &'a [TestedClaim],
     pub(super) checks: &'a [MetricCheck],
 }
 
@@ -41,6 +44,7 @@ type Build = fn(&Findings) -> Vec<Block>;
 const SECTIONS: &[(&str, Build)] = &[
     ("overview", overview::blocks),
     ("ranking", ranking_table::blocks),
+    ("claims", claims_table::blocks),
     ("variants", variant_changes::blocks),
     ("tokenizers", tokenizer_comparison::blocks),
     ("checks", metric_checks::blocks),

@@ -1,0 +1,143 @@
+//! What the runs say about a claim: the values of its metric, and the test of their means.
+
+use crate::report::loaded_results::{Results, Run};
+use crate::results::{Outcome, RunState};
+use crate::spec::{Claim, ClaimMetric};
+use crate::stats::{MeanTest, SampleMean, mean, paired_differences, t_test, welch_test, z_test};
+use crate::text::units;
+
+/// The metric of a claim in the runs of one variant.
+pub(super) struct Measured {
+    /// Number of seeds that the test should use.
+    pub(super) seeds: usize,
+    /// Runs that have not ended, or a search that has not.
+    pub(super) unfinished: usize,
+    /// Finished runs that did not measure the metric at the step of the claim.
+    pub(super) unmeasured: usize,
+    /// (seed, value). Runs that failed or diverged have none.
+    values: Vec<(u64, f64)>,
+}
+
+impl Measured {
+    pub(super) fn new(results: &Results, claim: &Claim, variant: &str) -> Self {
+        // The later seeds of a sequential design were added because of the results of the first ones.
+        // A test that uses them does not have its stated level.
+        let first = results.plan.sequential_seeds();
+        let first = first.map_or(usize::MAX, |range| range.min as usize);
+        let mut measured = Self {
+            seeds: 0,
+            unfinished: usize::from(results.is_searching(variant)),
+            unmeasured: 0,
+            values: Vec::new(),
+        };
+        for run in results.runs_of(variant).take(first) {
+            measured.seeds += 1;
+            match (run.state(), run.result()) {
+                (RunState::NotStarted | RunState::Stopped, _) => measured.unfinished += 1,
+                (_, None) => {} // failed or diverged
+                (_, Some(outcome)) => match value(claim, run, outcome) {
+                    None => measured.unmeasured += 1,
+                    Some(value) if value.is_finite() => {
+                        measured.values.push((run.planned.spec.seed, value));
+                    }
+                    Some(_) => {} // not a number, as in a run that diverged
+                },
+            }
+        }
+        measured
+    }
+
+    fn sample(&self) -> Vec<f64> {
+        self.values.iter().map(|(_, value)| *value).collect()
+    }
+
+    /// The number of values, and how many there should be if some are missing.
+    fn count(&self, values: usize) -> String {
+        match values == self.seeds {
+            true => values.to_string(),
+            false => format!("{values} of {}", self.seeds),
+        }
+    }
+}
+
+/// The metric of a claim in a finished run. `None` if it was not measured.
+fn value(claim: &Claim, run: &Run, outcome: &Outcome) -> Option<f64> {
+    match (claim.metric, claim.metric.loss()) {
+        (_, Some(loss)) => run.loss_at(loss, claim.at_step),
+        (ClaimMetric::TokensPerSecond, None) => Some(outcome.tokens_per_second),
+        (_, None) => Some(outcome.seconds),
+    }
+}
+
+/// Numbers for and against a claim.
+pub(super) struct Evidence {
+    pub(super) seeds: String,
+    /// Means that the test compares.
+    pub(super) means: Vec<f64>,
+    pub(super) difference: Option<f64>,
+    pub(super) test: Option<MeanTest>,
+    /// What there is too little of, if there is no test.
+    pub(super) too_few: String,
+}
+
+/// The evidence for a claim about a value. It is a z test if the standard deviation `sigma` is known.
+pub(super) fn against_target(own: &Measured, target: f64, sigma: Option<f64>) -> Evidence {
+    let sample = SampleMean::new(&own.sample());
+    let needed = if sigma.is_some() { "one" } else { "two" };
+    let seeds = units::plural(own.values.len(), "seed");
+    Evidence {
+        seeds: own.count(own.values.len()),
+        means: sample.iter().map(|sample| sample.mean).collect(),
+        difference: sample.map(|sample| sample.mean - target),
+        test: sample.and_then(|sample| match sigma {
+            Some(sigma) => z_test(&sample, target, sigma),
+            None => t_test(&sample, target),
+        }),
+        too_few: format!("{seeds} with a value, and the test needs {needed}"),
+    }
+}
+
+/// The evidence for a difference of more than `null` from another variant, in pairs of runs with the same
+/// seed.
+pub(super) fn in_pairs(own: &Measured, other: &Measured, null: f64) -> Evidence {
+    let differences = paired_differences(&own.values, &other.values);
+    let is_paired = |seed: u64| differences.iter().any(|(paired, _)| *paired == seed);
+    let mean_of_pairs = |measured: &Measured| {
+        let values = measured.values.iter().filter(|(seed, _)| is_paired(*seed));
+        mean(&values.map(|(_, value)| *value).collect::<Vec<_>>())
+    };
+    let values: Vec<f64> = differences.iter().map(|(_, value)| *value).collect();
+    let sample = SampleMean::new(&values);
+    let pairs = values.len();
+    Evidence {
+        seeds: match pairs == own.seeds {
+            true => units::plural(pairs, "pair"),
+            false => format!("{pairs} of {}", units::plural(own.seeds, "pair")),
+        },
+        means: [own, other].into_iter().filter_map(mean_of_pairs).collect(),
+        difference: sample.map(|sample| sample.mean),
+        test: sample.and_then(|sample| t_test(&sample, null)),
+        too_few: format!(
+            "{} of runs with the same seed, and the test needs two",
+            units::plural(pairs, "pair")
+        ),
+    }
+}
+
+/// The evidence for a difference of more than `null` from another variant, without pairs.
+pub(super) fn unpaired(own: &Measured, other: &Measured, null: f64) -> Evidence {
+    let samples = [own, other].map(|measured| SampleMean::new(&measured.sample()));
+    let counts = [own, other].map(|measured| measured.count(measured.values.len()));
+    let both = samples[0].zip(samples[1]);
+    Evidence {
+        seeds: units::list(&counts),
+        means: samples.iter().flatten().map(|sample| sample.mean).collect(),
+        difference: both.map(|(own, other)| own.mean - other.mean),
+        test: both.and_then(|(own, other)| welch_test(&own, &other, null)),
+        too_few: format!(
+            "{} and {} seeds with a value, and the test needs two of each variant",
+            own.values.len(),
+            other.values.len()
+        ),
+    }
+}
