@@ -21,8 +21,10 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     store.continue_plan(&mut plan);
     let selected = experiment_target::select(&plan, &arguments.target)?;
     let needed = store.needed_runs(&plan)?;
+    let possible = store.possible_runs(&plan)?;
     let rows = selected
         .into_iter()
+        .filter(|run| possible.binary_search(run).is_ok())
         .map(|run| {
             let planned = &plan.runs[run];
             Ok(Row {
@@ -30,6 +32,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
                 is_needed: needed.binary_search(&run).is_ok(),
                 estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
                 state: store.state(planned)?,
+                follows_search: planned.tuned.is_some(),
             })
         })
         .collect::<Result<Vec<Row>, Error>>()?;
@@ -56,11 +59,16 @@ struct Row {
     is_needed: bool,
     estimate: Estimate,
     state: RunState,
+    /// Whether it is trained with the settings that a search finds.
+    follows_search: bool,
 }
 
 impl Row {
     fn shown_state(&self) -> String {
         match self.state {
+            RunState::NotStarted if !self.is_needed && self.follows_search => {
+                "with the best settings".to_owned()
+            }
             RunState::NotStarted if !self.is_needed => "only while undecided".to_owned(),
             state => state.to_string(),
         }
@@ -165,8 +173,15 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         units::plural(needed.slots.jobs, "run")
     );
     if rows.iter().any(|row| row.is_open() && !row.is_needed) {
+        let others = match (plan.sequential_seeds(), plan.tuned_paths().is_empty()) {
+            (Some(_), true) => "the others follow only while a comparison is undecided",
+            (Some(_), false) => {
+                "the others follow the search, and some only while a comparison is undecided"
+            }
+            (None, _) => "the others follow the search",
+        };
         text += &format!(
-            " for {}; the others follow only while a comparison is undecided, about {} for all",
+            " for {}; {others}, about {} for all",
             units::plural(needed.runs.len(), "run"),
             units::duration(queue(&mut rows.iter()).total_seconds()),
         );

@@ -53,7 +53,9 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let summary = summary.map_err(Error::ReportAfterSweep)?;
     print(&result_tables::render(&summary))?;
     let needed = self::needed(&store, &plan, &selected)?;
-    let states = states(&store, &plan, &needed)?;
+    let mut states = states(&store, &plan, &needed)?;
+    // In a search for the best settings, a run that diverges is a result.
+    states.retain(|(run, state)| *state != RunState::Diverged || !plan.runs[*run].is_search());
     let results = result_tables::exit(&summary.checks, &summary.claims);
     let exit = exit(end, &states, results);
     print_next_steps(exit, &store, &plan, &states);

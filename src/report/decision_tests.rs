@@ -2,7 +2,9 @@
 
 use super::Summary;
 use super::testing::{Folder, RunBuilder, SEED_EFFECTS, variant};
-use crate::spec::{Compare, CompareMetric, Margin, Norm, Seeds, SequentialSeeds, Sweep, Until};
+use crate::spec::{
+    Compare, CompareMetric, Margin, Norm, Seeds, SequentialSeeds, Sweep, Tune, Until,
+};
 use std::fs;
 
 /// The text without the hashes of runs.
@@ -179,4 +181,73 @@ fn a_changed_margin_is_a_caution() {
             .any(|text| text.contains("it was bits per byte with margin 0.5%")),
         "{cautions:?}"
     );
+}
+
+/// Adds a variant with one run of the search and three runs of the comparison for each of three learning
+/// rates. `search` has the results of the search. The comparison with the best rate has the others.
+fn tuned(folder: &Folder, name: &str, which: usize, search: [f64; 3], compared: [f64; 3]) {
+    let best = (0..3)
+        .min_by(|&a, &b| search[a].total_cmp(&search[b]))
+        .unwrap();
+    for (combination, lr) in [0.001, 0.002, 0.004].into_iter().enumerate() {
+        let run = |seed| {
+            folder.run(name, seed).spec(|spec| {
+                spec.model.n_layer = 1 + which;
+                spec.optimizer.lr = lr;
+            })
+        };
+        let searched = run(1001).tuned(combination, true);
+        match search[combination].is_finite() {
+            true => searched.curve(search[combination]).done(),
+            false => searched.diverged("loss is not finite at step 12"),
+        }
+        for (seed, bits) in (1..).zip(compared) {
+            let run = run(seed).tuned(combination, false);
+            match combination == best {
+                true => run.curve(bits).done(),
+                false => run.not_started(),
+            }
+        }
+    }
+}
+
+fn tuned_sweep() -> Folder {
+    let folder = Folder::new("tuned");
+    folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+        seeds: Seeds::Count(3),
+        tune: Some(Tune {
+            grid: serde_yaml::from_str("optimizer.lr: [0.001, 0.002, 0.004]").unwrap(),
+            seeds: 1,
+        }),
+        ..Sweep::default()
+    });
+    tuned(&folder, "gpt", 0, [1.56, 1.53, 1.54], [1.52, 1.541, 1.507]);
+    tuned(
+        &folder,
+        "deep",
+        1,
+        [1.5, 1.55, f64::INFINITY],
+        [1.49, 1.512, 1.476],
+    );
+    folder
+}
+
+#[test]
+fn report_of_tuned_variants() {
+    let folder = tuned_sweep();
+    let summary = folder.write();
+    assert_eq!((summary.counts.done, summary.counts.not_started), (11, 0));
+    assert!(
+        summary
+            .cautions
+            .iter()
+            .any(|text| text.contains("smallest one, 0.001, for deep")),
+        "{:?}",
+        summary.cautions
+    );
+    let page = unhashed(&folder.read("report.md"));
+    let section = page.split("## Tuning").nth(1).unwrap();
+    insta::assert_snapshot!(section.split("\n## ").next().unwrap());
+    assert!(page.starts_with("# tuned"));
+    insta::assert_snapshot!(page.lines().nth(4).unwrap());
 }

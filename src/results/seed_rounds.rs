@@ -87,6 +87,17 @@ impl SweepPlan {
         self.sequential_seeds().is_some() || self.runs.iter().any(|run| run.tuned.is_some())
     }
 
+    /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
+    pub fn tuned_paths(&self) -> Vec<&str> {
+        let tune = self
+            .experiment
+            .sweep
+            .as_ref()
+            .and_then(|sweep| sweep.tune.as_ref());
+        let keys = tune.iter().flat_map(|tune| tune.grid.keys());
+        keys.filter_map(|key| key.as_str()).collect()
+    }
+
     /// The range of the number of seeds, if it depends on the results.
     pub fn sequential_seeds(&self) -> Option<SequentialSeeds> {
         self.experiment.sweep.as_ref()?.seeds.sequential()

@@ -77,6 +77,14 @@ pub struct PlannedRun {
     pub tuned: Option<TunedRun>,
 }
 
+impl PlannedRun {
+    /// Whether it belongs to the search for the best settings of its variant. That such a run diverges is a
+    /// result: its settings are not the best.
+    pub fn is_search(&self) -> bool {
+        self.tuned.is_some_and(|tuned| tuned.is_search)
+    }
+}
+
 /// A string that is one normal component of a path: not empty, not `..`, without a separator.
 fn file_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;

@@ -1,6 +1,32 @@
 use super::{RunResult, SweepPlan};
 use crate::stats::mean;
 
+impl SweepPlan {
+    /// Indices of the runs that the sweep can have in the end, in the order of the plan: those of the search,
+    /// and those of the comparison with one combination of each variant. Before the best one is known, it is
+    /// the first.
+    pub fn possible_runs(&self, results: &[RunResult]) -> Vec<usize> {
+        let all: Vec<Indexed> = results.iter().copied().enumerate().collect();
+        let variant = |run: &Indexed| self.runs[run.0].spec.variant.as_str();
+        let possible = all
+            .chunk_by(|a, b| variant(a) == variant(b))
+            .flat_map(|runs| {
+                let search = Search::of(self, runs);
+                let first = search
+                    .as_ref()
+                    .and_then(|search| Some(search.combinations.first()?.0));
+                let combination = search.and_then(|search| search.best).or(first);
+                let is_possible = move |&(index, _): &Indexed| match self.runs[index].tuned {
+                    Some(run) => run.is_search || Some(run.combination) == combination,
+                    None => true,
+                };
+                let indices = runs.iter().copied().filter(is_possible);
+                indices.map(|(index, _)| index)
+            });
+        possible.collect()
+    }
+}
+
 /// What is known of one variant.
 pub(super) struct VariantRuns<'a> {
     pub(super) name: &'a str,
@@ -144,6 +170,18 @@ mod tests {
     fn all_runs_of_the_search_come_first() {
         let plan = plan_of(SWEEP);
         assert_eq!(plan.needed_runs(&[Open; 18]), [0, 3, 6, 9, 12, 15]);
+    }
+
+    #[test]
+    fn one_combination_of_each_variant_is_compared() {
+        let plan = plan_of(SWEEP);
+        let before = plan.possible_runs(&[Open; 18]);
+        assert_eq!(before, [0, 1, 2, 3, 6, 9, 10, 11, 12, 15]);
+        let results = with_search(
+            [Some(2.0), Some(1.0), Some(3.0)],
+            [Some(1.0), None, Some(0.5)],
+        );
+        assert_eq!(plan.possible_runs(&results), plan.needed_runs(&results));
     }
 
     #[test]

@@ -153,6 +153,14 @@ impl Store {
         }
     }
 
+    /// Indices of the runs that the sweep can have in the end, in the order of the plan.
+    pub fn possible_runs(&self, plan: &SweepPlan) -> Result<Vec<usize>, Error> {
+        match plan.depends_on_results() {
+            true => Ok(plan.possible_runs(&self.results(plan)?)),
+            false => Ok((0..plan.runs.len()).collect()),
+        }
+    }
+
     /// Deletes the folder of a run, so that the run starts from the beginning.
     pub fn remove(&self, run: &PlannedRun) -> Result<(), Error> {
         let dir = self.run_dir(run);

@@ -1,6 +1,7 @@
 //! Sweeps from end to end: which runs are trained or skipped, and which files are written.
 
 use crate::support::{Lab, TINY, kill};
+use std::collections::BTreeMap;
 use std::fs;
 
 /// More steps than a test waits for.
@@ -377,4 +378,38 @@ fn only_undecided_variants_get_more_seeds() {
     lab.run("sweep tiny.yaml --only slow-s6-*")
         .exits(0)
         .says("none of the selected runs is needed");
+}
+
+#[test]
+fn every_variant_is_compared_with_its_best_settings() {
+    let tune = "  seeds: 3\n  tune: {grid: {optimizer.lr: [0.0001, 0.01, 1000.0]}, seeds: 1}\n";
+    let experiment = TINY.replace("  seeds: [1, 2]\n", tune);
+    let lab = Lab::new(&experiment);
+    // The rates 0.0001 and 1e30 are worse for both, and their seeds 1 to 3 are not needed.
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("12 runs: 12 not started")
+        .shows("for 6 runs");
+    lab.run("sweep tiny.yaml --jobs 2")
+        .exits(0)
+        .shows("largest")
+        .shows("better");
+    let runs: Vec<String> = lab.column("status").into_keys().collect();
+    assert_eq!(runs.len(), 2 * (1 + 3), "{runs:?}");
+    let done = |row: &BTreeMap<String, String>| row["status"] == "done";
+    assert_eq!(
+        lab.results().iter().filter(|row| done(row)).count(),
+        2 * (2 + 3)
+    );
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert!(report.contains("## Tuning") && lab.path("results/tiny/plots/tuning.svg").exists());
+
+    // In another order, and interrupted: the same runs and results.
+    let other = Lab::new(&experiment);
+    let mut running = other.start("sweep tiny.yaml --jobs 1");
+    running.until_says("gpt-s1001-");
+    running.signal("INT");
+    running.wait().exits(130);
+    other.run("sweep tiny.yaml --jobs 1").exits(0);
+    assert_eq!(lab.results(), other.results());
 }

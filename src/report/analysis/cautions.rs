@@ -2,7 +2,7 @@
 
 use super::design_cautions::design_cautions;
 use super::ranking::{Ranking, Variant};
-use crate::report::loaded_results::Results;
+use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
 use crate::text::units::{change, count, list, plural};
 
@@ -57,7 +57,7 @@ fn unfinished_runs(results: &Results) -> Option<String> {
     ];
     let counts: Vec<String> = states
         .into_iter()
-        .map(|state| (results.count(state), state.name()))
+        .map(|state| (unfinished(results, state), state.name()))
         .filter(|(n, _)| *n > 0)
         .map(|(n, name)| format!("{n} {name}"))
         .collect();
@@ -68,6 +68,13 @@ fn unfinished_runs(results: &Results) -> Option<String> {
             list(&counts)
         )
     })
+}
+
+/// Number of runs in a state other than done. A search is not incomplete because a run of it diverged.
+fn unfinished(results: &Results, state: RunState) -> usize {
+    let is_found = |run: &&Run| state == RunState::Diverged && run.planned.is_search();
+    let runs = results.runs.iter().filter(|run| run.state() == state);
+    runs.filter(|run| !is_found(run)).count()
 }
 
 fn different_texts(ranking: &Ranking) -> Option<String> {

@@ -66,7 +66,7 @@ fn collect(path: &str, variant: &Value, baseline: &Value, changes: &mut Vec<Chan
     });
 }
 
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => shortest(number).to_string(),

@@ -2,6 +2,7 @@
 
 use super::metric::Metric;
 use super::ranking::{Ranking, Variant};
+use super::tuning::{Edge, Tuning};
 use crate::report::loaded_results::Results;
 use crate::spec::{Compare, CompareMetric};
 use crate::text::units::list;
@@ -18,6 +19,8 @@ pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<Strin
         equal_results(ranking),
         unreached_loss(ranking),
         measured_on_a_machine(ranking),
+        failed_searches(results, ranking),
+        edges_of_the_search(results, ranking),
     ];
     all.into_iter().flatten().collect()
 }
@@ -121,4 +124,50 @@ fn measured_on_a_machine(ranking: &Ranking) -> Option<String> {
     Some(format!(
         "{what} depend on the machine and on what else it does. For a fair comparison, train one run at a time (`--jobs 1`) on a machine without other work."
     ))
+}
+
+/// Variants of which no run of the search has a result.
+fn failed_searches(results: &Results, ranking: &Ranking) -> Option<String> {
+    let failed = Tuning::new(results, ranking)?.failed;
+    (!failed.is_empty()).then(|| {
+        format!(
+            "No combination of the search has a result with every seed for these variants, so they are not compared: {}.",
+            list(&failed)
+        )
+    })
+}
+
+/// Best values at the end of the values that were tried.
+fn edges_of_the_search(results: &Results, ranking: &Ranking) -> Option<String> {
+    let tuning = Tuning::new(results, ranking)?;
+    // Variants with the same value are named together.
+    let mut groups: Vec<(Edge, Vec<&str>)> = Vec::new();
+    for tuned in &tuning.variants {
+        for edge in &tuned.edges {
+            match groups.iter_mut().find(|(known, _)| known == edge) {
+                Some((_, names)) => names.push(tuned.variant.name),
+                None => groups.push((edge.clone(), vec![tuned.variant.name])),
+            }
+        }
+    }
+    let each = |(edge, names): &(Edge, Vec<&str>)| {
+        let end = if edge.is_largest {
+            "largest"
+        } else {
+            "smallest"
+        };
+        format!(
+            "{} has its best value at the {end} one, {}, for {}",
+            edge.path,
+            edge.value,
+            list(names)
+        )
+    };
+    let each: Vec<String> = groups.iter().map(each).collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "The search should try more values: {}. Values beyond it may be better.",
+            each.join("; ")
+        )
+    })
 }

@@ -12,4 +12,5 @@ pub(crate) mod metric;
 pub(crate) mod ranking;
 pub(crate) mod reproduction;
 pub(crate) mod tokenizer_table;
+pub(crate) mod tuning;
 pub(crate) mod wording;

@@ -1,6 +1,6 @@
 use super::metric::Metric;
 use crate::report::loaded_results::{Results, Run};
-use crate::results::{CorpusInfo, Outcome, RunState, VariantComparison};
+use crate::results::{CorpusInfo, Outcome, RunState, Search, VariantComparison};
 use crate::spec::{Margin, ModelKind, RunSpec, SequentialSeeds};
 use crate::stats::{Comparison, mean, sample_sd};
 
@@ -14,6 +14,8 @@ pub(crate) struct Ranking<'a> {
     /// The range of the number of seeds, if it depends on the results.
     pub(crate) sequential: Option<SequentialSeeds>,
     pub(crate) metric: Metric,
+    /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
+    pub(crate) tuned_paths: Vec<&'a str>,
     /// The smallest difference that matters, as the experiment gives it.
     pub(crate) margin: Option<Margin>,
 }
@@ -26,6 +28,8 @@ pub(crate) struct Variant<'a> {
     pub(crate) position: usize,
     pub(crate) is_baseline: bool,
     pub(crate) runs: Vec<&'a Run>,
+    /// The search for its best settings, and the runs of that search, if the variants are tuned.
+    pub(crate) search: Option<(&'a Search, Vec<&'a Run>)>,
     pub(crate) corpus: &'a CorpusInfo,
     /// (seed, metric of the comparison) of the runs that have a value.
     pub(crate) values: &'a [(u64, f64)],
@@ -57,17 +61,18 @@ impl<'a> Ranking<'a> {
         let plan = &results.plan;
         let baseline = plan.baseline.as_str();
         let variant = |(position, compared): (usize, &'a VariantComparison)| {
-            let runs: Vec<&Run> = compared
-                .runs
-                .iter()
-                .map(|&run| &results.runs[run])
-                .collect();
+            let runs_at = |indices: &[usize]| -> Vec<&'a Run> {
+                indices.iter().map(|&run| &results.runs[run]).collect()
+            };
+            let runs = runs_at(&compared.runs);
+            let search = compared.search.as_ref();
             Some(Variant {
                 name: &compared.variant,
                 position,
                 is_baseline: compared.variant == baseline,
                 corpus: results.corpus(&runs.first()?.planned),
                 runs,
+                search: search.map(|search| (search, runs_at(&search.runs))),
                 values: &compared.values,
                 differences: &compared.differences,
                 comparison: compared.comparison.as_ref(),
@@ -108,6 +113,7 @@ impl<'a> Ranking<'a> {
             baseline,
             sequential,
             metric: Metric::of(compare),
+            tuned_paths: plan.tuned_paths(),
             margin: compare.margin,
         }
     }

@@ -66,6 +66,14 @@ impl Axis {
         self
     }
 
+    /// With ticks at these values, if there are few.
+    pub(super) fn with_ticks(mut self, values: Vec<f64>) -> Self {
+        if values.len() <= 8 {
+            self.ticks = values;
+        }
+        self
+    }
+
     /// From `low` to `high` exactly.
     pub(super) fn between(low: f64, high: f64) -> Self {
         Self {

@@ -4,6 +4,7 @@ use super::lines::{Chart, Line, labelled_at_the_end, labelled_at_the_right, line
 use super::palette::Palette;
 use super::series;
 use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::text::units;
 
 const TOKENS: &str = "training tokens";
 
@@ -40,12 +41,14 @@ pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
         caption += " A cross marks where a run diverged.";
     }
     let chart = Chart {
-        title: "Validation loss (bits per byte, lower is better)",
+        title: "Validation loss (bits per byte, lower is better)".to_owned(),
         caption,
         x_title: TOKENS.to_owned(),
         x: Axis::from_zero(xs(&lines))?,
         y: Axis::linear(shown)?,
         references,
+        has_points: false,
+        x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
     chart.drawn(svg)
@@ -91,7 +94,7 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
         line.curve.points.iter().map(|(_, y)| *y).chain(band)
     });
     let chart = Chart {
-        title: "Validation loss in the second half of training (bits per byte)",
+        title: "Validation loss in the second half of training (bits per byte)".to_owned(),
         caption: format!(
             "The same curves on a finer scale{without}. A seed moves all variants in the same direction, so bands can overlap although the differences are clear. Differences are tested seed by seed."
         ),
@@ -99,6 +102,8 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
         x: Axis::between(0.5 * end, end),
         y: Axis::linear(values)?,
         references: Vec::new(),
+        has_points: false,
+        x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
     chart.drawn(svg)
@@ -118,12 +123,14 @@ pub(super) fn train_loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     let curve = |variant: &Variant| series::steps(variant, |step| step.loss);
     let lines = lines(ranking, palette, curve, |_| Vec::new());
     let chart = Chart {
-        title: "Batch loss during training (nats per token)",
+        title: "Batch loss during training (nats per token)".to_owned(),
         caption: "Mean over the seeds and over neighboring steps.".to_owned(),
         x_title: TOKENS.to_owned(),
         x: Axis::from_zero(xs(&lines))?,
         y: Axis::linear(settled(&lines))?,
         references: Vec::new(),
+        has_points: false,
+        x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
     chart.drawn(svg)
@@ -134,12 +141,14 @@ pub(super) fn grad_norm(ranking: &Ranking, palette: &Palette) -> Drawn {
     let lines = lines(ranking, palette, curve, |_| Vec::new());
     let settled: Vec<f64> = settled(&lines).collect();
     let chart = Chart {
-        title: "Gradient norm before clipping",
+        title: "Gradient norm before clipping".to_owned(),
         caption: "Mean over the seeds and over neighboring steps.".to_owned(),
         x_title: TOKENS.to_owned(),
         x: Axis::from_zero(xs(&lines))?,
         y: Axis::logarithmic_beyond(20.0, &settled)?,
         references: Vec::new(),
+        has_points: false,
+        x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
     chart.drawn(svg)
@@ -160,7 +169,7 @@ pub(super) fn time(ranking: &Ranking, palette: &Palette) -> Drawn {
     let ends: Vec<f64> = lines.iter().filter_map(end).collect();
     let times: Vec<f64> = xs(&lines).collect();
     let chart = Chart {
-        title: "Validation loss against training time (bits per byte, lower is better)",
+        title: "Validation loss against training time (bits per byte, lower is better)".to_owned(),
         caption: "Mean over the seeds. The dot marks the end of training. The times were measured on one machine."
             .to_owned(),
         x_title: format!("training time in {unit}, without evaluation and sampling"),
@@ -170,6 +179,8 @@ pub(super) fn time(ranking: &Ranking, palette: &Palette) -> Drawn {
         },
         y: Axis::linear(settled(&lines))?,
         references: Vec::new(),
+        has_points: false,
+        x_tick: units::tick,
     };
     let svg = labelled_at_the_end(&chart, &lines);
     chart.drawn(svg)

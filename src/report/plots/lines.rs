@@ -30,19 +30,23 @@ pub(super) struct Line<'a> {
 
 /// Title, axes and reference lines of a plot of curves.
 pub(super) struct Chart {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) caption: String,
     pub(super) x_title: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     /// (value, name) of the horizontal dashed lines.
     pub(super) references: Vec<(f64, &'static str)>,
+    /// Whether the points of the curves are marked.
+    pub(super) has_points: bool,
+    /// Text of a tick of the x axis.
+    pub(super) x_tick: fn(f64) -> String,
 }
 
 impl Chart {
     pub(super) fn drawn(self, svg: Result<String, Error>) -> Drawn {
         Some(svg.map(|svg| Drawing {
-            title: self.title.to_owned(),
+            title: self.title,
             caption: self.caption,
             svg,
         }))
@@ -114,7 +118,7 @@ pub(super) fn labelled_at_the_right(chart: &Chart, lines: &[Line]) -> Result<Str
         .map(|label| text_width(&label.text, BODY))
         .max();
     let frame = frame(chart, WIDTH - 90 - widest.unwrap_or(0));
-    svg(chart.title, HEIGHT, |canvas| {
+    svg(&chart.title, HEIGHT, |canvas| {
         draw(canvas, chart, &frame, lines)?;
         let wanted: Vec<i32> = labels.iter().map(|label| frame.y(label.value)).collect();
         let placed = spread(&wanted, BODY + 6, frame.top, frame.bottom);
@@ -174,7 +178,7 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
     let highlighted = lines.iter().filter(|line| line.is_highlighted);
     let names: Vec<String> = highlighted.map(|line| shorten(line.variant.name)).collect();
     let frame = frame(chart, right_edge(&names));
-    svg(chart.title, HEIGHT, |canvas| {
+    svg(&chart.title, HEIGHT, |canvas| {
         draw(canvas, chart, &frame, lines)?;
         let mut ends: Vec<Point> = Vec::new();
         let mut texts = Vec::new();
@@ -222,7 +226,7 @@ fn frame(chart: &Chart, right: i32) -> Frame {
 
 fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result<(), Error> {
     let decimals = chart.y.decimals();
-    frame.draw(canvas, &chart.x_title, units::tick, |tick| {
+    frame.draw(canvas, &chart.x_title, chart.x_tick, |tick| {
         format!("{tick:.decimals$}")
     })?;
     for (value, _) in &chart.references {
@@ -248,6 +252,10 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
                     width,
                 )?,
             }
+        }
+        let points = line.curve.points.iter().filter(|_| chart.has_points);
+        for &point in points.filter(|(_, y)| *y <= top) {
+            canvas.dot(frame.at(point), 9, line.color, 1.0)?;
         }
         for points in &line.diverged_runs {
             draw_diverged_run(canvas, frame, points, line.color, top)?;

@@ -11,6 +11,7 @@ mod labels;
 mod lines;
 mod palette;
 mod scatter;
+mod search_curves;
 mod series;
 
 use super::ReportError;
@@ -35,6 +36,7 @@ pub(super) struct Plot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placement {
     Ranking,
+    Tuning,
     Training,
     /// Folded or linked plots of the training section.
     MoreTraining,
@@ -59,6 +61,7 @@ const PLOTS: &[(&str, Placement, Draw)] = &[
     ("difference", Placement::Ranking, |ranking, _| {
         forest::difference(ranking)
     }),
+    ("tuning", Placement::Tuning, search_curves::best_values),
     ("loss", Placement::Training, curves::loss),
     ("loss_end", Placement::Training, curves::loss_end),
     ("params", Placement::Cost, scatter::params),

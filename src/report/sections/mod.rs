@@ -13,6 +13,7 @@ mod ranking_table;
 mod reproduce;
 mod samples;
 mod samples_during_training;
+mod search_results;
 mod tokenizer_comparison;
 mod training_plots;
 mod variant_changes;
@@ -46,6 +47,7 @@ const SECTIONS: &[(&str, Build)] = &[
     ("ranking", ranking_table::blocks),
     ("claims", claims_table::blocks),
     ("variants", variant_changes::blocks),
+    ("tuning", search_results::blocks),
     ("tokenizers", tokenizer_comparison::blocks),
     ("checks", metric_checks::blocks),
     ("training", training_plots::blocks),

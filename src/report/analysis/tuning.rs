@@ -1,0 +1,179 @@
+//! The search for the best settings of each variant.
+
+use super::config_diff::shown;
+use super::ranking::{Ranking, Variant};
+use crate::report::loaded_results::{Results, Run};
+use crate::results::Search;
+use crate::spec::{RunSettings, RunSpec, Tune};
+use serde_json::Value;
+
+/// What the search of an experiment found.
+pub(crate) struct Tuning<'a> {
+    /// The paths that it varies.
+    pub(crate) paths: Vec<&'a str>,
+    /// Number of combinations of their values.
+    pub(crate) combinations: usize,
+    /// Number of seeds of each combination.
+    pub(crate) seeds: u64,
+    /// Number of runs of the search.
+    pub(crate) runs: usize,
+    /// Time of these runs, and of all runs, in seconds.
+    pub(crate) seconds: f64,
+    pub(crate) all_seconds: f64,
+    /// The best values of the baseline, in the order of the paths.
+    pub(crate) of_baseline: Option<Vec<String>>,
+    /// In the order of the ranking.
+    pub(crate) variants: Vec<TunedVariant<'a>>,
+    /// Variants of which no run of the search has a result.
+    pub(crate) failed: Vec<&'a str>,
+}
+
+/// What the search found for one variant.
+pub(crate) struct TunedVariant<'a> {
+    pub(crate) variant: &'a Variant<'a>,
+    /// The best values, in the order of the paths.
+    pub(crate) best: Vec<String>,
+    /// Mean of the metric with these values, over the seeds of the search.
+    pub(crate) mean: f64,
+    /// Difference from the baseline over the seeds of the search, both with the best values of the
+    /// baseline. `None` for the baseline, and if the variant has no result with these values.
+    pub(crate) shared_difference: Option<f64>,
+    /// Paths whose best value is the smallest or the largest that was tried.
+    pub(crate) edges: Vec<Edge<'a>>,
+}
+
+/// A best value at the end of the values that were tried.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edge<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) value: String,
+    pub(crate) is_largest: bool,
+}
+
+impl<'a> Tuning<'a> {
+    /// `None` if the variants of the experiment are not tuned.
+    pub(crate) fn new(results: &'a Results, ranking: &'a Ranking<'a>) -> Option<Self> {
+        let tune = results.plan.experiment.sweep.as_ref()?.tune.as_ref()?;
+        let paths = ranking.tuned_paths.clone();
+        let baseline = ranking
+            .baseline()
+            .and_then(|variant| variant.search.as_ref());
+        let variants = ranking.variants.iter();
+        let searches = results
+            .comparisons
+            .iter()
+            .filter_map(|c| c.search.as_ref().map(|s| (c, s)));
+        let failed = searches
+            .clone()
+            .filter(|(_, s)| s.has_ended && s.best.is_none());
+        let searched: Vec<&Run> = searches
+            .flat_map(|(_, search)| &search.runs)
+            .map(|&run| &results.runs[run])
+            .collect();
+        let seconds = |run: &Run| run.outcome().map_or(0.0, |outcome| outcome.seconds);
+        Some(Self {
+            combinations: combinations(tune),
+            seeds: tune.seeds,
+            runs: searched.len(),
+            seconds: searched.iter().map(|run| seconds(run)).sum(),
+            all_seconds: results.runs.iter().map(seconds).sum(),
+            of_baseline: baseline.and_then(|(search, runs)| {
+                let best = run_of(runs, search.best?)?;
+                Some(values(best, &paths))
+            }),
+            variants: variants
+                .filter_map(|variant| TunedVariant::new(variant, baseline, &paths))
+                .collect(),
+            failed: failed
+                .map(|(compared, _)| compared.variant.as_str())
+                .collect(),
+            paths,
+        })
+    }
+
+    /// What is varied, in words: `optimizer.lr and optimizer.weight_decay`.
+    pub(crate) fn paths_in_words(&self) -> String {
+        crate::text::units::list(&self.paths)
+    }
+}
+
+fn combinations(tune: &Tune) -> usize {
+    let lengths = tune.grid.values().filter_map(|values| values.as_sequence());
+    lengths.map(Vec::len).product()
+}
+
+type Searched<'a> = (&'a Search, Vec<&'a Run>);
+
+impl<'a> TunedVariant<'a> {
+    fn new(
+        variant: &'a Variant<'a>,
+        baseline: Option<&Searched<'a>>,
+        paths: &[&'a str],
+    ) -> Option<Self> {
+        let (search, runs) = variant.search.as_ref()?;
+        let best = run_of(runs, search.best?)?;
+        let shared = baseline
+            .filter(|_| !variant.is_baseline)
+            .and_then(|(of_baseline, _)| {
+                let combination = of_baseline.best?;
+                Some(mean_of(search, combination)? - mean_of(of_baseline, combination)?)
+            });
+        Some(Self {
+            variant,
+            best: values(best, paths),
+            mean: mean_of(search, search.best?)?,
+            shared_difference: shared,
+            edges: paths
+                .iter()
+                .filter_map(|path| edge(runs, best, path))
+                .collect(),
+        })
+    }
+}
+
+/// The first run of a combination.
+fn run_of<'a>(runs: &[&'a Run], combination: usize) -> Option<&'a Run> {
+    let is_of = |run: &&&Run| {
+        run.planned
+            .tuned
+            .is_some_and(|t| t.combination == combination)
+    };
+    runs.iter().find(is_of).copied()
+}
+
+fn mean_of(search: &Search, combination: usize) -> Option<f64> {
+    let mut all = search.combinations.iter();
+    all.find(|(index, _)| *index == combination)?.1
+}
+
+/// The values of a run at the paths of the search.
+fn values(run: &Run, paths: &[&str]) -> Vec<String> {
+    let text = |path: &&str| shown(&setting(&run.planned.spec, path));
+    paths.iter().map(text).collect()
+}
+
+/// The value of a run at a path.
+fn setting(spec: &RunSpec, path: &str) -> Value {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    let sections = RunSettings::of(spec).into_sections();
+    sections.pointer(&pointer).cloned().unwrap_or(Value::Null)
+}
+
+/// The value of a run at a path, if it is a number.
+pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
+    setting(&run.planned.spec, path).as_f64()
+}
+
+/// The end of the tried values at which the best one lies. `None` if it lies between two of them, and for a
+/// path without numbers.
+fn edge<'a>(runs: &[&Run], best: &Run, path: &'a str) -> Option<Edge<'a>> {
+    let tried: Option<Vec<f64>> = runs.iter().map(|run| number_at(run, path)).collect();
+    let (tried, own) = (tried?, number_at(best, path)?);
+    let has = |condition: &dyn Fn(f64) -> bool| tried.iter().any(|value| condition(*value));
+    let (smaller, larger) = (has(&|value| value < own), has(&|value| value > own));
+    (smaller != larger).then(|| Edge {
+        path,
+        value: shown(&setting(&best.planned.spec, path)),
+        is_largest: smaller,
+    })
+}

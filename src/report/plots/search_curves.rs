@@ -1,0 +1,107 @@
+use super::Drawn;
+use super::axis::Axis;
+use super::lines::{Chart, labelled_at_the_right, lines, settled, xs};
+use super::palette::Palette;
+use super::series::Curve;
+use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::report::analysis::tuning::number_at;
+use crate::report::loaded_results::Run;
+
+/// The result of the search against the first of the varied settings that is a number. With several
+/// settings, each point has the best values of the others.
+pub(super) fn best_values(ranking: &Ranking, palette: &Palette) -> Drawn {
+    let is_better_higher = ranking.metric.kind.is_better_higher();
+    let paths = ranking.tuned_paths.iter();
+    let path = paths.copied().find(|path| {
+        let searches = ranking
+            .variants
+            .iter()
+            .filter_map(|variant| variant.search.as_ref());
+        let mut runs = searches.flat_map(|(_, runs)| runs);
+        runs.all(|run| number_at(run, path).is_some())
+    })?;
+    let lines = lines(
+        ranking,
+        palette,
+        |variant| curve(variant, path, is_better_higher),
+        |_| Vec::new(),
+    );
+    let mut values: Vec<f64> = xs(&lines).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let others = match ranking.tuned_paths.len() {
+        1 => "",
+        _ => " Each point has the best values of the other settings.",
+    };
+    let direction = if is_better_higher { "higher" } else { "lower" };
+    let chart = Chart {
+        title: format!("Search: {} ({direction} is better)", ranking.metric.title()),
+        caption: format!(
+            "Mean over the seeds of the search, one point for each value of {path}.{others} A combination that failed or diverged has no point, and one that is far worse than the others lies outside of the plot."
+        ),
+        x_title: path.to_owned(),
+        x: Axis::logarithmic_beyond(3.0, &values)?.with_ticks(values),
+        y: Axis::linear(near_the_best(settled(&lines).collect(), is_better_higher))?,
+        references: Vec::new(),
+        has_points: true,
+        x_tick: |value| value.to_string(),
+    };
+    let svg = labelled_at_the_right(&chart, &lines);
+    chart.drawn(svg)
+}
+
+/// The values without those that are so far above the others that these could not be told apart.
+fn near_the_best(mut values: Vec<f64>, is_better_higher: bool) -> Vec<f64> {
+    /// Largest distance from the best value, in distances of the median.
+    const FAR: f64 = 6.0;
+    values.sort_by(f64::total_cmp);
+    if let (Some(&best), Some(&median)) = (values.first(), values.get(values.len() / 2))
+        && !is_better_higher
+    {
+        values.retain(|value| value - best <= FAR * (median - best));
+    }
+    values
+}
+
+/// (value at the path, best mean of the combinations with this value), in the order of the values.
+fn curve(variant: &Variant, path: &str, is_better_higher: bool) -> Curve {
+    let Some((search, runs)) = &variant.search else {
+        return Curve::default();
+    };
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for &(combination, mean) in &search.combinations {
+        let is_of = |run: &&&_| is_of(run, combination);
+        let x = runs.iter().find(is_of).and_then(|run| number_at(run, path));
+        let Some((x, y)) = x.zip(mean) else {
+            continue;
+        };
+        let best = if is_better_higher { f64::max } else { f64::min };
+        match points.iter_mut().find(|(known, _)| *known == x) {
+            Some((_, known)) => *known = best(*known, y),
+            None => points.push((x, y)),
+        }
+    }
+    points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    Curve {
+        points,
+        band: Vec::new(),
+    }
+}
+
+fn is_of(run: &Run, combination: usize) -> bool {
+    let tuned = run.planned.tuned;
+    tuned.is_some_and(|tuned| tuned.combination == combination)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near_the_best;
+
+    #[test]
+    fn values_far_above_the_others_are_outside_of_the_plot() {
+        let values = vec![2.0, 1.5, 1.6, 1.55, 2490.0];
+        assert_eq!(near_the_best(values, false), [1.5, 1.55, 1.6, 2.0]);
+        assert_eq!(near_the_best(vec![1.0, 2.0, 90.0], true), [1.0, 2.0, 90.0]);
+        assert!(near_the_best(vec![], false).is_empty());
+    }
+}

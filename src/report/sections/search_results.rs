@@ -1,0 +1,91 @@
+use super::Findings;
+use crate::report::analysis::tuning::{TunedVariant, Tuning};
+use crate::report::analysis::wording;
+use crate::report::page_blocks::{Align, Block, Column, Row, Table, Text};
+use crate::report::plots::Placement;
+use crate::text::units::{self, NO_VALUE};
+
+/// The search for the best settings of each variant: what it tried, what it found, and what it cost.
+pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
+    let Some(tuning) = Tuning::new(findings.results, findings.ranking) else {
+        return Vec::new();
+    };
+    let mut blocks = vec![
+        Block::heading(2, "Tuning"),
+        Block::paragraph(introduction(&tuning)),
+    ];
+    if !tuning.variants.is_empty() {
+        blocks.push(Block::Table(table(findings, &tuning)));
+        blocks.push(Block::paragraph(explanation(&tuning)));
+    }
+    blocks.extend(findings.figures(Placement::Tuning));
+    blocks
+}
+
+fn introduction(tuning: &Tuning) -> String {
+    let share = match tuning.all_seconds > 0.0 {
+        true => format!(
+            ", {} of the time of all runs",
+            units::share(tuning.seconds / tuning.all_seconds)
+        ),
+        false => String::new(),
+    };
+    format!(
+        "Every variant was trained with each of {} combinations of {}, with {} that the comparison does not use. It is then compared with its best combination. The search has {} and took {}{share}.",
+        tuning.combinations,
+        tuning.paths_in_words(),
+        units::plural(tuning.seeds as usize, "seed"),
+        units::plural(tuning.runs, "run"),
+        units::duration(tuning.seconds),
+    )
+}
+
+fn table(findings: &Findings, tuning: &Tuning) -> Table {
+    let metric = findings.ranking.metric;
+    let baseline = findings.ranking.baseline;
+    let best = tuning.paths.iter().map(|path| format!("Best {path}"));
+    let numbers = [
+        format!("In the search: {}", metric.title()),
+        format!("Difference to {baseline}, shared values"),
+        format!("Difference to {baseline}, own values"),
+    ];
+    let right = best
+        .chain(numbers)
+        .map(|heading| Column::new(heading, Align::Right));
+    let mut columns = vec![Column::left("Variant")];
+    columns.extend(right);
+    columns.push(Column::left("Verdict"));
+    let row = |tuned: &TunedVariant| {
+        let difference = |value: Option<f64>| -> Text {
+            value
+                .map_or(NO_VALUE.to_owned(), |value| metric.difference(value))
+                .into()
+        };
+        let mut cells = vec![Text::from(tuned.variant.name)];
+        cells.extend(tuned.best.iter().map(Text::from));
+        cells.push(metric.value(tuned.mean).into());
+        cells.push(difference(tuned.shared_difference));
+        cells.push(difference(tuned.variant.comparison.map(|c| c.mean)));
+        cells.push(wording::verdict(tuned.variant).into());
+        Row::new(cells)
+    };
+    Table {
+        columns,
+        rows: tuning.variants.iter().map(row).collect(),
+    }
+}
+
+fn explanation(tuning: &Tuning) -> String {
+    let seeds = units::plural(tuning.seeds as usize, "seed");
+    let shared = match &tuning.of_baseline {
+        Some(values) => format!(
+            "With shared values, all variants have the best {} of the baseline ({}), and the difference is that of {seeds} of the search.",
+            tuning.paths_in_words(),
+            units::list(values),
+        ),
+        None => "The search of the baseline has no result.".to_owned(),
+    };
+    format!(
+        "{shared} With own values, each variant has its best values, and the difference and the verdict are those of the ranking. A variant that is better with its own values but not with shared ones needs other settings than the baseline."
+    )
+}
