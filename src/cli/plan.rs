@@ -34,7 +34,9 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
         .collect::<Result<Vec<Row>, Error>>()?;
     let total = total(&plan, &rows, arguments.jobs, device);
     let tokenizers = tokenizers(&plan);
-    let mut text = format!("{}\n\n{tokenizers}\n\n{total}\n", table(&plan, &rows));
+    let matched = matched(&plan);
+    let table = table(&plan, &rows);
+    let mut text = format!("{table}\n\n{tokenizers}\n\n{matched}{total}\n");
     let checks = checks_of_plan(&plan);
     if !checks.is_empty() {
         text += &format!("\n{}\n", result_tables::checks(&checks));
@@ -115,6 +117,17 @@ fn tokenizers(plan: &SweepPlan) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+/// A paragraph with the value that was chosen for each matched variant. Empty if variants are not
+/// matched.
+fn matched(plan: &SweepPlan) -> String {
+    let lines = report::matched_variants(plan);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!("matched to {}:\n{lines}\n", plan.baseline)
 }
 
 fn right(text: String) -> Cell {

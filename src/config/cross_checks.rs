@@ -131,6 +131,11 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     vec![Diagnostic::new(span, kind)]
 }
 
+/// Whether the fields of a transformer do not contradict each other.
+pub fn is_valid_model(model: &Model) -> bool {
+    transformer(model).is_empty()
+}
+
 /// All contradictions between fields of a transformer, with the paths of the two fields.
 fn transformer(model: &Model) -> Vec<([&'static str; 2], ErrorKind)> {
     let mut errors = Vec::new();

@@ -6,6 +6,7 @@ use super::durations;
 use super::error_kind::ErrorKind;
 use super::expected_values;
 use super::limits::MAX_FILE_BYTES;
+use super::match_checks;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
@@ -14,7 +15,7 @@ use super::spans::{FILE, Sources, Span};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::{Variant, Variants};
-use crate::spec::{Data, Experiment, ModelKind, RunSettings, RunSpec, Source};
+use crate::spec::{Data, Experiment, Match, ModelKind, RunSettings, RunSpec, Source};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -138,6 +139,11 @@ impl Document {
         &self.experiment
     }
 
+    /// How variants are matched to the baseline, if they are.
+    pub fn matching(&self) -> Option<Match> {
+        self.experiment.sweep.as_ref()?.matching
+    }
+
     /// One line for each former name that the experiment uses, with the name to use instead.
     pub fn notes(&self) -> Vec<String> {
         self.former_names.notes(&self.sources)
@@ -162,7 +168,21 @@ impl Document {
         if resolved.len() == variants.all().len() {
             let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
             let expected = &self.experiment.expect;
-            expected_values::check(&self.tree, expected, &specs, &baseline, &mut errors);
+            let matching = self.matching();
+            expected_values::check(
+                &self.tree,
+                expected,
+                &specs,
+                &baseline,
+                matching,
+                &mut errors,
+            );
+            if let Some(matching) = matching {
+                let trees = resolved.iter().map(|(variant, spec)| (&variant.tree, spec));
+                let trees: Vec<_> = trees.collect();
+                let found = match_checks::check(&self.tree, matching, &trees, &baseline);
+                errors.extend(found);
+            }
         }
         if !errors.is_empty() {
             return Err(self.diagnostics(errors));
@@ -202,6 +222,15 @@ impl Document {
         self.diagnostics(vec![Diagnostic::new(span, kind)])
     }
 
+    /// An error that was found after expansion, at the part of the file that asks for a variant.
+    pub fn error_of_variant(&self, variant: &str, message: String, help: String) -> Diagnostics {
+        let named = self.variants().named(variant);
+        let span = named.map_or(self.tree.span, |variant| variant.span);
+        let help = Some(help);
+        let kind = ErrorKind::Other { message, help };
+        self.diagnostics(vec![Diagnostic::new(span, kind)])
+    }
+
     /// Whether the value of a path is set in the variant `variant`, and so is not the default.
     pub fn is_set(&self, variant: &str, path: &str) -> bool {
         self.variant_tree(variant).at(path).is_some()
@@ -215,6 +244,14 @@ impl Document {
         }
         let tree = self.variant_tree(&spec.variant);
         let errors = check_schedule(spec, spec.train.steps, tree);
+        (!errors.is_empty()).then(|| self.diagnostics(errors))
+    }
+
+    /// The checks of a run, for one that was changed after expansion to match the baseline.
+    pub fn check_matched(&self, spec: &RunSpec) -> Option<Diagnostics> {
+        let tree = self.variant_tree(&spec.variant);
+        let mut errors = check(spec, tree);
+        errors.extend(check_schedule(spec, spec.train.steps, tree));
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 

@@ -7,6 +7,11 @@ use super::tree::{Entry, Node, Value};
 /// Keys of `train` that set the length of training.
 const KEYS: [&str; 3] = ["steps", "tokens", "epochs"];
 
+/// Paths of the keys that set the length of training.
+pub(super) fn paths() -> impl Iterator<Item = String> {
+    KEYS.iter().map(|key| format!("train.{key}"))
+}
+
 /// A variant in which at most one key sets the length of training: the one of the last layer, which
 /// replaces those of earlier layers. Two keys of one layer are an error; the first is kept.
 pub(super) fn resolve_duration(variant: &Node, errors: &mut Vec<Diagnostic>) -> Node {

@@ -136,6 +136,23 @@ pub(super) enum ErrorKind {
         /// Whether the command line has overrides, which may be why.
         overridden: bool,
     },
+    // Matched variants.
+    #[error("`{what}` cannot be matched by `{by}`")]
+    MatchPair {
+        what: &'static str,
+        by: &'static str,
+        /// The settings that change the quantity.
+        valid: Vec<&'static str>,
+    },
+    #[error("`sweep.match` chooses `{by}`, and this variant sets `{set}`")]
+    MatchedSettingIsSet {
+        by: &'static str,
+        set: String,
+        /// Other settings by which the quantity can be matched.
+        others: Vec<&'static str>,
+    },
+    #[error("`sweep.match` applies to no variant")]
+    MatchesNothing { by: &'static str },
     // Fields that contradict each other.
     #[error("`{key}` has no effect with `{choice}: {value}`")]
     NoEffect {

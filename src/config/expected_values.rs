@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
-use crate::spec::{Expect, Measure, RunSpec, is_logged, log_every};
+use crate::spec::{Expect, Match, MatchedSetting, Measure, RunSpec, is_logged, log_every};
 
 /// Adds an error for each expected value that no run will measure.
 pub(super) fn check(
@@ -12,6 +12,7 @@ pub(super) fn check(
     expected: &[Expect],
     specs: &[&RunSpec],
     baseline: &str,
+    matching: Option<Match>,
     errors: &mut Vec<Diagnostic>,
 ) {
     // If an override changes the length of a run, values that are expected at later steps stay open
@@ -43,7 +44,11 @@ pub(super) fn check(
             let kind = ErrorKind::ExpectTrainSplitLoss;
             errors.push(Diagnostic::new(span("metric"), kind));
         }
+        // The steps of a matched variant are chosen later.
+        let by = matching.map(|matching| matching.by);
+        let chosen = by == Some(MatchedSetting::Steps) && name != baseline;
         if !retimed
+            && !chosen
             && let Some(step) = expect.step
             && let Some(kind) = wrong_step(expect.metric, step, spec)
         {

@@ -4,8 +4,8 @@
 //! 2. `overrides`, `canonical_names`, `merge`: overrides of the command line are merged into the tree,
 //!    and former names are replaced.
 //! 3. `schema`, `validate`: the tree is checked against the JSON Schema of [`crate::spec`].
-//! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `expected_values`: variants
-//!    are expanded and checked, and become runs.
+//! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `expected_values`,
+//!    `match_checks`: variants are expanded and checked, and become runs.
 //!
 //! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
 //! what depends on the data, such as a text that is too short. Such errors are reported later, with
@@ -22,6 +22,7 @@ mod error_kind;
 mod expected_values;
 mod grid;
 mod limits;
+mod match_checks;
 mod merge;
 mod overrides;
 mod parse;
@@ -37,6 +38,7 @@ mod validate;
 mod variant_names;
 mod variants;
 
+pub use cross_checks::is_valid_model;
 pub use diagnostic::Diagnostics;
 pub use document::{Document, Expansion, from_text, load};
 pub use reference::reference_markdown;

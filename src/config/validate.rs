@@ -399,6 +399,9 @@ fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
                 .collect();
             Some(format!("write `variants: {{{}}}`", variants.join(", ")))
         }
+        ("sweep.match.tolerance", Value::Int(_) | Value::Float(_)) => {
+            Some("write a percentage, such as `1%`".to_owned())
+        }
         _ => None,
     }
 }

@@ -22,6 +22,7 @@ mod testing;
 mod tests;
 mod text_table;
 
+pub use analysis::matched_variants::matched_variants;
 pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
 pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
 pub use report_error::ReportError;

@@ -53,6 +53,7 @@ impl Folder {
             experiment,
             baseline: "gpt".to_owned(),
             earlier_seeds: Vec::new(),
+            matched: Vec::new(),
             command: format!("runner sweep experiments/{name}.yaml"),
             version: "0.1.0".to_owned(),
             config_hash: "3f".repeat(32),

@@ -20,6 +20,7 @@ pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
         experiment: document.experiment().clone(),
         baseline: "a".to_owned(),
         earlier_seeds: Vec::new(),
+        matched: Vec::new(),
         command: String::new(),
         version: String::new(),
         config_hash: String::new(),

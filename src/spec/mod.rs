@@ -13,9 +13,11 @@ mod data;
 mod every;
 mod expect;
 mod former_names;
+mod match_settings;
 mod mlp_hidden;
 mod model;
 mod optimizer;
+mod percent;
 mod run_settings;
 mod run_spec;
 mod sample_settings;
@@ -30,6 +32,7 @@ pub use data::{Data, Source};
 pub use every::Every;
 pub use expect::{Expect, Measure};
 pub use former_names::{RENAMED_CHOICES, RENAMED_KEYS, RenamedChoice, RenamedKey};
+pub use match_settings::{Match, MatchedQuantity, MatchedSetting};
 pub use mlp_hidden::MlpHidden;
 pub use model::{
     BiasOverrides, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition,
@@ -39,6 +42,7 @@ pub(crate) use optimizer::optimizer_rules;
 pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };
+pub use percent::Percent;
 pub use run_settings::{RunSettings, shortest};
 pub use run_spec::{RunSpec, sequences_per_epoch};
 pub use sample_settings::Sample;

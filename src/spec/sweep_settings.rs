@@ -1,4 +1,4 @@
-use super::Seeds;
+use super::{Match, Seeds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -39,6 +39,11 @@ pub struct Sweep {
     /// Combinations that are removed from the grid: those that have all the values of an entry.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub exclude: Vec<Value>,
+    /// Makes a quantity of every variant equal to that of the baseline, by choosing the value of one
+    /// setting for each variant: `{what: params, by: model.mlp_hidden}`. Variants of another model kind
+    /// than the baseline are matched in `tokens` only, and n-gram models are not matched.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Match>,
 }
 
 impl Default for Sweep {
@@ -50,6 +55,7 @@ impl Default for Sweep {
             grid: Mapping::new(),
             include: Vec::new(),
             exclude: Vec::new(),
+            matching: None,
         }
     }
 }

@@ -1,3 +1,4 @@
+use super::matching::match_variants;
 use super::slow_notice::notify_if_slow;
 use super::{Error, Machine, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
@@ -32,7 +33,8 @@ pub fn build(
     let mut corpora = Corpora::new(cache);
     let mut prompts = HashSet::new();
     let free_memory_mb = Machine::of_this_process().free_memory_mb;
-    let mut runs = Vec::new();
+    let mut counted = Vec::new();
+    let mut all_prepared = true;
     for mut spec in expansion.runs {
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
@@ -42,17 +44,30 @@ pub fn build(
                 if prompts.insert((corpus, spec.sample.prompt.clone())) {
                     errors.extend(unknown_prompt(document, &spec, &mut corpora, corpus));
                 }
-                let run = planned(spec, corpus, &corpora.infos[corpus]);
-                if device == Device::Cpu
-                    && let Some(free) = free_memory_mb
-                {
-                    errors.extend(too_large(document, &run, &corpora.infos[corpus], free));
-                }
-                runs.push(run);
+                counted.push((spec, corpus));
+                continue;
             }
             Prepared::Refused(error) => errors.push(refused(document, &spec, &error)),
             Prepared::RefusedBefore => {}
         }
+        all_prepared = false;
+    }
+    let mut matched = Vec::new();
+    if all_prepared {
+        match match_variants(document, &expansion.baseline, &mut counted, &corpora.infos) {
+            Ok(variants) => matched = variants,
+            Err(refused) => errors.extend(refused),
+        }
+    }
+    let mut runs = Vec::new();
+    for (spec, corpus) in counted {
+        let run = planned(spec, corpus, &corpora.infos[corpus]);
+        if device == Device::Cpu
+            && let Some(free) = free_memory_mb
+        {
+            errors.extend(too_large(document, &run, &corpora.infos[corpus], free));
+        }
+        runs.push(run);
     }
     if let Some(all) = Diagnostics::merged(errors) {
         return Err(Error::Config(all));
@@ -61,6 +76,7 @@ pub fn build(
         experiment: document.experiment().clone(),
         baseline: expansion.baseline,
         earlier_seeds: Vec::new(),
+        matched,
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_hash: config_hash(&runs),

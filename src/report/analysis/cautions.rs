@@ -1,8 +1,10 @@
 //! What limits the comparison of a report, in sentences.
 
+use super::matched_variants::is_matched;
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::Results;
 use crate::results::RunState;
+use crate::spec::MatchedQuantity;
 use crate::text::units::{change, count, list, plural};
 
 /// Reasons why the comparison is incomplete or not fair.
@@ -17,10 +19,11 @@ pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     let Some(baseline) = ranking.baseline().filter(|v| v.is_trained()) else {
         return cautions;
     };
+    let matched = |variant: &Variant, what| is_matched(&results.plan, variant.name, what);
     cautions.extend(unmatched(
         ranking,
         "The number of training tokens differs",
-        |variant| match variant.is_trained() {
+        |variant| match variant.is_trained() && !matched(variant, MatchedQuantity::Tokens) {
             true => variant.planned_tokens(),
             // An n-gram model counts the text once and has no training budget to match.
             false => baseline.planned_tokens(),
@@ -30,7 +33,9 @@ pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     cautions.extend(unmatched(
         ranking,
         "The number of parameters differs by more than 10 %",
-        |variant| match variant.spec().model.kind == baseline.spec().model.kind {
+        |variant| match variant.spec().model.kind == baseline.spec().model.kind
+            && !matched(variant, MatchedQuantity::Params)
+        {
             true => variant.params(),
             // A bigram model is not a smaller transformer, so its size is not compared.
             false => baseline.params(),

@@ -1,0 +1,74 @@
+//! Checks of `sweep.match` that need no data.
+
+use super::diagnostic::Diagnostic;
+use super::durations;
+use super::error_kind::ErrorKind;
+use super::tree::{Entry, Layer, Node, Value};
+use crate::spec::{Match, MatchedSetting, RunSpec};
+
+/// All errors of `sweep.match`. `variants` are the resolved variants with their trees.
+pub(super) fn check(
+    document: &Node,
+    matching: Match,
+    variants: &[(&Node, &RunSpec)],
+    baseline: &str,
+) -> Vec<Diagnostic> {
+    let Match { what, by, .. } = matching;
+    let span = |path: &str| {
+        let entry = document.nearest(path);
+        entry.map_or(document.span, |entry| entry.value.span)
+    };
+    let valid: Vec<_> = what.settings().iter().map(|one| one.path()).collect();
+    if !what.settings().contains(&by) {
+        let kind = ErrorKind::MatchPair {
+            what: what.key(),
+            by: by.path(),
+            valid,
+        };
+        return vec![Diagnostic::new(span("sweep.match.by"), kind)];
+    }
+    let of_baseline = variants.iter().find(|(_, spec)| spec.variant == baseline);
+    let Some((_, of_baseline)) = of_baseline else {
+        return Vec::new(); // an unknown baseline is reported elsewhere
+    };
+    let covered: Vec<_> = variants
+        .iter()
+        .filter(|(_, spec)| spec.variant != baseline)
+        .filter(|(_, spec)| matching.covers(spec.model.kind, of_baseline.model.kind))
+        .collect();
+    if covered.is_empty() {
+        let key = document.nearest("sweep.match");
+        let span = key.map_or(document.span, |entry| entry.key_span);
+        let kind = ErrorKind::MatchesNothing { by: by.path() };
+        return vec![Diagnostic::new(span, kind)];
+    }
+    let others: Vec<_> = valid
+        .into_iter()
+        .filter(|path| *path != by.path())
+        .collect();
+    let set = covered.iter().filter_map(|(tree, _)| {
+        let (path, entry) = set_by_variant(tree, by)?;
+        let kind = ErrorKind::MatchedSettingIsSet {
+            by: by.path(),
+            set: path,
+            others: others.clone(),
+        };
+        let diagnostic = Diagnostic::new(entry.value.span, kind);
+        Some(diagnostic.related(span("sweep.match.by"), "chosen here"))
+    });
+    set.collect()
+}
+
+/// The path and the entry of the matched setting, if the variant or the grid sets it. Every length of
+/// training sets the number of steps.
+fn set_by_variant(variant: &Node, by: MatchedSetting) -> Option<(String, &Entry)> {
+    let paths = match by {
+        MatchedSetting::Steps => durations::paths().collect(),
+        _ => vec![by.path().to_owned()],
+    };
+    paths.into_iter().find_map(|path| {
+        let entry = variant.at(&path)?;
+        let of_variant = matches!(entry.layer, Layer::Variant | Layer::Grid);
+        (of_variant && entry.value.value != Value::Null).then_some((path, entry))
+    })
+}
