@@ -104,14 +104,9 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     let schedule = &spec.optimizer.schedule;
     let warmup_steps = schedule.warmup_steps;
     let decay_steps = schedule.decay_steps(steps);
-    let length = match (spec.train.epochs, spec.train.tokens) {
-        (Some(_), _) => "train.epochs",
-        (None, Some(_)) => "train.tokens",
-        (None, None) => "train.steps",
-    };
     let (path, kind) = if warmup_steps > steps {
         (
-            length,
+            spec.train.length().path(),
             ErrorKind::Warmup {
                 warmup_steps,
                 steps,

@@ -237,7 +237,7 @@ impl Document {
     }
 
     /// The checks of a run that need its number of steps, for a run whose steps were counted after
-    /// expansion because its length is in epochs.
+    /// expansion because its length is in epochs or FLOPs.
     pub fn check_counted(&self, spec: &RunSpec) -> Option<Diagnostics> {
         if spec.known_steps().is_some() {
             return None;
@@ -305,9 +305,7 @@ impl Document {
             spec.data.plays_seed = unused.plays_seed;
         }
         if spec.model.kind == ModelKind::Ngram {
-            spec.train.steps = 0;
-            spec.train.tokens = None;
-            spec.train.epochs = None;
+            spec.train.set_steps(0);
         }
         errors.extend(check(&spec, &variant.tree));
         Some(spec)
@@ -494,7 +492,7 @@ sweep: {seeds: [18446744073709551615]}";
         assert_eq!(runs.len(), 10_000);
         let variants: *const Variants = document.variants();
         for run in &mut runs {
-            run.count_steps(100_000);
+            run.count_steps(100_000, 1e6);
             assert!(document.check_counted(run).is_none());
             document.error_at(Some(&run.variant), "data.source", String::new(), None);
         }

@@ -1,11 +1,11 @@
-//! The length of training, which `steps`, `tokens` or `epochs` can set.
+//! The length of training, which one of several keys sets.
 
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::tree::{Entry, Node, Value};
 
 /// Keys of `train` that set the length of training.
-const KEYS: [&str; 3] = ["steps", "tokens", "epochs"];
+const KEYS: [&str; 4] = ["steps", "tokens", "epochs", "flops"];
 
 /// Paths of the keys that set the length of training.
 pub(super) fn paths() -> impl Iterator<Item = String> {
@@ -79,6 +79,8 @@ mod tests {
         assert_eq!(length(train(&text, &[])), (500, None, Some(2.0)));
         let steps = train(&text, &["train.steps=3"]);
         assert_eq!(length(steps), (3, None, None));
+        let flops = train(&text, &["train.flops=1e9"]);
+        assert_eq!((flops.flops, length(flops)), (Some(1e9), (500, None, None)));
         let none = train("train: {steps: 9, epochs: null}", &[]);
         assert_eq!(length(none), (9, None, None));
     }

@@ -125,6 +125,10 @@ impl ErrorKind {
                     false => format!("{remove}, or match by {}", either(others)),
                 }
             }
+            Self::MatchLength { length, .. } => format!(
+                "with `{length}`, all variants have the same cost already; set `train.steps` or \
+                 `train.tokens`, or remove `sweep.match`"
+            ),
             Self::MatchesNothing { by } => format!(
                 "a variant is matched if it has `{by}` and is not the baseline; variants of another \
                  model kind than the baseline are matched in `tokens` only"

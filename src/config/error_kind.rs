@@ -151,6 +151,12 @@ pub(super) enum ErrorKind {
         /// Other settings by which the quantity can be matched.
         others: Vec<&'static str>,
     },
+    #[error("`{what}` cannot be matched by `{by}`, because `{length}` sets the length of training")]
+    MatchLength {
+        what: &'static str,
+        by: &'static str,
+        length: &'static str,
+    },
     #[error("`sweep.match` applies to no variant")]
     MatchesNothing { by: &'static str },
     // Fields that contradict each other.

@@ -1,6 +1,7 @@
 //! Checks that the runs will measure what an experiment expects.
 
 use super::diagnostic::Diagnostic;
+use super::durations;
 use super::error_kind::ErrorKind;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
@@ -17,14 +18,9 @@ pub(super) fn check(
 ) {
     // If an override changes the length of a run, values that are expected at later steps stay open
     // rather than being errors.
-    let retimed = [
-        "train.steps",
-        "train.tokens",
-        "train.epochs",
-        "train.eval_every",
-    ];
-    let retimed = retimed.iter().any(|path| {
-        let entry = tree.at(path);
+    let mut retimed = durations::paths().chain(["train.eval_every".to_owned()]);
+    let retimed = retimed.any(|path| {
+        let entry = tree.at(&path);
         entry.is_some_and(|entry| entry.layer == Layer::Override)
     });
     let items = tree.get("expect").map_or(&[][..], Node::items);
@@ -64,7 +60,7 @@ fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
             Some(ErrorKind::ExpectStepOfStatic)
         }
         Measure::ValLoss | Measure::BitsPerByte | Measure::TrainSplitLoss => {
-            // With lengths in epochs or tokens the number of steps depends on the data.
+            // With lengths in epochs, tokens or FLOPs, the number of steps depends on the data.
             let (steps, eval_every) = (spec.known_steps()?, spec.train.eval_every.steps()?);
             let evaluated = step.is_multiple_of(eval_every) || step == steps;
             let measured = evaluated && step <= steps;

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::durations;
 use super::error_kind::ErrorKind;
 use super::tree::{Entry, Layer, Node, Value};
-use crate::spec::{Match, MatchedSetting, RunSpec};
+use crate::spec::{Match, MatchedQuantity, MatchedSetting, RunSpec, TrainingLength};
 
 /// All errors of `sweep.match`. `variants` are the resolved variants with their trees.
 pub(super) fn check(
@@ -42,6 +42,18 @@ pub(super) fn check(
         let kind = ErrorKind::MatchesNothing { by: by.path() };
         return vec![Diagnostic::new(span, kind)];
     }
+    let conflicts = covered.iter().filter_map(|(tree, spec)| {
+        let length = spec.train.length();
+        let kind = ErrorKind::MatchLength {
+            what: what.key(),
+            by: by.path(),
+            length: length.path(),
+        };
+        let entry = tree.nearest(length.path());
+        let span = entry.map_or(tree.span, |entry| entry.value.span);
+        is_fixed(matching, length).then(|| Diagnostic::new(span, kind))
+    });
+    let mut errors: Vec<_> = conflicts.collect();
     let others: Vec<_> = valid
         .into_iter()
         .filter(|path| *path != by.path())
@@ -56,7 +68,17 @@ pub(super) fn check(
         let diagnostic = Diagnostic::new(entry.value.span, kind);
         Some(diagnostic.related(span("sweep.match.by"), "chosen here"))
     });
-    set.collect()
+    errors.extend(set);
+    errors
+}
+
+/// Whether a length of training decides the quantity, so that no setting of the model changes it.
+fn is_fixed(matching: Match, length: TrainingLength) -> bool {
+    let cost = matches!(
+        matching.what,
+        MatchedQuantity::Flops | MatchedQuantity::Time
+    );
+    cost && matching.by != MatchedSetting::Steps && matches!(length, TrainingLength::Flops(_))
 }
 
 /// The path and the entry of the matched setting, if the variant or the grid sets it. Every length of

@@ -25,6 +25,7 @@ mod seeds;
 mod sweep_settings;
 mod tokenizer;
 mod train;
+mod training_length;
 
 pub use choice::Choice;
 pub use compare_settings::{Compare, Margin};
@@ -50,6 +51,7 @@ pub use seeds::{Seeds, SequentialSeeds, Until};
 pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
 pub use train::{BatchOrder, Train, is_logged, log_every};
+pub use training_length::TrainingLength;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

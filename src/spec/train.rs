@@ -2,8 +2,9 @@ use super::Every;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Duration, batches, and the intervals of evaluations and checkpoints. One of `steps`, `tokens` and
-/// `epochs` sets the duration. A variant or an override that sets another one of them replaces it.
+/// Duration, batches, and the intervals of evaluations and checkpoints. One of `steps`, `tokens`,
+/// `epochs` and `flops` sets the duration. A variant or an override that sets another one of them
+/// replaces it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
@@ -17,6 +18,11 @@ pub struct Train {
     /// `batches: sequential` divides the split into. It is rounded up to whole steps.
     #[schemars(range(min = 0.000_001, max = 1_000_000.0))]
     pub epochs: Option<f64>,
+    /// Number of floating-point operations of training, instead of `steps`: FLOPs per token (forward and
+    /// backward pass, as `runner plan` shows them) times training tokens. It is rounded up to whole
+    /// steps. Variants with different models then have the same computational cost.
+    #[schemars(range(min = 1.0))]
+    pub flops: Option<f64>,
     /// How the sequences of a batch are chosen. The choice depends only on the seed, so that variants
     /// with the same seed are trained on the same batches.
     pub batches: BatchOrder,
@@ -65,6 +71,7 @@ impl Default for Train {
             steps: 500,
             tokens: None,
             epochs: None,
+            flops: None,
             batches: BatchOrder::Random,
             batch_size: 12,
             gradient_accumulation_steps: 1,

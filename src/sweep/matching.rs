@@ -49,8 +49,10 @@ pub(super) fn match_variants(
             errors.push(document.error_of_variant(&spec.variant, message, help));
             continue;
         }
-        for (spec, _) in seeds.iter_mut() {
+        for (spec, corpus) in seeds.iter_mut() {
             set(spec, matching.by, chosen.value);
+            // A length in FLOPs is another number of steps for another model.
+            count_steps(spec, &corpora[*corpus]);
         }
         errors.extend(document.check_matched(&seeds[0].0));
     }
@@ -112,6 +114,12 @@ fn first_where(last: u64, holds: impl Fn(u64) -> bool) -> u64 {
     low
 }
 
+/// Converts the lengths of a run into steps, given its corpus.
+pub(super) fn count_steps(spec: &mut RunSpec, corpus: &CorpusInfo) {
+    let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
+    spec.count_steps(corpus.train_tokens, size.flops_per_token);
+}
+
 /// The quantity of a run. It grows with each of the settings that can be chosen for it.
 fn quantity(what: MatchedQuantity, spec: &RunSpec, vocab_size: usize) -> f64 {
     let size = || model::size(&spec.model, vocab_size, spec.sequence_length());
@@ -134,9 +142,7 @@ fn set(spec: &mut RunSpec, setting: MatchedSetting, value: u64) {
         MatchedSetting::NLayer => spec.model.n_layer = size,
         MatchedSetting::Steps if spec.train.steps == value => {}
         MatchedSetting::Steps => {
-            spec.train.steps = value;
-            spec.train.tokens = None;
-            spec.train.epochs = None;
+            spec.train.set_steps(value);
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::matching::match_variants;
+use super::matching::{count_steps, match_variants};
 use super::slow_notice::notify_if_slow;
 use super::{Error, Machine, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
@@ -6,7 +6,7 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::spec::{Data, MatchedSetting, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{Device, optim};
@@ -38,7 +38,7 @@ pub fn build(
     for mut spec in expansion.runs {
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
-                spec.count_steps(corpora.infos[corpus].train_tokens);
+                count_steps(&mut spec, &corpora.infos[corpus]);
                 errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
                 if prompts.insert((corpus, spec.sample.prompt.clone())) {
@@ -61,6 +61,7 @@ pub fn build(
     }
     let mut runs = Vec::new();
     for (spec, corpus) in counted {
+        errors.extend(too_many_steps(document, &spec));
         let run = planned(spec, corpus, &corpora.infos[corpus]);
         if device == Device::Cpu
             && let Some(free) = free_memory_mb
@@ -245,6 +246,22 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
     let help = format!("use a smaller {key}, more text, or another val_fraction");
     let variant = Some(spec.variant.as_str());
     Some(document.error_at(variant, key, error.to_string(), Some(help)))
+}
+
+/// Checks a length in epochs or FLOPs, which can be any number of steps.
+fn too_many_steps(document: &Document, spec: &RunSpec) -> Option<Diagnostics> {
+    let (steps, most) = (spec.train.steps, MatchedSetting::Steps.max());
+    if steps <= most {
+        return None;
+    }
+    let message = format!(
+        "this is {} optimizer steps, and at most {} are possible",
+        units::exact(steps),
+        units::exact(most)
+    );
+    let help = "train for a shorter time, or use larger batches".to_owned();
+    let path = spec.train.length().path();
+    Some(document.error_at(Some(&spec.variant), path, message, Some(help)))
 }
 
 /// Checks that the memory is large enough for the weights, their gradients and the optimizer states.

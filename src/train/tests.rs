@@ -152,7 +152,7 @@ fn sequential_batches_continue_where_a_run_was_stopped() {
     spec.train.batches = BatchOrder::Sequential;
     spec.train.epochs = Some(1.5);
     spec.train.checkpoint_every = Every::Epochs(0.5);
-    spec.count_steps(fixture.corpus.info.train_tokens);
+    spec.count_steps(fixture.corpus.info.train_tokens, 1.0);
     let whole = fixture.dir("whole", &spec);
     let steps = fixture
         .run(&whole, &spec, 1, u64::MAX)

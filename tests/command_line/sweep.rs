@@ -385,3 +385,22 @@ fn matched_steps_replace_every_other_length() {
         ["32", "32", "16"]
     );
 }
+
+#[test]
+fn flops_are_converted_to_steps_for_each_model() {
+    let text = TINY.replace("{steps: 30,", "{flops: 1e8,") + "    deep: {model: {n_layer: 2}}\n";
+    let lab = Lab::new(&text);
+    lab.run("sweep tiny.yaml").exits(0);
+    let steps = lab.column("steps");
+    let steps = ["gpt-1", "deep-1"].map(|run| steps[run].parse::<f64>().unwrap());
+    let flops = lab.column("flops_per_token");
+    let flops = ["gpt-1", "deep-1"].map(|run| flops[run].parse::<f64>().unwrap());
+    for (steps, flops) in steps.iter().zip(flops) {
+        // 64 tokens in a step.
+        assert_eq!(*steps, (1e8 / (64.0 * flops)).ceil());
+    }
+    assert!(steps[0] > steps[1] && flops[0] < flops[1]);
+    lab.run("plan tiny.yaml train.flops=1e25")
+        .exits(2)
+        .says("optimizer steps, and at most 1,000,000,000 are possible");
+}
