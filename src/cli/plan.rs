@@ -73,18 +73,26 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
     ]);
     for row in rows {
         let run = &plan.runs[row.run];
-        let tokens = run.spec.train.steps as f64 * run.spec.tokens_per_step() as f64;
         table.add_row(vec![
             Cell::new(&run.name),
             right(parameters(run)),
             right(units::count(run.flops_per_token)),
-            right(units::count(tokens)),
+            right(tokens(run, &row.estimate)),
             right(units::duration(row.estimate.seconds)),
             right(units::memory(row.estimate.memory_mb)),
             Cell::new(row.state),
         ]);
     }
     table.trim_fmt()
+}
+
+/// The number of training tokens. That of a run whose length is a time depends on the machine.
+fn tokens(run: &PlannedRun, estimate: &Estimate) -> String {
+    let tokens = units::count(estimate.steps as f64 * run.spec.tokens_per_step() as f64);
+    match run.spec.train.planned_steps() {
+        Some(_) => tokens,
+        None => format!("about {tokens}"),
+    }
 }
 
 /// The number of parameters. That of an n-gram model is known after counting only.

@@ -243,7 +243,7 @@ impl Document {
             return None;
         }
         let tree = self.variant_tree(&spec.variant);
-        let errors = check_schedule(spec, spec.train.steps, tree);
+        let errors = check_schedule(spec, spec.train.planned_steps()?, tree);
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
@@ -251,7 +251,9 @@ impl Document {
     pub fn check_matched(&self, spec: &RunSpec) -> Option<Diagnostics> {
         let tree = self.variant_tree(&spec.variant);
         let mut errors = check(spec, tree);
-        errors.extend(check_schedule(spec, spec.train.steps, tree));
+        if let Some(steps) = spec.train.planned_steps() {
+            errors.extend(check_schedule(spec, steps, tree));
+        }
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 

@@ -5,7 +5,7 @@ use super::error_kind::ErrorKind;
 use super::tree::{Entry, Node, Value};
 
 /// Keys of `train` that set the length of training.
-const KEYS: [&str; 4] = ["steps", "tokens", "epochs", "flops"];
+const KEYS: [&str; 5] = ["steps", "tokens", "epochs", "flops", "seconds"];
 
 /// Paths of the keys that set the length of training.
 pub(super) fn paths() -> impl Iterator<Item = String> {

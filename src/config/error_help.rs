@@ -125,6 +125,12 @@ impl ErrorKind {
                     false => format!("{remove}, or match by {}", either(others)),
                 }
             }
+            Self::MatchLength {
+                length: "train.seconds",
+                ..
+            } => "the number of steps is not known in advance; set `train.steps` or \
+                  `train.tokens`, or remove `sweep.match`"
+                .to_owned(),
             Self::MatchLength { length, .. } => format!(
                 "with `{length}`, all variants have the same cost already; set `train.steps` or \
                  `train.tokens`, or remove `sweep.match`"

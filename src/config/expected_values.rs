@@ -60,7 +60,7 @@ fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
             Some(ErrorKind::ExpectStepOfStatic)
         }
         Measure::ValLoss | Measure::BitsPerByte | Measure::TrainSplitLoss => {
-            // With lengths in epochs, tokens or FLOPs, the number of steps depends on the data.
+            // With lengths in epochs, FLOPs or seconds, the number of steps depends on the data.
             let (steps, eval_every) = (spec.known_steps()?, spec.train.eval_every.steps()?);
             let evaluated = step.is_multiple_of(eval_every) || step == steps;
             let measured = evaluated && step <= steps;

@@ -28,7 +28,7 @@ pub(super) fn check(
         return vec![Diagnostic::new(span("sweep.match.by"), kind)];
     }
     let of_baseline = variants.iter().find(|(_, spec)| spec.variant == baseline);
-    let Some((_, of_baseline)) = of_baseline else {
+    let Some(&(baseline_tree, of_baseline)) = of_baseline else {
         return Vec::new(); // an unknown baseline is reported elsewhere
     };
     let covered: Vec<_> = variants
@@ -42,7 +42,10 @@ pub(super) fn check(
         let kind = ErrorKind::MatchesNothing { by: by.path() };
         return vec![Diagnostic::new(span, kind)];
     }
-    let conflicts = covered.iter().filter_map(|(tree, spec)| {
+    let is_timed = matches!(of_baseline.train.length(), TrainingLength::Seconds(_));
+    let timed_baseline = is_timed.then_some((baseline_tree, of_baseline));
+    let with_baseline = covered.iter().map(|&&pair| pair).chain(timed_baseline);
+    let conflicts = with_baseline.filter_map(|(tree, spec)| {
         let length = spec.train.length();
         let kind = ErrorKind::MatchLength {
             what: what.key(),
@@ -72,13 +75,18 @@ pub(super) fn check(
     errors
 }
 
-/// Whether a length of training decides the quantity, so that no setting of the model changes it.
+/// Whether the quantity cannot be matched with a length of training: because it is not known in advance,
+/// or because the length decides it, so that no setting of the model changes it.
 fn is_fixed(matching: Match, length: TrainingLength) -> bool {
     let cost = matches!(
         matching.what,
         MatchedQuantity::Flops | MatchedQuantity::Time
     );
-    cost && matching.by != MatchedSetting::Steps && matches!(length, TrainingLength::Flops(_))
+    match length {
+        TrainingLength::Seconds(_) => matching.what.depends_on_length(),
+        TrainingLength::Flops(_) => cost && matching.by != MatchedSetting::Steps,
+        _ => false,
+    }
 }
 
 /// The path and the entry of the matched setting, if the variant or the grid sets it. Every length of

@@ -67,6 +67,7 @@ mod tests {
             "name: test\nmodel: {dropout: 0.1}\ndata: {source: names}",
             "name: test\noptimizer: {kind: muon}\ntrain: {epochs: 2, eval_every: 1 epoch}",
             "name: test\ntrain: {flops: 1e13, eval_every: 1 epoch}",
+            "name: test\ntrain: {seconds: 60}\noptimizer: {schedule: {kind: wsd, warmup_steps: 600}}",
         ] {
             let mut run = run(text);
             check_run(&run).unwrap_or_else(|e| panic!("{e}"));

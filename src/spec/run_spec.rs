@@ -36,10 +36,13 @@ impl RunSpec {
         (self.train.sequences_per_step() as u64).saturating_mul(self.sequence_length() as u64)
     }
 
-    /// Number of optimizer steps; `None` if it depends on the data or its vocabulary.
+    /// Number of optimizer steps; `None` if it depends on the data, its vocabulary or the
+    /// machine.
     pub fn known_steps(&self) -> Option<u64> {
         match self.train.length() {
-            TrainingLength::Epochs(_) | TrainingLength::Flops(_) => None,
+            TrainingLength::Epochs(_) | TrainingLength::Flops(_) | TrainingLength::Seconds(_) => {
+                None
+            }
             TrainingLength::Tokens(tokens) => Some(tokens.div_ceil(self.tokens_per_step().max(1))),
             TrainingLength::Steps(steps) => Some(steps),
         }
@@ -53,7 +56,8 @@ impl RunSpec {
         let steps_per_epoch = sequences as f64 / self.train.sequences_per_step() as f64;
         let train = &mut self.train;
         let length = train.length();
-        train.steps = length.in_steps(tokens_per_step, steps_per_epoch, flops_per_token);
+        let steps = length.in_steps(tokens_per_step, steps_per_epoch, flops_per_token);
+        train.steps = steps.unwrap_or(train.steps); // it has no effect with a length in seconds
         let required = [&mut train.eval_every, &mut train.checkpoint_every];
         let optional = train.save_every.iter_mut();
         let optional = optional.chain(&mut self.sample.every);
@@ -180,6 +184,8 @@ mod tests {
         assert_eq!(counted(|train| train.flops = Some(4000.0)).steps, 10);
         assert_eq!(counted(|train| train.flops = Some(4001.0)).steps, 11);
         assert_eq!(counted(|train| train.flops = Some(1.0)).steps, 1);
+        let timed = counted(|train| train.seconds = Some(60.0));
+        assert_eq!((timed.steps, timed.planned_steps()), (500, None));
     }
 
     #[test]

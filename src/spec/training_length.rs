@@ -11,6 +11,8 @@ pub enum TrainingLength {
     Epochs(f64),
     /// FLOPs of all training tokens.
     Flops(f64),
+    /// Seconds of training, so that the number of steps is not known in advance.
+    Seconds(f64),
 }
 
 impl TrainingLength {
@@ -21,23 +23,25 @@ impl TrainingLength {
             Self::Tokens(_) => "train.tokens",
             Self::Epochs(_) => "train.epochs",
             Self::Flops(_) => "train.flops",
+            Self::Seconds(_) => "train.seconds",
         }
     }
 
-    /// The length in steps, at least 1.
+    /// The length in steps, at least 1. `None` if it is not known in advance.
     pub(super) fn in_steps(
         self,
         tokens_per_step: u64,
         steps_per_epoch: f64,
         flops_per_token: f64,
-    ) -> u64 {
+    ) -> Option<u64> {
         let steps = match self {
-            Self::Steps(steps) => return steps,
-            Self::Tokens(tokens) => return tokens.div_ceil(tokens_per_step.max(1)),
+            Self::Steps(steps) => return Some(steps),
+            Self::Tokens(tokens) => return Some(tokens.div_ceil(tokens_per_step.max(1))),
             Self::Epochs(epochs) => epochs * steps_per_epoch,
             Self::Flops(flops) => flops / (flops_per_token * tokens_per_step as f64),
+            Self::Seconds(_) => return None,
         };
-        (steps.ceil() as u64).max(1)
+        Some((steps.ceil() as u64).max(1))
     }
 }
 
@@ -45,11 +49,20 @@ impl Train {
     /// What sets the length. If several keys do, which a file cannot have, the last in the order of the
     /// reference.
     pub fn length(&self) -> TrainingLength {
+        let seconds = self.seconds.map(TrainingLength::Seconds);
         let flops = self.flops.map(TrainingLength::Flops);
         let epochs = self.epochs.map(TrainingLength::Epochs);
         let tokens = self.tokens.map(TrainingLength::Tokens);
-        let length = flops.or(epochs).or(tokens);
+        let length = seconds.or(flops).or(epochs).or(tokens);
         length.unwrap_or(TrainingLength::Steps(self.steps))
+    }
+
+    /// Number of steps of a planned run. `None` if it is not known in advance.
+    pub fn planned_steps(&self) -> Option<u64> {
+        match self.length() {
+            TrainingLength::Seconds(_) => None,
+            _ => Some(self.steps),
+        }
     }
 
     /// Sets the length to a number of steps.
@@ -58,5 +71,6 @@ impl Train {
         self.tokens = None;
         self.epochs = None;
         self.flops = None;
+        self.seconds = None;
     }
 }

@@ -3,7 +3,7 @@ use super::step_batch::shard_count;
 use crate::kernels::LinearProducts;
 use crate::model::{self, Size};
 use crate::results::CorpusInfo;
-use crate::spec::{Model, ModelKind, RunSpec};
+use crate::spec::{Model, ModelKind, RunSpec, TrainingLength};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 pub struct Estimate {
     /// Training and evaluation, in seconds of one thread.
     pub seconds: f64,
+    /// Part of `seconds` that does not depend on the number of threads: the time of training, if that is
+    /// its length.
+    pub fixed_seconds: f64,
     /// Peak resident memory, in MiB.
     pub memory_mb: f64,
     pub steps: u64,
@@ -51,9 +54,14 @@ impl Estimate {
         if threads <= 1 {
             return self.seconds;
         }
+        let overhead = match self.fixed_seconds > 0.0 {
+            true => 0.0,
+            false => self.steps as f64 * THREADS_OVERHEAD,
+        };
         let rounds = self.shards.div_ceil(threads) as f64 / self.shards as f64;
         let fraction = SERIAL_FRACTION + (1.0 - SERIAL_FRACTION) * rounds;
-        self.seconds * fraction + self.steps as f64 * THREADS_OVERHEAD
+        let scaled = self.seconds - self.fixed_seconds;
+        self.fixed_seconds + scaled * fraction + overhead
     }
 }
 
@@ -63,17 +71,21 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
     let train = &spec.train;
     let rate = matmul_rate();
-    let evaluations = train
-        .steps
-        .div_ceil(train.eval_every.steps().unwrap_or(train.steps))
-        + 1;
+    let step = step_seconds(spec, &size, rate);
+    let (steps, trained, fixed_seconds) = match train.length() {
+        TrainingLength::Seconds(seconds) => {
+            (((seconds / step).ceil() as u64).max(1), seconds, seconds)
+        }
+        _ => (train.steps, train.steps as f64 * step, 0.0),
+    };
+    let evaluations = steps.div_ceil(train.eval_every.steps().unwrap_or(steps)) + 1;
     // An evaluation has a forward pass only, a third of the work.
     let evaluated = evaluations.saturating_mul(corpus.val_tokens) as f64 / 3.0;
-    let trained = train.steps as f64 * step_seconds(spec, &size, rate);
     Estimate {
         seconds: trained + evaluated * token_seconds(spec, &size, rate),
         memory_mb: memory_mb(spec, size.params, corpus.vocab_size),
-        steps: train.steps,
+        fixed_seconds,
+        steps,
         shards: shard_count(train.batch_size, spec.sequence_length()),
     }
 }

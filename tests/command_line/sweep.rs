@@ -404,3 +404,20 @@ fn flops_are_converted_to_steps_for_each_model() {
         .exits(2)
         .says("optimizer steps, and at most 1,000,000,000 are possible");
 }
+
+#[test]
+fn seconds_bound_the_training_time_and_are_a_caution() {
+    let text = TINY.replace("{steps: 30,", "{seconds: 0.2,");
+    let lab = Lab::new(&text);
+    lab.run("plan tiny.yaml").exits(0).shows("about ");
+    lab.run("sweep tiny.yaml --jobs 1")
+        .exits(0)
+        .shows("The runs are trained for a fixed time (`train.seconds`).");
+    let steps = lab.column("steps");
+    assert!(
+        steps
+            .values()
+            .all(|steps| steps.parse::<u64>().unwrap() > 1)
+    );
+    lab.run("sweep tiny.yaml").exits(0).says("none to train");
+}

@@ -19,14 +19,16 @@ pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     let Some(baseline) = ranking.baseline().filter(|v| v.is_trained()) else {
         return cautions;
     };
+    cautions.extend(timed_runs(ranking));
+    let tokens = |variant: &Variant| variant.training_tokens().unwrap_or(0);
     let matched = |variant: &Variant, what| is_matched(&results.plan, variant.name, what);
     cautions.extend(unmatched(
         ranking,
         "The number of training tokens differs",
         |variant| match variant.is_trained() && !matched(variant, MatchedQuantity::Tokens) {
-            true => variant.planned_tokens(),
+            true => tokens(variant),
             // An n-gram model counts the text once and has no training budget to match.
-            false => baseline.planned_tokens(),
+            false => tokens(baseline),
         },
         1.0,
     ));
@@ -51,6 +53,26 @@ pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
         );
     }
     cautions
+}
+
+/// Variants whose results depend on the speed of the machine.
+fn timed_runs(ranking: &Ranking) -> Option<String> {
+    let is_timed = |v: &&Variant| v.spec().train.planned_steps().is_none();
+    let timed: Vec<&str> = ranking
+        .variants
+        .iter()
+        .filter(is_timed)
+        .map(|v| v.name)
+        .collect();
+    let which = match timed.len() == ranking.variants.len() {
+        true => "The runs".to_owned(),
+        false => format!("The runs of {}", list(&timed)),
+    };
+    (!timed.is_empty()).then(|| {
+        format!(
+            "{which} are trained for a fixed time (`train.seconds`). Their number of steps depends on the machine and on what else it does, so their results cannot be repeated exactly."
+        )
+    })
 }
 
 fn unfinished_runs(results: &Results) -> Option<String> {
