@@ -3,13 +3,12 @@
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::tree::{Entry, Node, Value};
+use crate::spec::TrainingLength;
 
-/// Keys of `train` that set the length of training.
-const KEYS: [&str; 5] = ["steps", "tokens", "epochs", "flops", "seconds"];
-
-/// Paths of the keys that set the length of training.
-pub(super) fn paths() -> impl Iterator<Item = String> {
-    KEYS.iter().map(|key| format!("train.{key}"))
+/// Whether a key of `train` sets the length of training.
+fn is_length(key: &str) -> bool {
+    let mut paths = TrainingLength::PATHS.iter();
+    paths.any(|path| path.strip_prefix("train.") == Some(key))
 }
 
 /// A variant in which at most one key sets the length of training: the one of the last layer, which
@@ -19,7 +18,7 @@ pub(super) fn resolve_duration(variant: &Node, errors: &mut Vec<Diagnostic>) -> 
     let lengths: Vec<&Entry> = train
         .map_or(&[][..], Node::entries)
         .iter()
-        .filter(|entry| KEYS.contains(&entry.key.as_str()) && entry.value.value != Value::Null)
+        .filter(|entry| is_length(&entry.key) && entry.value.value != Value::Null)
         .collect();
     let last = lengths.iter().map(|entry| entry.layer).max();
     let mut of_last = lengths.iter().filter(|entry| Some(entry.layer) == last);
@@ -34,7 +33,7 @@ pub(super) fn resolve_duration(variant: &Node, errors: &mut Vec<Diagnostic>) -> 
         let diagnostic = Diagnostic::new(second.key_span, kind);
         errors.push(diagnostic.related(kept.key_span, "set here"));
     }
-    let keep = |entry: &&Entry| entry.key == kept.key || !KEYS.contains(&entry.key.as_str());
+    let keep = |entry: &&Entry| entry.key == kept.key || !is_length(&entry.key);
     without(variant, "train", &keep)
 }
 

@@ -147,7 +147,7 @@ pub(super) enum ErrorKind {
     #[error("`sweep.match` chooses `{by}`, and this variant sets `{set}`")]
     MatchedSettingIsSet {
         by: &'static str,
-        set: String,
+        set: &'static str,
         /// Other settings by which the quantity can be matched.
         others: Vec<&'static str>,
     },

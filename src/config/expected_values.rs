@@ -1,11 +1,12 @@
 //! Checks that the runs will measure what an experiment expects.
 
 use super::diagnostic::Diagnostic;
-use super::durations;
 use super::error_kind::ErrorKind;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
-use crate::spec::{Expect, Match, MatchedSetting, Measure, RunSpec, is_logged, log_every};
+use crate::spec::{
+    Expect, Match, MatchedSetting, Measure, RunSpec, TrainingLength, is_logged, log_every,
+};
 
 /// Adds an error for each expected value that no run will measure.
 pub(super) fn check(
@@ -18,9 +19,9 @@ pub(super) fn check(
 ) {
     // If an override changes the length of a run, values that are expected at later steps stay open
     // rather than being errors.
-    let mut retimed = durations::paths().chain(["train.eval_every".to_owned()]);
+    let mut retimed = TrainingLength::PATHS.iter().chain(&["train.eval_every"]);
     let retimed = retimed.any(|path| {
-        let entry = tree.at(&path);
+        let entry = tree.at(path);
         entry.is_some_and(|entry| entry.layer == Layer::Override)
     });
     let items = tree.get("expect").map_or(&[][..], Node::items);

@@ -1,7 +1,6 @@
 //! Checks of `sweep.match` that need no data.
 
 use super::diagnostic::Diagnostic;
-use super::durations;
 use super::error_kind::ErrorKind;
 use super::tree::{Entry, Layer, Node, Value};
 use crate::spec::{Match, MatchedQuantity, MatchedSetting, RunSpec, TrainingLength};
@@ -91,13 +90,13 @@ fn is_fixed(matching: Match, length: TrainingLength) -> bool {
 
 /// The path and the entry of the matched setting, if the variant or the grid sets it. Every length of
 /// training sets the number of steps.
-fn set_by_variant(variant: &Node, by: MatchedSetting) -> Option<(String, &Entry)> {
+fn set_by_variant(variant: &Node, by: MatchedSetting) -> Option<(&'static str, &Entry)> {
     let paths = match by {
-        MatchedSetting::Steps => durations::paths().collect(),
-        _ => vec![by.path().to_owned()],
+        MatchedSetting::Steps => TrainingLength::PATHS.to_vec(),
+        _ => vec![by.path()],
     };
     paths.into_iter().find_map(|path| {
-        let entry = variant.at(&path)?;
+        let entry = variant.at(path)?;
         let of_variant = matches!(entry.layer, Layer::Variant | Layer::Grid);
         (of_variant && entry.value.value != Value::Null).then_some((path, entry))
     })

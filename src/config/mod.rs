@@ -38,6 +38,7 @@ mod validate;
 mod variant_names;
 mod variants;
 
+pub use conditional_keys::applies;
 pub use cross_checks::is_valid_model;
 pub use diagnostic::Diagnostics;
 pub use document::{Document, Expansion, from_text, load};

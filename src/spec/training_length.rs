@@ -16,6 +16,15 @@ pub enum TrainingLength {
 }
 
 impl TrainingLength {
+    /// Paths of all keys that set it.
+    pub const PATHS: [&str; 5] = [
+        "train.steps",
+        "train.tokens",
+        "train.epochs",
+        "train.flops",
+        "train.seconds",
+    ];
+
     /// Path of the key that sets it.
     pub fn path(self) -> &'static str {
         match self {
