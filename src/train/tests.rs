@@ -186,11 +186,11 @@ fn a_run_of_a_fixed_time_uses_it_up_over_all_its_interruptions() {
     let steps = status.outcome.unwrap().steps;
     assert!(steps > 2, "{steps}");
     let metrics = dir.metrics().unwrap();
-    let evaluations = metrics.iter().filter_map(|metric| match metric {
+    let mut evaluations = metrics.iter().filter_map(|metric| match metric {
         Metric::Eval(evaluation) => Some((evaluation.step, evaluation.seconds)),
         Metric::Step(_) => None,
     });
-    let (last, seconds) = evaluations.last().unwrap();
+    let (last, seconds) = evaluations.next_back().unwrap();
     assert_eq!(last, steps);
     // It ends with the step in which the time is used up.
     assert!(seconds >= 1.0, "{seconds}");
