@@ -345,7 +345,7 @@ fn matched_variants_are_shown_by_the_plan_and_the_report() {
     let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
     let changed = "`model.mlp_hidden` is `43` instead of `matched`";
     assert!(report.contains(changed), "{report}");
-    assert!(report.contains("(parameters +0."), "{report}");
+    assert!(report.contains("(matched: parameters +0."), "{report}");
     // An old plan has no list of matched variants.
     let path = lab.path("results/tiny/plan.json");
     let mut plan: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -412,7 +412,7 @@ fn seconds_bound_the_training_time_and_are_a_caution() {
     lab.run("plan tiny.yaml").exits(0).shows("about ");
     lab.run("sweep tiny.yaml --jobs 1")
         .exits(0)
-        .shows("The runs are trained for a fixed time (`train.seconds`).");
+        .shows("The runs are trained for a fixed time (train.seconds).");
     let steps = lab.column("steps");
     assert!(
         steps

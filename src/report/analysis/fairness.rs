@@ -16,6 +16,9 @@ const MOST_VARIANTS: usize = 6;
 /// Most settings of a variant that a sentence names.
 const MOST_SETTINGS: usize = 3;
 
+/// The setting whose value is compared as a width.
+const MLP_HIDDEN: &str = "model.mlp_hidden";
+
 /// Settings that do not change what a model learns.
 const WITHOUT_INFLUENCE: [&str; 6] = [
     "data.max_bytes",
@@ -59,7 +62,7 @@ fn timed_runs(ranking: &Ranking) -> Option<String> {
     };
     (!timed.is_empty()).then(|| {
         format!(
-            "{which} are trained for a fixed time (`train.seconds`). Their number of steps depends on the machine and on what else it does, so their results cannot be repeated exactly."
+            "{which} are trained for a fixed time (train.seconds). Their number of steps depends on the machine and on what else it does, so their results cannot be repeated exactly."
         )
     })
 }
@@ -82,7 +85,7 @@ impl Compared<'_> {
         variant.spec().model.kind == self.baseline.spec().model.kind
     }
 
-    /// Settings that differ although no variant sets them, because they follow from another setting.
+    /// Settings that differ although neither variant sets them, because they follow from another setting.
     fn unnamed_settings(&self) -> Option<String> {
         let written = WrittenSettings::of(&self.plan.experiment)?;
         let unnamed = |variant: &Variant| {
@@ -95,7 +98,8 @@ impl Compared<'_> {
             };
             let [own, base] = [variant, self.baseline].map(Variant::spec);
             let mut unnamed = changes(own, base);
-            unnamed.extend(derived_width(variant, self.baseline));
+            unnamed.retain(|change| change.path != MLP_HIDDEN);
+            unnamed.extend(changed_width(variant, self.baseline));
             unnamed.retain(|change| is_unnamed(change) && applies_to_both(change, own, base));
             unnamed
         };
@@ -118,8 +122,12 @@ impl Compared<'_> {
         });
         let differing: Vec<String> = differing.collect();
         (!differing.is_empty()).then(|| {
+            let origin = match self.plan.matched.is_empty() {
+                true => "other settings",
+                false => "other settings or from sweep.match",
+            };
             format!(
-                "Some settings differ from the baseline although the variant does not name them, because they follow from others: {}.",
+                "Some settings differ from the baseline although the variants do not set them, because they follow from {origin}: {}.",
                 shortened(differing)
             )
         })
@@ -127,8 +135,23 @@ impl Compared<'_> {
 
     fn tokens(&self) -> Option<String> {
         let tokens = |v: &Variant| Some(v.training_tokens()? as f64);
-        let what = "The number of training tokens differs";
-        self.unmatched(what, Some(MatchedQuantity::Tokens), 1.0, count, tokens)
+        // In a fixed time, equal variants take slightly different numbers of steps.
+        let mut variants = self.ranking.variants.iter();
+        let is_timed = variants.any(|v| v.spec().train.planned_steps().is_none());
+        let (what, tolerance) = match is_timed {
+            true => (
+                "The number of training tokens differs by more than 10 %",
+                1.1,
+            ),
+            false => ("The number of training tokens differs", 1.0),
+        };
+        self.unmatched(
+            what,
+            Some(MatchedQuantity::Tokens),
+            tolerance,
+            count,
+            tokens,
+        )
     }
 
     /// Bytes are compared where tokens cannot be, because the tokenizers differ.
@@ -223,13 +246,12 @@ impl Compared<'_> {
     }
 }
 
-/// The widths of the MLPs, if they differ although `model.mlp_hidden` does not: a multiple or `matched`
-/// gives a width that depends on other settings.
-fn derived_width(variant: &Variant, baseline: &Variant) -> Option<Change> {
+/// The widths of the MLPs, if they differ. The text of the setting can be equal then: a multiple or
+/// `matched` gives a width that depends on other settings.
+fn changed_width(variant: &Variant, baseline: &Variant) -> Option<Change> {
     let [own, base] = [variant, baseline].map(|variant| &variant.spec().model);
-    let differs = own.mlp_hidden == base.mlp_hidden && own.mlp_width() != base.mlp_width();
-    differs.then(|| Change {
-        path: "model.mlp_hidden".to_owned(),
+    (own.mlp_width() != base.mlp_width()).then(|| Change {
+        path: MLP_HIDDEN.to_owned(),
         value: own.mlp_width().to_string(),
         baseline: base.mlp_width().to_string(),
     })
@@ -289,7 +311,7 @@ mod tests {
         assert_eq!(
             cautions,
             [
-                "Some settings differ from the baseline although the variant does not name them, because they follow from others: large (train.steps 250 instead of 500) and gated (model.mlp_hidden 344 instead of 512).",
+                "Some settings differ from the baseline although the variants do not set them, because they follow from other settings: large (train.steps 250 instead of 500) and gated (model.mlp_hidden 344 instead of 512).",
                 "Runs with equal seeds do not see the same batches as the baseline in every step: large (sequences per step, number of steps). These differences are noisier, but still valid.",
             ]
         );
@@ -338,8 +360,8 @@ mod tests {
                 "{cautions:?}"
             );
             let remaining = match what {
-                "params" => "(parameters +20 %)",
-                _ => "(training FLOPs +20 %)",
+                "params" => "(matched: parameters +20 %)",
+                _ => "(matched: training FLOPs +20 %)",
             };
             assert!(folder.read("report.md").contains(remaining));
         }

@@ -32,7 +32,10 @@ const NOT_MATCHED: &str = "not matched, because it is another kind of model";
 pub(crate) fn remaining_difference(plan: &SweepPlan, variant: &str) -> Option<String> {
     let matched = plan.matched.iter().find(|one| one.variant == variant)?;
     Some(match matched.chosen {
-        Some(chosen) => remaining(matching(plan)?, chosen.mismatch),
+        Some(chosen) => {
+            let remaining = remaining(matching(plan)?, chosen.mismatch);
+            format!("matched: {remaining}")
+        }
         None => NOT_MATCHED.to_owned(),
     })
 }
