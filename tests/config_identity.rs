@@ -10,6 +10,9 @@ use std::fs;
 /// Tokens of the training split, where a length in epochs needs them.
 const TRAIN_TOKENS: u64 = 100_000;
 
+/// FLOPs per token, where a length in FLOPs needs them.
+const FLOPS_PER_TOKEN: f64 = 1e6;
+
 fn runs(name: &str, text: &str) -> Vec<RunSpec> {
     let document = config::from_text(name, text, &[]).unwrap_or_else(|e| panic!("{e}"));
     let expansion = document.expand().unwrap_or_else(|e| panic!("{e}"));
@@ -20,7 +23,7 @@ fn runs(name: &str, text: &str) -> Vec<RunSpec> {
 fn names(name: &str, text: &str) -> String {
     let mut names = format!("{name}\n");
     for mut run in runs(name, text) {
-        run.count_steps(TRAIN_TOKENS);
+        run.count_steps(TRAIN_TOKENS, FLOPS_PER_TOKEN);
         let _ = writeln!(names, "  {}", run.run_name(&run.identity("content")));
     }
     names

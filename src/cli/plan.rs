@@ -43,7 +43,9 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     };
     let total = total(&plan, &rows, capacity);
     let tokenizers = tokenizers(&plan);
-    let mut text = format!("{}\n\n{tokenizers}\n\n{total}\n", table(&plan, &rows));
+    let matched = matched(&plan);
+    let table = table(&plan, &rows);
+    let mut text = format!("{table}\n\n{tokenizers}\n\n{matched}{total}\n");
     let checks = checks_of_plan(&plan);
     if !checks.is_empty() {
         text += &format!("\n{}\n", result_tables::checks(&checks));
@@ -92,18 +94,26 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
     ]);
     for row in rows {
         let run = &plan.runs[row.run];
-        let tokens = run.spec.train.steps as f64 * run.spec.tokens_per_step() as f64;
         table.add_row(vec![
             Cell::new(&run.name),
             right(parameters(run)),
             right(units::count(run.flops_per_token)),
-            right(units::count(tokens)),
+            right(tokens(run, &row.estimate)),
             right(units::duration(row.estimate.seconds)),
             right(units::memory(row.estimate.memory_mb)),
             Cell::new(row.shown_state()),
         ]);
     }
     table.trim_fmt()
+}
+
+/// The number of training tokens. That of a run whose length is a time depends on the machine.
+fn tokens(run: &PlannedRun, estimate: &Estimate) -> String {
+    let tokens = units::count(estimate.steps as f64 * run.spec.tokens_per_step() as f64);
+    match run.spec.train.planned_steps() {
+        Some(_) => tokens,
+        None => format!("about {tokens}"),
+    }
 }
 
 /// The number of parameters. That of an n-gram model is known after counting only.
@@ -136,6 +146,17 @@ fn tokenizers(plan: &SweepPlan) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+/// A paragraph with the value that was chosen for each matched variant. Empty if variants are not
+/// matched.
+fn matched(plan: &SweepPlan) -> String {
+    let lines = report::matched_variants(plan);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!("matched to {}:\n{lines}\n", plan.baseline)
 }
 
 fn right(text: String) -> Cell {

@@ -1,11 +1,12 @@
 //! Checks that the claims of an experiment can be tested.
 
+use super::compare_checks::have_same_tokens;
 use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, STATEMENTS};
-use super::expected_values::{EVALUATION_TIMES, is_overridden, wrong_step};
+use super::expected_values::{are_times_overridden, is_overridden, wrong_step};
 use super::suggest::hint;
 use super::tree::Node;
-use crate::spec::{Claim, ClaimMetric, Experiment, RunSpec, Statement, Tokenizer};
+use crate::spec::{Claim, ClaimMetric, Experiment, RunSpec, Statement};
 
 /// Adds all errors in the claims of an experiment.
 pub(super) fn check(
@@ -33,7 +34,7 @@ pub(super) fn check(
         seeds,
         // With an override, claims stay open rather than being errors.
         are_seeds_overridden: is_overridden(tree, &["sweep.seeds"]),
-        are_times_overridden: is_overridden(tree, &EVALUATION_TIMES),
+        are_times_overridden: are_times_overridden(tree),
     };
     for (item, claim) in list.items().iter().zip(&experiment.claims) {
         let mut report = |key: &str, kind| {
@@ -84,7 +85,7 @@ impl Checks<'_> {
             return report("better_than", kind);
         }
         self.check_metric(claim, other, report);
-        if claim.metric.is_per_token() && !have_same_tokens(&spec.tokenizer, &other.tokenizer) {
+        if claim.metric.is_per_token() && !have_same_tokens(spec, other) {
             let kind = ErrorKind::ClaimTokenizers {
                 first: spec.variant.clone(),
                 second: other.variant.clone(),
@@ -160,15 +161,4 @@ fn keys_without_effect(item: &Node, statement: Statement, report: &mut Report) {
     for &key in unused.iter().filter(|key| item.get(key).is_some()) {
         report(key, ErrorKind::ClaimNoEffect { key, statement });
     }
-}
-
-/// Whether two tokenizers divide the validation split into the same tokens. It is never sampled.
-fn have_same_tokens(first: &Tokenizer, second: &Tokenizer) -> bool {
-    let without_sampling = |tokenizer: &Tokenizer| Tokenizer {
-        alpha: None,
-        nbest: None,
-        dropout: 0.0,
-        ..tokenizer.clone()
-    };
-    without_sampling(first) == without_sampling(second)
 }

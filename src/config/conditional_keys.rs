@@ -9,8 +9,8 @@ use super::schema::{self, join};
 use super::spans::Span;
 use super::tree::{Entry, Layer, Node, Value};
 use crate::spec::{
-    Choice, CompareMetric, InitKind, ModelKind, Norm, OptimizerKind, PositionKind, ScheduleKind,
-    TokenizerKind,
+    Choice, CompareMetric, InitKind, ModelKind, Norm, OptimizerKind, PositionKind, RunSettings,
+    RunSpec, ScheduleKind, TokenizerKind,
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -117,6 +117,21 @@ fn add_section(variant: &Node, section: &Node, path: &str, found: &mut Vec<(Span
         }
         add_section(variant, &entry.value, &path, found);
     }
+}
+
+/// Whether the key at a path, and each section that it is in, applies to a run.
+pub fn applies(run: &RunSpec, path: &str) -> bool {
+    let settings = RunSettings::of(run).into_sections();
+    let chosen = |choice: &str| settings.pointer(&format!("/{}", choice.replace('.', "/")));
+    let ends = path.match_indices('.').map(|(end, _)| end);
+    let mut paths = ends.chain([path.len()]).map(|end| &path[..end]);
+    paths.all(|path| {
+        let mut conditions = Condition::of(path).iter();
+        conditions.all(|one| {
+            let value = chosen(one.choice).and_then(serde_json::Value::as_str);
+            value.is_some_and(|value| one.values.contains(&value))
+        })
+    })
 }
 
 /// The variant without the keys that do not apply, so that they take their defaults and make no

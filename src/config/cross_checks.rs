@@ -104,14 +104,9 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     let schedule = &spec.optimizer.schedule;
     let warmup_steps = schedule.warmup_steps;
     let decay_steps = schedule.decay_steps(steps);
-    let length = match (spec.train.epochs, spec.train.tokens) {
-        (Some(_), _) => "train.epochs",
-        (None, Some(_)) => "train.tokens",
-        (None, None) => "train.steps",
-    };
     let (path, kind) = if warmup_steps > steps {
         (
-            length,
+            spec.train.length().path(),
             ErrorKind::Warmup {
                 warmup_steps,
                 steps,
@@ -129,6 +124,11 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     };
     let span = last_written(tree, ["optimizer.schedule.warmup_steps", path]);
     vec![Diagnostic::new(span, kind)]
+}
+
+/// Whether the fields of a transformer do not contradict each other.
+pub fn is_valid_model(model: &Model) -> bool {
+    transformer(model).is_empty()
 }
 
 /// All contradictions between fields of a transformer, with the paths of the two fields.

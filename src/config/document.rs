@@ -8,6 +8,7 @@ use super::durations;
 use super::error_kind::ErrorKind;
 use super::expected_values;
 use super::limits::MAX_FILE_BYTES;
+use super::match_checks;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
@@ -16,7 +17,7 @@ use super::spans::{FILE, Sources, Span};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::{Variant, Variants};
-use crate::spec::{Data, Experiment, ModelKind, RunSettings, RunSpec, Source, TunedRun};
+use crate::spec::{Data, Experiment, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -143,6 +144,11 @@ impl Document {
         &self.experiment
     }
 
+    /// How variants are matched to the baseline, if they are.
+    pub fn matching(&self) -> Option<Match> {
+        self.experiment.sweep.as_ref()?.matching
+    }
+
     /// One line for each former name that the experiment uses, with the name to use instead.
     pub fn notes(&self) -> Vec<String> {
         self.former_names.notes(&self.sources)
@@ -173,7 +179,21 @@ impl Document {
                 &self.tree, compare, &specs, &baseline,
             ));
             let expected = &self.experiment.expect;
-            expected_values::check(&self.tree, expected, &specs, &baseline, &mut errors);
+            let matching = self.matching();
+            expected_values::check(
+                &self.tree,
+                expected,
+                &specs,
+                &baseline,
+                matching,
+                &mut errors,
+            );
+            if let Some(matching) = matching {
+                let trees = resolved.iter().map(|(variant, spec)| (&variant.tree, spec));
+                let trees: Vec<_> = trees.collect();
+                let found = match_checks::check(&self.tree, matching, &trees, &baseline);
+                errors.extend(found);
+            }
             claim_checks::check(&self.tree, &self.experiment, &specs, &baseline, &mut errors);
         }
         if !errors.is_empty() {
@@ -227,19 +247,38 @@ impl Document {
         self.diagnostics(vec![Diagnostic::new(span, kind)])
     }
 
+    /// An error that was found after expansion, at the part of the file that asks for a variant.
+    pub fn error_of_variant(&self, variant: &str, message: String, help: String) -> Diagnostics {
+        let named = self.variants().named(variant);
+        let span = named.map_or(self.tree.span, |variant| variant.span);
+        let help = Some(help);
+        let kind = ErrorKind::Other { message, help };
+        self.diagnostics(vec![Diagnostic::new(span, kind)])
+    }
+
     /// Whether the value of a path is set in the variant `variant`, and so is not the default.
     pub fn is_set(&self, variant: &str, path: &str) -> bool {
         self.variant_tree(variant).at(path).is_some()
     }
 
     /// The checks of a run that need its number of steps, for a run whose steps were counted after
-    /// expansion because its length is in epochs.
+    /// expansion because its length is in epochs or FLOPs.
     pub fn check_counted(&self, spec: &RunSpec) -> Option<Diagnostics> {
         if spec.known_steps().is_some() {
             return None;
         }
         let tree = self.variant_tree(&spec.variant);
-        let errors = check_schedule(spec, spec.train.steps, tree);
+        let errors = check_schedule(spec, spec.train.planned_steps()?, tree);
+        (!errors.is_empty()).then(|| self.diagnostics(errors))
+    }
+
+    /// The checks of a run, for one that was changed after expansion to match the baseline.
+    pub fn check_matched(&self, spec: &RunSpec) -> Option<Diagnostics> {
+        let tree = self.variant_tree(&spec.variant);
+        let mut errors = check(spec, tree);
+        if let Some(steps) = spec.train.planned_steps() {
+            errors.extend(check_schedule(spec, steps, tree));
+        }
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
@@ -293,9 +332,7 @@ impl Document {
             spec.data.plays_seed = unused.plays_seed;
         }
         if spec.model.kind == ModelKind::Ngram {
-            spec.train.steps = 0;
-            spec.train.tokens = None;
-            spec.train.epochs = None;
+            spec.train.set_steps(0);
         }
         errors.extend(check(&spec, &variant.tree));
         Some(spec)
@@ -499,7 +536,7 @@ sweep: {seeds: [18446744073709551615]}";
         assert_eq!(runs.len(), 10_000);
         let variants: *const Variants = document.variants();
         for run in &mut runs {
-            run.count_steps(100_000);
+            run.count_steps(100_000, 1e6);
             assert!(document.check_counted(run).is_none());
             document.error_at(Some(&run.variant), "data.source", String::new(), None);
         }

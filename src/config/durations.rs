@@ -1,11 +1,15 @@
-//! The length of training, which `steps`, `tokens` or `epochs` can set.
+//! The length of training, which one of several keys sets.
 
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::tree::{Entry, Node, Value};
+use crate::spec::TrainingLength;
 
-/// Keys of `train` that set the length of training.
-const KEYS: [&str; 3] = ["steps", "tokens", "epochs"];
+/// Whether a key of `train` sets the length of training.
+fn is_length(key: &str) -> bool {
+    let mut paths = TrainingLength::PATHS.iter();
+    paths.any(|path| path.strip_prefix("train.") == Some(key))
+}
 
 /// A variant in which at most one key sets the length of training: the one of the last layer, which
 /// replaces those of earlier layers. Two keys of one layer are an error; the first is kept.
@@ -14,7 +18,7 @@ pub(super) fn resolve_duration(variant: &Node, errors: &mut Vec<Diagnostic>) -> 
     let lengths: Vec<&Entry> = train
         .map_or(&[][..], Node::entries)
         .iter()
-        .filter(|entry| KEYS.contains(&entry.key.as_str()) && entry.value.value != Value::Null)
+        .filter(|entry| is_length(&entry.key) && entry.value.value != Value::Null)
         .collect();
     let last = lengths.iter().map(|entry| entry.layer).max();
     let mut of_last = lengths.iter().filter(|entry| Some(entry.layer) == last);
@@ -29,7 +33,7 @@ pub(super) fn resolve_duration(variant: &Node, errors: &mut Vec<Diagnostic>) -> 
         let diagnostic = Diagnostic::new(second.key_span, kind);
         errors.push(diagnostic.related(kept.key_span, "set here"));
     }
-    let keep = |entry: &&Entry| entry.key == kept.key || !KEYS.contains(&entry.key.as_str());
+    let keep = |entry: &&Entry| entry.key == kept.key || !is_length(&entry.key);
     without(variant, "train", &keep)
 }
 
@@ -74,6 +78,8 @@ mod tests {
         assert_eq!(length(train(&text, &[])), (500, None, Some(2.0)));
         let steps = train(&text, &["train.steps=3"]);
         assert_eq!(length(steps), (3, None, None));
+        let flops = train(&text, &["train.flops=1e9"]);
+        assert_eq!((flops.flops, length(flops)), (Some(1e9), (500, None, None)));
         let none = train("train: {steps: 9, epochs: null}", &[]);
         assert_eq!(length(none), (9, None, None));
     }

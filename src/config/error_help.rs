@@ -128,6 +128,30 @@ impl ErrorKind {
             } => "an override on the command line applies to every variant; remove the one that \
                  sets what these variants differ in"
                 .to_owned(),
+            Self::MatchPair { what, valid, .. } => {
+                format!("`{what}` can be matched by {}", either(valid))
+            }
+            Self::MatchedSettingIsSet { set, others, .. } => {
+                let remove = format!("remove `{set}` from the variant");
+                match others.is_empty() {
+                    true => remove + ", or remove `sweep.match`",
+                    false => format!("{remove}, or match by {}", either(others)),
+                }
+            }
+            Self::MatchLength {
+                length: "train.seconds",
+                ..
+            } => "the number of steps is not known in advance; set `train.steps` or \
+                  `train.tokens`, or remove `sweep.match`"
+                .to_owned(),
+            Self::MatchLength { length, .. } => format!(
+                "with `{length}`, all variants have the same cost already; set `train.steps` or \
+                 `train.tokens`, or remove `sweep.match`"
+            ),
+            Self::MatchesNothing { by } => format!(
+                "a variant is matched if it has `{by}` and is not the baseline; variants of another \
+                 model kind than the baseline are matched in `tokens` only"
+            ),
             Self::SameVariants { .. } => {
                 "change or remove one of them; keys that do not apply to a kind, and keys that `tune` \
                  sets, make no difference"

@@ -145,6 +145,29 @@ pub(super) enum ErrorKind {
     },
     #[error("`tune` gives no variant two different combinations")]
     NothingToTune,
+    // Matched variants.
+    #[error("`{what}` cannot be matched by `{by}`")]
+    MatchPair {
+        what: &'static str,
+        by: &'static str,
+        /// The settings that change the quantity.
+        valid: Vec<&'static str>,
+    },
+    #[error("`sweep.match` chooses `{by}`, and this variant sets `{set}`")]
+    MatchedSettingIsSet {
+        by: &'static str,
+        set: &'static str,
+        /// Other settings by which the quantity can be matched.
+        others: Vec<&'static str>,
+    },
+    #[error("`{what}` cannot be matched by `{by}`, because `{length}` sets the length of training")]
+    MatchLength {
+        what: &'static str,
+        by: &'static str,
+        length: &'static str,
+    },
+    #[error("`sweep.match` applies to no variant")]
+    MatchesNothing { by: &'static str },
     // Fields that contradict each other.
     #[error("`{key}` has no effect with `{choice}: {value}`")]
     NoEffect {

@@ -4,15 +4,9 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
-use crate::spec::{Expect, Measure, RunSpec, is_logged, log_every};
-
-/// The keys that decide at which steps a run is evaluated.
-pub(super) const EVALUATION_TIMES: [&str; 4] = [
-    "train.steps",
-    "train.tokens",
-    "train.epochs",
-    "train.eval_every",
-];
+use crate::spec::{
+    Expect, Match, MatchedSetting, Measure, RunSpec, TrainingLength, is_logged, log_every,
+};
 
 /// Whether the command line sets any of these paths.
 pub(super) fn is_overridden(tree: &Node, paths: &[&str]) -> bool {
@@ -23,17 +17,23 @@ pub(super) fn is_overridden(tree: &Node, paths: &[&str]) -> bool {
     paths.iter().any(is_override)
 }
 
+/// Whether the command line changes at which steps runs are evaluated.
+pub(super) fn are_times_overridden(tree: &Node) -> bool {
+    is_overridden(tree, &TrainingLength::PATHS) || is_overridden(tree, &["train.eval_every"])
+}
+
 /// Adds an error for each expected value that no run will measure.
 pub(super) fn check(
     tree: &Node,
     expected: &[Expect],
     specs: &[&RunSpec],
     baseline: &str,
+    matching: Option<Match>,
     errors: &mut Vec<Diagnostic>,
 ) {
     // If an override changes the length of a run, values that are expected at later steps stay open
     // rather than being errors.
-    let retimed = is_overridden(tree, &EVALUATION_TIMES);
+    let retimed = are_times_overridden(tree);
     let items = tree.get("expect").map_or(&[][..], Node::items);
     for (item, expect) in items.iter().zip(expected) {
         let span = |key: &str| item.get(key).map_or(item.span, |value| value.span);
@@ -52,7 +52,11 @@ pub(super) fn check(
             let kind = ErrorKind::ExpectTrainSplitLoss;
             errors.push(Diagnostic::new(span("metric"), kind));
         }
+        // The steps of a matched variant are chosen later.
+        let by = matching.map(|matching| matching.by);
+        let chosen = by == Some(MatchedSetting::Steps) && name != baseline;
         if !retimed
+            && !chosen
             && let Some(step) = expect.step
             && let Some(kind) = wrong_step(expect.metric, step, spec)
         {
@@ -68,7 +72,7 @@ pub(super) fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<E
             Some(ErrorKind::ExpectStepOfStatic)
         }
         Measure::ValLoss | Measure::BitsPerByte | Measure::TrainSplitLoss => {
-            // With lengths in epochs or tokens the number of steps depends on the data.
+            // With lengths in epochs, FLOPs or seconds, the number of steps depends on the data.
             let (steps, eval_every) = (spec.known_steps()?, spec.train.eval_every.steps()?);
             let evaluated = step.is_multiple_of(eval_every) || step == steps;
             let measured = evaluated && step <= steps;

@@ -5,7 +5,8 @@
 //!    and former names are replaced.
 //! 3. `schema`, `validate`: the tree is checked against the JSON Schema of [`crate::spec`].
 //! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `compare_checks`,
-//!    `expected_values`, `claim_checks`: variants are expanded and checked, and become runs.
+//!    `expected_values`, `claim_checks`, `match_checks`: variants are expanded and checked, and become
+//!    runs.
 //!
 //! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
 //! what depends on the data, such as a text that is too short. Such errors are reported later, with
@@ -24,6 +25,7 @@ mod error_kind;
 mod expected_values;
 mod grid;
 mod limits;
+mod match_checks;
 mod merge;
 mod overrides;
 mod parse;
@@ -39,6 +41,8 @@ mod validate;
 mod variant_names;
 mod variants;
 
+pub use conditional_keys::applies;
+pub use cross_checks::is_valid_model;
 pub use diagnostic::Diagnostics;
 pub use document::{Document, Expansion, from_text, load};
 pub use reference::reference_markdown;

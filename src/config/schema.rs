@@ -109,7 +109,8 @@ fn build() -> Json {
         collect_paths(section, &reference, &schema, &mut paths);
     }
     schema["$defs"]["Overlay"] = overlay;
-    grid_by_path(&mut schema["$defs"]["Tune"]["properties"]["grid"], &paths);
+    schema["$defs"]["Grid"] = grid(&paths);
+    refer_to_grid(&mut schema["$defs"]["Tune"]["properties"]["grid"]);
     sweep_by_path(&mut schema["$defs"]["Sweep"]["properties"], paths);
     tidy(&mut schema);
     schema
@@ -206,7 +207,7 @@ fn sweep_by_path(sweep: &mut Json, paths: Map<String, Json>) {
     sweep["variants"]["propertyNames"] = json!({ "pattern": VARIANT_NAME });
     sweep["variants"]["additionalProperties"] = json!({ "$ref": "#/$defs/Overlay" });
     sweep["variants"]["minProperties"] = json!(1);
-    grid_by_path(&mut sweep["grid"], &paths);
+    refer_to_grid(&mut sweep["grid"]);
     for list in ["include", "exclude"] {
         sweep[list]["items"] = json!({
             "type": "object",
@@ -224,7 +225,7 @@ fn sweep_by_path(sweep: &mut Json, paths: Map<String, Json>) {
 }
 
 /// The schema of a mapping from paths to lists of values.
-fn grid_by_path(grid: &mut Json, paths: &Map<String, Json>) {
+fn grid(paths: &Map<String, Json>) -> Json {
     let axis = |(path, schema): (&String, &Json)| {
         let mut axis = json!({ "type": "array", "items": schema, "minItems": 1 });
         if schema["deprecated"] == true {
@@ -232,9 +233,17 @@ fn grid_by_path(grid: &mut Json, paths: &Map<String, Json>) {
         }
         (path.clone(), axis)
     };
-    grid["properties"] = paths.iter().map(axis).collect::<Map<_, _>>().into();
-    grid["additionalProperties"] = json!(false);
-    grid["minProperties"] = json!(1);
+    json!({
+        "type": "object",
+        "properties": paths.iter().map(axis).collect::<Map<_, _>>(),
+        "additionalProperties": false,
+        "minProperties": 1,
+    })
+}
+
+/// Replaces the schema of a grid, except for its description.
+fn refer_to_grid(field: &mut Json) {
+    *field = json!({ "description": field["description"], "$ref": "#/$defs/Grid" });
 }
 
 /// Joins the lines of descriptions, and shortens single-precision defaults: 0.1 rather than
@@ -281,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_grid_has_every_path_of_a_run_and_no_other() {
-        let grid = &root()["$defs"]["Sweep"]["properties"]["grid"]["properties"];
+        let grid = &root()["$defs"]["Grid"]["properties"];
         assert!(grid["optimizer.schedule.warmup_steps"].is_object());
         assert!(grid["optimizer"].is_object());
         for absent in ["name", "report.template", "sweep.seeds", "model.nothing"] {

@@ -66,10 +66,12 @@ mod tests {
             "name: test\nmodel: {kind: ngram}",
             "name: test\nmodel: {dropout: 0.1}\ndata: {source: names}",
             "name: test\noptimizer: {kind: muon}\ntrain: {epochs: 2, eval_every: 1 epoch}",
+            "name: test\ntrain: {flops: 1e13, eval_every: 1 epoch}",
+            "name: test\ntrain: {seconds: 60}\noptimizer: {schedule: {kind: wsd, warmup_steps: 600}}",
         ] {
             let mut run = run(text);
             check_run(&run).unwrap_or_else(|e| panic!("{e}"));
-            run.count_steps(100_000);
+            run.count_steps(100_000, 1e6);
             check_run(&run).unwrap_or_else(|e| panic!("{e}"));
         }
     }

@@ -438,6 +438,9 @@ fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
         ("compare", Value::Int(_) | Value::Float(_)) => {
             Some("write `compare: {margin: 0.01}`".to_owned())
         }
+        ("sweep.match.tolerance", Value::Int(_) | Value::Float(_)) => {
+            Some("write a percentage, such as `1%`".to_owned())
+        }
         _ => None,
     }
 }

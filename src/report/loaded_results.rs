@@ -136,11 +136,10 @@ impl Run {
         }
         match self.metrics.last() {
             Some(metric) if recorded.is_empty() && self.state() == RunState::Stopped => {
-                format!(
-                    "at step {} of {} when the report was written",
-                    metric.step(),
-                    self.planned.spec.train.steps
-                )
+                let all = self.planned.spec.train.planned_steps();
+                let of_all = all.map_or(String::new(), |steps| format!(" of {steps}"));
+                let step = metric.step();
+                format!("at step {step}{of_all} when the report was written")
             }
             _ => recorded.to_owned(),
         }

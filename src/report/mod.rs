@@ -25,6 +25,7 @@ mod tests;
 mod text_table;
 
 pub use analysis::claim_results::{ClaimResult, TestedClaim};
+pub use analysis::matched_variants::matched_variants;
 pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
 pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
 pub use report_error::ReportError;

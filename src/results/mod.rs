@@ -24,5 +24,5 @@ pub use run_state::RunState;
 pub use sample_text::SampleText;
 pub use seed_rounds::VariantComparison;
 pub use status::{Outcome, RunStatus};
-pub use sweep_plan::{CorpusInfo, PlannedRun, SweepPlan};
+pub use sweep_plan::{ChosenValue, CorpusInfo, MatchedVariant, PlannedRun, SweepPlan};
 pub use variant_runs::Search;

@@ -19,6 +19,10 @@ pub struct SweepPlan {
     /// How earlier plans compared the variants, if that was changed after runs had ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_compare: Vec<Compare>,
+    /// How each variant but the baseline was matched to it, in the order of the file. Empty without
+    /// `sweep.match`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<MatchedVariant>,
     /// The command that made the plan, as it is typed in a shell.
     pub command: String,
     /// Version of `runner`.
@@ -53,6 +57,23 @@ impl SweepPlan {
             None => Ok(plan),
         }
     }
+}
+
+/// How a variant was matched to the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MatchedVariant {
+    /// Name of the variant.
+    pub variant: String,
+    /// `None` for a variant that is not matched, because it is of another kind of model.
+    pub chosen: Option<ChosenValue>,
+}
+
+/// The value of a setting that matches a variant to the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ChosenValue {
+    pub value: u64,
+    /// The difference from the baseline that remains, as a share of the baseline's quantity.
+    pub mismatch: f64,
 }
 
 /// One run of a plan.

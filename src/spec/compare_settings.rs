@@ -1,4 +1,4 @@
-use super::Choice;
+use super::{Choice, Percent};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -80,9 +80,6 @@ pub enum Margin {
     Percent(f64),
 }
 
-/// The text form of a margin.
-const PATTERN: &str = r"^(0*[1-9][0-9]{0,2}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8})%$";
-
 impl Margin {
     /// The margin in the unit of the metric, given the baseline's mean.
     pub fn absolute(self, baseline: f64) -> f64 {
@@ -126,9 +123,7 @@ impl<'de> Deserialize<'de> for Margin {
                 Ok(Margin::Absolute(margin as f64))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Margin, E> {
-                let percent = text
-                    .strip_suffix('%')
-                    .and_then(|number| number.parse().ok());
+                let percent = Percent::parse(text).map(Percent::value);
                 let wrong = || E::invalid_value(de::Unexpected::Str(text), &self);
                 percent.map(Margin::Percent).ok_or_else(wrong)
             }
@@ -141,7 +136,7 @@ impl<'de> Deserialize<'de> for Margin {
 fn or_null(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "oneOf": [
         { "type": "number", "exclusiveMinimum": 0 },
-        { "type": "string", "pattern": PATTERN },
+        { "type": "string", "pattern": Percent::PATTERN },
         { "type": "null" },
     ] })
 }

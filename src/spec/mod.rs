@@ -14,9 +14,11 @@ mod data;
 mod every;
 mod expect;
 mod former_names;
+mod match_settings;
 mod mlp_hidden;
 mod model;
 mod optimizer;
+mod percent;
 mod run_settings;
 mod run_spec;
 mod sample_settings;
@@ -24,6 +26,7 @@ mod seeds;
 mod sweep_settings;
 mod tokenizer;
 mod train;
+mod training_length;
 mod tune;
 
 pub use choice::Choice;
@@ -33,6 +36,7 @@ pub use data::{Data, Source};
 pub use every::Every;
 pub use expect::{Expect, Measure};
 pub use former_names::{RENAMED_CHOICES, RENAMED_KEYS, RenamedChoice, RenamedKey};
+pub use match_settings::{Match, MatchedQuantity, MatchedSetting};
 pub use mlp_hidden::MlpHidden;
 pub use model::{
     BiasOverrides, Biases, Dropouts, Init, InitKind, Mlp, Model, ModelKind, Norm, NormPosition,
@@ -42,13 +46,15 @@ pub(crate) use optimizer::optimizer_rules;
 pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };
+pub use percent::Percent;
 pub use run_settings::{RunSettings, shortest};
 pub use run_spec::{RunSpec, sequences_per_epoch};
 pub use sample_settings::Sample;
 pub use seeds::{Seeds, SequentialSeeds, Until};
 pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
-pub use train::{BatchOrder, Train, is_logged, log_every};
+pub use train::{BatchOrder, Train, is_logged, is_logged_of_open_run, log_every};
+pub use training_length::TrainingLength;
 pub use tune::{Tune, TunedRun};
 
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-use super::{Data, Every, Model, Optimizer, RunSettings, Sample, Tokenizer, Train};
+use super::{Data, Every, Model, Optimizer, RunSettings, Sample, Tokenizer, Train, TrainingLength};
 use crate::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -36,25 +36,28 @@ impl RunSpec {
         (self.train.sequences_per_step() as u64).saturating_mul(self.sequence_length() as u64)
     }
 
-    /// Number of optimizer steps; `None` if it depends on the size of the data.
+    /// Number of optimizer steps; `None` if it depends on the data, its vocabulary or the
+    /// machine.
     pub fn known_steps(&self) -> Option<u64> {
-        match (self.train.epochs, self.train.tokens) {
-            (Some(_), _) => None,
-            (None, Some(tokens)) => Some(tokens.div_ceil(self.tokens_per_step().max(1))),
-            (None, None) => Some(self.train.steps),
+        match self.train.length() {
+            TrainingLength::Epochs(_) | TrainingLength::Flops(_) | TrainingLength::Seconds(_) => {
+                None
+            }
+            TrainingLength::Tokens(tokens) => Some(tokens.div_ceil(self.tokens_per_step().max(1))),
+            TrainingLength::Steps(steps) => Some(steps),
         }
     }
 
-    /// Converts lengths in tokens and epochs into steps, given the number of tokens of the training
-    /// split.
-    pub fn count_steps(&mut self, train_tokens: u64) {
+    /// Converts lengths in tokens, epochs and FLOPs into steps, given the number of tokens of the
+    /// training split and the FLOPs per token, forward and backward.
+    pub fn count_steps(&mut self, train_tokens: u64, flops_per_token: f64) {
         let tokens_per_step = self.tokens_per_step();
         let sequences = sequences_per_epoch(train_tokens, self.sequence_length());
         let steps_per_epoch = sequences as f64 / self.train.sequences_per_step() as f64;
-        let in_epochs = |epochs: f64| ((epochs * steps_per_epoch).ceil() as u64).max(1);
-        let steps = self.known_steps();
         let train = &mut self.train;
-        train.steps = steps.unwrap_or_else(|| train.epochs.map_or(1, in_epochs));
+        let length = train.length();
+        let steps = length.in_steps(tokens_per_step, steps_per_epoch, flops_per_token);
+        train.steps = steps.unwrap_or(train.steps); // it has no effect with a length in seconds
         let required = [&mut train.eval_every, &mut train.checkpoint_every];
         let optional = train.save_every.iter_mut();
         let optional = optional.chain(&mut self.sample.every);
@@ -165,7 +168,7 @@ mod tests {
         let mut spec = spec();
         change(&mut spec.train);
         // 101 tokens are 10 sequences of 10 and a step has 4.
-        spec.count_steps(101);
+        spec.count_steps(101, 10.0);
         spec.train
     }
 
@@ -177,6 +180,12 @@ mod tests {
         assert_eq!(counted(|train| train.epochs = Some(1.0)).steps, 3);
         assert_eq!(counted(|train| train.epochs = Some(2.0)).steps, 5);
         assert_eq!(counted(|train| train.epochs = Some(1e-6)).steps, 1);
+        // A step has 40 tokens and 400 FLOPs.
+        assert_eq!(counted(|train| train.flops = Some(4000.0)).steps, 10);
+        assert_eq!(counted(|train| train.flops = Some(4001.0)).steps, 11);
+        assert_eq!(counted(|train| train.flops = Some(1.0)).steps, 1);
+        let timed = counted(|train| train.seconds = Some(60.0));
+        assert_eq!((timed.steps, timed.planned_steps()), (500, None));
     }
 
     #[test]
@@ -191,7 +200,7 @@ mod tests {
         assert_eq!(train.save_every, Some(Every::Steps(3)));
         let mut again = spec();
         again.train = train.clone();
-        again.count_steps(101);
+        again.count_steps(101, 10.0);
         assert_eq!(again.train, train);
     }
 

@@ -1,4 +1,4 @@
-use super::{Seeds, Tune};
+use super::{Match, Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -42,6 +42,11 @@ pub struct Sweep {
     /// A search for the best values of some settings, for each variant by itself. `null` means none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tune: Option<Tune>,
+    /// Makes a quantity of every variant equal to that of the baseline, by choosing the value of one
+    /// setting for each variant: `{what: params, by: model.mlp_hidden}`. Variants of another model kind
+    /// than the baseline are matched in `tokens` only, and n-gram models are not matched.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Match>,
 }
 
 impl Default for Sweep {
@@ -54,6 +59,7 @@ impl Default for Sweep {
             include: Vec::new(),
             exclude: Vec::new(),
             tune: None,
+            matching: None,
         }
     }
 }

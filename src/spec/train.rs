@@ -2,8 +2,9 @@ use super::Every;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Duration, batches, and the intervals of evaluations and checkpoints. One of `steps`, `tokens` and
-/// `epochs` sets the duration. A variant or an override that sets another one of them replaces it.
+/// Duration, batches, and the intervals of evaluations and checkpoints. One of `steps`, `tokens`,
+/// `epochs`, `flops` and `seconds` sets the duration. A variant or an override that sets another one of
+/// them replaces it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
@@ -17,6 +18,18 @@ pub struct Train {
     /// `batches: sequential` divides the split into. It is rounded up to whole steps.
     #[schemars(range(min = 0.000_001, max = 1_000_000.0))]
     pub epochs: Option<f64>,
+    /// Number of floating-point operations of training, instead of `steps`: FLOPs per token (forward and
+    /// backward pass, as `runner plan` shows them) times training tokens. It is rounded up to whole
+    /// steps. Variants with different models then have the same computational cost.
+    #[schemars(range(min = 1.0))]
+    pub flops: Option<f64>,
+    /// Training time in seconds, instead of `steps`. It includes the optimizer steps, but neither
+    /// evaluations nor checkpoints and samples. The run ends with the step in which the time is used up.
+    /// The learning rate schedule follows the share of the time that is used, except for its warmup,
+    /// which is a number of steps. The number of steps depends on the machine, on `--jobs` and on what
+    /// else the machine does, so such a run cannot be repeated exactly.
+    #[schemars(range(min = 0.001, max = 1_000_000_000.0))]
+    pub seconds: Option<f64>,
     /// How the sequences of a batch are chosen. The choice depends only on the seed, so that variants
     /// with the same seed are trained on the same batches.
     pub batches: BatchOrder,
@@ -65,6 +78,8 @@ impl Default for Train {
             steps: 500,
             tokens: None,
             epochs: None,
+            flops: None,
+            seconds: None,
             batches: BatchOrder::Random,
             batch_size: 12,
             gradient_accumulation_steps: 1,
@@ -111,4 +126,26 @@ pub fn log_every(steps: u64) -> u64 {
 /// are always logged.
 pub fn is_logged(step: u64, steps: u64) -> bool {
     step == 1 || step == steps || step.is_multiple_of(log_every(steps))
+}
+
+/// Whether a run logs the step `step`, counted from 1, if its number of steps is not known in advance.
+/// All of the first steps are logged. The distance doubles whenever the number of steps does.
+pub fn is_logged_of_open_run(step: u64) -> bool {
+    step.is_multiple_of((step / LOGGED_STEPS).next_power_of_two())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_steps_of_a_long_run_are_logged() {
+        let logged = |steps| {
+            (1..=steps)
+                .filter(|&step| is_logged_of_open_run(step))
+                .count()
+        };
+        assert_eq!(logged(LOGGED_STEPS), LOGGED_STEPS as usize);
+        assert!((7000..10_000).contains(&logged(100_000)));
+    }
 }

@@ -99,12 +99,14 @@ mod tests {
     };
 
     const SMALL: Estimate = Estimate {
+        fixed_seconds: 0.0,
         seconds: 2.0,
         memory_mb: 40.0,
         steps: 1000,
         shards: 2,
     };
     const LARGE: Estimate = Estimate {
+        fixed_seconds: 0.0,
         seconds: 1000.0,
         memory_mb: 900.0,
         steps: 1000,

@@ -11,6 +11,7 @@ mod interrupts;
 mod job_slots;
 mod lock;
 mod machine;
+mod matching;
 mod planning;
 mod progress;
 mod run_queue;

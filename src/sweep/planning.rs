@@ -1,3 +1,4 @@
+use super::matching::{CountedRun, count_steps, match_variants};
 use super::slow_notice::notify_if_slow;
 use super::{Error, Machine, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
@@ -5,7 +6,7 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind, TunedRun};
+use crate::spec::{Data, MatchedSetting, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{Device, optim};
@@ -32,27 +33,47 @@ pub fn build(
     let mut corpora = Corpora::new(cache);
     let mut prompts = HashSet::new();
     let free_memory_mb = Machine::of_this_process().free_memory_mb;
-    let mut runs = Vec::new();
+    let mut counted = Vec::new();
+    let mut all_prepared = true;
     for (mut spec, tuned) in expansion.runs.into_iter().zip(expansion.tuned) {
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
-                spec.count_steps(corpora.infos[corpus].train_tokens);
+                count_steps(&mut spec, &corpora.infos[corpus]);
                 errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
                 if prompts.insert((corpus, spec.sample.prompt.clone())) {
                     errors.extend(unknown_prompt(document, &spec, &mut corpora, corpus));
                 }
-                let run = planned(spec, tuned, corpus, &corpora.infos[corpus]);
-                if device == Device::Cpu
-                    && let Some(free) = free_memory_mb
-                {
-                    errors.extend(too_large(document, &run, &corpora.infos[corpus], free));
-                }
-                runs.push(run);
+                counted.push(CountedRun {
+                    spec,
+                    tuned,
+                    corpus,
+                });
+                continue;
             }
             Prepared::Refused(error) => errors.push(refused(document, &spec, &error)),
             Prepared::RefusedBefore => {}
         }
+        all_prepared = false;
+    }
+    let mut matched = Vec::new();
+    if all_prepared {
+        match match_variants(document, &expansion.baseline, &mut counted, &corpora.infos) {
+            Ok(variants) => matched = variants,
+            Err(refused) => errors.extend(refused),
+        }
+    }
+    let mut runs = Vec::new();
+    for run in counted {
+        errors.extend(too_many_steps(document, &run.spec));
+        let corpus = run.corpus;
+        let run = planned(run, &corpora.infos[corpus]);
+        if device == Device::Cpu
+            && let Some(free) = free_memory_mb
+        {
+            errors.extend(too_large(document, &run, &corpora.infos[corpus], free));
+        }
+        runs.push(run);
     }
     if let Some(all) = Diagnostics::merged(errors) {
         return Err(Error::Config(all));
@@ -62,6 +83,7 @@ pub fn build(
         baseline: expansion.baseline,
         earlier_seeds: Vec::new(),
         earlier_compare: Vec::new(),
+        matched,
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_hash: config_hash(&runs),
@@ -157,7 +179,12 @@ fn preparing(spec: &RunSpec) -> String {
     }
 }
 
-fn planned(spec: RunSpec, tuned: Option<TunedRun>, corpus: usize, info: &CorpusInfo) -> PlannedRun {
+fn planned(run: CountedRun, info: &CorpusInfo) -> PlannedRun {
+    let CountedRun {
+        spec,
+        tuned,
+        corpus,
+    } = run;
     let size = model::size(&spec.model, info.vocab_size, spec.sequence_length());
     let identity = spec.identity(&info.content_sha256());
     PlannedRun {
@@ -231,6 +258,22 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
     let help = format!("use a smaller {key}, more text, or another val_fraction");
     let variant = Some(spec.variant.as_str());
     Some(document.error_at(variant, key, error.to_string(), Some(help)))
+}
+
+/// Checks a length in epochs or FLOPs, which can be any number of steps.
+fn too_many_steps(document: &Document, spec: &RunSpec) -> Option<Diagnostics> {
+    let (steps, most) = (spec.train.steps, MatchedSetting::Steps.max());
+    if steps <= most {
+        return None;
+    }
+    let message = format!(
+        "this is {} optimizer steps, and at most {} are possible",
+        units::exact(steps),
+        units::exact(most)
+    );
+    let help = "train for a shorter time, or use larger batches".to_owned();
+    let path = spec.train.length().path();
+    Some(document.error_at(Some(&spec.variant), path, message, Some(help)))
 }
 
 /// Checks that the memory is large enough for the weights, their gradients and the optimizer states.

@@ -172,6 +172,17 @@ pub(crate) fn change(ratio: f64) -> String {
     format!("{percent:+.digits$} %").replace('-', "−")
 }
 
+/// A relative difference that should be small: `equal`, `+0.02 %`, `−1.2 %`.
+pub(crate) fn mismatch(difference: f64) -> String {
+    let percent = difference.abs() * 100.0;
+    match percent {
+        0.0 => "equal".to_owned(),
+        ..0.005 => "below 0.01 %".to_owned(),
+        ..0.995 => format!("{:+.2} %", difference * 100.0).replace('-', "−"),
+        _ => change(1.0 + difference),
+    }
+}
+
 /// A fraction in percent: `0`, `0.02 %`, `12 %`.
 pub(crate) fn share(share: f64) -> String {
     let percent = share * 100.0;
@@ -213,6 +224,13 @@ mod tests {
         assert_eq!(shown, ["0", "below 0.01 %", "0.12 %", "3.4 %", "50 %"]);
         let shown = [7, 999, 1000, 50_257, 1_000_000].map(exact);
         assert_eq!(shown, ["7", "999", "1,000", "50,257", "1,000,000"]);
+    }
+
+    #[test]
+    fn mismatches_have_their_sign() {
+        let shown = [0.0, 1e-6, -0.0002, 0.0123, 0.5].map(mismatch);
+        let expected = ["equal", "below 0.01 %", "−0.02 %", "+1.2 %", "+50 %"];
+        assert_eq!(shown, expected);
     }
 
     #[test]

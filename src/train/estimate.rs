@@ -1,9 +1,9 @@
 use super::optim;
 use super::step_batch::shard_count;
 use crate::kernels::LinearProducts;
-use crate::model;
+use crate::model::{self, Size};
 use crate::results::CorpusInfo;
-use crate::spec::{Model, ModelKind, RunSpec};
+use crate::spec::{Model, ModelKind, RunSpec, TrainingLength};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 pub struct Estimate {
     /// Training and evaluation, in seconds of one thread.
     pub seconds: f64,
+    /// Part of `seconds` that does not depend on the number of threads: the time of training, if that is
+    /// its length.
+    pub fixed_seconds: f64,
     /// Peak resident memory, in MiB.
     pub memory_mb: f64,
     pub steps: u64,
@@ -20,7 +23,7 @@ pub struct Estimate {
 }
 
 // The constants come from measurements. They decide which runs are trained at the same time, and
-// change no result.
+// change no result, except where `sweep.match` matches the training time.
 
 /// Width of a GPT whose step reaches half of the rate of large matrix products. A wider one comes
 /// closer to the full rate. The resulting times are within a fifth of those of benches/growth.svg, for
@@ -38,6 +41,9 @@ const STEP_OVERHEAD: f64 = 100e-6;
 const SERIAL_FRACTION: f64 = 0.05;
 /// Seconds of a step to wake the other threads and to wait for the last of them.
 const THREADS_OVERHEAD: f64 = 50e-6;
+/// FLOPs per second of one thread in large matrix products, on the machine of benches/README.md. Only
+/// the relation between runs matters where it is used.
+const REFERENCE_RATE: f64 = 160e9;
 /// Memory of the process without a model, in MiB.
 const BASE_MEMORY_MB: f64 = 30.0;
 
@@ -48,9 +54,14 @@ impl Estimate {
         if threads <= 1 {
             return self.seconds;
         }
+        let overhead = match self.fixed_seconds > 0.0 {
+            true => 0.0,
+            false => self.steps as f64 * THREADS_OVERHEAD,
+        };
         let rounds = self.shards.div_ceil(threads) as f64 / self.shards as f64;
         let fraction = SERIAL_FRACTION + (1.0 - SERIAL_FRACTION) * rounds;
-        self.seconds * fraction + self.steps as f64 * THREADS_OVERHEAD
+        let scaled = self.seconds - self.fixed_seconds;
+        self.fixed_seconds + scaled * fraction + overhead
     }
 }
 
@@ -59,22 +70,43 @@ impl Estimate {
 pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
     let train = &spec.train;
-    let trained = train.steps.saturating_mul(spec.tokens_per_step());
-    let evaluations = train
-        .steps
-        .div_ceil(train.eval_every.steps().unwrap_or(train.steps))
-        + 1;
+    let rate = matmul_rate();
+    let step = step_seconds(spec, &size, rate);
+    let (steps, trained, fixed_seconds) = match train.length() {
+        TrainingLength::Seconds(seconds) => {
+            (((seconds / step).ceil() as u64).max(1), seconds, seconds)
+        }
+        _ => (train.steps, train.steps as f64 * step, 0.0),
+    };
+    let evaluations = steps.div_ceil(train.eval_every.steps().unwrap_or(steps)) + 1;
     // An evaluation has a forward pass only, a third of the work.
-    let evaluated = evaluations.saturating_mul(corpus.val_tokens);
-    let tokens = trained as f64 + evaluated as f64 / 3.0;
-    let seconds = tokens * size.flops_per_token / (matmul_rate() * utilization(&spec.model));
-    let step = STEP_OVERHEAD + size.params as f64 * SECONDS_PER_PARAMETER;
+    let evaluated = evaluations.saturating_mul(corpus.val_tokens) as f64 / 3.0;
     Estimate {
-        seconds: seconds + train.steps as f64 * step,
+        seconds: trained + evaluated * token_seconds(spec, &size, rate),
         memory_mb: memory_mb(spec, size.params, corpus.vocab_size),
-        steps: train.steps,
+        fixed_seconds,
+        steps,
         shards: shard_count(train.batch_size, spec.sequence_length()),
     }
+}
+
+/// Estimated seconds of the training steps of a run on one thread of a fixed processor, without
+/// evaluation. It is the same on every machine.
+pub fn reference_seconds(spec: &RunSpec, vocab_size: usize) -> f64 {
+    let size = model::size(&spec.model, vocab_size, spec.sequence_length());
+    spec.train.steps as f64 * step_seconds(spec, &size, REFERENCE_RATE)
+}
+
+/// Seconds of an optimizer step on one thread, if large matrix products reach `rate` FLOPs per second.
+fn step_seconds(spec: &RunSpec, size: &Size, rate: f64) -> f64 {
+    spec.tokens_per_step() as f64 * token_seconds(spec, size, rate)
+        + STEP_OVERHEAD
+        + size.params as f64 * SECONDS_PER_PARAMETER
+}
+
+/// Seconds of the forward and backward pass of a token on one thread.
+fn token_seconds(spec: &RunSpec, size: &Size, rate: f64) -> f64 {
+    size.flops_per_token / (rate * utilization(&spec.model))
 }
 
 /// Fraction of the rate of large matrix products that a model reaches.

@@ -30,6 +30,8 @@ pub struct Job<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub step: u64,
+    /// Number of steps of the run. If its length is a time, it is the number expected at the current
+    /// speed, and 0 before the first step.
     pub steps: u64,
     /// Loss of the last step, in nats per token.
     pub loss: Option<f64>,

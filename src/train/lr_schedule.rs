@@ -32,6 +32,17 @@ pub(super) fn learning_rate(optimizer: &Optimizer, step: u64, steps: u64) -> f64
     }
 }
 
+/// The expected number of steps of a run that has taken `step` steps in the share `used` of its time.
+/// `None` before the first step.
+///
+/// A run whose length is a time gives this number to [`learning_rate`] before each step. The schedule
+/// then follows the share of the time: after the warmup, its progress at a constant speed is that of a
+/// run whose number of steps is known, and it never goes back.
+pub(super) fn expected_steps(step: u64, used: f64) -> Option<u64> {
+    let is_known = step > 0 && used > 0.0;
+    is_known.then(|| (step as f64 / used.min(1.0)).round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +112,43 @@ mod tests {
     fn a_run_of_one_step_has_the_rate_lr() {
         for kind in ScheduleKind::ALL {
             assert_eq!(learning_rate(&optimizer(kind, 0), 0, 1), 1.0, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn schedule_of_a_timed_run_follows_the_share_of_the_time() {
+        assert_eq!(expected_steps(0, 0.0), None);
+        assert_eq!(expected_steps(100, 0.25), Some(400));
+        assert_eq!(expected_steps(100, 1.5), Some(100));
+        for kind in ScheduleKind::ALL {
+            let optimizer = optimizer(kind, 20);
+            let first = learning_rate(&optimizer, 0, u64::MAX);
+            assert_eq!(first, learning_rate(&optimizer, 0, 1000), "{kind:?}");
+            // At a constant speed, the rates are those of a run of 1000 steps.
+            let timed = |step: u64| {
+                let steps = expected_steps(step, step as f64 / 1000.0).unwrap();
+                learning_rate(&optimizer, step, steps)
+            };
+            for step in 1..1000 {
+                let planned = learning_rate(&optimizer, step, 1000);
+                assert!((timed(step) - planned).abs() < 2e-3, "{kind:?} {step}");
+            }
+            // The second half of the steps is twice as fast. The rate does not rise after the warmup.
+            let used = |step: u64| match step {
+                ..500 => step as f64 / 750.0,
+                _ => (step + 500) as f64 / 1500.0,
+            };
+            let uneven = (20..1000).map(|step| {
+                learning_rate(&optimizer, step, expected_steps(step, used(step)).unwrap())
+            });
+            let rates: Vec<f64> = uneven.collect();
+            assert!(
+                rates.windows(2).all(|pair| pair[1] <= pair[0] + 1e-3),
+                "{kind:?}"
+            );
+            if kind.falls_to_min_lr() {
+                assert!((rates[rates.len() - 1] - 0.1).abs() < 0.01, "{kind:?}");
+            }
         }
     }
 

@@ -25,7 +25,7 @@ mod train_error;
 mod train_loop;
 mod trainer;
 
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, estimate, reference_seconds};
 pub use job::{Device, Job, Phase, Progress};
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};

@@ -4,7 +4,7 @@
 use super::testing::{Fixture, results_of, spec};
 use super::{Device, Job, Trainer, run};
 use crate::results::{Metric, RunDir, RunState, RunStatus};
-use crate::spec::{BatchOrder, Every, ModelKind, Optimizer, OptimizerKind, RunSpec};
+use crate::spec::{BatchOrder, Every, ModelKind, Optimizer, OptimizerKind, RunSpec, ScheduleKind};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -152,7 +152,7 @@ fn sequential_batches_continue_where_a_run_was_stopped() {
     spec.train.batches = BatchOrder::Sequential;
     spec.train.epochs = Some(1.5);
     spec.train.checkpoint_every = Every::Epochs(0.5);
-    spec.count_steps(fixture.corpus.info.train_tokens);
+    spec.count_steps(fixture.corpus.info.train_tokens, 1.0);
     let whole = fixture.dir("whole", &spec);
     let steps = fixture
         .run(&whole, &spec, 1, u64::MAX)
@@ -170,6 +170,43 @@ fn sequential_batches_continue_where_a_run_was_stopped() {
     }
     fixture.run(&pieces, &spec, 1, u64::MAX);
     assert!(results_of(&whole) == results_of(&pieces));
+}
+
+/// The number of steps depends on the machine, so only what holds on each is tested.
+#[test]
+fn a_run_of_a_fixed_time_uses_it_up_over_all_its_interruptions() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
+    spec.train.seconds = Some(1.0);
+    spec.train.checkpoint_every = Every::Steps(1);
+    spec.optimizer.schedule.kind = ScheduleKind::Linear;
+    let dir = fixture.dir("timed", &spec);
+    assert_eq!(fixture.run(&dir, &spec, 1, 2).state, RunState::Stopped);
+    let status = fixture.run(&dir, &spec, 1, u64::MAX);
+    assert_eq!(status.state, RunState::Done);
+    let steps = status.outcome.unwrap().steps;
+    assert!(steps > 2, "{steps}");
+    let metrics = dir.metrics().unwrap();
+    let mut evaluations = metrics.iter().filter_map(|metric| match metric {
+        Metric::Eval(evaluation) => Some((evaluation.step, evaluation.seconds)),
+        Metric::Step(_) => None,
+    });
+    let (last, seconds) = evaluations.next_back().unwrap();
+    assert_eq!(last, steps);
+    // It ends with the step in which the time is used up.
+    assert!(seconds >= 1.0, "{seconds}");
+    let rates = metrics.iter().filter_map(|metric| match metric {
+        Metric::Step(step) => Some(step.lr),
+        Metric::Eval(_) => None,
+    });
+    let rates: Vec<f64> = rates.collect();
+    assert_eq!(rates.len() as u64, steps, "a short run logs all steps");
+    assert_eq!(rates[0], spec.optimizer.lr);
+    assert!(rates[rates.len() - 1] < 0.5 * rates[0], "{rates:?}");
+    // With the time used up, a resumed run takes no further step.
+    assert_eq!(
+        fixture.run(&dir, &spec, 1, u64::MAX).outcome.unwrap().steps,
+        steps
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@ use super::checkpoints::{RunTotals, load_checkpoint, save_checkpoint};
 use super::divergence;
 use super::evaluation::evaluate;
 use super::job::{Job, Phase, Progress};
+use super::lr_schedule::expected_steps;
 use super::peak_memory::peak_memory_mb;
 use super::sampling::generate_samples;
 use super::train_error::TrainError;
@@ -10,7 +11,7 @@ use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
 use crate::model::{self, Decoder, prompt_tokens};
 use crate::results::{Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText};
-use crate::spec::is_logged;
+use crate::spec::{TrainingLength, is_logged, is_logged_of_open_run};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -28,7 +29,7 @@ pub(super) fn run<B: TrainBackend>(
     prompt_tokens(&job.corpus.tokenizer, &sample.prompt).map_err(TrainError::Prompt)?;
     job.corpus.tokenizer.save(&job.dir.tokenizer())?;
     let mut run = TrainLoop::<B>::start_or_resume(job, &device, device_name, on_progress)?;
-    while run.trainer.step < train.steps {
+    while !run.is_finished() {
         let step = run.trainer.step;
         if train.eval_every.is_due(step)
             && let Some(divergence) = run.evaluate()?
@@ -78,7 +79,7 @@ struct TrainLoop<'a, B: Backend> {
     totals_before: RunTotals,
     started: Instant,
     /// Time in optimizer steps since `started`.
-    training_seconds: f64,
+    seconds_in_steps: f64,
 }
 
 impl<'a, B: TrainBackend> TrainLoop<'a, B> {
@@ -113,18 +114,50 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             identity,
             totals_before: totals_before.unwrap_or_default(),
             started,
-            training_seconds: 0.0,
+            seconds_in_steps: 0.0,
         })
+    }
+
+    /// Whether the last step is taken. A run takes at least one, however short its time is.
+    fn is_finished(&self) -> bool {
+        let (train, step) = (&self.job.spec.train, self.trainer.step);
+        match train.length() {
+            TrainingLength::Seconds(seconds) => step > 0 && self.training_seconds() >= seconds,
+            _ => step >= train.steps,
+        }
+    }
+
+    /// Number of steps of the run. If its length is a time, it is the number that the speed so far lets
+    /// expect, and `None` before the first step.
+    fn expected_steps(&self) -> Option<u64> {
+        let train = &self.job.spec.train;
+        match train.length() {
+            TrainingLength::Seconds(seconds) => {
+                expected_steps(self.trainer.step, self.training_seconds() / seconds)
+            }
+            _ => Some(train.steps),
+        }
+    }
+
+    /// Whether the metrics of a step that was taken are written.
+    fn is_logged(&self, step: u64) -> bool {
+        match self.job.spec.train.planned_steps() {
+            Some(steps) => is_logged(step, steps),
+            None => is_logged_of_open_run(step) || self.is_finished(),
+        }
     }
 
     /// Takes one optimizer step. Returns the reason if the run cannot continue after it.
     fn step(&mut self) -> Result<Option<String>, TrainError> {
         let started = Instant::now();
+        if let Some(steps) = self.expected_steps() {
+            self.trainer.schedule_steps = steps;
+        }
         let tokens = self.split.at(self.trainer.step)?;
         let metric = self.trainer.step(tokens).map_err(TrainError::device)?;
-        self.training_seconds += started.elapsed().as_secs_f64();
+        self.seconds_in_steps += started.elapsed().as_secs_f64();
         let finite = metric.loss.is_finite() && metric.grad_norm.is_finite();
-        if finite && is_logged(metric.step, self.job.spec.train.steps) {
+        if finite && self.is_logged(metric.step) {
             self.write_metric(Metric::Step(metric.clone()))?;
         }
         self.report_progress(Phase::Training, Some(metric.loss));
@@ -156,7 +189,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             val_loss,
             bits_per_byte: self.job.corpus.info.bits_per_byte(val_loss),
             train_loss,
-            seconds: self.totals().training_seconds,
+            seconds: self.training_seconds(),
         }))?;
         Ok(None)
     }
@@ -248,10 +281,15 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         self.trainer.step.saturating_mul(per_step)
     }
 
+    /// Time in optimizer steps, also before interruptions.
+    fn training_seconds(&self) -> f64 {
+        self.totals_before.training_seconds + self.seconds_in_steps
+    }
+
     fn totals(&self) -> RunTotals {
         let before = &self.totals_before;
         RunTotals {
-            training_seconds: before.training_seconds + self.training_seconds,
+            training_seconds: self.training_seconds(),
             seconds: before.seconds + self.started.elapsed().as_secs_f64(),
             peak_memory_mb: before.peak_memory_mb.max(peak_memory_mb()),
         }
@@ -265,10 +303,10 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     }
 
     fn report_progress(&mut self, phase: Phase, loss: Option<f64>) {
-        let training_seconds = self.totals().training_seconds;
+        let training_seconds = self.training_seconds();
         let progress = Progress {
             step: self.trainer.step,
-            steps: self.job.spec.train.steps,
+            steps: self.expected_steps().unwrap_or(0),
             loss,
             val_loss: self.last_evaluation().map(|evaluation| evaluation.val_loss),
             tokens_per_second: tokens_per_second(self.tokens(), training_seconds),

@@ -41,6 +41,8 @@ pub struct Trainer<B: Backend> {
     pub(super) ema: Option<Ema<B>>,
     /// Number of steps taken.
     pub(super) step: u64,
+    /// The number of steps that the learning rate schedule is for.
+    pub(super) schedule_steps: u64,
     /// Why the run cannot continue, if the last step diverged.
     pub(super) divergence: Option<String>,
     spec: RunSpec,
@@ -65,6 +67,8 @@ impl<B: TrainBackend> Trainer<B> {
             ema: spec.train.ema.map(|decay| Ema::new(decay, &model)),
             model,
             step: 0,
+            // Without a known end, the schedule is at its beginning.
+            schedule_steps: spec.train.planned_steps().unwrap_or(u64::MAX),
             divergence: None,
             vocab_size,
             batches: Batches::new(
@@ -101,7 +105,7 @@ impl<B: TrainBackend> Trainer<B> {
         }
         let (loss, sums) = gradients(&self.model, &batch)?;
         let grad_norm = sums.iter().map(|sum| sum.squared_norm).sum::<f64>().sqrt();
-        let lr = learning_rate(&self.spec.optimizer, self.step, self.spec.train.steps);
+        let lr = learning_rate(&self.spec.optimizer, self.step, self.schedule_steps);
         if !loss.is_finite() || !grad_norm.is_finite() {
             let reason = divergence::describe(&self.model, &batch, loss, &sums)?;
             self.divergence = Some(reason);

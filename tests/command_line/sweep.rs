@@ -413,3 +413,98 @@ fn every_variant_is_compared_with_its_best_settings() {
     other.run("sweep tiny.yaml --jobs 1").exits(0);
     assert_eq!(lab.results(), other.results());
 }
+
+/// [`TINY`] with a gated MLP that is matched to the baseline in parameters.
+fn matched(matching: &str) -> String {
+    let text = TINY.replace("baseline: bigram", "baseline: gpt");
+    format!("{text}    swiglu: {{model: {{mlp: swiglu}}}}\n  match: {{{matching}}}\n")
+}
+
+#[test]
+fn matched_variants_are_shown_by_the_plan_and_the_report() {
+    let lab = Lab::new(&matched("what: params, by: model.mlp_hidden"));
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("matched to gpt:")
+        .shows("bigram: not matched, because it is another kind of model")
+        .shows("swiglu: model.mlp_hidden 43, parameters +0.");
+    lab.run("sweep tiny.yaml").exits(0);
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    let changed = "`model.mlp_hidden` is `43` instead of `matched`";
+    assert!(report.contains(changed), "{report}");
+    assert!(report.contains("(matched: parameters +0."), "{report}");
+    // An old plan has no list of matched variants.
+    let path = lab.path("results/tiny/plan.json");
+    let mut plan: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(plan["matched"][1]["chosen"]["value"], 43);
+    plan.as_object_mut().unwrap().remove("matched");
+    fs::write(&path, plan.to_string()).unwrap();
+    lab.run("report results/tiny").exits(0);
+}
+
+#[test]
+fn variant_that_cannot_be_matched_is_refused() {
+    let lab = Lab::new(&matched("what: params, by: model.n_embd"));
+    lab.run("sweep tiny.yaml")
+        .exits(2)
+        .says("`swiglu` cannot be matched to `gpt`: with `model.n_embd: 16`, the closest value")
+        .says("the difference in parameters is −2.9 %, and the tolerance is 1%")
+        .says("match by another setting (`model.mlp_hidden`, `model.n_layer`)")
+        .says("`sweep.match.tolerance` to 3% or more")
+        .says("tiny.yaml:14:5");
+    assert!(lab.is_untouched());
+    lab.run("plan tiny.yaml sweep.match.tolerance=3%")
+        .exits(0)
+        .shows("swiglu: model.n_embd 16, parameters −2.9 %");
+}
+
+#[test]
+fn matched_steps_replace_every_other_length() {
+    let text = matched("what: tokens, by: train.steps")
+        .replace("{steps: 30,", "{epochs: 0.1,")
+        .replace("{mlp: swiglu}}", "{mlp: swiglu}, train: {batch_size: 8}}");
+    let lab = Lab::new(&text);
+    lab.run("sweep tiny.yaml").exits(0);
+    // A tenth of 19,919 characters, in sequences of 16.
+    let steps = lab.column("steps");
+    assert_eq!(
+        [&*steps["gpt-1"], &steps["bigram-1"], &steps["swiglu-1"]],
+        ["32", "32", "16"]
+    );
+}
+
+#[test]
+fn flops_are_converted_to_steps_for_each_model() {
+    let text = TINY.replace("{steps: 30,", "{flops: 1e8,") + "    deep: {model: {n_layer: 2}}\n";
+    let lab = Lab::new(&text);
+    lab.run("sweep tiny.yaml").exits(0);
+    let steps = lab.column("steps");
+    let steps = ["gpt-1", "deep-1"].map(|run| steps[run].parse::<f64>().unwrap());
+    let flops = lab.column("flops_per_token");
+    let flops = ["gpt-1", "deep-1"].map(|run| flops[run].parse::<f64>().unwrap());
+    for (steps, flops) in steps.iter().zip(flops) {
+        // 64 tokens in a step.
+        assert_eq!(*steps, (1e8 / (64.0 * flops)).ceil());
+    }
+    assert!(steps[0] > steps[1] && flops[0] < flops[1]);
+    lab.run("plan tiny.yaml train.flops=1e25")
+        .exits(2)
+        .says("optimizer steps, and at most 1,000,000,000 are possible");
+}
+
+#[test]
+fn seconds_bound_the_training_time_and_are_a_caution() {
+    let text = TINY.replace("{steps: 30,", "{seconds: 0.2,");
+    let lab = Lab::new(&text);
+    lab.run("plan tiny.yaml").exits(0).shows("about ");
+    lab.run("sweep tiny.yaml --jobs 1")
+        .exits(0)
+        .shows("The runs are trained for a fixed time (train.seconds).");
+    let steps = lab.column("steps");
+    assert!(
+        steps
+            .values()
+            .all(|steps| steps.parse::<u64>().unwrap() > 1)
+    );
+    lab.run("sweep tiny.yaml").exits(0).says("none to train");
+}

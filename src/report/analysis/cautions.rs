@@ -1,10 +1,11 @@
 //! What limits the comparison of a report, in sentences.
 
 use super::design_cautions::design_cautions;
+use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
-use crate::text::units::{change, count, list, plural};
+use crate::text::units::{count, list, plural};
 
 /// Reasons why the comparison is incomplete or not fair.
 pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
@@ -14,37 +15,7 @@ pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     cautions.extend(different_texts(ranking));
     cautions.extend(unknown_tokens(ranking));
     cautions.extend(changed_text(ranking));
-    let Some(baseline) = ranking.baseline().filter(|v| v.is_trained()) else {
-        return cautions;
-    };
-    cautions.extend(unmatched(
-        ranking,
-        "The number of training tokens differs",
-        |variant| match variant.is_trained() {
-            true => variant.planned_tokens(),
-            // An n-gram model counts the text once and has no training budget to match.
-            false => baseline.planned_tokens(),
-        },
-        1.0,
-    ));
-    cautions.extend(unmatched(
-        ranking,
-        "The number of parameters differs by more than 10 %",
-        |variant| match variant.spec().model.kind == baseline.spec().model.kind {
-            true => variant.params(),
-            // A bigram model is not a smaller transformer, so its size is not compared.
-            false => baseline.params(),
-        },
-        1.1,
-    ));
-    let context = |variant: &Variant| variant.spec().sequence_length();
-    let mut trained = ranking.variants.iter().filter(|v| v.is_trained());
-    if trained.any(|v| context(v) != context(baseline)) {
-        cautions.push(
-            "The context lengths differ, also during evaluation. Part of a difference may come from the longer context."
-                .to_owned(),
-        );
-    }
+    cautions.extend(unfair_differences(&results.plan, ranking));
     cautions
 }
 
@@ -135,39 +106,6 @@ fn changed_text(ranking: &Ranking) -> Option<String> {
         format!(
             "The tokenizers of these variants drop or change part of the text: {}. That part is not scored, so their bits per byte are too low.",
             list(&names)
-        )
-    })
-}
-
-/// The variants whose value is not within a factor of `tolerance` of the baseline's.
-fn unmatched(
-    ranking: &Ranking,
-    what: &str,
-    value: impl Fn(&Variant) -> u64,
-    tolerance: f64,
-) -> Option<String> {
-    let baseline = ranking.baseline()?;
-    let base = value(baseline) as f64;
-    let differs = |variant: &&Variant| {
-        let ratio = value(variant) as f64 / base;
-        ratio > tolerance || ratio < 1.0 / tolerance
-    };
-    let shown = |variant: &Variant| {
-        let value = value(variant) as f64;
-        format!(
-            "{} has {} ({})",
-            variant.name,
-            count(value),
-            change(value / base)
-        )
-    };
-    let different: Vec<String> = ranking.variants.iter().filter(differs).map(shown).collect();
-    (!different.is_empty()).then(|| {
-        format!(
-            "{what}: the baseline {} has {}; {}.",
-            baseline.name,
-            count(base),
-            list(&different)
         )
     })
 }

@@ -15,6 +15,12 @@ pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     let mut changes = Vec::new();
     let [own, other] = [variant, baseline].map(|run| RunSettings::of(run).into_sections());
     collect("", &own, &other, &mut changes);
+    if [variant, baseline]
+        .iter()
+        .any(|run| run.train.planned_steps().is_none())
+    {
+        changes.retain(|change| change.path != "train.steps"); // it has no effect with `train.seconds`
+    }
     let either = |kind| [variant, baseline].iter().any(|run| run.model.kind == kind);
     if either(ModelKind::Ngram) {
         // An n-gram model ignores the architecture and the training settings of other models.

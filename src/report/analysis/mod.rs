@@ -1,16 +1,20 @@
 //! What the results of a sweep mean: comparisons, checks and sentences, independent of any page.
 
 pub(crate) mod answer;
+mod batch_pairing;
 pub(crate) mod cautions;
 mod claim_evidence;
 pub(crate) mod claim_results;
 pub(crate) mod claim_summary;
 pub(crate) mod config_diff;
 pub(crate) mod design_cautions;
+mod fairness;
 pub(crate) mod generated_text;
+pub(crate) mod matched_variants;
 pub(crate) mod metric;
 pub(crate) mod ranking;
 pub(crate) mod reproduction;
 pub(crate) mod tokenizer_table;
 pub(crate) mod tuning;
 pub(crate) mod wording;
+mod written_settings;

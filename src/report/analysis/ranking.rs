@@ -204,11 +204,16 @@ impl Variant<'_> {
         self.spec().model.kind != ModelKind::Ngram
     }
 
-    /// Number of training tokens of a complete run.
-    pub(crate) fn planned_tokens(&self) -> u64 {
-        self.runs[0]
-            .tokens_per_step()
-            .saturating_mul(self.spec().train.steps)
+    /// Number of training tokens of a complete run: as planned or, if the length of training is a time,
+    /// the mean of what was measured. `None` if no run has a result yet.
+    pub(crate) fn training_tokens(&self) -> Option<u64> {
+        match self.spec().train.planned_steps() {
+            Some(steps) => Some(self.runs[0].tokens_per_step().saturating_mul(steps)),
+            None => {
+                let mean = self.mean_of(|outcome| Some(outcome.tokens as f64))?;
+                Some(mean.round() as u64)
+            }
+        }
     }
 
     /// Why the comparison with the baseline has no interval. `None` if it has one, and where there is no

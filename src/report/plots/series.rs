@@ -19,38 +19,44 @@ pub(super) struct Curve {
 /// Bits per byte on the validation split over training tokens.
 pub(super) fn validation(variant: &Variant) -> Curve {
     let tokens = variant.runs[0].tokens_per_step() as f64;
-    evaluations(variant, |step, _| step as f64 * tokens)
+    evaluations(variant, |evaluation| evaluation.step as f64 * tokens)
 }
 
 /// Bits per byte on the validation split over mean training time.
 pub(super) fn over_time(variant: &Variant) -> Curve {
-    let mut curve = evaluations(variant, |_, seconds| seconds);
+    let mut curve = evaluations(variant, |evaluation| evaluation.seconds);
     // Seeds reach a step at different times, so there is no band. A logarithmic axis has no 0.
     curve.band.clear();
     curve.points.retain(|(seconds, _)| *seconds > 0.0);
     curve
 }
 
-/// The evaluations at the steps that every finished run has evaluated.
-fn evaluations(variant: &Variant, x: impl Fn(u64, f64) -> f64) -> Curve {
+/// The evaluations at the steps that every finished run has evaluated. If the runs have different
+/// numbers of steps, because their length is a time, their last evaluations are one point.
+fn evaluations(variant: &Variant, x: impl Fn(&Evaluation) -> f64) -> Curve {
     let mut by_step: BTreeMap<u64, Vec<&Evaluation>> = BTreeMap::new();
     let finished: Vec<_> = variant
         .runs
         .iter()
         .filter(|run| run.result().is_some())
         .collect();
-    for evaluation in finished.iter().flat_map(|run| run.evaluations()) {
-        if evaluation.bits_per_byte.is_finite() {
-            by_step.entry(evaluation.step).or_default().push(evaluation);
+    let is_timed = variant.spec().train.planned_steps().is_none();
+    for run in &finished {
+        let last = run.evaluations().last().map(|evaluation| evaluation.step);
+        for evaluation in run.evaluations().filter(|e| e.bits_per_byte.is_finite()) {
+            let step = match is_timed && last == Some(evaluation.step) {
+                true => u64::MAX,
+                false => evaluation.step,
+            };
+            by_step.entry(step).or_default().push(evaluation);
         }
     }
     by_step.retain(|_, evaluations| evaluations.len() == finished.len());
     let mut curve = Curve::default();
-    for (step, evaluations) in thinned(by_step.into_iter().collect()) {
+    for (_, evaluations) in thinned(by_step.into_iter().collect()) {
         let n = evaluations.len() as f64;
-        let seconds = evaluations.iter().map(|e| e.seconds).sum::<f64>() / n;
         let bits = || evaluations.iter().map(|e| e.bits_per_byte);
-        let x = x(step, seconds);
+        let x = evaluations.iter().map(|e| x(e)).sum::<f64>() / n;
         curve.points.push((x, bits().sum::<f64>() / n));
         if evaluations.len() > 1 {
             let low = bits().fold(f64::INFINITY, f64::min);
@@ -65,15 +71,17 @@ fn evaluations(variant: &Variant, x: impl Fn(u64, f64) -> f64) -> Curve {
 /// leave [`MAX_POINTS`].
 pub(super) fn steps(variant: &Variant, value: impl Fn(&StepMetric) -> f64) -> Curve {
     let tokens = variant.runs[0].tokens_per_step() as f64;
-    let width = variant
-        .spec()
-        .train
-        .steps
-        .div_ceil(MAX_POINTS as u64)
-        .max(1);
+    let finished = || variant.runs.iter().filter(|run| run.result().is_some());
+    let last = || {
+        finished()
+            .flat_map(|run| run.steps())
+            .map(|step| step.step)
+            .max()
+    };
+    let planned = variant.spec().train.planned_steps().or_else(last);
+    let width = planned.unwrap_or(1).div_ceil(MAX_POINTS as u64).max(1);
     let mut bins: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
-    let finished = variant.runs.iter().filter(|run| run.result().is_some());
-    for step in finished.flat_map(|run| run.steps()) {
+    for step in finished().flat_map(|run| run.steps()) {
         let value = value(step);
         if value.is_finite() {
             let (steps, sum, n) = bins.entry(step.step.saturating_sub(1) / width).or_default();

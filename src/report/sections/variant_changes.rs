@@ -1,5 +1,6 @@
 use super::Findings;
 use crate::report::analysis::config_diff::{Change, changes};
+use crate::report::analysis::matched_variants::remaining_difference;
 use crate::report::analysis::ranking::Variant;
 use crate::report::page_blocks::{Block, Text};
 
@@ -14,10 +15,14 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let item = |variant: &Variant| {
         let text = Text::new().code(variant.name).plain(": ");
         let changes = changes(variant.spec(), baseline.spec());
-        match (variant.is_baseline, changes.is_empty()) {
+        let text = match (variant.is_baseline, changes.is_empty()) {
             (true, _) => text.plain("the baseline"),
             (false, true) => text.plain("no change"),
             (false, false) => list(text, &changes),
+        };
+        match remaining_difference(&findings.results.plan, variant.name) {
+            Some(remaining) => text.plain(format!(" ({remaining})")),
+            None => text,
         }
     };
     let items = variants.into_iter().map(item).collect();

@@ -62,6 +62,8 @@ impl Display for Bars {
 
     fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>) {
         if let Some(bar) = self.runs.get(&run) {
+            // The number of steps changes if the length of training is a time.
+            bar.set_length(progress.steps);
             bar.set_position(progress.step);
             let left =
                 seconds_left.map_or(String::new(), |s| format!(", {} left", units::duration(s)));
