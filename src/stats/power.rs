@@ -73,13 +73,19 @@ impl Effect {
             // Undecided: the interval contains 0, and an end lies outside of the margin.
             let least = (self.margin - half_width).max(0.0);
             let undecided = |from: f64, to: f64| (normal.cdf(to) - normal.cdf(from)).max(0.0);
+            if least == 0.0 {
+                // Both parts meet at 0.
+                return 1.0 - undecided(-half_width, half_width);
+            }
             1.0 - undecided(least, half_width) - undecided(-half_width, -least)
         };
         // Proportional to the density of s. The largest exponent is subtracted.
         let exponent = |s: f64| (degrees - 1.0) * s.ln() - degrees * s * s / 2.0;
         let mode = ((degrees - 1.0) / degrees).max(0.01).sqrt();
         let density = |s: f64| (exponent(s) - exponent(mode)).exp();
-        let (from, to) = (1e-6, 1.0 + 8.0 / degrees.sqrt());
+        // The standard deviation of s is about 1 / sqrt(2 degrees).
+        let width = 8.0 / degrees.sqrt();
+        let (from, to) = ((1.0 - width).max(1e-6), 1.0 + width);
         let total = integral(from, to, INTERVALS, density);
         integral(from, to, INTERVALS, |s| density(s) * decided(s)) / total
     }
