@@ -1,25 +1,17 @@
 use super::canonical_names::{FormerNames, replace_former_names};
-use super::claim_checks;
-use super::compare_checks;
-use super::conditional_keys::{self, Applicability};
 use super::cross_checks::{check, check_schedule};
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::durations;
 use super::error_kind::ErrorKind;
-use super::expected_values;
 use super::limits::MAX_FILE_BYTES;
-use super::match_checks;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
 use super::read_file::read;
-use super::spans::{FILE, Sources, Span};
+use super::spans::{FILE, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
-use super::variants::{Variant, Variants};
-use crate::spec::{Data, Experiment, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use super::variants::Variants;
+use crate::spec::{Experiment, Match, RunSpec};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -29,24 +21,12 @@ use std::sync::{Arc, OnceLock};
 pub struct Document {
     sources: Arc<Sources>,
     /// The file with overrides applied.
-    tree: Node,
-    overrides: Node,
-    experiment: Experiment,
+    pub(super) tree: Node,
+    pub(super) overrides: Node,
+    pub(super) experiment: Experiment,
     former_names: FormerNames,
     /// Computed on first use, once: a sweep may have thousands of variants.
     variants: OnceLock<Arc<Variants>>,
-}
-
-/// All runs of an experiment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expansion {
-    /// Name of the variant that the others are compared with.
-    pub baseline: String,
-    /// Variants in the order of the file, and within each its seeds. In an experiment that tunes its
-    /// variants, there are the seeds of the search and of the comparison for each combination.
-    pub runs: Vec<RunSpec>,
-    /// One for each of `runs`.
-    pub tuned: Vec<Option<TunedRun>>,
 }
 
 /// Reads an experiment file and applies `path=value` overrides.
@@ -128,7 +108,7 @@ fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Documen
 
 /// A tree as its type. After validation serde has nothing left to reject; if it does, the error
 /// still has a span.
-fn typed(tree: &Node) -> Result<Experiment, Diagnostic> {
+pub(super) fn typed(tree: &Node) -> Result<Experiment, Diagnostic> {
     serde_yaml::from_value(tree.to_yaml()).map_err(|error| {
         let kind = ErrorKind::Other {
             message: error.to_string(),
@@ -152,77 +132,6 @@ impl Document {
     /// One line for each former name that the experiment uses, with the name to use instead.
     pub fn notes(&self) -> Vec<String> {
         self.former_names.notes(&self.sources)
-    }
-
-    /// All runs, complete except for what depends on the data.
-    ///
-    /// # Errors
-    /// All errors in the sweep and all contradictions between fields.
-    pub fn expand(&self) -> Result<Expansion, Diagnostics> {
-        let variants = self.variants();
-        let mut errors = variants.errors.clone();
-        let mut resolved: Vec<(&Variant, RunSpec)> = variants
-            .all()
-            .iter()
-            .filter_map(|variant| Some((variant, self.resolve(variant, &mut errors)?)))
-            .collect();
-        let are_resolved = resolved.len() == variants.all().len();
-        errors.extend(unused_keys(variants.all()));
-        errors.extend(self.keep_distinct_combinations(&mut resolved));
-        self.check_distinct(&resolved, &mut errors);
-        let baseline = variants.baseline(&self.tree);
-        // An unresolved variant would be reported as unknown.
-        if are_resolved {
-            let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
-            let compare = &self.experiment.compare;
-            errors.extend(compare_checks::check(
-                &self.tree, compare, &specs, &baseline,
-            ));
-            let expected = &self.experiment.expect;
-            let matching = self.matching();
-            expected_values::check(
-                &self.tree,
-                expected,
-                &specs,
-                &baseline,
-                matching,
-                &mut errors,
-            );
-            if let Some(matching) = matching {
-                let trees = resolved.iter().map(|(variant, spec)| (&variant.tree, spec));
-                let trees: Vec<_> = trees.collect();
-                let found = match_checks::check(&self.tree, matching, &trees, &baseline);
-                errors.extend(found);
-            }
-            claim_checks::check(&self.tree, &self.experiment, &specs, &baseline, &mut errors);
-        }
-        if !errors.is_empty() {
-            return Err(self.diagnostics(errors));
-        }
-        let sweep = self.experiment.sweep.clone().unwrap_or_default();
-        let seeds = sweep.seeds.all();
-        let searched = sweep
-            .tune
-            .map_or(Vec::new(), |tune| tune.search_seeds(&seeds));
-        let (mut runs, mut tuned) = (Vec::new(), Vec::new());
-        for (variant, spec) in resolved {
-            for (seeds, is_search) in [(&searched, true), (&seeds, false)] {
-                runs.extend(seeds.iter().map(|&seed| RunSpec {
-                    seed,
-                    ..spec.clone()
-                }));
-                let run = variant.combination.map(|combination| TunedRun {
-                    combination,
-                    is_search,
-                });
-                tuned.extend(seeds.iter().map(|_| run));
-            }
-        }
-        Ok(Expansion {
-            baseline,
-            runs,
-            tuned,
-        })
     }
 
     /// An error that was found after expansion, at the value of a path in the variant `variant`, or
@@ -282,11 +191,11 @@ impl Document {
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
-    fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {
+    pub(super) fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {
         Diagnostics::new(Arc::clone(&self.sources), errors)
     }
 
-    fn variants(&self) -> &Variants {
+    pub(super) fn variants(&self) -> &Variants {
         self.variants.get_or_init(|| {
             let variants = Variants::of(
                 &self.tree,
@@ -303,171 +212,15 @@ impl Document {
         let variant = self.variants().named(name);
         variant.map_or(&self.tree, |variant| &variant.tree)
     }
-
-    /// A variant as a run whose seed is not set yet. Contradictions between its fields are added to
-    /// `errors`.
-    fn resolve(&self, variant: &Variant, errors: &mut Vec<Diagnostic>) -> Option<RunSpec> {
-        let applicable = conditional_keys::applicable(&variant.tree);
-        let tree = durations::resolve_duration(&applicable, errors);
-        let experiment = match typed(&tree) {
-            Ok(experiment) => experiment,
-            Err(diagnostic) => {
-                errors.push(diagnostic);
-                return None;
-            }
-        };
-        let mut spec = RunSpec {
-            variant: variant.name.clone(),
-            seed: 0,
-            data: experiment.data,
-            tokenizer: experiment.tokenizer,
-            model: experiment.model,
-            optimizer: experiment.optimizer,
-            train: experiment.train,
-            sample: experiment.sample,
-        };
-        if spec.data.source != Source::Plays {
-            let unused = Data::default();
-            spec.data.plays_bytes = unused.plays_bytes;
-            spec.data.plays_seed = unused.plays_seed;
-        }
-        if spec.model.kind == ModelKind::Ngram {
-            spec.train.set_steps(0);
-        }
-        errors.extend(check(&spec, &variant.tree));
-        Some(spec)
-    }
-
-    /// Removes combinations of `sweep.tune` that make no difference to a variant: the learning rate of a model
-    /// that is counted, for example. It is an error if no variant has two.
-    fn keep_distinct_combinations(
-        &self,
-        resolved: &mut Vec<(&Variant, RunSpec)>,
-    ) -> Option<Diagnostic> {
-        let tune = self.tree.at("sweep.tune")?;
-        self.experiment.sweep.as_ref()?.tune.as_ref()?;
-        let mut seen = HashSet::new();
-        resolved.retain(|(variant, spec)| seen.insert((&variant.name, spec.result_settings())));
-        let mut names = resolved
-            .windows(2)
-            .map(|pair| [&pair[0].0.name, &pair[1].0.name]);
-        let has_choice = resolved.is_empty() || names.any(|[first, second]| first == second);
-        (!has_choice).then(|| Diagnostic::new(tune.key_span, ErrorKind::NothingToTune))
-    }
-
-    /// Reports variants whose runs are identical: a comparison between them would be meaningless.
-    fn check_distinct(&self, resolved: &[(&Variant, RunSpec)], errors: &mut Vec<Diagnostic>) {
-        let mut first_with: HashMap<RunSettings, &Variant> = HashMap::new();
-        for (variant, spec) in resolved {
-            let first = match first_with.entry(spec.result_settings()) {
-                Entry::Vacant(entry) => {
-                    entry.insert(variant);
-                    continue;
-                }
-                Entry::Occupied(entry) => *entry.get(),
-            };
-            let kind = ErrorKind::SameVariants {
-                first: first.name.clone(),
-                second: variant.name.clone(),
-                overridden: !self.overrides.entries().is_empty(),
-            };
-            let diagnostic = Diagnostic::new(variant.span, kind);
-            errors.push(diagnostic.related(first.span, "identical to this one"));
-        }
-    }
-}
-
-/// Keys that are set but apply to no variant.
-fn unused_keys(variants: &[Variant]) -> Vec<Diagnostic> {
-    let mut used: HashSet<Span> = HashSet::new();
-    let mut unused: HashMap<Span, ErrorKind> = HashMap::new();
-    for variant in variants {
-        for (span, applicability) in conditional_keys::applicability(&variant.tree) {
-            match applicability {
-                Applicability::Used => {
-                    used.insert(span);
-                }
-                Applicability::Inherited => {}
-                Applicability::Unused(kind) => {
-                    unused.entry(span).or_insert(kind);
-                }
-            }
-        }
-    }
-    unused.retain(|span, _| !used.contains(span));
-    let unused = unused.into_iter();
-    unused
-        .map(|(span, kind)| Diagnostic::new(span, kind))
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Model;
 
     fn document(text: &str, overrides: &[&str]) -> Document {
         let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
         from_text("test.yaml", text, &overrides).unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    #[test]
-    fn a_variant_of_another_kind_inherits_nothing_that_does_not_apply() {
-        let text = "name: test
-model: {kind: gpt, n_layer: 7, block_size: 32}
-optimizer: {kind: adamw, betas: [0.8, 0.9]}
-sweep: {variants: {gpt: {}, bigram: {model: {kind: bigram}, optimizer: {kind: sgd}}}}";
-        let runs = document(text, &[]).expand().unwrap().runs;
-        assert_eq!(runs[0].model.n_layer, 7);
-        let expected = Model {
-            kind: ModelKind::Bigram,
-            block_size: 32,
-            ..Model::default()
-        };
-        assert_eq!(runs[1].model, expected);
-        assert_eq!(runs[1].optimizer.betas, [0.9, 0.99]);
-    }
-
-    #[test]
-    fn a_kind_set_by_an_override_makes_other_keys_inherited() {
-        let text = "name: test\nmodel: {kind: gpt, n_layer: 7}";
-        let runs = document(text, &["model.kind=bigram"])
-            .expand()
-            .unwrap()
-            .runs;
-        assert_eq!(runs[0].model.n_layer, Model::default().n_layer);
-    }
-
-    #[test]
-    fn a_key_that_one_variant_uses_is_no_error() {
-        let text = "name: test
-optimizer: {momentum: 0.5}
-sweep: {variants: {adamw: {}, sgd: {optimizer: {kind: sgd}}}}";
-        let runs = document(text, &["optimizer.betas=[0.1, 0.2]"])
-            .expand()
-            .unwrap()
-            .runs;
-        assert_eq!(
-            (runs[0].optimizer.momentum, runs[1].optimizer.momentum),
-            (0.9, 0.5)
-        );
-        assert_eq!(runs[0].optimizer.betas, [0.1, 0.2]);
-    }
-
-    #[test]
-    fn what_other_sources_ignore_makes_no_difference() {
-        let text = "name: test\ndata: {source: names, plays_seed: 5}\n\
-                    sweep: {variants: {a: {}, b: {data: {plays_seed: 6}}}}";
-        let error = document(text, &[]).expand().unwrap_err();
-        assert!(error.to_string().contains("are identical"), "{error}");
-    }
-
-    #[test]
-    fn what_does_not_change_the_result_makes_no_difference() {
-        let text = "name: test
-sweep: {variants: {a: {}, b: {train: {checkpoint_every: 7}, data: {max_bytes: 5000000}}}}";
-        let error = document(text, &[]).expand().unwrap_err();
-        assert!(error.to_string().contains("are identical"), "{error}");
     }
 
     #[test]

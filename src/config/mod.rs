@@ -3,8 +3,8 @@
 //! 1. `read_file`, `parse`: the file becomes a tree whose keys and values know their spans.
 //! 2. `overrides`, `canonical_names`, `merge`: overrides of the command line are merged into the tree,
 //!    and former names are replaced.
-//! 3. `schema`, `validate`: the tree is checked against the JSON Schema of [`crate::spec`].
-//! 4. `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `compare_checks`,
+//! 3. `schema`, `validate`, `value_types`: the tree is checked against the JSON Schema of [`crate::spec`].
+//! 4. `expansion`, `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `compare_checks`,
 //!    `expected_values`, `claim_checks`, `match_checks`: variants are expanded and checked, and become
 //!    runs.
 //!
@@ -22,6 +22,7 @@ mod document;
 mod durations;
 mod error_help;
 mod error_kind;
+mod expansion;
 mod expected_values;
 mod grid;
 mod limits;
@@ -38,13 +39,15 @@ mod stored_run;
 mod suggest;
 mod tree;
 mod validate;
+mod value_types;
 mod variant_names;
 mod variants;
 
 pub use conditional_keys::applies;
 pub use cross_checks::is_valid_model;
 pub use diagnostic::Diagnostics;
-pub use document::{Document, Expansion, from_text, load};
+pub use document::{Document, from_text, load};
+pub use expansion::Expansion;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
 pub use stored_run::check_run;
