@@ -166,6 +166,33 @@ fn a_setting_without_effect_is_a_caution() {
 }
 
 #[test]
+fn a_verdict_that_the_end_of_training_changes_is_a_caution() {
+    let folder = Folder::new("late");
+    // `late` is worse until the last evaluation, and `early` is better all the time.
+    for (name, which, offsets) in [
+        ("gpt", 0, [0.0; 2]),
+        ("late", 1, [0.3, -0.1]),
+        ("early", 2, [-0.1; 2]),
+    ] {
+        for seed in 1..=3 {
+            let [before, end] = offsets.map(|offset| 2.0 + offset + 0.001 * (which * seed) as f64);
+            let run = folder
+                .run(name, seed)
+                .spec(|spec| spec.model.n_layer = 1 + which as usize);
+            run.evaluations(&[(0, 6.0), (400, before), (500, end)])
+                .done();
+        }
+    }
+    let cautions = folder.write().cautions;
+    assert!(
+        cautions
+            .iter()
+            .any(|text| text.ends_with("change them again: late was worse and is better.")),
+        "{cautions:?}"
+    );
+}
+
+#[test]
 fn a_changed_margin_is_a_caution() {
     let folder = Folder::new("changed");
     planned(&folder, "gpt", 0, 3, &[0.0; 3]);

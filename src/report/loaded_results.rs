@@ -2,7 +2,8 @@ use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
     SampleText, StepMetric, SweepPlan, VariantComparison,
 };
-use crate::spec::{Measure, ModelKind};
+use crate::spec::{CompareMetric, Measure, ModelKind};
+use crate::stats::Verdict;
 use std::io;
 use std::path::Path;
 
@@ -14,7 +15,13 @@ pub(super) struct Results {
     pub(super) runs: Vec<Run>,
     /// The variants in the order of the plan. Their runs are indices into `runs`.
     pub(super) comparisons: Vec<VariantComparison>,
+    /// The verdict on each variant as if training had ended at [`EARLIER_SHARE`] of its steps, with the same
+    /// seeds and settings. Empty if it is not known.
+    pub(super) earlier_verdicts: Vec<Option<Verdict>>,
 }
+
+/// Share of the steps after which the verdicts should not change any more.
+pub(super) const EARLIER_SHARE: f64 = 0.8;
 
 /// A planned run and its recorded results so far.
 #[derive(Debug)]
@@ -41,6 +48,7 @@ impl Results {
         let results: Vec<RunResult> = runs.iter().map(result).collect();
         let needed = plan.needed_runs(&results);
         let mut comparisons = plan.compare(&results);
+        let earlier_verdicts = earlier_verdicts(&plan, &runs, &results).unwrap_or_default();
         let of_variant = |comparison: &'_ mut VariantComparison| {
             let search = comparison
                 .search
@@ -57,6 +65,7 @@ impl Results {
             runs: runs.map(|(_, run)| run).collect(),
             plan,
             comparisons,
+            earlier_verdicts,
         }
     }
 
@@ -82,6 +91,30 @@ impl Results {
     pub(super) fn count(&self, state: RunState) -> usize {
         self.runs.iter().filter(|run| run.state() == state).count()
     }
+}
+
+/// The verdicts as if training had ended earlier. `None` if the metric or a run has no earlier value.
+fn earlier_verdicts(
+    plan: &SweepPlan,
+    runs: &[Run],
+    results: &[RunResult],
+) -> Option<Vec<Option<Verdict>>> {
+    let measure = match plan.experiment.compare.metric {
+        CompareMetric::BitsPerByte => Measure::BitsPerByte,
+        CompareMetric::ValLoss => Measure::ValLoss,
+        _ => return None,
+    };
+    let earlier = |(run, result): (&Run, &RunResult)| match result.value() {
+        // The search stays as it is: it has chosen the settings of the comparison.
+        Some(_) if !run.planned.is_search() => run.earlier_loss(measure).map(RunResult::measured),
+        _ => Some(*result),
+    };
+    let results: Option<Vec<RunResult>> = runs.iter().zip(results).map(earlier).collect();
+    let verdict = |compared: VariantComparison| {
+        let comparison = compared.comparison.filter(|c| c.corrected.is_some());
+        comparison.map(|comparison| comparison.verdict)
+    };
+    Some(plan.compare(&results?).into_iter().map(verdict).collect())
 }
 
 impl Run {
@@ -180,6 +213,18 @@ impl Run {
             Measure::TrainSplitLoss => last.train_loss,
             _ => Some(last.val_loss),
         }
+    }
+
+    /// A loss of the last evaluation up to [`EARLIER_SHARE`] of the steps. `None` if the run was not
+    /// evaluated in the second half of this time. A model that is not trained has only one value.
+    fn earlier_loss(&self, measure: Measure) -> Option<f64> {
+        let steps = self.outcome()?.steps as f64;
+        let until = EARLIER_SHARE * steps;
+        let evaluations = self.evaluations().map(|evaluation| evaluation.step);
+        let step = evaluations.filter(|step| *step as f64 <= until).last()?;
+        (step as f64 >= until / 2.0)
+            .then(|| self.loss_at(measure, Some(step)))
+            .flatten()
     }
 
     /// Number of parameters. An n-gram model knows it only after counting.

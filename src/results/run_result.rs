@@ -34,6 +34,11 @@ impl RunResult {
         }
     }
 
+    /// The result of a run that has ended with a value of the metric.
+    pub fn measured(value: f64) -> Self {
+        Self::Ended(Some(value).filter(|value| value.is_finite()))
+    }
+
     /// The value of the metric.
     pub fn value(self) -> Option<f64> {
         match self {

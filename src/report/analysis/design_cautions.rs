@@ -3,7 +3,8 @@
 use super::metric::Metric;
 use super::ranking::{Ranking, Variant};
 use super::tuning::{Edge, Tuning};
-use crate::report::loaded_results::Results;
+use super::wording;
+use crate::report::loaded_results::{EARLIER_SHARE, Results};
 use crate::spec::{Compare, CompareMetric};
 use crate::text::units::list;
 
@@ -17,6 +18,7 @@ pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<Strin
         changed_seeds(results, ranking),
         changed_compare(results),
         equal_results(ranking),
+        changed_verdicts(results, ranking),
         unreached_loss(ranking),
         measured_on_a_machine(ranking),
         failed_searches(results, ranking),
@@ -90,6 +92,29 @@ fn equal_results(ranking: &Ranking) -> Option<String> {
         format!(
             "With each seed, the result of the baseline and of these variants is exactly the same: {}. The settings in which they differ have no effect.",
             list(&names)
+        )
+    })
+}
+
+/// Verdicts that the end of training has changed.
+fn changed_verdicts(results: &Results, ranking: &Ranking) -> Option<String> {
+    let earlier = results.comparisons.iter().zip(&results.earlier_verdicts);
+    let changed: Vec<String> = earlier
+        .filter_map(|(compared, earlier)| {
+            let now = compared
+                .comparison
+                .as_ref()
+                .filter(|c| c.corrected.is_some())?;
+            let earlier = earlier.filter(|earlier| *earlier != now.verdict)?;
+            let [earlier, now] = [earlier, now.verdict].map(wording::name_of);
+            Some(format!("{} was {earlier} and is {now}", compared.variant))
+        })
+        .collect();
+    let percent = 100.0 * (1.0 - EARLIER_SHARE);
+    (!changed.is_empty() && ranking.has_comparison()).then(|| {
+        format!(
+            "The last {percent:.0} % of training changed verdicts, so a longer training may change them again: {}.",
+            list(&changed)
         )
     })
 }

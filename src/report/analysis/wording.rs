@@ -53,6 +53,16 @@ pub(crate) fn correction(ranking: &Ranking) -> String {
     }
 }
 
+/// The name of a verdict.
+pub(crate) fn name_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::Equivalent => "equivalent",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
 /// The verdict on a variant in one or two words.
 pub(crate) fn verdict(variant: &Variant) -> &'static str {
     if variant.is_baseline {
@@ -66,10 +76,7 @@ pub(crate) fn verdict(variant: &Variant) -> &'static str {
         None => {}
     }
     match variant.comparison.map(|comparison| comparison.verdict) {
-        Some(Verdict::Better) => "better",
-        Some(Verdict::Worse) => "worse",
-        Some(Verdict::Equivalent) => "equivalent",
-        Some(Verdict::Inconclusive) => "inconclusive",
+        Some(verdict) => name_of(verdict),
         None if variant.values.is_empty() => "no result",
         None => "no shared seed",
     }
