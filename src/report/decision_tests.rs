@@ -100,13 +100,10 @@ fn a_higher_speed_is_better() {
         ..Compare::default()
     });
     let summary = folder.write();
-    assert!(
-        summary.answer[0].starts_with("fast has the highest speed: 19009 tokens per second")
-            || summary.answer[0].contains("tokens per second (mean of 3 seeds)"),
-        "{:?}",
-        summary.answer
+    insta::assert_snapshot!(
+        summary.answer[0],
+        @"fast has the highest speed: 19,010 tokens per second (mean of 3 seeds). It is better than the baseline gpt: the difference is +9,458 (95 % interval +9,283 to +9,633)."
     );
-    assert!(summary.answer[0].contains("It is better than the baseline gpt"));
     assert!(
         summary
             .cautions
@@ -242,6 +239,7 @@ fn tuned_sweep() -> Folder {
     let folder = Folder::new("tuned");
     folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
         seeds: Seeds::Count(3),
+        variants: serde_yaml::from_str("{gpt: {}, deep: {model: {n_layer: 2}}}").unwrap(),
         tune: Some(Tune {
             grid: serde_yaml::from_str("optimizer.lr: [0.001, 0.002, 0.004]").unwrap(),
             seeds: 1,
@@ -264,17 +262,84 @@ fn report_of_tuned_variants() {
     let folder = tuned_sweep();
     let summary = folder.write();
     assert_eq!((summary.counts.done, summary.counts.not_started), (11, 0));
-    assert!(
-        summary
-            .cautions
-            .iter()
-            .any(|text| text.contains("smallest one, 0.001, for deep")),
-        "{:?}",
-        summary.cautions
+    assert_eq!(
+        summary.cautions,
+        [
+            "The best optimizer.lr of deep is the smallest value tried (0.001). Smaller values may be better.",
+        ]
     );
     let page = unhashed(&folder.read("report.md"));
     let section = page.split("## Tuning").nth(1).unwrap();
     insta::assert_snapshot!(section.split("\n## ").next().unwrap());
     assert!(page.starts_with("# tuned"));
     insta::assert_snapshot!(page.lines().nth(4).unwrap());
+}
+
+#[test]
+fn an_unreached_loss_is_worse_than_any_other() {
+    let folder = Folder::new("steps");
+    sequential(&folder, 3, 6);
+    folder.plan.borrow_mut().experiment.compare = Compare {
+        metric: CompareMetric::StepsToLoss,
+        target_loss: Some(1.0),
+        ..Compare::default()
+    };
+    let bits = 1.0 / std::f64::consts::LN_2;
+    // The step at which each run reaches the loss. It never does at 900.
+    for (name, which, steps) in [
+        ("gpt", 1, [900, 100, 110]),
+        ("slow", 2, [900; 3]),
+        ("fast", 3, [50, 60, 70]),
+    ] {
+        for seed in 1..=6 {
+            let run = folder
+                .run(name, seed)
+                .spec(|spec| spec.model.n_layer = which);
+            match steps.get(seed as usize - 1) {
+                Some(900) => run
+                    .evaluations(&[(0, 3.0 * bits), (500, 2.0 * bits)])
+                    .done(),
+                Some(step) => run
+                    .evaluations(&[(0, 3.0 * bits), (*step, bits), (500, bits)])
+                    .done(),
+                None => run.not_started(),
+            }
+        }
+    }
+    let summary = folder.write();
+    assert!(
+        summary.answer[0].starts_with("fast has the fewest steps"),
+        "{:?}",
+        summary.answer
+    );
+    let order: Vec<&str> = summary
+        .ranking
+        .rows
+        .iter()
+        .map(|row| row[1].as_str())
+        .collect();
+    assert_eq!(order[0], "fast");
+}
+
+#[test]
+fn an_unfinished_search_is_shown() {
+    let folder = Folder::new("searching");
+    folder.plan.borrow_mut().experiment.sweep =
+        tuned_sweep().plan.borrow().experiment.sweep.clone();
+    tuned(&folder, "gpt", 0, [1.56, 1.53, 1.54], [1.52, 1.541, 1.507]);
+    for (combination, lr) in [0.001, 0.002, 0.004].into_iter().enumerate() {
+        let run = |seed| folder.run("deep", seed).spec(|spec| spec.optimizer.lr = lr);
+        run(1001).tuned(combination, true).not_started();
+        for seed in 1..=3 {
+            run(seed).tuned(combination, false).not_started();
+        }
+    }
+    let summary = folder.write();
+    assert!(
+        summary.answer[0].starts_with("Only gpt has finished"),
+        "{:?}",
+        summary.answer
+    );
+    let page = folder.read("report.md");
+    assert!(page.contains("search not finished"), "{page}");
 }

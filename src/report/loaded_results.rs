@@ -18,6 +18,8 @@ pub(super) struct Results {
     /// The verdict on each variant as if training had ended at [`EARLIER_SHARE`] of its steps, with the same
     /// seeds and settings. Empty if it is not known.
     pub(super) earlier_verdicts: Vec<Option<Verdict>>,
+    /// The smallest difference that matters, in the unit of the metric.
+    pub(super) margin: Option<f64>,
 }
 
 /// Share of the steps after which the verdicts should not change any more.
@@ -48,7 +50,10 @@ impl Results {
         let results: Vec<RunResult> = runs.iter().map(result).collect();
         let needed = plan.needed_runs(&results);
         let mut comparisons = plan.compare(&results);
-        let earlier_verdicts = earlier_verdicts(&plan, &runs, &results).unwrap_or_default();
+        let earlier = earlier_results(&plan, &runs, &results);
+        let earlier_verdicts =
+            earlier.map(|earlier| plan.verdicts_with(&earlier, &comparisons, &results));
+        let margin = plan.margin(&results);
         let of_variant = |comparison: &'_ mut VariantComparison| {
             let search = comparison
                 .search
@@ -65,7 +70,8 @@ impl Results {
             runs: runs.map(|(_, run)| run).collect(),
             plan,
             comparisons,
-            earlier_verdicts,
+            earlier_verdicts: earlier_verdicts.unwrap_or_default(),
+            margin,
         }
     }
 
@@ -93,12 +99,12 @@ impl Results {
     }
 }
 
-/// The verdicts as if training had ended earlier. `None` if the metric or a run has no earlier value.
-fn earlier_verdicts(
+/// The results as if training had ended earlier. `None` if the metric or a run has no earlier value.
+fn earlier_results(
     plan: &SweepPlan,
     runs: &[Run],
     results: &[RunResult],
-) -> Option<Vec<Option<Verdict>>> {
+) -> Option<Vec<RunResult>> {
     let measure = match plan.experiment.compare.metric {
         CompareMetric::BitsPerByte => Measure::BitsPerByte,
         CompareMetric::ValLoss => Measure::ValLoss,
@@ -109,12 +115,7 @@ fn earlier_verdicts(
         Some(_) if !run.planned.is_search() => run.earlier_loss(measure).map(RunResult::measured),
         _ => Some(*result),
     };
-    let results: Option<Vec<RunResult>> = runs.iter().zip(results).map(earlier).collect();
-    let verdict = |compared: VariantComparison| {
-        let comparison = compared.comparison.filter(|c| c.corrected.is_some());
-        comparison.map(|comparison| comparison.verdict)
-    };
-    Some(plan.compare(&results?).into_iter().map(verdict).collect())
+    runs.iter().zip(results).map(earlier).collect()
 }
 
 impl Run {

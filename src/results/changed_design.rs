@@ -1,7 +1,7 @@
 //! What changed in an experiment after results were known, and what follows for its error rates.
 
 use super::SweepPlan;
-use crate::spec::{Compare, Seeds, SequentialSeeds};
+use crate::spec::{Compare, RunSettings, RunSpec, Seeds, SequentialSeeds};
 use crate::stats::{Design, rate_of_repeated_designs};
 use std::collections::HashSet;
 
@@ -41,10 +41,10 @@ impl SweepPlan {
                     Design::sequential(comparisons, min as usize, &[max as usize])
                 }
             };
-            (design, seeds.all().len())
+            (design, seeds.all())
         });
-        let current = (self.design_without_margin(comparisons), seeds.all().len());
-        let designs: Vec<(Design, usize)> = earlier.chain([current]).collect();
+        let current = (self.design_without_margin(comparisons), seeds.all());
+        let designs: Vec<(Design, Vec<u64>)> = earlier.chain([current]).collect();
         Some(rate_of_repeated_designs(comparisons, &designs))
     }
 
@@ -69,12 +69,17 @@ impl SweepPlan {
         self.earlier_compare.extend(compare);
     }
 
-    /// Whether the plans have a run in common.
+    /// Whether the plans have a variant with the same settings in common, whatever its seeds.
     fn continues(&self, before: &Self) -> bool {
-        let names: HashSet<&str> = before.runs.iter().map(|run| run.name.as_str()).collect();
-        self.runs
-            .iter()
-            .any(|run| names.contains(run.name.as_str()))
+        let settings = |plan: &Self| -> HashSet<RunSettings> {
+            let variants = plan.runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
+            let first = variants.map(|runs| RunSpec {
+                seed: 0,
+                ..runs[0].spec.clone()
+            });
+            first.map(|spec| spec.result_settings()).collect()
+        };
+        !settings(self).is_disjoint(&settings(before))
     }
 
     /// The seeds of `before`, if they are others.
@@ -136,6 +141,12 @@ mod tests {
             let rate = after(now, &[before]).rate_after_changed_seeds(2).unwrap();
             assert!((0.055..0.1).contains(&rate), "{rate}");
         }
+        // Seeds without one in common are another sample.
+        let other = SWEEP.replace("{min: 3, max: 6, until: decided}", "[4, 5, 6]");
+        let rate = after(&other, &[&fixed])
+            .rate_after_changed_seeds(2)
+            .unwrap();
+        assert!((rate - 0.1).abs() < 1e-6, "{rate}");
         // It is kept when nothing else changes.
         let rate = after(SWEEP, &[&fixed]).rate_after_changed_seeds(2);
         assert_eq!(

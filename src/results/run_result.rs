@@ -24,6 +24,10 @@ impl RunResult {
         };
         match (status.state, &status.outcome) {
             (RunState::NotStarted | RunState::Stopped, _) => Self::Open,
+            // A run that diverges may have reached the loss before. If it has not, it never will.
+            (RunState::Diverged, _) if compare.metric == CompareMetric::StepsToLoss => {
+                Self::Ended(steps_to_loss(&evaluations(), compare.target_loss))
+            }
             (RunState::Failed | RunState::Diverged, _) | (RunState::Done, None) => {
                 Self::Ended(None)
             }
@@ -94,6 +98,29 @@ mod tests {
             seconds: 0.0,
         };
         points.iter().map(evaluation).collect()
+    }
+
+    #[test]
+    fn a_run_that_diverges_may_have_reached_the_loss() {
+        let status = RunStatus {
+            state: RunState::Diverged,
+            reason: String::new(),
+            outcome: None,
+        };
+        let result = |target_loss: f64| {
+            let compare = Compare {
+                metric: CompareMetric::StepsToLoss,
+                target_loss: Some(target_loss),
+                ..Compare::default()
+            };
+            RunResult::new(Some(&status), &compare, || {
+                evaluations(&[(0, 4.0), (100, 2.0)])
+            })
+        };
+        assert_eq!(result(3.0), RunResult::Ended(Some(50.0)));
+        assert_eq!(result(1.0), RunResult::Ended(Some(f64::INFINITY)));
+        let other = RunResult::new(Some(&status), &Compare::default(), Vec::new);
+        assert_eq!(other, RunResult::Ended(None));
     }
 
     #[test]

@@ -89,13 +89,8 @@ impl SweepPlan {
 
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
     pub fn tuned_paths(&self) -> Vec<&str> {
-        let tune = self
-            .experiment
-            .sweep
-            .as_ref()
-            .and_then(|sweep| sweep.tune.as_ref());
-        let keys = tune.iter().flat_map(|tune| tune.grid.keys());
-        keys.filter_map(|key| key.as_str()).collect()
+        let sweep = self.experiment.sweep.iter();
+        sweep.flat_map(|sweep| sweep.tuned_paths()).collect()
     }
 
     /// The range of the number of seeds, if it depends on the results.
@@ -103,11 +98,48 @@ impl SweepPlan {
         self.experiment.sweep.as_ref()?.seeds.sequential()
     }
 
+    /// The verdict on each variant with other results, such as those of an earlier step, but with the same
+    /// seeds, settings and design as in `compared`, which follows from `results`.
+    pub fn verdicts_with(
+        &self,
+        other_results: &[RunResult],
+        compared: &[VariantComparison],
+        results: &[RunResult],
+    ) -> Vec<Option<Verdict>> {
+        let variants = VariantRuns::all(self, other_results);
+        let of_baseline = |variants: &[VariantRuns<'_>]| {
+            variants
+                .iter()
+                .position(|variant| variant.name == self.baseline)
+        };
+        let known = VariantRuns::all(self, results);
+        let design = self.design(known.len(), of_baseline(&known).map(|index| &known[index]));
+        let baseline = of_baseline(&variants).map(|index| &variants[index]);
+        let verdict = |(variant, compared): (&VariantRuns, &VariantComparison)| {
+            compared.comparison.as_ref()?.corrected?;
+            let seeds = compared.runs.len();
+            let differences = paired_differences(&variant.values(seeds), &baseline?.values(seeds));
+            let comparison = Differences::tested(differences, &design).comparison?;
+            comparison.corrected.map(|_| comparison.verdict)
+        };
+        variants.iter().zip(compared).map(verdict).collect()
+    }
+
+    /// The smallest difference that matters, in the unit of the metric.
+    pub fn margin(&self, results: &[RunResult]) -> Option<f64> {
+        let variants = VariantRuns::all(self, results);
+        let baseline = variants
+            .iter()
+            .find(|variant| variant.name == self.baseline);
+        self.design(variants.len(), baseline).margin()
+    }
+
     fn design(&self, variants: usize, baseline: Option<&VariantRuns>) -> Design {
         let range = self.sequential_seeds();
         // A margin in per cent must not change when seeds are added.
         let seeds = range.map_or(usize::MAX, |range| range.min as usize);
         let baseline = baseline.and_then(|baseline| baseline.mean(seeds));
+        let baseline = baseline.filter(|mean| mean.is_finite());
         let margin = self.experiment.compare.margin.zip(baseline);
         self.design_without_margin(variants.saturating_sub(1))
             .with_margin(margin.map(|(margin, baseline)| margin.absolute(baseline)))

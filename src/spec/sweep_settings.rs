@@ -63,3 +63,11 @@ impl Default for Sweep {
         }
     }
 }
+
+impl Sweep {
+    /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
+    pub fn tuned_paths(&self) -> impl Iterator<Item = &str> {
+        let keys = self.tune.iter().flat_map(|tune| tune.grid.keys());
+        keys.filter_map(Value::as_str)
+    }
+}

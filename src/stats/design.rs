@@ -20,6 +20,8 @@ pub struct Design {
     alpha: f64,
     /// The looks, if the number of seeds depends on the results.
     looks: Option<Vec<Look>>,
+    /// Share of `alpha` that is kept for a raised maximum number of seeds.
+    reserve: f64,
     /// The smallest difference that matters.
     margin: Option<f64>,
     is_better_higher: bool,
@@ -31,6 +33,7 @@ impl Design {
         Self {
             alpha: ALPHA / comparisons.max(1) as f64,
             looks: None,
+            reserve: 0.0,
             margin: None,
             is_better_higher: false,
         }
@@ -43,6 +46,7 @@ impl Design {
         let fixed = Self::fixed(comparisons);
         Self {
             looks: Some(cached_looks(first, maxima, fixed.alpha)),
+            reserve: RESERVE.powi(plans(first, maxima).count() as i32),
             ..fixed
         }
     }
@@ -78,12 +82,12 @@ impl Design {
     }
 
     /// Significance level of a single test with more seeds: that of a new sweep, or about that of the last
-    /// test if the maximum of this design is raised.
+    /// test if the maximum of this design is raised once more.
     pub(super) fn level_of_more_seeds(&self) -> f64 {
         match self.looks {
             None => self.alpha,
             // The last of several correlated tests gets about a third of what is left.
-            Some(_) => self.alpha * RESERVE * (1.0 - RESERVE) / 3.0,
+            Some(_) => self.alpha * self.reserve * (1.0 - RESERVE) / 3.0,
         }
     }
 
@@ -114,13 +118,38 @@ impl Design {
 }
 
 /// An upper bound of the family-wise error rate if several designs were used one after another, each with
-/// up to a number of pairs.
-pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, usize)]) -> f64 {
-    let mut looks: Vec<Look> = Vec::new();
-    for look in designs
+/// these seeds in this order. Seeds that continue those of another design are the same sample, which was
+/// looked at again. Other seeds are another sample.
+pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, Vec<u64>)]) -> f64 {
+    let mut samples: Vec<(&[u64], Vec<&(Design, Vec<u64>)>)> = Vec::new();
+    for design in designs {
+        let seeds = design.1.as_slice();
+        let continues = |known: &[u64]| known.starts_with(seeds) || seeds.starts_with(known);
+        match samples.iter_mut().find(|(known, _)| continues(known)) {
+            Some((known, of_sample)) => {
+                *known = if seeds.len() > known.len() {
+                    seeds
+                } else {
+                    known
+                };
+                of_sample.push(design);
+            }
+            None => samples.push((seeds, vec![design])),
+        }
+    }
+    let rates = samples
         .iter()
-        .flat_map(|(design, pairs)| design.looks_up_to(*pairs))
-    {
+        .map(|(_, of_sample)| rate_of_one_sample(of_sample));
+    (comparisons as f64 * rates.sum::<f64>()).min(1.0)
+}
+
+/// The error rate of one comparison over the looks of all designs that were used for a sample.
+fn rate_of_one_sample(designs: &[&(Design, Vec<u64>)]) -> f64 {
+    let mut looks: Vec<Look> = Vec::new();
+    let all = designs
+        .iter()
+        .flat_map(|(design, seeds)| design.looks_up_to(seeds.len()));
+    for look in all {
         match looks.iter_mut().find(|known| known.n == look.n) {
             Some(known) => known.level = known.level.max(look.level),
             None if look.n >= 2 => looks.push(look),
@@ -128,7 +157,7 @@ pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, usize)])
         }
     }
     looks.sort_by_key(|look| look.n);
-    (comparisons as f64 * false_alarm_rate(&looks)).min(1.0)
+    false_alarm_rate(&looks)
 }
 
 /// The looks of one design.
@@ -159,17 +188,24 @@ fn cached_looks(first: usize, maxima: &[usize], alpha: f64) -> Vec<Look> {
     looks
 }
 
+/// The first and the last look of a first plan, and of each plan that raises the maximum.
+fn plans(first: usize, maxima: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+    let mut next = first;
+    maxima.iter().filter_map(move |&last| {
+        let plan = (next <= last).then_some((next, last));
+        next = next.max(last + 1);
+        plan
+    })
+}
+
 /// The looks of a first plan, and of each plan that raises the maximum. Each uses all but a tenth of what
 /// is left of `alpha`.
 fn looks(first: usize, maxima: &[usize], alpha: f64) -> Vec<Look> {
     let mut looks = Vec::new();
     let mut reserve = 1.0;
-    for &last in maxima {
-        let next = looks.last().map_or(first, |look: &Look| look.n + 1);
-        if next <= last {
-            reserve *= RESERVE;
-            add_proportional_looks(&mut looks, next, last, alpha * (1.0 - reserve));
-        }
+    for (next, last) in plans(first, maxima) {
+        reserve *= RESERVE;
+        add_proportional_looks(&mut looks, next, last, alpha * (1.0 - reserve));
     }
     looks
 }
@@ -184,6 +220,23 @@ mod tests {
         let design = Design::sequential(1, 3, &[12]);
         let levels = [3, 4, 12].map(|pairs| format!("{:.4}", design.level(pairs).unwrap()));
         assert_eq!(levels, ["0.0039", "0.0052", "0.0157"]);
+    }
+
+    #[test]
+    fn other_seeds_are_another_sample() {
+        let designs = |lists: &[&[u64]]| -> Vec<(Design, Vec<u64>)> {
+            lists
+                .iter()
+                .map(|seeds| (Design::fixed(1), seeds.to_vec()))
+                .collect()
+        };
+        let rate = |lists: &[&[u64]]| rate_of_repeated_designs(1, &designs(lists));
+        assert!((rate(&[&[1, 2, 3], &[1, 2, 3]]) - 0.05).abs() < 1e-6);
+        let longer = rate(&[&[1, 2, 3], &[1, 2, 3, 4, 5]]);
+        assert!((0.07..0.09).contains(&longer), "{longer}");
+        for other in [&[1, 4, 5], &[4, 5, 6]] {
+            assert!((rate(&[&[1, 2, 3], other]) - 0.1).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -136,6 +136,9 @@ mod tests {
         let continued = Design::sequential(3, 3, &[4, raised]);
         let ratio = continued.level(raised).unwrap() / design.level_of_more_seeds();
         assert!((0.5..2.0).contains(&ratio), "{ratio}");
+        // After a raise, a tenth is left of what was left before.
+        let ratio = continued.level_of_more_seeds() / design.level_of_more_seeds();
+        assert!((ratio - 0.1).abs() < 1e-9, "{ratio}");
     }
 
     #[test]

@@ -38,6 +38,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
             n => format!("mean of {n} seeds"),
         }
     );
+    if best.mean().is_some_and(f64::is_infinite) {
+        return format!("Of every variant, some runs end before {}.", metric.goal());
+    }
     if ranking.variants.len() == 1 {
         return format!("{name} reaches {reached}.");
     }
@@ -54,6 +57,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
     };
     let lowest = format!("{name} has {}{relative}: {reached}.", metric.best());
     let Some(comparison) = best.comparison else {
+        if !best.has_ended {
+            return format!("{lowest} The baseline {baseline} has no result yet.");
+        }
         return format!(
             "{lowest} It shares no finished seed with the baseline {baseline}, so the two cannot be compared."
         );

@@ -134,7 +134,7 @@ fn unreached_loss(ranking: &Ranking) -> Option<String> {
         .collect();
     (!each.is_empty()).then(|| {
         format!(
-            "Some runs end before they reach the loss: {}. Their variants are not tested, because the steps of the other runs alone would be too few.",
+            "Some runs end before they reach the loss: {}. Their variants are not tested, because the mean of the other runs would be too low.",
             list(&each)
         )
     })
@@ -176,23 +176,17 @@ fn edges_of_the_search(results: &Results, ranking: &Ranking) -> Option<String> {
         }
     }
     let each = |(edge, names): &(Edge, Vec<&str>)| {
-        let end = if edge.is_largest {
-            "largest"
-        } else {
-            "smallest"
+        let (end, beyond) = match edge.is_largest {
+            true => ("largest", "Larger"),
+            false => ("smallest", "Smaller"),
         };
         format!(
-            "{} has its best value at the {end} one, {}, for {}",
+            "The best {} of {} is the {end} value tried ({}). {beyond} values may be better.",
             edge.path,
-            edge.value,
-            list(names)
+            list(names),
+            edge.value
         )
     };
     let each: Vec<String> = groups.iter().map(each).collect();
-    (!each.is_empty()).then(|| {
-        format!(
-            "The search should try more values: {}. Values beyond it may be better.",
-            each.join("; ")
-        )
-    })
+    (!each.is_empty()).then(|| each.join(" "))
 }

@@ -179,7 +179,7 @@ impl Compared<'_> {
     }
 
     fn flops(&self) -> Option<String> {
-        let per_token = |v: &Variant| v.runs[0].planned.flops_per_token;
+        let per_token = |v: &Variant| v.representative.planned.flops_per_token;
         let flops = |v: &Variant| {
             let same_cost = !v.is_baseline && per_token(v) == per_token(self.baseline);
             // With the same cost per token, the number of tokens says it all.

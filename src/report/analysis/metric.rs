@@ -74,6 +74,11 @@ impl Metric {
         }
     }
 
+    /// What a run has to reach: `a validation loss of 1.8`.
+    pub(crate) fn goal(self) -> String {
+        format!("a validation loss of {}", self.target_loss)
+    }
+
     /// A value without its unit.
     pub(crate) fn value(self, value: f64) -> String {
         match self.decimals() {
@@ -87,7 +92,7 @@ impl Metric {
     /// A value with its unit.
     pub(crate) fn with_unit(self, value: f64) -> String {
         match value.is_infinite() {
-            true => format!("no validation loss of {}", self.target_loss),
+            true => "not reached".to_owned(),
             false => format!("{} {}", self.value(value), self.unit()),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Ranking<'a> {
     pub(crate) tuned_paths: Vec<&'a str>,
     /// The smallest difference that matters, as the experiment gives it.
     pub(crate) margin: Option<Margin>,
+    /// The same in the unit of the metric.
+    pub(crate) absolute_margin: Option<f64>,
 }
 
 /// One variant over its seeds.
@@ -27,7 +29,10 @@ pub(crate) struct Variant<'a> {
     /// Index in the order of the experiment file, which does not depend on results.
     pub(crate) position: usize,
     pub(crate) is_baseline: bool,
+    /// The runs that compare it. Empty while the search for its best settings has not ended.
     pub(crate) runs: Vec<&'a Run>,
+    /// Its first run, or before there is one, the first run of its search.
+    pub(crate) representative: &'a Run,
     /// The search for its best settings, and the runs of that search, if the variants are tuned.
     pub(crate) search: Option<(&'a Search, Vec<&'a Run>)>,
     pub(crate) corpus: &'a CorpusInfo,
@@ -66,13 +71,18 @@ impl<'a> Ranking<'a> {
             };
             let runs = runs_at(&compared.runs);
             let search = compared.search.as_ref();
+            let searched = search
+                .map(|search| runs_at(&search.runs))
+                .unwrap_or_default();
+            let representative = *runs.iter().chain(&searched).next()?;
             Some(Variant {
                 name: &compared.variant,
                 position,
                 is_baseline: compared.variant == baseline,
-                corpus: results.corpus(&runs.first()?.planned),
+                corpus: results.corpus(&representative.planned),
+                representative,
                 runs,
-                search: search.map(|search| (search, runs_at(&search.runs))),
+                search: search.map(|search| (search, searched)),
                 values: &compared.values,
                 differences: &compared.differences,
                 comparison: compared.comparison.as_ref(),
@@ -83,6 +93,9 @@ impl<'a> Ranking<'a> {
         let compared = results.comparisons.iter().enumerate();
         let mut variants: Vec<Variant> = compared.filter_map(variant).collect();
         let is_open = |variant: &Variant| {
+            if variant.is_searching() {
+                return true;
+            }
             let mut states = variant.runs.iter().map(|run| run.state());
             states.any(|state| matches!(state, RunState::NotStarted | RunState::Stopped))
         };
@@ -96,18 +109,27 @@ impl<'a> Ranking<'a> {
         let compare = &plan.experiment.compare;
         // Variants with different numbers of seeds are ranked by differences on the same seeds.
         let rank = |v: &Variant| {
-            let value = match (sequential, of_baseline, v.comparison) {
+            let same_seeds = match (sequential, of_baseline, v.comparison) {
                 (Some(_), Some(baseline), Some(comparison)) => Some(baseline + comparison.mean),
-                _ => v.mean(),
+                _ => None,
             };
-            match value {
-                Some(value) if compare.metric.is_better_higher() => -value,
-                Some(value) => value,
-                None => f64::INFINITY,
+            // A loss that is not reached is worse than any that is, and no result is last.
+            let finite = same_seeds.filter(|value| value.is_finite());
+            match finite.or_else(|| v.mean()) {
+                Some(value) if value.is_finite() => (0, value),
+                Some(_) => (1, 0.0),
+                None => (2, 0.0),
             }
         };
         // Stable, so that ties and variants without a result keep the order of the file.
-        variants.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
+        variants.sort_by(|a, b| {
+            let ((a_class, a), (b_class, b)) = (rank(a), rank(b));
+            let values = match compare.metric.is_better_higher() {
+                true => b.total_cmp(&a),
+                false => a.total_cmp(&b),
+            };
+            a_class.cmp(&b_class).then(values)
+        });
         Self {
             variants,
             baseline,
@@ -115,6 +137,7 @@ impl<'a> Ranking<'a> {
             metric: Metric::of(compare),
             tuned_paths: plan.tuned_paths(),
             margin: compare.margin,
+            absolute_margin: results.margin,
         }
     }
 
@@ -164,7 +187,11 @@ impl<'a> Ranking<'a> {
 
     /// Whether variants have different numbers of seeds by the design of the experiment.
     pub(crate) fn has_different_seeds(&self) -> bool {
-        let mut seeds = self.variants.iter().map(|variant| variant.runs.len());
+        let compared = self
+            .variants
+            .iter()
+            .filter(|variant| !variant.runs.is_empty());
+        let mut seeds = compared.map(|variant| variant.runs.len());
         let first = seeds.next();
         self.sequential.is_some() && seeds.any(|n| Some(n) != first)
     }
@@ -191,12 +218,12 @@ impl<'a> Ranking<'a> {
 impl Variant<'_> {
     /// The configuration of the first seed.
     pub(crate) fn spec(&self) -> &RunSpec {
-        &self.runs[0].planned.spec
+        &self.representative.planned.spec
     }
 
     /// Number of parameters: planned for trained models, measured for n-gram counts.
     pub(crate) fn params(&self) -> u64 {
-        self.runs[0].params()
+        self.representative.params()
     }
 
     /// Whether it is trained by gradient descent. N-gram models are counted.
@@ -208,12 +235,18 @@ impl Variant<'_> {
     /// the mean of what was measured. `None` if no run has a result yet.
     pub(crate) fn training_tokens(&self) -> Option<u64> {
         match self.spec().train.planned_steps() {
-            Some(steps) => Some(self.runs[0].tokens_per_step().saturating_mul(steps)),
+            Some(steps) => Some(self.representative.tokens_per_step().saturating_mul(steps)),
             None => {
                 let mean = self.mean_of(|outcome| Some(outcome.tokens as f64))?;
                 Some(mean.round() as u64)
             }
         }
+    }
+
+    /// Whether the search for its best settings has not ended.
+    pub(crate) fn is_searching(&self) -> bool {
+        let search = self.search.as_ref();
+        search.is_some_and(|(search, _)| !search.has_ended)
     }
 
     /// Why the comparison with the baseline has no interval. `None` if it has one, and where there is no

@@ -18,7 +18,12 @@ pub(crate) fn interval_ends(metric: Metric, comparison: &Comparison) -> Option<(
 pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
     Some(match ranking.margin? {
         Margin::Absolute(margin) => format!("{margin} {}", ranking.metric.unit()),
-        Margin::Percent(percent) => format!("{percent} % of the baseline's mean"),
+        Margin::Percent(percent) => {
+            let absolute = ranking.absolute_margin.map_or(String::new(), |margin| {
+                format!(" ({})", ranking.metric.with_unit(margin))
+            });
+            format!("{percent} % of the baseline's mean{absolute}")
+        }
     })
 }
 
@@ -77,7 +82,10 @@ pub(crate) fn verdict(variant: &Variant) -> &'static str {
     }
     match variant.comparison.map(|comparison| comparison.verdict) {
         Some(verdict) => name_of(verdict),
+        None if variant.is_searching() => "search not finished",
+        None if variant.values.is_empty() && variant.runs.is_empty() => "search failed",
         None if variant.values.is_empty() => "no result",
+        None if !variant.has_ended => "not all seeds have ended",
         None => "no shared seed",
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct WrittenSettings {
     /// Paths of the grid. The variants of a grid are combinations, whose names are not those of the
     /// entries, so that the paths of all entries belong to every variant.
     of_grid: Option<Vec<String>>,
+    /// Paths of the search, which belong to every variant.
+    of_search: Vec<String>,
 }
 
 /// Paths of settings that were written. A path covers everything below it.
@@ -34,12 +36,13 @@ impl WrittenSettings {
         Some(Self {
             by_variant,
             of_grid,
+            of_search: sweep.tuned_paths().map(str::to_owned).collect(),
         })
     }
 
     /// The settings that the sweep changes for any of the variants.
     pub(super) fn by(&self, variants: &[&str]) -> Named<'_> {
-        let paths: Vec<&str> = match &self.of_grid {
+        let mut paths: Vec<&str> = match &self.of_grid {
             Some(paths) => paths.iter().map(String::as_str).collect(),
             None => {
                 let lists = variants
@@ -48,6 +51,7 @@ impl WrittenSettings {
                 lists.flatten().map(String::as_str).collect()
             }
         };
+        paths.extend(self.of_search.iter().map(String::as_str));
         Named(paths)
     }
 }

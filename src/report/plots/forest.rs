@@ -94,11 +94,9 @@ struct Limits {
 impl Limits {
     fn of(ranking: &Ranking, reach: f64) -> Self {
         let baseline = ranking.baseline();
-        let mean = baseline.and_then(Variant::mean);
-        let margin = ranking.margin.zip(mean);
         Self {
-            margin: margin
-                .map(|(margin, mean)| margin.absolute(mean))
+            margin: ranking
+                .absolute_margin
                 .filter(|margin| *margin <= 2.0 * reach),
             noise: baseline
                 .and_then(Variant::sd)

@@ -18,7 +18,7 @@ pub(super) struct Curve {
 
 /// Bits per byte on the validation split over training tokens.
 pub(super) fn validation(variant: &Variant) -> Curve {
-    let tokens = variant.runs[0].tokens_per_step() as f64;
+    let tokens = variant.representative.tokens_per_step() as f64;
     evaluations(variant, |evaluation| evaluation.step as f64 * tokens)
 }
 
@@ -70,7 +70,7 @@ fn evaluations(variant: &Variant, x: impl Fn(&Evaluation) -> f64) -> Curve {
 /// A value of the training steps, averaged over the seeds and over as many neighbouring steps as
 /// leave [`MAX_POINTS`].
 pub(super) fn steps(variant: &Variant, value: impl Fn(&StepMetric) -> f64) -> Curve {
-    let tokens = variant.runs[0].tokens_per_step() as f64;
+    let tokens = variant.representative.tokens_per_step() as f64;
     let finished = || variant.runs.iter().filter(|run| run.result().is_some());
     let last = || {
         finished()

@@ -31,7 +31,7 @@ fn introduction(tuning: &Tuning) -> String {
         false => String::new(),
     };
     format!(
-        "Every variant was trained with each of {} combinations of {}, with {} that the comparison does not use. It is then compared with its best combination. The search has {} and took {}{share}.",
+        "Every variant was trained with each of {} combinations of {}, with {} that the comparison does not use. Each variant is then trained with its best values and compared with the baseline. The search has {} and took {}{share}.",
         tuning.combinations,
         tuning.paths_in_words(),
         units::plural(tuning.seeds as usize, "seed"),
@@ -86,6 +86,6 @@ fn explanation(tuning: &Tuning) -> String {
         None => "The search of the baseline has no result.".to_owned(),
     };
     format!(
-        "{shared} With own values, each variant has its best values, and the difference and the verdict are those of the ranking. A variant that is better with its own values but not with shared ones needs other settings than the baseline."
+        "{shared} This difference is not tested, and it favors the baseline, whose values were chosen by the same runs. With own values, each variant has its best values, and the difference and the verdict are those of the ranking."
     )
 }
