@@ -55,6 +55,7 @@ impl Folder {
             baseline: "gpt".to_owned(),
             earlier_seeds: Vec::new(),
             earlier_compare: Vec::new(),
+            earlier_comparisons: 0,
             matched: Vec::new(),
             command: format!("runner sweep experiments/{name}.yaml"),
             version: "0.1.0".to_owned(),

@@ -6,9 +6,10 @@ use crate::stats::{Design, rate_of_repeated_designs};
 use std::collections::HashSet;
 
 impl SweepPlan {
-    /// How `comparisons` variants are compared with the baseline, without the margin. A maximum number of
+    /// How the variants are compared with the baseline, without the margin. A maximum number of
     /// seeds that was raised continues the earlier design within its error rate.
-    pub(super) fn design_without_margin(&self, comparisons: usize) -> Design {
+    pub(super) fn design_without_margin(&self) -> Design {
+        let comparisons = self.comparisons();
         let design = match self.sequential_seeds() {
             None => Design::fixed(comparisons),
             Some(range) => {
@@ -26,7 +27,8 @@ impl SweepPlan {
 
     /// An upper bound of the probability that any of several equal variants is called better or worse, if
     /// the seeds were changed after results were known in a way that raises it.
-    pub fn rate_after_changed_seeds(&self, comparisons: usize) -> Option<f64> {
+    pub fn rate_after_changed_seeds(&self) -> Option<f64> {
+        let comparisons = self.comparisons();
         let seeds = &self.experiment.sweep.as_ref()?.seeds;
         let start = |seeds: &Seeds| seeds.sequential().map(|range| range.min);
         let continues =
@@ -43,15 +45,27 @@ impl SweepPlan {
             };
             (design, seeds.all())
         });
-        let current = (self.design_without_margin(comparisons), seeds.all());
+        let current = (self.design_without_margin(), seeds.all());
         let designs: Vec<(Design, Vec<u64>)> = earlier.chain([current]).collect();
         Some(rate_of_repeated_designs(comparisons, &designs))
     }
 
-    /// Whether an earlier plan of the same runs, `before`, has other seeds or is compared in another way.
+    /// Number of comparisons with the baseline for which the tests are corrected.
+    pub fn comparisons(&self) -> usize {
+        let variants = self.runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
+        variants
+            .count()
+            .saturating_sub(1)
+            .max(self.earlier_comparisons)
+    }
+
+    /// Whether an earlier plan of the same runs, `before`, has other seeds, has more variants, or compares
+    /// them in another way.
     pub fn changes_design_of(&self, before: &Self) -> bool {
         self.continues(before)
-            && (self.changed_seeds(before).is_some() || self.changed_compare(before).is_some())
+            && (self.changed_seeds(before).is_some()
+                || self.changed_compare(before).is_some()
+                || before.comparisons() > self.comparisons())
     }
 
     /// Takes over how an earlier plan of the same runs compared them. `has_results` says whether any run of
@@ -63,6 +77,10 @@ impl SweepPlan {
         let seeds = self.changed_seeds(before).filter(|_| has_results).cloned();
         let compare = self.changed_compare(before).filter(|_| has_results);
         let compare = compare.cloned();
+        self.earlier_comparisons = match has_results {
+            true => before.comparisons(),
+            false => before.earlier_comparisons,
+        };
         self.earlier_seeds.clone_from(&before.earlier_seeds);
         self.earlier_seeds.extend(seeds);
         self.earlier_compare.clone_from(&before.earlier_compare);
@@ -123,10 +141,10 @@ mod tests {
     fn a_raised_maximum_stays_within_the_error_rate() {
         let shorter = SWEEP.replace("max: 6", "max: 4");
         let plan = after(SWEEP, &[&shorter, &shorter]);
-        assert_eq!(plan.rate_after_changed_seeds(2), None);
+        assert_eq!(plan.rate_after_changed_seeds(), None);
         assert_eq!(plan.earlier_seeds.len(), 1);
         let (first, continued) = (plan_of(&shorter), plan);
-        let level = |plan: &SweepPlan, pairs| plan.design_without_margin(2).level(pairs);
+        let level = |plan: &SweepPlan, pairs| plan.design_without_margin().level(pairs);
         assert_eq!(level(&first, 4), level(&continued, 4));
         assert!(level(&continued, 6).is_some_and(|level| level > 0.0));
         // A design that was planned so from the start has more left for its last tests.
@@ -138,21 +156,28 @@ mod tests {
         let fixed = SWEEP.replace("{min: 3, max: 6, until: decided}", "3");
         let longer = SWEEP.replace("{min: 3, max: 6, until: decided}", "5");
         for (now, before) in [(SWEEP, fixed.as_str()), (longer.as_str(), fixed.as_str())] {
-            let rate = after(now, &[before]).rate_after_changed_seeds(2).unwrap();
+            let rate = after(now, &[before]).rate_after_changed_seeds().unwrap();
             assert!((0.055..0.1).contains(&rate), "{rate}");
         }
         // Seeds without one in common are another sample.
         let other = SWEEP.replace("{min: 3, max: 6, until: decided}", "[4, 5, 6]");
-        let rate = after(&other, &[&fixed])
-            .rate_after_changed_seeds(2)
-            .unwrap();
+        let rate = after(&other, &[&fixed]).rate_after_changed_seeds().unwrap();
         assert!((rate - 0.1).abs() < 1e-6, "{rate}");
         // It is kept when nothing else changes.
-        let rate = after(SWEEP, &[&fixed]).rate_after_changed_seeds(2);
+        let rate = after(SWEEP, &[&fixed]).rate_after_changed_seeds();
         assert_eq!(
-            after(SWEEP, &[&fixed, SWEEP]).rate_after_changed_seeds(2),
+            after(SWEEP, &[&fixed, SWEEP]).rate_after_changed_seeds(),
             rate
         );
+    }
+
+    #[test]
+    fn removed_variants_make_no_test_less_strict() {
+        let fewer = SWEEP.replace(", c: {model: {n_layer: 3}}", "");
+        let plan = after(&fewer, &[SWEEP, &fewer]);
+        let level = |plan: &SweepPlan| plan.design_without_margin().level(3);
+        assert_eq!(level(&plan), level(&plan_of(SWEEP)));
+        assert!(level(&plan) < level(&plan_of(&fewer)));
     }
 
     #[test]
@@ -160,7 +185,7 @@ mod tests {
         let margin = SWEEP.replace("{name: x,", "{name: x, compare: {margin: 0.01},");
         let plan = after(&margin, &[SWEEP, SWEEP]);
         assert_eq!(plan.earlier_compare, [Compare::default()]);
-        assert_eq!(plan.rate_after_changed_seeds(2), None);
+        assert_eq!(plan.rate_after_changed_seeds(), None);
     }
 
     #[test]

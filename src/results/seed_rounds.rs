@@ -42,7 +42,7 @@ impl SweepPlan {
         let baseline = variants
             .iter()
             .find(|variant| variant.name == self.baseline);
-        let design = self.design(variants.len(), baseline);
+        let design = self.design(baseline);
         let compared: Vec<(Differences, usize)> = variants
             .iter()
             .map(|variant| variant.compare(baseline, &design, range))
@@ -113,7 +113,7 @@ impl SweepPlan {
                 .position(|variant| variant.name == self.baseline)
         };
         let known = VariantRuns::all(self, results);
-        let design = self.design(known.len(), of_baseline(&known).map(|index| &known[index]));
+        let design = self.design(of_baseline(&known).map(|index| &known[index]));
         let baseline = of_baseline(&variants).map(|index| &variants[index]);
         let verdict = |(variant, compared): (&VariantRuns, &VariantComparison)| {
             compared.comparison.as_ref()?.corrected?;
@@ -131,17 +131,17 @@ impl SweepPlan {
         let baseline = variants
             .iter()
             .find(|variant| variant.name == self.baseline);
-        self.design(variants.len(), baseline).margin()
+        self.design(baseline).margin()
     }
 
-    fn design(&self, variants: usize, baseline: Option<&VariantRuns>) -> Design {
+    fn design(&self, baseline: Option<&VariantRuns>) -> Design {
         let range = self.sequential_seeds();
         // A margin in per cent must not change when seeds are added.
         let seeds = range.map_or(usize::MAX, |range| range.min as usize);
         let baseline = baseline.and_then(|baseline| baseline.mean(seeds));
         let baseline = baseline.filter(|mean| mean.is_finite());
         let margin = self.experiment.compare.margin.zip(baseline);
-        self.design_without_margin(variants.saturating_sub(1))
+        self.design_without_margin()
             .with_margin(margin.map(|(margin, baseline)| margin.absolute(baseline)))
     }
 }

@@ -19,6 +19,10 @@ pub struct SweepPlan {
     /// How earlier plans compared the variants, if that was changed after runs had ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_compare: Vec<Compare>,
+    /// Largest number of comparisons of earlier plans, if runs had ended. Variants that are removed after
+    /// results are known do not make the other tests less strict.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_comparisons: usize,
     /// How each variant but the baseline was matched to it, in the order of the file. Empty without
     /// `sweep.match`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -104,6 +108,10 @@ impl PlannedRun {
     pub fn is_search(&self) -> bool {
         self.tuned.is_some_and(|tuned| tuned.is_search)
     }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// A string that is one normal component of a path: not empty, not `..`, without a separator.

@@ -23,6 +23,7 @@ pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
         baseline: "a".to_owned(),
         earlier_seeds: Vec::new(),
         earlier_compare: Vec::new(),
+        earlier_comparisons: 0,
         matched: Vec::new(),
         command: String::new(),
         version: String::new(),

@@ -83,6 +83,7 @@ pub fn build(
         baseline: expansion.baseline,
         earlier_seeds: Vec::new(),
         earlier_compare: Vec::new(),
+        earlier_comparisons: 0,
         matched,
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),

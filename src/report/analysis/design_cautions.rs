@@ -15,7 +15,7 @@ pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<Strin
     let all = [
         different_seeds(ranking),
         missing_results(ranking),
-        changed_seeds(results, ranking),
+        changed_seeds(results),
         changed_compare(results),
         equal_results(ranking),
         changed_verdicts(results, ranking),
@@ -47,9 +47,8 @@ fn missing_results(ranking: &Ranking) -> Option<String> {
 }
 
 /// Seeds that were changed after results were known.
-fn changed_seeds(results: &Results, ranking: &Ranking) -> Option<String> {
-    let comparisons = ranking.variants.len().saturating_sub(1);
-    let percent = 100.0 * results.plan.rate_after_changed_seeds(comparisons)?;
+fn changed_seeds(results: &Results) -> Option<String> {
+    let percent = 100.0 * results.plan.rate_after_changed_seeds()?;
     let shown = format!("{percent:.1}");
     // A design with fewer seeds than an earlier one adds no test.
     (percent > PROMISED_PERCENT && shown != "5.0").then(|| {

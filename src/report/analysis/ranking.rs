@@ -16,6 +16,8 @@ pub(crate) struct Ranking<'a> {
     pub(crate) metric: Metric,
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
     pub(crate) tuned_paths: Vec<&'a str>,
+    /// Number of comparisons for which the intervals are corrected.
+    pub(crate) comparisons: usize,
     /// The smallest difference that matters, as the experiment gives it.
     pub(crate) margin: Option<Margin>,
     /// The same in the unit of the metric.
@@ -136,6 +138,7 @@ impl<'a> Ranking<'a> {
             sequential,
             metric: Metric::of(compare),
             tuned_paths: plan.tuned_paths(),
+            comparisons: plan.comparisons(),
             margin: compare.margin,
             absolute_margin: results.margin,
         }

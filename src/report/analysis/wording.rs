@@ -44,7 +44,7 @@ pub(crate) fn measure(measure: Measure) -> &'static str {
 /// What the intervals are corrected for, such as `, corrected for 5 comparisons and up to 10 tests each`.
 /// Empty for one comparison that is tested once.
 pub(crate) fn correction(ranking: &Ranking) -> String {
-    let comparisons = ranking.variants.len().saturating_sub(1);
+    let comparisons = ranking.comparisons;
     let comparisons = (comparisons > 1).then(|| format!("{comparisons} comparisons"));
     let tests = ranking.sequential.map(|range| range.max - range.min + 1);
     let tests = tests.filter(|&tests| tests > 1);
