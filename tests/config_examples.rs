@@ -2,7 +2,7 @@
 
 use runner::config::{self, Expansion};
 use runner::model;
-use runner::spec::{Measure, Mlp, ModelKind, Norm, RunSpec};
+use runner::spec::{Measure, Mlp, Model, ModelKind, Norm, PositionKind, RunSpec};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -27,11 +27,9 @@ fn the_ablation_changes_one_thing_at_a_time() {
         .iter()
         .map(|run| (run.variant.as_str(), run.seed))
         .collect();
-    assert_eq!(
-        names[..4],
-        [("gpt", 1), ("gpt", 2), ("gpt", 3), ("bigram", 1)]
-    );
-    assert_eq!(names.len(), 18);
+    // Each of five learning rates has a seed of the search and up to twelve of the comparison.
+    assert_eq!(names[..3], [("gpt", 1001), ("gpt", 1), ("gpt", 2)]);
+    assert_eq!(names.len(), 6 * 5 * (1 + 12));
 
     let gpt = variant(&expansion, "gpt");
     let changed = |name: &str, change: &dyn Fn(&mut RunSpec)| {
@@ -42,14 +40,20 @@ fn the_ablation_changes_one_thing_at_a_time() {
     };
     changed("rmsnorm", &|run| run.model.norm = Norm::Rmsnorm);
     changed("swiglu", &|run| run.model.mlp = Mlp::Swiglu);
-    changed("untied", &|run| run.model.tie_weights = false);
-    changed("rmsnorm+swiglu", &|run| {
+    let rotary = |run: &mut RunSpec| run.model.positions.kind = PositionKind::Rotary;
+    changed("rope", &rotary);
+    changed("llama", &|run| {
         run.model.norm = Norm::Rmsnorm;
         run.model.mlp = Mlp::Swiglu;
+        rotary(run);
     });
+    // What does not apply to a bigram has its default.
     changed("bigram", &|run| {
-        run.model.kind = ModelKind::Bigram;
-        run.optimizer.lr = 1e-2;
+        run.model = Model {
+            kind: ModelKind::Bigram,
+            block_size: run.model.block_size,
+            ..Model::default()
+        };
     });
 }
 

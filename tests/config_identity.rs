@@ -19,10 +19,17 @@ fn runs(name: &str, text: &str) -> Vec<RunSpec> {
     expansion.runs
 }
 
-/// The names of all runs of a document, each with eight digits of its identity.
+/// Of a document with more runs, only the first seeds are listed.
+const MANY_RUNS: usize = 100;
+
+/// The names of the runs of a document, each with eight digits of its identity.
 fn names(name: &str, text: &str) -> String {
     let mut names = format!("{name}\n");
-    for mut run in runs(name, text) {
+    let mut runs = runs(name, text);
+    if runs.len() > MANY_RUNS {
+        runs.retain(|run| run.seed <= 3);
+    }
+    for mut run in runs {
         run.count_steps(TRAIN_TOKENS, FLOPS_PER_TOKEN);
         let _ = writeln!(names, "  {}", run.run_name(&run.identity("content")));
     }

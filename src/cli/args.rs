@@ -52,7 +52,7 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   runner sweep experiments/ablation.yaml
-  runner sweep experiments/ablation.yaml train.steps=60 model.n_layer=2
+  runner sweep experiments/ablation.yaml train.steps=500 model.n_layer=1
   runner sweep experiments/ablation.yaml --only 'swiglu*' --jobs 4
 
 Exit codes: 0 success, 1 a run failed or diverged, 2 the command line, the file or its data has an \
