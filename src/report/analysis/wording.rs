@@ -18,7 +18,7 @@ pub(crate) fn interval_ends(metric: Metric, comparison: &Comparison) -> Option<(
 pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
     Some(match ranking.margin? {
         Margin::Absolute(margin) => format!("{margin} {}", ranking.metric.unit()),
-        Margin::Percent(percent) => format!("{percent} % of the baseline's mean"),
+        Margin::Percent(percent) => format!("{percent} of the baseline's mean"),
     })
 }
 
