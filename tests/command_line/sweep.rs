@@ -385,7 +385,7 @@ fn every_variant_is_compared_with_its_best_settings() {
     let tune = "  seeds: 3\n  tune: {grid: {optimizer.lr: [0.0001, 0.01, 1000.0]}, seeds: 1}\n";
     let experiment = TINY.replace("  seeds: [1, 2]\n", tune);
     let lab = Lab::new(&experiment);
-    // The rates 0.0001 and 1e30 are worse for both, and their seeds 1 to 3 are not needed.
+    // The rates 0.0001 and 1000 are worse for both, and their seeds 1 to 3 are not needed.
     lab.run("plan tiny.yaml")
         .exits(0)
         .shows("12 runs: 12 not started")
