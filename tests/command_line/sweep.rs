@@ -445,7 +445,7 @@ fn variant_that_cannot_be_matched_is_refused() {
     lab.run("sweep tiny.yaml")
         .exits(2)
         .says("`swiglu` cannot be matched to `gpt`: with `model.n_embd: 16`, the closest value")
-        .says("the difference in parameters is −2.9 %, and the tolerance is 1%")
+        .says("the difference in parameters is −2.9 %, and the tolerance is 1 %")
         .says("match by another setting (`model.mlp_hidden`, `model.n_layer`)")
         .says("`sweep.match.tolerance` to 3% or more")
         .says("tiny.yaml:14:5");
