@@ -52,7 +52,7 @@ impl Rate {
     }
 }
 
-/// In per cent. A precision sets the number of digits after the point.
+/// In percent. A precision sets the number of digits after the point.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);

@@ -3,7 +3,7 @@
 use super::Summary;
 use super::testing::{Folder, RunBuilder, SEED_EFFECTS, variant};
 use crate::spec::{
-    Compare, CompareMetric, Margin, Norm, Seeds, SequentialSeeds, Sweep, Tune, Until,
+    Compare, CompareMetric, Margin, Norm, Percent, Seeds, SequentialSeeds, Sweep, Tune, Until,
 };
 use std::fs;
 
@@ -195,14 +195,14 @@ fn a_changed_margin_is_a_caution() {
     planned(&folder, "gpt", 0, 3, &[0.0; 3]);
     planned(&folder, "other", 1, 3, &[0.01, 0.02, 0.015]);
     folder.plan.borrow_mut().earlier_compare = vec![Compare {
-        margin: Some(Margin::Percent(0.5)),
+        margin: Some(Margin::Percent(Percent::new(0.5))),
         ..Compare::default()
     }];
     let cautions = folder.write().cautions;
     assert!(
         cautions
             .iter()
-            .any(|text| text.contains("it was bits per byte with margin 0.5%")),
+            .any(|text| text.contains("it was bits per byte with margin 0.5 %")),
         "{cautions:?}"
     );
 }

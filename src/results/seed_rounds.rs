@@ -136,7 +136,7 @@ impl SweepPlan {
 
     fn design(&self, baseline: Option<&VariantRuns>) -> Design {
         let range = self.sequential_seeds();
-        // A margin in per cent must not change when seeds are added.
+        // A margin in percent must not change when seeds are added.
         let seeds = range.map_or(usize::MAX, |range| range.min as usize);
         let baseline = baseline.and_then(|baseline| baseline.mean(seeds));
         let baseline = baseline.filter(|mean| mean.is_finite());
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_margin_in_per_cent_is_that_of_the_first_seeds() {
+    fn a_margin_in_percent_is_that_of_the_first_seeds() {
         let sweep = SWEEP.replace("{name: x,", "{name: x, compare: {margin: '2%'},");
         let plan = plan_of(&sweep);
         let near = [1.0001, 1.1, 1.0502];

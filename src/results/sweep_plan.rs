@@ -37,7 +37,9 @@ pub struct SweepPlan {
     pub machine: String,
     /// The distinct corpora of the sweep.
     pub corpora: Vec<CorpusInfo>,
-    /// In the order of the file: variants, and within each its seeds.
+    /// In the order of the file: variants, within each the combinations of its search, and within each
+    /// combination the seeds of the search and then those of the comparison. Without a search, a variant
+    /// has only its seeds.
     pub runs: Vec<PlannedRun>,
 }
 

@@ -76,8 +76,8 @@ impl CompareMetric {
 pub enum Margin {
     /// `0.01`, in the unit of the metric.
     Absolute(f64),
-    /// `0.5%` of the baseline's mean, as 0.5.
-    Percent(f64),
+    /// `0.5%` of the baseline's mean.
+    Percent(Percent),
 }
 
 impl Margin {
@@ -85,7 +85,7 @@ impl Margin {
     pub fn absolute(self, baseline: f64) -> f64 {
         match self {
             Self::Absolute(margin) => margin,
-            Self::Percent(percent) => percent / 100.0 * baseline.abs(),
+            Self::Percent(percent) => percent.fraction() * baseline.abs(),
         }
     }
 }
@@ -94,7 +94,7 @@ impl fmt::Display for Margin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absolute(margin) => write!(f, "{margin}"),
-            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Percent(percent) => percent.fmt(f),
         }
     }
 }
@@ -103,7 +103,7 @@ impl Serialize for Margin {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Absolute(margin) => serializer.serialize_f64(*margin),
-            Self::Percent(_) => serializer.collect_str(self),
+            Self::Percent(percent) => percent.serialize(serializer),
         }
     }
 }
@@ -123,9 +123,8 @@ impl<'de> Deserialize<'de> for Margin {
                 Ok(Margin::Absolute(margin as f64))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Margin, E> {
-                let percent = Percent::parse(text).map(Percent::value);
                 let wrong = || E::invalid_value(de::Unexpected::Str(text), &self);
-                percent.map(Margin::Percent).ok_or_else(wrong)
+                Percent::parse(text).map(Margin::Percent).ok_or_else(wrong)
             }
         }
         deserializer.deserialize_any(MarginVisitor)
@@ -150,7 +149,7 @@ mod tests {
         for (text, margin) in [
             ("0.01", Margin::Absolute(0.01)),
             ("1", Margin::Absolute(1.0)),
-            ("0.5%", Margin::Percent(0.5)),
+            ("0.5%", Margin::Percent(Percent::new(0.5))),
         ] {
             let read: Margin = serde_yaml::from_str(text).unwrap();
             assert_eq!(read, margin);
@@ -158,6 +157,9 @@ mod tests {
             assert_eq!(serde_yaml::from_str::<Margin>(&written).unwrap(), margin);
         }
         assert!(serde_yaml::from_str::<Margin>("half").is_err());
-        assert_eq!(Margin::Percent(0.5).absolute(2.0), 0.01);
+        let percent = Margin::Percent(Percent::new(0.5));
+        assert_eq!(percent.absolute(2.0), 0.01);
+        assert_eq!(percent.to_string(), "0.5 %");
+        assert_eq!(Margin::Absolute(0.01).to_string(), "0.01");
     }
 }

@@ -8,7 +8,10 @@ use std::fmt;
 pub struct Percent(f64);
 
 impl Percent {
-    /// The text form of a percentage.
+    /// A percentage is below this number of percent.
+    pub const BOUND: f64 = 1000.0;
+
+    /// The form of a percentage in a file: at most three digits before the point, as [`Self::BOUND`] says.
     pub(super) const PATTERN: &str =
         r"^(0*[1-9][0-9]{0,2}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8})%$";
 
@@ -29,20 +32,22 @@ impl Percent {
 
     /// Reads a text such as `0.5%`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let number = text.strip_suffix('%')?.parse().ok()?;
-        (f64::is_finite(number) && number > 0.0).then_some(Self(number))
+        let number: f64 = text.strip_suffix('%')?.parse().ok()?;
+        (number > 0.0 && number < Self::BOUND).then_some(Self(number))
     }
 }
 
+/// In the form of a text: `0.5 %`.
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.0)
+        write!(f, "{} %", self.0)
     }
 }
 
+/// In the form of a file: `0.5%`.
 impl Serialize for Percent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&format_args!("{}%", self.0))
     }
 }
 
@@ -78,7 +83,11 @@ mod tests {
         let percent: Percent = serde_yaml::from_str("0.5%").unwrap();
         assert_eq!((percent.value(), percent.fraction()), (0.5, 0.005));
         assert_eq!(serde_yaml::to_string(&percent).unwrap().trim(), "0.5%");
-        for text in ["0.5", "0%", "-1%", "half", "NaN%", "%"] {
+        assert_eq!(percent.to_string(), "0.5 %");
+        assert!(serde_yaml::from_str::<Percent>("999.9%").is_ok());
+        for text in [
+            "0.5", "0%", "-1%", "half", "NaN%", "inf%", "%", "1000%", "5000%",
+        ] {
             assert!(serde_yaml::from_str::<Percent>(text).is_err(), "{text}");
         }
     }

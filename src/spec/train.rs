@@ -27,7 +27,9 @@ pub struct Train {
     /// evaluations nor checkpoints and samples. The run ends with the step in which the time is used up.
     /// The learning rate schedule follows the share of the time that is used, except for its warmup,
     /// which is a number of steps. The number of steps depends on the machine, on `--jobs` and on what
-    /// else the machine does, so such a run cannot be repeated exactly.
+    /// else the machine does, so such a run cannot be repeated exactly. All runs of a sweep with this
+    /// setting get the same number of threads: one, or with `--jobs N` the number of cores divided by N.
+    /// Use the same `--jobs` whenever the sweep is continued.
     #[schemars(range(min = 0.001, max = 1_000_000_000.0))]
     pub seconds: Option<f64>,
     /// How the sequences of a batch are chosen. The choice depends only on the seed, so that variants

@@ -45,7 +45,9 @@ pub struct Slots {
 
 /// Divides the machine among runs. An exact number of jobs is kept. `auto` chooses the division with
 /// the earliest estimated end, among those in which the runs fit in memory.
-pub(super) fn slots(capacity: Capacity, runs: &[Estimate]) -> Slots {
+///
+/// `are_equal` gives every run the same number of threads, whichever runs are left: one with `auto`.
+pub(super) fn slots(capacity: Capacity, runs: &[Estimate], are_equal: bool) -> Slots {
     let Capacity {
         jobs,
         device,
@@ -59,6 +61,14 @@ pub(super) fn slots(capacity: Capacity, runs: &[Estimate]) -> Slots {
         }
     };
     match (jobs, device) {
+        (Jobs::Exactly(jobs), _) if are_equal => Slots {
+            threads: (machine.cores / jobs).max(1),
+            ..with_jobs(jobs)
+        },
+        (Jobs::Auto, Device::Cpu) if are_equal => Slots {
+            threads: 1,
+            ..with_jobs(machine.cores.min(most_in_memory(runs, machine)))
+        },
         (Jobs::Exactly(jobs), _) => with_jobs(jobs),
         (Jobs::Auto, Device::Cuda(_)) => with_jobs(1),
         (Jobs::Auto, Device::Cpu) => {
@@ -123,7 +133,7 @@ mod tests {
             device: Device::Cpu,
             machine,
         };
-        let slots = slots(capacity, &vec![run; runs]);
+        let slots = slots(capacity, &vec![run; runs], false);
         (slots.jobs, slots.threads)
     }
 
@@ -159,10 +169,41 @@ mod tests {
             device,
             machine: MACHINE,
         };
-        let given = slots(capacity(Jobs::Exactly(16), Device::Cpu), &[LARGE; 20]);
+        let given = slots(
+            capacity(Jobs::Exactly(16), Device::Cpu),
+            &[LARGE; 20],
+            false,
+        );
         assert_eq!((given.jobs, given.threads), (16, 1));
-        let gpu = slots(capacity(Jobs::Auto, Device::Cuda(0)), &[LARGE; 20]);
+        let gpu = slots(capacity(Jobs::Auto, Device::Cuda(0)), &[LARGE; 20], false);
         assert_eq!((gpu.jobs, gpu.threads), (1, 8));
+    }
+
+    #[test]
+    fn equal_runs_get_the_same_threads_whichever_are_left() {
+        let equal = |jobs, device, runs, free_memory_mb| {
+            let machine = Machine {
+                free_memory_mb: Some(free_memory_mb),
+                ..MACHINE
+            };
+            let capacity = Capacity {
+                jobs,
+                device,
+                machine,
+            };
+            let slots = slots(capacity, &vec![LARGE; runs], true);
+            (slots.jobs, slots.threads)
+        };
+        for left in [1, 3, 9, 20] {
+            let auto = equal(Jobs::Auto, Device::Cpu, left, 1e5);
+            assert_eq!(auto, (left.min(8), 1));
+            let exactly = equal(Jobs::Exactly(2), Device::Cpu, left, 1e5);
+            assert_eq!(exactly, (left.min(2), 4));
+            let gpu = equal(Jobs::Auto, Device::Cuda(0), left, 1e5);
+            assert_eq!(gpu, (1, 8));
+        }
+        assert_eq!(equal(Jobs::Auto, Device::Cpu, 20, 2400.0), (2, 1));
+        assert_eq!(equal(Jobs::Exactly(16), Device::Cpu, 20, 1e5), (16, 1));
     }
 
     #[test]

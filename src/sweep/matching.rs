@@ -4,7 +4,7 @@ use crate::config::{Diagnostics, Document, is_valid_model};
 use crate::model;
 use crate::results::{ChosenValue, CorpusInfo, MatchedVariant};
 use crate::spec::{
-    Match, MatchedQuantity, MatchedSetting, MlpHidden, ModelKind, RunSpec, TunedRun,
+    Match, MatchedQuantity, MatchedSetting, MlpHidden, ModelKind, Percent, RunSpec, TunedRun,
 };
 use crate::text::units;
 use crate::train;
@@ -34,6 +34,9 @@ pub(super) fn match_variants(
     let (Some(matching), Some(base)) = (document.matching(), of_baseline.cloned()) else {
         return Ok(Vec::new());
     };
+    if let Some(error) = searched_target(document, matching, baseline, runs, corpora) {
+        return Err(vec![error]);
+    }
     let target = quantity(matching.what, &base.spec, corpora[base.corpus].vocab_size);
     let mut matched: Vec<MatchedVariant> = Vec::new();
     let mut errors = Vec::new();
@@ -78,6 +81,35 @@ pub(super) fn match_variants(
         true => Ok(matched),
         false => Err(errors),
     }
+}
+
+/// The error of a search that changes the quantity of the baseline. The variants could then be matched to
+/// one combination of the baseline and compared with another.
+fn searched_target(
+    document: &Document,
+    matching: Match,
+    baseline: &str,
+    runs: &[CountedRun],
+    corpora: &[CorpusInfo],
+) -> Option<Diagnostics> {
+    let of_baseline = runs.iter().filter(|run| run.spec.variant == baseline);
+    let mut quantities = of_baseline.map(|run| {
+        let vocab_size = corpora[run.corpus].vocab_size;
+        (run, quantity(matching.what, &run.spec, vocab_size))
+    });
+    let (_, first) = quantities.next()?;
+    let (run, other) = quantities.find(|(_, quantity)| *quantity != first)?;
+    let what = matching.what.name();
+    let message = format!(
+        "the search changes the {what} of `{baseline}`, to which the variants are matched: combination \
+         {} differs from the first one by {}",
+        run.tuned.map_or(1, |tuned| tuned.combination + 1),
+        units::mismatch(other / first - 1.0),
+    );
+    let help = format!(
+        "search over settings that do not change the {what} of `{baseline}`, or remove `sweep.match`"
+    );
+    Some(document.error_at(None, "sweep.tune", message, Some(help)))
 }
 
 /// The value with which the quantity of a run is closest to `target`; the smaller of two that are
@@ -192,7 +224,7 @@ fn refusal(
         ways.push(format!("match by another setting ({})", others.join(", ")));
     }
     let needed = (closest.mismatch.abs() * 100.0).ceil();
-    if needed < 1000.0 {
+    if needed < Percent::BOUND {
         ways.push(format!("set `sweep.match.tolerance` to {needed}% or more"));
     }
     ways.push("change the variant".to_owned());
@@ -203,7 +235,8 @@ fn refusal(
 mod tests {
     use super::*;
     use crate::config::from_text;
-    use crate::spec::{Mlp, Percent};
+    use crate::results::testing::plan_of;
+    use crate::spec::Mlp;
     use proptest::prelude::*;
 
     const VOCAB_SIZE: usize = 65;
@@ -271,6 +304,38 @@ sweep: {variants: {a: {}, large: {train: {batch_size: 36}}}}";
         let by_steps = matching(MatchedQuantity::Tokens, MatchedSetting::Steps);
         let chosen = closest(by_steps, &specs[1], VOCAB_SIZE, target);
         assert_eq!((chosen.value, chosen.mismatch), (100, 0.0));
+    }
+
+    /// The errors of matching the runs of a sweep.
+    fn errors_of(sweep: &str) -> Vec<String> {
+        let text = format!(
+            "name: x\nsweep:\n  seeds: 2\n{sweep}\n  variants: {{a: {{}}, b: {{model: {{n_layer: 2}}}}}}"
+        );
+        let document = from_text("test.yaml", &text, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let expansion = document.expand().unwrap_or_else(|e| panic!("{e}"));
+        let corpora = plan_of(&text).corpora;
+        let runs = expansion.runs.into_iter().zip(expansion.tuned);
+        let counted = runs.map(|(spec, tuned)| CountedRun {
+            spec,
+            tuned,
+            corpus: 0,
+        });
+        let mut runs: Vec<CountedRun> = counted.collect();
+        let errors = match_variants(&document, "a", &mut runs, &corpora).err();
+        errors.iter().flatten().map(|e| e.to_string()).collect()
+    }
+
+    #[test]
+    fn a_search_that_changes_the_target_is_refused() {
+        let by_steps = "  match: {what: tokens, by: train.steps}\n  tune: ";
+        let changed = format!("{by_steps}{{grid: {{train.batch_size: [12, 24]}}}}");
+        let errors = errors_of(&changed);
+        insta::assert_snapshot!(errors.join("\n"));
+        let harmless = format!("{by_steps}{{grid: {{optimizer.lr: [0.001, 0.01]}}}}");
+        assert_eq!(errors_of(&harmless), [""; 0]);
+        // The batch size changes the tokens, and not the parameters.
+        let params = "  match: {what: params, by: model.mlp_hidden, tolerance: 90%}\n  tune: {grid: {train.batch_size: [12, 24]}}";
+        assert_eq!(errors_of(params), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::eta::makespan;
 use super::job_slots::{Capacity, Slots, slots};
-use crate::results::{RunState, SweepPlan};
+use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::train::{self, Estimate};
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ impl RunQueue {
         let runs = in_order(plan, runs);
         let estimates: Vec<Estimate> = runs.iter().map(|&run| estimate(plan, run)).collect();
         Self {
-            slots: slots(capacity, &estimates),
+            slots: divided(plan, capacity, &estimates),
             runs,
             estimates,
             capacity,
@@ -40,6 +40,18 @@ impl RunQueue {
     pub fn total_seconds(&self) -> f64 {
         makespan(&[], &self.seconds().collect::<Vec<_>>(), self.slots.jobs)
     }
+}
+
+/// Divides the machine among runs of the plan. Runs of a sweep that are trained for a fixed time are only
+/// comparable with the same number of threads.
+pub(super) fn divided(plan: &SweepPlan, capacity: Capacity, runs: &[Estimate]) -> Slots {
+    let is_timed = |run: &PlannedRun| run.spec.train.planned_steps().is_none();
+    let are_compared = plan.experiment.sweep.is_some();
+    slots(
+        capacity,
+        runs,
+        are_compared && plan.runs.iter().any(is_timed),
+    )
 }
 
 /// The estimate of a run of the plan.
@@ -67,8 +79,11 @@ fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::job_slots::Jobs;
+    use super::super::machine::Machine;
     use super::*;
     use crate::results::testing::plan_of;
+    use crate::train::Device;
 
     #[test]
     fn stopped_run_comes_first_and_then_a_seed_of_every_variant() {
@@ -78,5 +93,28 @@ mod tests {
         assert_eq!(in_order(&plan, (0..4).map(new).collect()), [0, 2, 1, 3]);
         let stopped = (3, RunState::Stopped);
         assert_eq!(in_order(&plan, vec![new(0), new(1), stopped]), [3, 0, 1]);
+    }
+
+    #[test]
+    fn compared_runs_of_a_fixed_time_get_equal_threads() {
+        let capacity = Capacity {
+            jobs: Jobs::Auto,
+            device: Device::Cpu,
+            machine: Machine {
+                cores: 8,
+                free_memory_mb: None,
+            },
+        };
+        let threads_of_last_run = |text: &str| {
+            let plan = plan_of(text);
+            let last = (plan.runs.len() - 1, RunState::NotStarted);
+            RunQueue::new(&plan, vec![last], capacity).slots.threads
+        };
+        let sweep = "sweep: {seeds: 2, variants: {a: {}, b: {train: {seconds: 5}}}}";
+        assert_eq!(threads_of_last_run(&format!("{{name: x, {sweep}}}")), 1);
+        let untimed = sweep.replace("seconds", "steps");
+        assert_eq!(threads_of_last_run(&format!("{{name: x, {untimed}}}")), 8);
+        // A single run is compared with nothing.
+        assert_eq!(threads_of_last_run("{name: x, train: {seconds: 5}}"), 8);
     }
 }

@@ -1,8 +1,8 @@
 use super::eta::EtaEstimator;
 use super::executor::{Event, Executor, WorkerRequest};
-use super::job_slots::{Capacity, slots};
+use super::job_slots::Capacity;
 use super::progress::{self, Display, SweepProgress};
-use super::run_queue::{RunQueue, estimate};
+use super::run_queue::{RunQueue, divided, estimate};
 use super::{Error, Store, interrupts};
 use crate::results::{RunResult, RunState, RunStatus, SweepPlan};
 use crate::train::{self, Device, Estimate};
@@ -201,8 +201,7 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Adds the runs to the queue that the results have made necessary, and divides the machine again
-    /// among the runs that are left.
+    /// Adds the runs to the queue that the results have made necessary, and divides the machine again.
     fn queue_needed_runs(&mut self) {
         let before = self.queue.len();
         for run in self.plan.needed_runs(&self.results) {
@@ -212,12 +211,21 @@ impl<'a> Scheduler<'a> {
                 self.total += 1;
             }
         }
-        if self.queue.len() == before {
-            return;
+        if self.queue.len() > before {
+            self.divide_again();
         }
-        let left = self.active.iter().chain(&self.queue);
-        let estimates: Vec<Estimate> = left.map(|&run| estimate(self.plan, run)).collect();
-        let slots = slots(self.capacity, &estimates);
+    }
+
+    /// Divides the machine among the runs that are left and those that may follow. Few runs are left at a
+    /// time if each waits for the results of others, but together they end earlier side by side.
+    fn divide_again(&mut self) {
+        let may_follow = self.plan.possible_runs(&self.results).into_iter();
+        let may_follow = may_follow
+            .filter(|run| self.optional.contains(run) && self.results[*run] == RunResult::Open);
+        let left = self.active.iter().chain(&self.queue).copied();
+        let runs = left.chain(may_follow);
+        let estimates: Vec<Estimate> = runs.map(|run| estimate(self.plan, run)).collect();
+        let slots = divided(self.plan, self.capacity, &estimates);
         (self.jobs, self.threads) = (slots.jobs, slots.threads);
         self.eta.set_jobs(slots.jobs);
         let waiting = self.queue.iter().zip(&estimates[self.active.len()..]);
@@ -373,6 +381,46 @@ mod tests {
         // Run 0 ends without a value. Then seed 2 of `b` is needed, which cannot start. With too few pairs,
         // `b` and `c` are undecided, so seed 3 is needed. It is selected for `a` only.
         assert_eq!(executor.started, [0, 2]);
+    }
+
+    #[test]
+    fn runs_that_may_follow_count_in_the_division() {
+        let text = "{name: x, sweep: {seeds: {min: 2, max: 12, until: decided}, \
+                    variants: {a: {}, b: {model: {n_layer: 2}}}}}";
+        let plan = plan_of(text);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        let capacity = Capacity {
+            jobs: Jobs::Auto,
+            machine: Machine {
+                cores: 8,
+                free_memory_mb: None,
+            },
+            ..CAPACITY
+        };
+        // Two undecided seeds of both variants, and seed 3 of both is needed.
+        let mut results = vec![RunResult::Open; 24];
+        for (run, value) in [(0, 1.0), (1, 1.1), (12, 1.1), (13, 1.0)] {
+            results[run] = RunResult::Ended(Some(value));
+        }
+        let divided = |optional: HashSet<usize>| {
+            let queue = RunQueue::new(&plan, Vec::new(), capacity);
+            let mut executor = FakeExecutor::default();
+            let display = Box::new(Lines::new(io::sink()));
+            let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, display);
+            scheduler.results = results.clone();
+            scheduler.optional = optional;
+            scheduler.queue_needed_runs();
+            assert_eq!(scheduler.queue, [2, 14]);
+            let left = scheduler.eta.seconds_left(Instant::now());
+            let queued = [2, 14].map(|run| estimate(&plan, run).seconds_on(scheduler.threads));
+            assert_eq!(left, queued[0].max(queued[1]), "only the queued runs count");
+            (scheduler.jobs, scheduler.threads)
+        };
+        assert_eq!(divided((0..24).collect()), (8, 1));
+        assert_eq!(divided([2, 14].into()), (2, 4));
+        // Runs that have ended do not follow.
+        assert_eq!(divided([0, 1, 2, 12, 13, 14].into()), (2, 4));
     }
 
     #[test]

@@ -385,7 +385,7 @@ fn every_variant_is_compared_with_its_best_settings() {
     let tune = "  seeds: 3\n  tune: {grid: {optimizer.lr: [0.0001, 0.01, 1000.0]}, seeds: 1}\n";
     let experiment = TINY.replace("  seeds: [1, 2]\n", tune);
     let lab = Lab::new(&experiment);
-    // The rates 0.0001 and 1e30 are worse for both, and their seeds 1 to 3 are not needed.
+    // The rates 0.0001 and 1000 are worse for both, and their seeds 1 to 3 are not needed.
     lab.run("plan tiny.yaml")
         .exits(0)
         .shows("12 runs: 12 not started")
@@ -445,7 +445,7 @@ fn variant_that_cannot_be_matched_is_refused() {
     lab.run("sweep tiny.yaml")
         .exits(2)
         .says("`swiglu` cannot be matched to `gpt`: with `model.n_embd: 16`, the closest value")
-        .says("the difference in parameters is −2.9 %, and the tolerance is 1%")
+        .says("the difference in parameters is −2.9 %, and the tolerance is 1 %")
         .says("match by another setting (`model.mlp_hidden`, `model.n_layer`)")
         .says("`sweep.match.tolerance` to 3% or more")
         .says("tiny.yaml:14:5");

@@ -5,13 +5,14 @@ use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
-use crate::text::units::{count, list, plural};
+use crate::text::units::{count, exact, list, plural};
 
 /// Reasons why the comparison is incomplete or not fair.
 pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
     cautions.extend(design_cautions(results, ranking));
+    cautions.extend(within_warmup(ranking));
     cautions.extend(different_texts(ranking));
     cautions.extend(unknown_tokens(ranking));
     cautions.extend(changed_text(ranking));
@@ -46,6 +47,35 @@ fn unfinished(results: &Results, state: RunState) -> usize {
     let is_found = |run: &&Run| state == RunState::Diverged && run.planned.is_search();
     let runs = results.runs.iter().filter(|run| run.state() == state);
     runs.filter(|run| !is_found(run)).count()
+}
+
+/// Variants with runs that took no step after their warmup. A training time can be that short: the number of
+/// steps is not known before.
+fn within_warmup(ranking: &Ranking) -> Option<String> {
+    let shortest = |variant: &&Variant| {
+        let runs = variant.runs.iter().filter_map(|run| run.result());
+        let steps = runs.map(|outcome| outcome.steps).min()?;
+        let warmup = variant.spec().optimizer.schedule.warmup_steps;
+        (variant.is_trained() && steps <= warmup).then(|| {
+            format!(
+                "{} (warmup_steps {}, steps of training {})",
+                variant.name,
+                exact(warmup),
+                exact(steps)
+            )
+        })
+    };
+    let names: Vec<String> = ranking
+        .variants
+        .iter()
+        .filter_map(|v| shortest(&v))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "Some runs of these variants ended within their warmup, so their learning rate did not reach optimizer.lr: {}.",
+            list(&names)
+        )
+    })
 }
 
 fn different_texts(ranking: &Ranking) -> Option<String> {
@@ -108,4 +138,30 @@ fn changed_text(ranking: &Ranking) -> Option<String> {
             list(&names)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::testing::{Folder, variant};
+
+    #[test]
+    fn a_training_time_within_the_warmup_is_a_caution() {
+        let folder = Folder::new("warmup");
+        for (name, warmup) in [("gpt", 499), ("long", 500), ("longer", 100_000)] {
+            variant(&folder, name, 2, 1.5, |run| {
+                run.spec(|spec| {
+                    spec.train.seconds = Some(5.0);
+                    spec.optimizer.schedule.warmup_steps = warmup;
+                })
+            });
+        }
+        let cautions = folder.write().cautions;
+        let expected = [
+            "Some runs of these variants ended within their warmup, so their learning rate did not reach optimizer.lr: long (warmup_steps 500, steps of training 500) and longer (warmup_steps 100,000, steps of training 500).",
+            "The runs are trained for a fixed time (train.seconds). Their number of steps depends on the machine and on what else it does, so their results cannot be repeated exactly. They get equal numbers of threads if the whole sweep is trained with the same `--jobs` on one machine.",
+        ];
+        for text in expected {
+            assert!(cautions.iter().any(|c| c == text), "{cautions:?}");
+        }
+    }
 }

@@ -62,7 +62,7 @@ fn timed_runs(ranking: &Ranking) -> Option<String> {
     };
     (!timed.is_empty()).then(|| {
         format!(
-            "{which} are trained for a fixed time (train.seconds). Their number of steps depends on the machine and on what else it does, so their results cannot be repeated exactly."
+            "{which} are trained for a fixed time (train.seconds). Their number of steps depends on the machine and on what else it does, so their results cannot be repeated exactly. They get equal numbers of threads if the whole sweep is trained with the same `--jobs` on one machine."
         )
     })
 }

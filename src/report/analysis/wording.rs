@@ -22,7 +22,7 @@ pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
             let absolute = ranking.absolute_margin.map_or(String::new(), |margin| {
                 format!(" ({})", ranking.metric.with_unit(margin))
             });
-            format!("{percent} % of the baseline's mean{absolute}")
+            format!("{percent} of the baseline's mean{absolute}")
         }
     })
 }

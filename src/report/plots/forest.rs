@@ -165,7 +165,9 @@ fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
     let mut reaches: Vec<f64> = comparisons
         .iter()
         .map(|c| {
+            // A sequential design has corrected intervals only.
             c.interval
+                .or(c.corrected)
                 .map_or(c.mean.abs(), |i| i.low.abs().max(i.high.abs()))
         })
         .collect();
@@ -313,4 +315,33 @@ fn arrow(
         (edge + inwards, y + 12),
     ];
     canvas.shape(tip, color, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row whose interval reaches 0.05 to both sides of its mean.
+    fn row_with(mean: f64, is_sequential: bool) -> Comparison {
+        let interval = Some(ConfidenceInterval {
+            low: mean - 0.05,
+            high: mean + 0.05,
+        });
+        Comparison {
+            interval: interval.filter(|_| !is_sequential),
+            corrected: interval,
+            ..Comparison::untested(&[mean]).unwrap()
+        }
+    }
+
+    #[test]
+    fn intervals_count_in_the_scale_of_every_design() {
+        for is_sequential in [false, true] {
+            let rows = [0.01, 0.02, 0.1].map(|mean| row_with(mean, is_sequential));
+            let reach = scale(rows.iter().collect()).unwrap();
+            assert!((reach - 0.15).abs() < 1e-12, "{reach}");
+        }
+        let far = [0.01, 0.02, 5.0].map(|mean| row_with(mean, true));
+        assert!(scale(far.iter().collect()).unwrap() < 0.2);
+    }
 }

@@ -1,6 +1,6 @@
 use super::Drawn;
 use super::axis::Axis;
-use super::lines::{Chart, labelled_at_the_right, lines, settled, xs};
+use super::lines::{Chart, Line, labelled_at_the_right, lines, xs};
 use super::palette::Palette;
 use super::series::Curve;
 use crate::report::analysis::ranking::{Ranking, Variant};
@@ -40,14 +40,28 @@ pub(super) fn best_values(ranking: &Ranking, palette: &Palette) -> Drawn {
             "Mean over the seeds of the search, one point for each value of {path}.{others} A combination that failed or diverged has no point, and one that is far worse than the others lies outside of the plot."
         ),
         x_title: path.to_owned(),
-        x: Axis::logarithmic_beyond(3.0, &values)?.with_ticks(values),
-        y: Axis::linear(near_the_best(settled(&lines).collect(), is_better_higher))?,
+        x: x_axis(values)?,
+        y: Axis::linear(near_the_best(means(&lines), is_better_higher))?,
         references: Vec::new(),
         has_points: true,
         x_tick: |value| value.to_string(),
     };
     let svg = labelled_at_the_right(&chart, &lines);
     chart.drawn(svg)
+}
+
+/// An axis for the values of a setting, in increasing order. A logarithmic axis has no place for 0.
+fn x_axis(values: Vec<f64>) -> Option<Axis> {
+    match values.first()? {
+        ..=0.0 => Axis::linear(values),
+        _ => Some(Axis::logarithmic_beyond(3.0, &values)?.with_ticks(values)),
+    }
+}
+
+/// The means of all points.
+fn means(lines: &[Line]) -> Vec<f64> {
+    let points = lines.iter().flat_map(|line| &line.curve.points);
+    points.map(|(_, mean)| *mean).collect()
 }
 
 /// The values without those that are so far above the others that these could not be told apart.
@@ -95,7 +109,42 @@ fn is_of(run: &Run, combination: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::near_the_best;
+    use super::super::palette::Palette;
+    use super::*;
+    use crate::report::loaded_results::Results;
+    use crate::report::read_plan;
+    use crate::report::testing::Folder;
+
+    #[test]
+    fn all_values_of_the_search_are_inside_of_the_plot() {
+        let folder = Folder::new("tuned");
+        let values = [(0.0001, 1.8), (0.003, 1.5), (0.01, 1.6)];
+        for (combination, (lr, bits)) in values.into_iter().enumerate() {
+            let run = folder.run("gpt", 1001).tuned(combination, true);
+            run.spec(|spec| spec.optimizer.lr = lr).curve(bits).done();
+        }
+        let compared = folder.run("gpt", 1).tuned(1, false);
+        compared
+            .spec(|spec| spec.optimizer.lr = 0.003)
+            .curve(1.5)
+            .done();
+        folder.write_plan();
+        let results = Results::read(folder.path(), read_plan(folder.path()).unwrap());
+        let ranking = Ranking::new(&results);
+        let curve = |variant: &Variant| curve(variant, "optimizer.lr", false);
+        let lines = lines(&ranking, &Palette::new(&ranking), curve, |_| Vec::new());
+        assert_eq!(means(&lines), [1.8, 1.5, 1.6]);
+    }
+
+    #[test]
+    fn an_axis_with_zero_is_linear() {
+        let axis = x_axis(vec![0.0, 0.1, 1.0]).unwrap();
+        assert!(!axis.is_logarithmic());
+        assert!(axis.share(0.0) > 0.0 && axis.share(1.0) < 1.0);
+        let axis = x_axis(vec![0.001, 0.1, 1.0]).unwrap();
+        assert!(axis.is_logarithmic());
+        assert_eq!(axis.ticks, [0.001, 0.1, 1.0]);
+    }
 
     #[test]
     fn values_far_above_the_others_are_outside_of_the_plot() {
