@@ -340,6 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn claims_about_times_are_a_caution() {
+        for (metric, is_caution) in [("seconds", true), ("bits_per_byte", false)] {
+            let folder = folder(&format!("- {{variant: gpt, metric: {metric}, below: 60}}"));
+            runs(&folder, "gpt", &[3.19, 3.2]);
+            let cautions = folder.write().cautions;
+            let found = cautions
+                .iter()
+                .any(|c| c.starts_with("Times depend on the"));
+            assert_eq!(found, is_caution, "{cautions:?}");
+        }
+    }
+
+    #[test]
     fn an_unfinished_search_is_not_a_run() {
         let folder = folder("- {variant: muon, metric: val_loss, better_than: gpt}");
         runs(&folder, "gpt", &[3.19, 3.2]);
