@@ -3,10 +3,10 @@
 use super::compare_checks::have_same_tokens;
 use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, STATEMENTS};
-use super::expected_values::{are_times_overridden, is_overridden, wrong_step};
+use super::expected_values::{are_steps_known, is_overridden, wrong_step};
 use super::suggest::hint;
 use super::tree::Node;
-use crate::spec::{Claim, ClaimMetric, Experiment, RunSpec, Statement};
+use crate::spec::{Claim, ClaimMetric, Experiment, Match, RunSpec, Statement};
 
 /// Adds all errors in the claims of an experiment.
 pub(super) fn check(
@@ -34,7 +34,8 @@ pub(super) fn check(
         seeds,
         // With an override, claims stay open rather than being errors.
         are_seeds_overridden: is_overridden(tree, &["sweep.seeds"]),
-        are_times_overridden: are_times_overridden(tree),
+        tree,
+        matching: sweep.and_then(|sweep| sweep.matching),
     };
     for (item, claim) in list.items().iter().zip(&experiment.claims) {
         let mut report = |key: &str, kind| {
@@ -58,7 +59,8 @@ struct Checks<'a> {
     /// Number of seeds with which claims are tested.
     seeds: usize,
     are_seeds_overridden: bool,
-    are_times_overridden: bool,
+    tree: &'a Node,
+    matching: Option<Match>,
 }
 
 /// Reports an error at the value of a key of a claim.
@@ -120,10 +122,11 @@ impl Checks<'_> {
         let Some(step) = claim.at_step else {
             return;
         };
+        let is_baseline = spec.variant == self.baseline;
         let kind = match claim.metric.loss() {
             None => Some(ErrorKind::ClaimStepOfRun),
-            Some(_) if self.are_times_overridden => None,
-            Some(loss) => wrong_step(loss, step, spec),
+            Some(_) if !are_steps_known(self.tree, self.matching, is_baseline) => None,
+            Some(loss) => wrong_step(loss, step, self.specs, &spec.variant),
         };
         if let Some(kind) = kind {
             report("at_step", kind);
@@ -160,5 +163,37 @@ fn keys_without_effect(item: &Node, statement: Statement, report: &mut Report) {
     let statement = target.unwrap_or("better_than");
     for &key in unused.iter().filter(|key| item.get(key).is_some()) {
         report(key, ErrorKind::ClaimNoEffect { key, statement });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    fn is_valid(sweep: &str, claim: &str) -> bool {
+        let text = format!(
+            "name: x\ntrain: {{steps: 500, eval_every: 250}}\nsweep:\n  seeds: 2\n  baseline: a\n  \
+             variants: {{a: {{}}, b: {{train: {{batch_size: 24}}}}}}\n{sweep}\nclaims:\n  - {claim}\n\
+             expect:\n  - {{variant: b, metric: val_loss, value: 3, step: 375}}"
+        );
+        let document = crate::config::from_text("x.yaml", &text, &[]).unwrap();
+        document.expand().is_ok()
+    }
+
+    #[test]
+    fn steps_that_are_chosen_later_are_not_checked() {
+        let matched = "  match: {what: tokens, by: train.steps}";
+        let tuned = "  tune: {grid: {train.steps: [250, 375]}}";
+        let [own, baseline] = ["b", "a"].map(|variant| {
+            format!("{{variant: {variant}, metric: val_loss, below: 3, at_step: 375}}")
+        });
+        assert!(!is_valid("", &own));
+        assert!(is_valid(matched, &own));
+        assert!(!is_valid(matched, &baseline));
+        assert!(is_valid(tuned, &own));
+        // No combination is evaluated at this step.
+        assert!(!is_valid("  tune: {grid: {train.steps: [250, 500]}}", &own));
+        assert!(!is_valid(
+            "  tune: {grid: {optimizer.lr: [0.1, 0.2]}}",
+            &own
+        ));
     }
 }

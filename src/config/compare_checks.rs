@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::tree::Node;
-use crate::spec::{Compare, CompareMetric, RunSpec, Tokenizer};
+use crate::spec::{Compare, CompareMetric, ModelKind, RunSpec, Tokenizer};
 
 /// The errors of the section `compare` of the document `tree`.
 pub(super) fn check(
@@ -16,6 +16,14 @@ pub(super) fn check(
     let mut errors = Vec::new();
     if compare.metric == CompareMetric::StepsToLoss && compare.target_loss.is_none() {
         errors.push(Diagnostic::new(span, ErrorKind::NoTargetLoss));
+    }
+    let is_ngram = |spec: &&&RunSpec| spec.model.kind == ModelKind::Ngram;
+    if compare.metric == CompareMetric::StepsToLoss
+        && let Some(spec) = specs.iter().find(is_ngram)
+    {
+        // Its only evaluation is at step 0, so that it reaches every loss at once or never.
+        let variant = spec.variant.clone();
+        errors.push(Diagnostic::new(span, ErrorKind::StepsOfNgram { variant }));
     }
     let baseline = specs.iter().find(|spec| spec.variant == baseline);
     if let Some(baseline) = baseline.filter(|_| compare.metric.is_per_token()) {

@@ -175,6 +175,9 @@ impl ErrorKind {
             Self::NoTargetLoss => {
                 "add `target_loss: 1.8`, the validation loss to reach in nats per token".to_owned()
             }
+            Self::StepsOfNgram { .. } => {
+                "compare by `bits_per_byte`, or remove the variants with `kind: ngram`".to_owned()
+            }
             Self::MetricPerToken { .. } => {
                 "use `bits_per_byte`, which can be compared between tokenizers".to_owned()
             }

@@ -235,6 +235,8 @@ pub(super) enum ErrorKind {
     // Comparison.
     #[error("`steps_to_loss` requires a `target_loss`")]
     NoTargetLoss,
+    #[error("the n-gram model `{variant}` is not trained in steps, so it has no `steps_to_loss`")]
+    StepsOfNgram { variant: String },
     #[error(
         "this metric is a loss per token, and `{variant}` has other tokens than the baseline \
          `{baseline}`"

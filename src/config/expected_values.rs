@@ -18,7 +18,7 @@ pub(super) fn is_overridden(tree: &Node, paths: &[&str]) -> bool {
 }
 
 /// Whether the command line changes at which steps runs are evaluated.
-pub(super) fn are_times_overridden(tree: &Node) -> bool {
+fn are_times_overridden(tree: &Node) -> bool {
     is_overridden(tree, &TrainingLength::PATHS) || is_overridden(tree, &["train.eval_every"])
 }
 
@@ -31,9 +31,6 @@ pub(super) fn check(
     matching: Option<Match>,
     errors: &mut Vec<Diagnostic>,
 ) {
-    // If an override changes the length of a run, values that are expected at later steps stay open
-    // rather than being errors.
-    let retimed = are_times_overridden(tree);
     let items = tree.get("expect").map_or(&[][..], Node::items);
     for (item, expect) in items.iter().zip(expected) {
         let span = |key: &str| item.get(key).map_or(item.span, |value| value.span);
@@ -52,21 +49,41 @@ pub(super) fn check(
             let kind = ErrorKind::ExpectTrainSplitLoss;
             errors.push(Diagnostic::new(span("metric"), kind));
         }
-        // The steps of a matched variant are chosen later.
-        let by = matching.map(|matching| matching.by);
-        let chosen = by == Some(MatchedSetting::Steps) && name != baseline;
-        if !retimed
-            && !chosen
-            && let Some(step) = expect.step
-            && let Some(kind) = wrong_step(expect.metric, step, spec)
+        if let Some(step) = expect.step
+            && are_steps_known(tree, matching, name == baseline)
+            && let Some(kind) = wrong_step(expect.metric, step, specs, name)
         {
             errors.push(Diagnostic::new(span("step"), kind));
         }
     }
 }
 
-/// The error if a metric is not measured at a step.
-pub(super) fn wrong_step(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
+/// Whether the file says how many steps a variant is trained for. If the command line changes it, values at
+/// later steps stay open rather than being errors. The steps of a matched variant are chosen later.
+pub(super) fn are_steps_known(tree: &Node, matching: Option<Match>, is_baseline: bool) -> bool {
+    let by = matching.map(|matching| matching.by);
+    let are_matched = by == Some(MatchedSetting::Steps) && !is_baseline;
+    !are_times_overridden(tree) && !are_matched
+}
+
+/// The error if a metric is not measured at a step by the variant `name`. In a search, the variant has
+/// several runs with other settings, and it is enough if one of them measures the metric: which of them are
+/// compared depends on the results.
+pub(super) fn wrong_step(
+    metric: Measure,
+    step: u64,
+    specs: &[&RunSpec],
+    name: &str,
+) -> Option<ErrorKind> {
+    let of_variant = specs.iter().filter(|spec| spec.variant == name);
+    let errors = of_variant.map(|spec| wrong_step_of_run(metric, step, spec));
+    // With one run that measures the metric, there is no error.
+    let errors: Option<Vec<ErrorKind>> = errors.collect();
+    errors?.into_iter().next()
+}
+
+/// The error if a run does not measure a metric at a step.
+fn wrong_step_of_run(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
     match metric {
         Measure::Params | Measure::VocabSize | Measure::Tokens | Measure::SampledTokens => {
             Some(ErrorKind::ExpectStepOfStatic)

@@ -272,6 +272,19 @@ fn report_of_tuned_variants() {
     let section = page.split("## Tuning").nth(1).unwrap();
     insta::assert_snapshot!(section.split("\n## ").next().unwrap());
     assert!(page.starts_with("# tuned"));
+    let csv = folder.read("summary.csv");
+    let columns = |run: &str| {
+        let line = csv.lines().find(|line| line.contains(run)).unwrap();
+        line.rsplitn(3, ',')
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(columns("variant,seed"), ["combination", "search"]);
+    assert_eq!(columns("deep-s1001-"), ["1", "true"]);
+    assert_eq!(columns("gpt-s1-"), ["2", "false"]);
+    // That a run of the search diverged is a result.
+    assert!(!page.contains("## Failed and unfinished runs"), "{page}");
     insta::assert_snapshot!(page.lines().nth(4).unwrap());
 }
 

@@ -9,7 +9,9 @@ use polars::prelude::*;
 /// have all their digits; timings are rounded. An unknown value is empty.
 ///
 /// `train_loss` is the mean batch loss of the last tenth of the steps. `train_split_loss` is the loss
-/// of the whole training split, evaluated at the end. Both are in nats per token.
+/// of the whole training split, evaluated at the end. Both are in nats per token. `search` is `true` for a
+/// run of the search for the best settings of its variant. `combination` is the number of its settings in
+/// `sweep.tune.grid`, from 1, and empty without tuning.
 pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
     let begun: Vec<&Run> = results
         .runs
@@ -45,6 +47,10 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
             run.outcome().map_or(String::new(), |o| o.device.clone())
         }),
         floats("train_split_loss", &begun, Run::train_split_loss),
+        text("search", &begun, |run| run.planned.is_search().to_string()),
+        whole("combination", &begun, |run| {
+            Some(run.planned.tuned?.combination as u64 + 1)
+        }),
     ];
     let mut table = DataFrame::new(begun.len(), columns)?;
     let mut csv = Vec::new();

@@ -192,7 +192,7 @@ impl<'a> Scheduler<'a> {
         self.ended += 1;
         self.eta.ended(run);
         if let Some(result) = self.results.get_mut(run) {
-            *result = self.store.result(self.plan, planned, status.as_ref());
+            *result = self.store.result(self.plan, planned, status.as_ref())?;
             self.queue_needed_runs();
         }
         let text = progress::describe_end(planned, status.as_ref());

@@ -129,7 +129,7 @@ impl Store {
 
     /// What is known of each run of a plan.
     pub(super) fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
-        let result = |run| Ok(self.result(plan, run, self.status(run)?.as_ref()));
+        let result = |run| self.result(plan, run, self.status(run)?.as_ref());
         plan.runs.iter().map(result).collect()
     }
 
@@ -139,10 +139,22 @@ impl Store {
         plan: &SweepPlan,
         run: &PlannedRun,
         status: Option<&RunStatus>,
-    ) -> RunResult {
-        RunResult::new(status, &plan.experiment.compare, || {
-            self.run_dir(run).evaluations().unwrap_or_default()
-        })
+    ) -> Result<RunResult, Error> {
+        let dir = self.run_dir(run);
+        let mut problem = None;
+        let result = RunResult::new(status, &plan.experiment.compare, || {
+            dir.evaluations().unwrap_or_else(|error| {
+                problem = Some(error);
+                Vec::new()
+            })
+        });
+        match problem {
+            None => Ok(result),
+            Some(source) => Err(Error::Record {
+                folder: dir.path().to_owned(),
+                source,
+            }),
+        }
     }
 
     /// Indices of the runs that are needed according to the results so far, in the order of the plan.
@@ -235,6 +247,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::testing::plan_of;
 
     #[test]
     fn store_without_a_plan_leaves_the_folder_as_it_was() {
@@ -252,6 +265,27 @@ mod tests {
         let left = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap());
         let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["report.md"]);
+    }
+
+    #[test]
+    fn an_evaluation_that_cannot_be_read_is_an_error() {
+        let around = tempfile::tempdir().unwrap();
+        let store = Store::open_readonly(around.path().to_owned());
+        let plan = plan_of(
+            "{name: x, compare: {metric: steps_to_loss, target_loss: 2}, sweep: {seeds: 2, \
+             variants: {a: {}, b: {model: {n_layer: 2}}}}}",
+        );
+        let dir = store.run_dir(&plan.runs[0]);
+        dir.create(&plan.runs[0].spec).unwrap();
+        let status = r#"{"state": "done", "reason": "", "outcome": {"steps": 1, "tokens": 1,
+            "params": 1, "params_non_embedding": 1, "flops_per_token": 1.0, "train_loss": 1.0,
+            "val_loss": 1.0, "bits_per_byte": 1.0, "tokens_per_second": 1.0, "seconds": 1.0,
+            "peak_memory_mb": 1.0, "device": "cpu"}}"#;
+        fs::write(dir.path().join("status.json"), status).unwrap();
+        assert_eq!(store.results(&plan).unwrap()[0], RunResult::Ended(None));
+        fs::write(dir.path().join("metrics.jsonl"), "damaged\n").unwrap();
+        let error = store.results(&plan).unwrap_err();
+        assert!(matches!(error, Error::Record { .. }), "{error}");
     }
 
     #[test]

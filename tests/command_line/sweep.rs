@@ -228,7 +228,7 @@ fn claims_decide_the_exit_code() {
         .shows("2 of 4 runs not finished");
     lab.run("sweep tiny.yaml")
         .exits(3)
-        .shows("The claim does not hold. Fails: The mean validation loss of gpt is below that of")
+        .shows("The claim fails. Fails: The mean validation loss of gpt is below that of")
         .shows("t(1) = ");
     lab.run("report results/tiny").exits(3);
 

@@ -10,8 +10,12 @@ use crate::text::units;
 pub(super) struct Measured {
     /// Number of seeds that the test should use.
     pub(super) seeds: usize,
-    /// Runs that have not ended, or a search that has not.
+    /// The variant, if the search for its best settings has not ended.
+    pub(super) searching: Option<String>,
+    /// Runs that have not ended.
     pub(super) unfinished: usize,
+    /// Runs that failed or diverged.
+    pub(super) failed: usize,
     /// Finished runs that did not measure the metric at the step of the claim.
     pub(super) unmeasured: usize,
     /// (seed, value). Runs that failed or diverged have none.
@@ -26,7 +30,9 @@ impl Measured {
         let first = first.map_or(usize::MAX, |range| range.min as usize);
         let mut measured = Self {
             seeds: 0,
-            unfinished: usize::from(results.is_searching(variant)),
+            searching: results.is_searching(variant).then(|| variant.to_owned()),
+            unfinished: 0,
+            failed: 0,
             unmeasured: 0,
             values: Vec::new(),
         };
@@ -34,7 +40,7 @@ impl Measured {
             measured.seeds += 1;
             match (run.state(), run.result()) {
                 (RunState::NotStarted | RunState::Stopped, _) => measured.unfinished += 1,
-                (_, None) => {} // failed or diverged
+                (_, None) => measured.failed += 1,
                 (_, Some(outcome)) => match value(claim, run, outcome) {
                     None => measured.unmeasured += 1,
                     Some(value) if value.is_finite() => {

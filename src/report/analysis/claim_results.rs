@@ -31,6 +31,9 @@ pub struct TestedClaim {
     /// Whether it is open because runs have not finished.
     #[serde(skip)]
     pub waits_for_runs: bool,
+    /// Number of its runs that failed or diverged.
+    #[serde(skip)]
+    pub failed_runs: usize,
     /// Number of seeds or pairs that the test uses, and how many there should be if some are missing:
     /// `7 of 8`, `5 pairs`, `4 and 6`.
     pub seeds: String,
@@ -92,7 +95,8 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
     let direction = if is_upward { "above" } else { "below" };
     let sentence = format!("The mean {} is {direction} {bound}", metric(claim, variant));
     let missing = missing(claim, &measured);
-    let waits_for_runs = measured.iter().any(|measured| measured.unfinished > 0);
+    let is_open = |measured: &Measured| measured.unfinished > 0 || measured.searching.is_some();
+    let waits_for_runs = measured.iter().any(is_open);
     let test = evidence.test.filter(|_| missing.is_none());
     let p = test.map(|test| match is_upward {
         true => (test.p_above, test.p_below),
@@ -114,6 +118,7 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
         result,
         reason,
         waits_for_runs,
+        failed_runs: measured.iter().map(|measured| measured.failed).sum(),
         seeds: evidence.seeds,
         mean: units::list(&means),
         difference: difference.map_or(String::new(), |value| units::signed(value, format)),
@@ -141,6 +146,14 @@ fn decide(p: f64, opposite: f64, level: f64) -> (ClaimResult, String) {
 
 /// Why a claim cannot be tested yet, if runs or their values are missing.
 fn missing(claim: &Claim, measured: &[Measured]) -> Option<String> {
+    let searching = measured.iter().flat_map(|measured| &measured.searching);
+    let searching: Vec<&str> = searching.map(String::as_str).collect();
+    if !searching.is_empty() {
+        let names = units::list(&searching);
+        return Some(format!(
+            "the search for the best settings of {names} has not ended"
+        ));
+    }
     let total = |count: fn(&Measured) -> usize| measured.iter().map(count).sum::<usize>();
     let all = units::plural(total(|measured| measured.seeds), "run");
     let unfinished = total(|measured| measured.unfinished);
@@ -326,6 +339,42 @@ mod tests {
         assert!(claim.waits_for_runs);
     }
 
+    #[test]
+    fn claims_about_times_are_a_caution() {
+        for (metric, is_caution) in [("seconds", true), ("bits_per_byte", false)] {
+            let folder = folder(&format!("- {{variant: gpt, metric: {metric}, below: 60}}"));
+            runs(&folder, "gpt", &[3.19, 3.2]);
+            let cautions = folder.write().cautions;
+            let found = cautions
+                .iter()
+                .any(|c| c.starts_with("Times depend on the"));
+            assert_eq!(found, is_caution, "{cautions:?}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_search_is_not_a_run() {
+        let folder = folder("- {variant: muon, metric: val_loss, better_than: gpt}");
+        runs(&folder, "gpt", &[3.19, 3.2]);
+        for combination in 0..2 {
+            let rate = 0.1 * (1.0 + combination as f64);
+            let run = |seed| {
+                let run = folder
+                    .run("muon", seed)
+                    .spec(|spec| spec.optimizer.lr = rate);
+                run.tuned(combination, seed > 1000)
+            };
+            run(1001).not_started();
+            run(1).not_started();
+        }
+        let claim = &folder.write().claims[0];
+        assert_eq!(
+            claim.reason,
+            "the search for the best settings of muon has not ended"
+        );
+        assert!(claim.waits_for_runs);
+    }
+
     /// The later seeds are chosen by looking at the results of the first ones.
     #[test]
     fn of_a_sequential_design_the_first_seeds_are_used() {
@@ -358,9 +407,35 @@ mod tests {
         runs(&folder, "gpt", &[3.19, 3.2]);
         folder.plan.borrow_mut().earlier_seeds = vec![Seeds::Count(1)];
         folder.write();
-        assert!(folder.read("report.md").contains(
-            "The seeds were changed after results were known, so a claim may hold by chance"
-        ));
+        let caution =
+            "The seeds were changed after results were known, so a claim may hold by chance";
+        assert!(folder.read("report.md").contains(caution));
+
+        // A raised maximum leaves the first seeds as they were.
+        let up_to = |max| {
+            Seeds::Sequential(SequentialSeeds {
+                min: 2,
+                max,
+                until: Until::Decided,
+            })
+        };
+        folder.plan.borrow_mut().earlier_seeds = vec![up_to(4)];
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            seeds: up_to(6),
+            ..Sweep::default()
+        });
+        folder.write();
+        assert!(!folder.read("report.md").contains(caution));
+    }
+
+    #[test]
+    fn only_failed_runs_of_the_claims_are_mentioned() {
+        let folder = folder("- {variant: gpt, metric: val_loss, below: 3.3}");
+        runs(&folder, "gpt", &[3.19, 3.2]);
+        folder.run("muon", 1).diverged("loss is NaN");
+        folder.write();
+        let sentence = "Runs that failed or diverged are left out of the tests.";
+        assert!(!folder.read("report.md").contains(sentence));
     }
 
     #[test]

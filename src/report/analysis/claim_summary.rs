@@ -1,20 +1,36 @@
 //! The results of all claims in sentences.
 
 use super::claim_results::{ClaimResult, TestedClaim};
+use crate::text::units::list;
 
 /// The results of all claims in sentences. `None` without claims.
 pub(crate) fn summary(claims: &[TestedClaim]) -> Option<String> {
     let with = |result| claims.iter().filter(move |claim| claim.result == result);
-    let holding = with(ClaimResult::Holds).count();
-    let mut sentences = match (claims.len(), holding) {
-        (0, _) => return None,
-        (1, 1) => "The claim holds.".to_owned(),
-        (1, _) => "The claim does not hold.".to_owned(),
-        (2, 2) => "Both claims hold.".to_owned(),
-        (all, holding) if all == holding => format!("All {all} claims hold."),
-        (all, 0) => format!("None of the {all} claims holds."),
-        (all, 1) => format!("1 of {all} claims holds."),
-        (all, holding) => format!("{holding} of {all} claims hold."),
+    let count = |result| with(result).count();
+    let all = claims.len();
+    let mut sentences = match claims {
+        [] => return None,
+        [claim] => match claim.result {
+            ClaimResult::Holds => "The claim holds.".to_owned(),
+            ClaimResult::Fails => "The claim fails.".to_owned(),
+            ClaimResult::Open => "The claim is open.".to_owned(),
+        },
+        [_, _] if count(ClaimResult::Holds) == all => "Both claims hold.".to_owned(),
+        _ if count(ClaimResult::Holds) == all => format!("All {all} claims hold."),
+        _ => {
+            let counted = [
+                (ClaimResult::Holds, "holds", "hold"),
+                (ClaimResult::Fails, "fails", "fail"),
+                (ClaimResult::Open, "is open", "are open"),
+            ];
+            let counted = counted.map(|(result, one, several)| match count(result) {
+                0 => None,
+                1 => Some(format!("1 {one}")),
+                count => Some(format!("{count} {several}")),
+            });
+            let counted: Vec<String> = counted.into_iter().flatten().collect();
+            format!("Of {all} claims, {}.", list(&counted))
+        }
     };
     let failed: Vec<String> = with(ClaimResult::Fails)
         .map(|claim| format!("{} (p {})", claim.claim, claim.p))
@@ -42,6 +58,7 @@ mod tests {
                 result,
                 reason: "too few seeds".to_owned(),
                 waits_for_runs: false,
+                failed_runs: 0,
                 seeds: String::new(),
                 mean: String::new(),
                 difference: String::new(),
@@ -58,16 +75,25 @@ mod tests {
             (&[Holds, Holds, Holds], "All 3 claims hold."),
             (
                 &[Fails],
-                "The claim does not hold. Fails: The mean is below 3 (p 0.9990).",
+                "The claim fails. Fails: The mean is below 3 (p 0.9990).",
+            ),
+            (
+                &[Open],
+                "The claim is open. Open: The mean is below 3 (too few seeds).",
             ),
             (
                 &[Holds, Open],
-                "1 of 2 claims holds. Open: The mean is below 3 (too few seeds).",
+                "Of 2 claims, 1 holds and 1 is open. Open: The mean is below 3 (too few seeds).",
             ),
             (
                 &[Fails, Open],
-                "None of the 2 claims holds. Fails: The mean is below 3 (p 0.9990). \
+                "Of 2 claims, 1 fails and 1 is open. Fails: The mean is below 3 (p 0.9990). \
                  Open: The mean is below 3 (too few seeds).",
+            ),
+            (
+                &[Fails, Fails],
+                "Of 2 claims, 2 fail. Fails: The mean is below 3 (p 0.9990); \
+                 The mean is below 3 (p 0.9990).",
             ),
         ] {
             assert_eq!(claims(results).as_deref(), Some(sentence));

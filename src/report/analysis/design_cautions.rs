@@ -5,7 +5,7 @@ use super::ranking::{Ranking, Variant};
 use super::tuning::{Edge, Tuning};
 use super::wording;
 use crate::report::loaded_results::{EARLIER_SHARE, Results};
-use crate::spec::{Compare, CompareMetric};
+use crate::spec::{Claim, ClaimMetric, Compare, CompareMetric};
 use crate::text::units::list;
 
 /// The error rate that the reports promise, in percent.
@@ -20,7 +20,7 @@ pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<Strin
         equal_results(ranking),
         changed_verdicts(results, ranking),
         unreached_loss(ranking),
-        measured_on_a_machine(ranking),
+        measured_on_a_machine(results, ranking),
         failed_searches(results, ranking),
         edges_of_the_search(results, ranking),
     ];
@@ -139,11 +139,24 @@ fn unreached_loss(ranking: &Ranking) -> Option<String> {
     })
 }
 
-fn measured_on_a_machine(ranking: &Ranking) -> Option<String> {
-    let what = match ranking.metric.kind {
-        CompareMetric::TokensPerSecond | CompareMetric::Seconds => "Times",
-        CompareMetric::PeakMemoryMb => "Memory sizes",
-        _ => return None,
+/// Measurements of the machine that the variants are compared by, or that the claims are about.
+fn measured_on_a_machine(results: &Results, ranking: &Ranking) -> Option<String> {
+    let metric = ranking.metric.kind;
+    let is_time = |claim: &Claim| {
+        matches!(
+            claim.metric,
+            ClaimMetric::TokensPerSecond | ClaimMetric::Seconds
+        )
+    };
+    let are_times = matches!(
+        metric,
+        CompareMetric::TokensPerSecond | CompareMetric::Seconds
+    ) || results.plan.experiment.claims.iter().any(is_time);
+    let what = match (are_times, metric == CompareMetric::PeakMemoryMb) {
+        (true, true) => "Times and memory sizes",
+        (true, false) => "Times",
+        (false, true) => "Memory sizes",
+        (false, false) => return None,
     };
     Some(format!(
         "{what} depend on the machine and on what else it does. For a fair comparison, train one run at a time (`--jobs 1`) on a machine without other work."

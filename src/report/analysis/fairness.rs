@@ -403,7 +403,9 @@ mod tests {
                 run.spec(|spec| spec.train.steps = 600 + n as u64)
             });
         }
-        for caution in folder.write().cautions {
+        let cautions = folder.write().cautions;
+        assert_eq!(cautions.len(), 3, "{cautions:?}");
+        for caution in cautions {
             assert!(caution.contains("and 14 other variants"), "{caution}");
         }
     }

@@ -1,7 +1,8 @@
 use super::Findings;
 use crate::report::analysis::claim_results::{ClaimResult, TestedClaim};
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
-use crate::results::RunState;
+use crate::results::SweepPlan;
+use crate::spec::Seeds;
 use crate::text::units;
 
 /// The claims of the experiment, with their results and numbers.
@@ -61,14 +62,31 @@ fn explanation(findings: &Findings) -> String {
             units::plural(range.min as usize, "seed")
         ));
     }
-    if !results.plan.earlier_seeds.is_empty() {
+    if have_changed_seeds(&results.plan) {
         sentences.push(
             "The seeds were changed after results were known, so a claim may hold by chance more often than its level says."
                 .to_owned(),
         );
     }
-    if results.count(RunState::Failed) + results.count(RunState::Diverged) > 0 {
+    if findings.claims.iter().any(|claim| claim.failed_runs > 0) {
         sentences.push("Runs that failed or diverged are left out of the tests.".to_owned());
     }
     sentences.join(" ")
+}
+
+/// Whether an earlier plan has tested the claims with other seeds.
+fn have_changed_seeds(plan: &SweepPlan) -> bool {
+    // Claims use the first seeds of a sequential design only.
+    let tested = |seeds: &Seeds| {
+        let first = seeds.sequential().map(|range| range.min as usize);
+        let all = seeds.all().into_iter();
+        all.take(first.unwrap_or(usize::MAX)).collect::<Vec<u64>>()
+    };
+    let now = plan
+        .experiment
+        .sweep
+        .as_ref()
+        .map(|sweep| tested(&sweep.seeds));
+    let mut earlier = plan.earlier_seeds.iter().map(tested);
+    earlier.any(|earlier| Some(earlier) != now)
 }

@@ -36,8 +36,11 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
 
 impl FailedRun {
     pub(in crate::report) fn all(results: &Results) -> Vec<Self> {
-        let is_complete = |run: &&Run| {
-            run.state() == RunState::Done && run.result().is_some() && run.reason().is_empty()
+        let is_complete = |run: &&Run| match run.state() {
+            RunState::Done => run.result().is_some() && run.reason().is_empty(),
+            // In a search for the best settings, a run that diverges is a result.
+            RunState::Diverged => run.planned.is_search(),
+            _ => false,
         };
         let failed = results.runs.iter().filter(|run| !is_complete(run));
         failed
