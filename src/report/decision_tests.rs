@@ -289,6 +289,16 @@ fn report_of_tuned_variants() {
 }
 
 #[test]
+fn a_best_value_at_the_end_of_a_flat_search_is_no_caution() {
+    let folder = tuned_sweep();
+    // Of `deep`, the best value is better than its neighbor by 0.05.
+    for (margin, cautions) in [(0.04, 1), (0.06, 0)] {
+        folder.plan.borrow_mut().experiment.compare.margin = Some(Margin::Absolute(margin));
+        assert_eq!(folder.write().cautions.len(), cautions, "{margin}");
+    }
+}
+
+#[test]
 fn an_unreached_loss_is_worse_than_any_other() {
     let folder = Folder::new("steps");
     sequential(&folder, 3, 6);

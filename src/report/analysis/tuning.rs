@@ -82,7 +82,7 @@ impl<'a> Tuning<'a> {
                 Some(values(best, &paths))
             }),
             variants: variants
-                .filter_map(|variant| TunedVariant::new(variant, baseline, &paths))
+                .filter_map(|variant| TunedVariant::new(variant, baseline, &paths, results.margin))
                 .collect(),
             failed: failed
                 .map(|(compared, _)| compared.variant.as_str())
@@ -109,6 +109,7 @@ impl<'a> TunedVariant<'a> {
         variant: &'a Variant<'a>,
         baseline: Option<&Searched<'a>>,
         paths: &[&'a str],
+        margin: Option<f64>,
     ) -> Option<Self> {
         let (search, runs) = variant.search.as_ref()?;
         let best = run_of(runs, search.best?)?;
@@ -125,7 +126,7 @@ impl<'a> TunedVariant<'a> {
             shared_difference: shared,
             edges: paths
                 .iter()
-                .filter_map(|path| edge(runs, best, path))
+                .filter_map(|path| edge(search, runs, path, margin))
                 .collect(),
         })
     }
@@ -164,14 +165,40 @@ pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
     setting(&run.planned.spec, path).as_f64()
 }
 
-/// The end of the tried values at which the best one lies. `None` if it lies between two of them, and for a
-/// path without numbers.
-fn edge<'a>(runs: &[&Run], best: &Run, path: &'a str) -> Option<Edge<'a>> {
-    let tried: Option<Vec<f64>> = runs.iter().map(|run| number_at(run, path)).collect();
-    let (tried, own) = (tried?, number_at(best, path)?);
-    let has = |condition: &dyn Fn(f64) -> bool| tried.iter().any(|value| condition(*value));
-    let (smaller, larger) = (has(&|value| value < own), has(&|value| value > own));
-    (smaller != larger).then(|| Edge {
+/// The end of the tried values at which the best one lies. `None` if it lies between two of them, for a path
+/// without numbers, and if its neighbor is worse by less than the margin: then the values beyond it probably
+/// make no difference that matters.
+fn edge<'a>(
+    search: &Search,
+    runs: &[&Run],
+    path: &'a str,
+    margin: Option<f64>,
+) -> Option<Edge<'a>> {
+    let best = run_of(runs, search.best?)?;
+    let own = number_at(best, path)?;
+    // (value, mean) of each combination. A path with a value that is no number has no ends.
+    let tried: Option<Vec<(f64, Option<f64>)>> = search
+        .combinations
+        .iter()
+        .map(|(combination, mean)| Some((number_at(run_of(runs, *combination)?, path)?, *mean)))
+        .collect();
+    let tried = tried?;
+    let smaller = tried.iter().any(|(value, _)| *value < own);
+    let larger = tried.iter().any(|(value, _)| *value > own);
+    if smaller == larger {
+        return None;
+    }
+    let distance = |value: f64| (value - own).abs();
+    let others = tried.iter().filter(|(value, _)| *value != own);
+    let nearest = others
+        .clone()
+        .map(|(value, _)| distance(*value))
+        .reduce(f64::min)?;
+    let neighbors = others.filter(|(value, _)| distance(*value) == nearest);
+    let loss = mean_of(search, search.best?)?;
+    let gains = neighbors.filter_map(|(_, mean)| Some((mean.as_ref()? - loss).abs()));
+    let gain = gains.reduce(f64::min).unwrap_or(f64::INFINITY);
+    (gain >= margin.unwrap_or(0.0)).then(|| Edge {
         path,
         value: shown(&setting(&best.planned.spec, path)),
         is_largest: smaller,
