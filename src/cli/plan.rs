@@ -22,6 +22,10 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let selected = experiment_target::select(&plan, &arguments.target)?;
     let needed = store.needed_runs(&plan)?;
     let possible = store.possible_runs(&plan)?;
+    let is_searching = |variant: &str| {
+        let mut compared = needed.iter().map(|&run| &plan.runs[run]);
+        !compared.any(|run| run.spec.variant == variant && !run.is_search())
+    };
     let rows = selected
         .into_iter()
         .filter(|run| possible.binary_search(run).is_ok())
@@ -32,7 +36,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
                 is_needed: needed.binary_search(&run).is_ok(),
                 estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
                 state: store.state(planned)?,
-                follows_search: planned.tuned.is_some(),
+                follows_search: is_searching(&planned.spec.variant),
             })
         })
         .collect::<Result<Vec<Row>, Error>>()?;
@@ -61,7 +65,7 @@ struct Row {
     is_needed: bool,
     estimate: Estimate,
     state: RunState,
-    /// Whether it is trained with the settings that a search finds.
+    /// Whether it is trained with the settings that a search finds that has not ended.
     follows_search: bool,
 }
 
@@ -193,10 +197,12 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         units::duration(needed.total_seconds()),
         units::plural(needed.slots.jobs, "run")
     );
-    if rows.iter().any(|row| row.is_open() && !row.is_needed) {
-        let others = match (plan.sequential_seeds(), plan.tuned_paths().is_empty()) {
-            (Some(_), true) => "the others follow only while a comparison is undecided",
-            (Some(_), false) => {
+    let is_later = |row: &&Row| row.is_open() && !row.is_needed;
+    if rows.iter().any(|row| is_later(&row)) {
+        let follow_search = rows.iter().filter(is_later).any(|row| row.follows_search);
+        let others = match (plan.sequential_seeds(), follow_search) {
+            (Some(_), false) => "the others follow only while a comparison is undecided",
+            (Some(_), true) => {
                 "the others follow the search, and some only while a comparison is undecided"
             }
             (None, _) => "the others follow the search",

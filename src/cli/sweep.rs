@@ -11,10 +11,6 @@ use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::Device;
 
-/// Said if `--only` selects none of the runs that are needed so far.
-const NONE_NEEDED: &str = "none of the selected runs is needed: with `until: decided`, a variant gets more \
-                           seeds only while its comparison is undecided";
-
 /// Most runs that are listed one by one at the end.
 const MAX_LISTED: usize = 10;
 
@@ -40,7 +36,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let queue = RunQueue::new(&plan, open, capacity);
     print_start(&plan, needed.len(), &queue, device);
     if needed.is_empty() {
-        print_note(NONE_NEEDED);
+        print_note(&none_needed(&plan));
     }
     let end = if queue.runs.is_empty() {
         SweepEnd::Complete
@@ -73,9 +69,12 @@ fn clear_runs(
     let cleared = if arguments.restart {
         selected.to_vec()
     } else if arguments.retry_failed {
-        let has_failed = |state| matches!(state, RunState::Failed | RunState::Diverged);
         let mut runs = states(store, plan, &needed(store, plan, selected)?)?;
-        runs.retain(|(_, state)| has_failed(*state));
+        runs.retain(|(run, state)| match state {
+            RunState::Failed => true,
+            RunState::Diverged => !plan.runs[*run].is_search(),
+            _ => false,
+        });
         runs.into_iter().map(|(run, _)| run).collect()
     } else {
         Vec::new()
@@ -104,6 +103,23 @@ fn states(
 ) -> Result<Vec<(usize, RunState)>, sweeps::Error> {
     let state = |&run: &usize| Ok((run, store.state(&plan.runs[run])?));
     selected.iter().map(state).collect()
+}
+
+/// Said if `--only` selects none of the runs that are needed so far.
+fn none_needed(plan: &SweepPlan) -> String {
+    let tuned = "with `sweep.tune`, a variant is compared after the search for its best settings has ended, \
+                 and with these settings only";
+    let sequential =
+        "with `until: decided`, a variant gets more seeds only while its comparison is undecided";
+    let reasons = [
+        (!plan.tuned_paths().is_empty()).then_some(tuned),
+        plan.sequential_seeds().map(|_| sequential),
+    ];
+    let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
+    format!(
+        "none of the selected runs is needed: {}",
+        reasons.join("; ")
+    )
 }
 
 fn print_start(plan: &SweepPlan, selected: usize, queue: &RunQueue, device: Device) {

@@ -4,26 +4,60 @@ use crate::stats::mean;
 impl SweepPlan {
     /// Indices of the runs that the sweep can have in the end, in the order of the plan: those of the search,
     /// and those of the comparison with one combination of each variant. Before the best one is known, it is
-    /// the first.
+    /// the first. A variant whose comparison is decided gets no more seeds.
     pub fn possible_runs(&self, results: &[RunResult]) -> Vec<usize> {
+        let variants = VariantRuns::all(self, results);
+        let seeds = self.possible_seeds(&variants, results);
         let all: Vec<Indexed> = results.iter().copied().enumerate().collect();
         let variant = |run: &Indexed| self.runs[run.0].spec.variant.as_str();
-        let possible = all
-            .chunk_by(|a, b| variant(a) == variant(b))
-            .flat_map(|runs| {
-                let search = Search::of(self, runs);
-                let first = search
-                    .as_ref()
-                    .and_then(|search| Some(search.combinations.first()?.0));
-                let combination = search.and_then(|search| search.best).or(first);
-                let is_possible = move |&(index, _): &Indexed| match self.runs[index].tuned {
-                    Some(run) => run.is_search || Some(run.combination) == combination,
-                    None => true,
-                };
-                let indices = runs.iter().copied().filter(is_possible);
-                indices.map(|(index, _)| index)
-            });
-        possible.collect()
+        let groups = all.chunk_by(|a, b| variant(a) == variant(b));
+        let groups = groups.zip(variants.iter().zip(seeds));
+        let possible = groups.flat_map(|(runs, (variant, seeds))| {
+            let combination = variant.search.as_ref().and_then(Search::likely_combination);
+            let is_search = |run: &&Indexed| self.runs[run.0].is_search();
+            let is_compared = move |run: &&Indexed| match self.runs[run.0].tuned {
+                Some(run) => !run.is_search && Some(run.combination) == combination,
+                None => true,
+            };
+            let searched = runs.iter().filter(is_search);
+            let compared = runs.iter().filter(is_compared).take(seeds);
+            searched.chain(compared).map(|(index, _)| *index)
+        });
+        let mut possible: Vec<usize> = possible.collect();
+        possible.sort_unstable();
+        possible
+    }
+
+    /// The number of seeds that each variant can get.
+    fn possible_seeds(&self, variants: &[VariantRuns], results: &[RunResult]) -> Vec<usize> {
+        let first = self.sequential_seeds();
+        let first = first.map_or(usize::MAX, |range| range.min as usize);
+        let compared = self.compare(results).into_iter();
+        let needed: Vec<usize> = compared.map(|c| c.runs.len().max(first)).collect();
+        let Some(baseline) = variants.iter().find(|v| v.name == self.baseline) else {
+            return vec![usize::MAX; variants.len()];
+        };
+        let possible = |(variant, &needed): (&VariantRuns, &usize)| {
+            // If all needed runs have ended and no other is needed, none ever will be.
+            let have_ended = |v: &VariantRuns| !v.is_searching() && v.have_ended(needed);
+            let has_failed = |v: &VariantRuns| !v.is_searching() && v.runs.is_empty();
+            let is_final = (have_ended(variant) && have_ended(baseline))
+                || has_failed(variant)
+                || has_failed(baseline);
+            if is_final { needed } else { usize::MAX }
+        };
+        let entries = variants.iter().zip(&needed);
+        let mut seeds: Vec<usize> = entries.map(possible).collect();
+        // The baseline is trained with every seed that another variant can get.
+        let others = variants.iter().zip(&seeds);
+        let others = others.filter(|(variant, _)| variant.name != baseline.name);
+        let most = others.map(|(_, seeds)| *seeds).max();
+        for ((variant, seeds), needed) in variants.iter().zip(&mut seeds).zip(needed) {
+            if variant.name == baseline.name {
+                *seeds = most.unwrap_or(needed).max(needed);
+            }
+        }
+        seeds
     }
 }
 
@@ -82,6 +116,11 @@ impl<'a> VariantRuns<'a> {
             .collect()
     }
 
+    /// Whether the search for its best settings has not ended.
+    fn is_searching(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| !search.has_ended)
+    }
+
     pub(super) fn have_ended(&self, seeds: usize) -> bool {
         self.first(seeds)
             .all(|(_, _, result)| result != RunResult::Open)
@@ -107,6 +146,14 @@ impl<'a> VariantRuns<'a> {
 }
 
 impl Search {
+    /// Number of the best combination, or of the first one while the search has not ended.
+    fn likely_combination(&self) -> Option<usize> {
+        match self.has_ended {
+            true => self.best,
+            false => self.combinations.first().map(|(number, _)| *number),
+        }
+    }
+
     /// The search among the runs of a variant. `None` without one.
     fn of(plan: &SweepPlan, runs: &[Indexed]) -> Option<Self> {
         let searched = |run: &Indexed| {
@@ -153,10 +200,15 @@ mod tests {
     use super::*;
     use crate::results::testing::plan_of;
     use RunResult::{Ended, Open};
+    use proptest::prelude::*;
 
     /// For each variant: one run of the search and two of the comparison, with each of three rates.
     const SWEEP: &str = "{name: x, sweep: {seeds: 2, tune: {grid: {optimizer.lr: [1, 2, 3]}}, \
                          variants: {a: {}, b: {model: {n_layer: 2}}}}}";
+
+    /// Three variants with up to six seeds: the runs 0 to 5, 6 to 11, and 12 to 17.
+    const SEQUENTIAL: &str = "{name: x, sweep: {seeds: {min: 3, max: 6, until: decided}, \
+                              variants: {a: {}, b: {model: {n_layer: 2}}, c: {model: {n_layer: 3}}}}}";
 
     fn with_search(a: [Option<f64>; 3], b: [Option<f64>; 3]) -> Vec<RunResult> {
         let mut results = vec![Open; 18];
@@ -206,6 +258,33 @@ mod tests {
     }
 
     #[test]
+    fn a_decided_variant_gets_no_more_seeds() {
+        let plan = plan_of(SEQUENTIAL);
+        let mut results = vec![Open; 18];
+        let mut end = |first: usize, values: [f64; 3]| {
+            for (index, value) in values.into_iter().enumerate() {
+                results[first + index] = Ended(Some(value));
+            }
+            plan.possible_runs(&results)
+        };
+        assert_eq!(end(0, [1.0, 1.1, 1.05]), (0..18).collect::<Vec<_>>());
+        // The variant b is better. The baseline can be needed for c.
+        let all_but_b: Vec<usize> = (0..9).chain(12..18).collect();
+        assert_eq!(end(6, [0.5, 0.6001, 0.55]), all_but_b);
+        assert_eq!(end(12, [1.2, 1.0, 1.1]), all_but_b);
+        // The variant c is better, too.
+        let decided: Vec<usize> = (0..3).chain(6..9).chain(12..15).collect();
+        assert_eq!(end(12, [0.5, 0.6001, 0.55]), decided);
+    }
+
+    #[test]
+    fn a_variant_that_fails_in_the_whole_search_can_have_no_more_runs() {
+        let plan = plan_of(SWEEP);
+        let results = with_search([Some(2.0), Some(1.0), Some(3.0)], [None; 3]);
+        assert_eq!(plan.possible_runs(&results), plan.needed_runs(&results));
+    }
+
+    #[test]
     fn the_search_of_another_variant_is_not_waited_for() {
         let plan = plan_of(SWEEP);
         let mut results = with_search([Some(2.0), Some(1.0), Some(3.0)], [Some(1.0); 3]);
@@ -219,5 +298,33 @@ mod tests {
         let results = with_search([Some(2.0), Some(1.0), Some(3.0)], [None; 3]);
         assert_eq!(plan.needed_runs(&results), [0, 3, 4, 5, 6, 9, 12, 15]);
         assert_eq!(plan.compare(&results)[1].comparison, None);
+    }
+
+    proptest! {
+        /// Whatever the other runs end with, no run is needed later that was not possible before.
+        #[test]
+        fn possible_runs_contain_all_that_are_needed_later(
+            values in prop::collection::vec(prop::option::weighted(0.9, 0.9..1.1), 18),
+            order in prop::collection::vec(any::<u64>(), 18),
+        ) {
+            let plan = plan_of(SEQUENTIAL);
+            let mut results = vec![Open; 18];
+            let mut possible: Vec<usize> = (0..18).collect();
+            for pick in order {
+                let needed = plan.needed_runs(&results);
+                let now = plan.possible_runs(&results);
+                prop_assert!(needed.iter().all(|run| now.contains(run)));
+                prop_assert!(now.iter().all(|run| possible.contains(run)));
+                possible = now;
+                let mut open = needed;
+                open.retain(|&run| results[run] == Open);
+                if open.is_empty() {
+                    break;
+                }
+                let run = open[pick as usize % open.len()];
+                results[run] = Ended(values[run]);
+            }
+            prop_assert_eq!(plan.needed_runs(&results), possible);
+        }
     }
 }

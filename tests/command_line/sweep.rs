@@ -345,6 +345,8 @@ fn only_undecided_variants_get_more_seeds() {
         .shows("inconclusive");
     let of_lab = |lab: &Lab| ["bigram", "gpt", "slow"].map(|variant| seeds(lab, variant));
     assert_eq!(of_lab(&lab), [5, 5, 3]);
+    // The variant `slow` was decided by its first seeds.
+    lab.run("plan tiny.yaml").exits(0).shows("13 runs: 13 done");
     lab.run("sweep tiny.yaml").exits(0).says("none to train");
 
     // In another order, and interrupted: the same runs and results.
@@ -390,7 +392,14 @@ fn every_variant_is_compared_with_its_best_settings() {
         .exits(0)
         .shows("12 runs: 12 not started")
         .shows("for 6 runs");
+    lab.run("sweep tiny.yaml --only gpt-s1-*")
+        .exits(0)
+        .says("a variant is compared after the search for its best settings has ended");
     lab.run("sweep tiny.yaml --jobs 2").exits(0).shows("better");
+    // That a run of the search diverged is a result, which is kept.
+    lab.run("sweep tiny.yaml --retry-failed")
+        .exits(0)
+        .says("none to train");
     let runs: Vec<String> = lab.column("status").into_keys().collect();
     assert_eq!(runs.len(), 2 * (1 + 3), "{runs:?}");
     let done = |row: &BTreeMap<String, String>| row["status"] == "done";
@@ -498,10 +507,18 @@ fn seconds_bound_the_training_time_and_are_a_caution() {
         .exits(0)
         .shows("The runs are trained for a fixed time (train.seconds).");
     let steps = lab.column("steps");
-    assert!(
-        steps
-            .values()
-            .all(|steps| steps.parse::<u64>().unwrap() > 1)
-    );
+    let steps: Vec<u64> = steps.values().map(|steps| steps.parse().unwrap()).collect();
+    assert!(steps.iter().all(|steps| *steps > 1), "{steps:?}");
+    // Runs that ignored the time would all have the default number of steps.
+    assert!(steps.iter().any(|steps| *steps != 500), "{steps:?}");
+    for run in ["bigram-s1-", "bigram-s2-", "gpt-s1-", "gpt-s2-"] {
+        let metrics = lab.run_folder(run).unwrap().join("metrics.jsonl");
+        let metrics = fs::read_to_string(metrics).unwrap();
+        let evaluation = metrics.lines().rfind(|line| line.contains("val_loss"));
+        let evaluation: serde_json::Value = serde_json::from_str(evaluation.unwrap()).unwrap();
+        let seconds = evaluation["seconds"].as_f64().unwrap();
+        // The last step ends after the time is over, and takes longer on a slow machine.
+        assert!((0.2..10.0).contains(&seconds), "{run}: {seconds}");
+    }
     lab.run("sweep tiny.yaml").exits(0).says("none to train");
 }
