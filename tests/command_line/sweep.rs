@@ -384,10 +384,10 @@ fn only_undecided_variants_get_more_seeds() {
 
 #[test]
 fn every_variant_is_compared_with_its_best_settings() {
-    let tune = "  seeds: 3\n  tune: {grid: {optimizer.lr: [0.0001, 0.01, 1000.0]}, seeds: 1}\n";
+    let tune = "  seeds: 3\n  tune: {grid: {optimizer.lr: [0.0001, 0.001, 0.01]}, seeds: 1}\n";
     let experiment = TINY.replace("  seeds: [1, 2]\n", tune);
     let lab = Lab::new(&experiment);
-    // The rates 0.0001 and 1e30 are worse for both, and their seeds 1 to 3 are not needed.
+    // The seeds 1 to 3 are needed with the best of the three rates.
     lab.run("plan tiny.yaml")
         .exits(0)
         .shows("12 runs: 12 not started")
@@ -396,16 +396,12 @@ fn every_variant_is_compared_with_its_best_settings() {
         .exits(0)
         .says("a variant is compared after the search for its best settings has ended");
     lab.run("sweep tiny.yaml --jobs 2").exits(0).shows("better");
-    // That a run of the search diverged is a result, which is kept.
-    lab.run("sweep tiny.yaml --retry-failed")
-        .exits(0)
-        .says("none to train");
     let runs: Vec<String> = lab.column("status").into_keys().collect();
     assert_eq!(runs.len(), 2 * (1 + 3), "{runs:?}");
     let done = |row: &BTreeMap<String, String>| row["status"] == "done";
     assert_eq!(
         lab.results().iter().filter(|row| done(row)).count(),
-        2 * (2 + 3)
+        2 * (3 + 3)
     );
     let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
     assert!(report.contains("## Tuning") && lab.path("results/tiny/plots/tuning.svg").exists());
@@ -418,6 +414,19 @@ fn every_variant_is_compared_with_its_best_settings() {
     running.wait().exits(130);
     other.run("sweep tiny.yaml --jobs 1").exits(0);
     assert_eq!(lab.results(), other.results());
+}
+
+/// That a run of a search diverges is a result, which is kept.
+#[test]
+fn diverged_runs_of_a_search_are_not_trained_again() {
+    let tune = "  seeds: 2\n  tune: {grid: {optimizer.lr: [0.01, 1000.0]}, seeds: 1}\n";
+    let lab = Lab::new(&TINY.replace("  seeds: [1, 2]\n", tune));
+    lab.run("sweep tiny.yaml").exits(0).says("diverged");
+    lab.run("sweep tiny.yaml --retry-failed")
+        .exits(0)
+        .says("none to train");
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert!(!report.contains("Failed and unfinished runs"), "{report}");
 }
 
 /// [`TINY`] with a gated MLP that is matched to the baseline in parameters.
