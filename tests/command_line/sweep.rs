@@ -429,6 +429,23 @@ fn diverged_runs_of_a_search_are_not_trained_again() {
     assert!(!report.contains("Failed and unfinished runs"), "{report}");
 }
 
+#[test]
+fn later_seeds_of_tuned_variants_depend_on_the_comparison_after_the_search() {
+    let tune = "  seeds: {min: 2, max: 3, until: decided}\n  \
+                tune: {grid: {optimizer.lr: [0.001, 0.01]}, seeds: 1}\n";
+    let lab = Lab::new(&TINY.replace("  seeds: [1, 2]\n", tune));
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("with the best settings")
+        .shows("the others follow the search, and some only while a comparison is undecided");
+    lab.run("sweep tiny.yaml --only *-s1001-*").exits(0);
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("only while undecided")
+        .never_shows("with the best settings")
+        .shows("for 4 runs; the others follow only while a comparison is undecided");
+}
+
 /// [`TINY`] with a gated MLP that is matched to the baseline in parameters.
 fn matched(matching: &str) -> String {
     let text = TINY.replace("baseline: bigram", "baseline: gpt");
