@@ -396,10 +396,6 @@ fn every_variant_is_compared_with_its_best_settings() {
         .exits(0)
         .says("a variant is compared after the search for its best settings has ended");
     lab.run("sweep tiny.yaml --jobs 2").exits(0).shows("better");
-    // That a run of the search diverged is a result, which is kept.
-    lab.run("sweep tiny.yaml --retry-failed")
-        .exits(0)
-        .says("none to train");
     let runs: Vec<String> = lab.column("status").into_keys().collect();
     assert_eq!(runs.len(), 2 * (1 + 3), "{runs:?}");
     let done = |row: &BTreeMap<String, String>| row["status"] == "done";
@@ -418,6 +414,36 @@ fn every_variant_is_compared_with_its_best_settings() {
     running.wait().exits(130);
     other.run("sweep tiny.yaml --jobs 1").exits(0);
     assert_eq!(lab.results(), other.results());
+}
+
+/// That a run of a search diverges is a result, which is kept.
+#[test]
+fn diverged_runs_of_a_search_are_not_trained_again() {
+    let tune = "  seeds: 2\n  tune: {grid: {optimizer.lr: [0.01, 1000.0]}, seeds: 1}\n";
+    let lab = Lab::new(&TINY.replace("  seeds: [1, 2]\n", tune));
+    lab.run("sweep tiny.yaml").exits(0).says("diverged");
+    lab.run("sweep tiny.yaml --retry-failed")
+        .exits(0)
+        .says("none to train");
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert!(!report.contains("Failed and unfinished runs"), "{report}");
+}
+
+#[test]
+fn later_seeds_of_tuned_variants_depend_on_the_comparison_after_the_search() {
+    let tune = "  seeds: {min: 2, max: 3, until: decided}\n  \
+                tune: {grid: {optimizer.lr: [0.001, 0.01]}, seeds: 1}\n";
+    let lab = Lab::new(&TINY.replace("  seeds: [1, 2]\n", tune));
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("with the best settings")
+        .shows("the others follow the search, and some only while a comparison is undecided");
+    lab.run("sweep tiny.yaml --only *-s1001-*").exits(0);
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("only while undecided")
+        .never_shows("with the best settings")
+        .shows("for 4 runs; the others follow only while a comparison is undecided");
 }
 
 /// [`TINY`] with a gated MLP that is matched to the baseline in parameters.
