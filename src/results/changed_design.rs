@@ -2,7 +2,7 @@
 
 use super::SweepPlan;
 use crate::spec::{Compare, RunSettings, RunSpec, Seeds, SequentialSeeds};
-use crate::stats::{Design, rate_of_repeated_designs};
+use crate::stats::{Design, UsedDesign, rate_of_repeated_designs};
 use std::collections::HashSet;
 
 impl SweepPlan {
@@ -43,10 +43,16 @@ impl SweepPlan {
                     Design::sequential(comparisons, min as usize, &[max as usize])
                 }
             };
-            (design, seeds.all())
+            UsedDesign {
+                design,
+                seeds: seeds.all(),
+            }
         });
-        let current = (self.design_without_margin(), seeds.all());
-        let designs: Vec<(Design, Vec<u64>)> = earlier.chain([current]).collect();
+        let current = UsedDesign {
+            design: self.design_without_margin(),
+            seeds: seeds.all(),
+        };
+        let designs: Vec<UsedDesign> = earlier.chain([current]).collect();
         Some(rate_of_repeated_designs(comparisons, &designs))
     }
 

@@ -117,38 +117,40 @@ impl Design {
     }
 }
 
-/// An upper bound of the family-wise error rate if several designs were used one after another, each with
-/// these seeds in this order. Seeds that continue those of another design are the same sample, which was
-/// looked at again. Other seeds are another sample.
-pub fn rate_of_repeated_designs(comparisons: usize, designs: &[(Design, Vec<u64>)]) -> f64 {
-    let mut samples: Vec<(&[u64], Vec<&(Design, Vec<u64>)>)> = Vec::new();
-    for design in designs {
-        let seeds = design.1.as_slice();
-        let continues = |known: &[u64]| known.starts_with(seeds) || seeds.starts_with(known);
-        match samples.iter_mut().find(|(known, _)| continues(known)) {
-            Some((known, of_sample)) => {
-                *known = if seeds.len() > known.len() {
-                    seeds
-                } else {
-                    known
-                };
-                of_sample.push(design);
-            }
-            None => samples.push((seeds, vec![design])),
+/// A design and the seeds with which it was used, in this order.
+#[derive(Debug, Clone)]
+pub struct UsedDesign {
+    pub design: Design,
+    pub seeds: Vec<u64>,
+}
+
+/// An upper bound of the family-wise error rate if several designs were used one after another. Seeds that
+/// continue those of another design are the same sample, which was looked at again. Other seeds are another
+/// sample.
+pub fn rate_of_repeated_designs(comparisons: usize, designs: &[UsedDesign]) -> f64 {
+    let mut samples: Vec<Vec<&UsedDesign>> = Vec::new();
+    for used in designs {
+        let continues = |other: &&UsedDesign| {
+            other.seeds.starts_with(&used.seeds) || used.seeds.starts_with(&other.seeds)
+        };
+        match samples
+            .iter_mut()
+            .find(|sample| sample.iter().all(continues))
+        {
+            Some(sample) => sample.push(used),
+            None => samples.push(vec![used]),
         }
     }
-    let rates = samples
-        .iter()
-        .map(|(_, of_sample)| rate_of_one_sample(of_sample));
+    let rates = samples.iter().map(|sample| rate_of_one_sample(sample));
     (comparisons as f64 * rates.sum::<f64>()).min(1.0)
 }
 
 /// The error rate of one comparison over the looks of all designs that were used for a sample.
-fn rate_of_one_sample(designs: &[&(Design, Vec<u64>)]) -> f64 {
+fn rate_of_one_sample(designs: &[&UsedDesign]) -> f64 {
     let mut looks: Vec<Look> = Vec::new();
     let all = designs
         .iter()
-        .flat_map(|(design, seeds)| design.looks_up_to(seeds.len()));
+        .flat_map(|used| used.design.looks_up_to(used.seeds.len()));
     for look in all {
         match looks.iter_mut().find(|known| known.n == look.n) {
             Some(known) => known.level = known.level.max(look.level),
@@ -224,11 +226,12 @@ mod tests {
 
     #[test]
     fn other_seeds_are_another_sample() {
-        let designs = |lists: &[&[u64]]| -> Vec<(Design, Vec<u64>)> {
-            lists
-                .iter()
-                .map(|seeds| (Design::fixed(1), seeds.to_vec()))
-                .collect()
+        let designs = |lists: &[&[u64]]| -> Vec<UsedDesign> {
+            let used = |seeds: &&[u64]| UsedDesign {
+                design: Design::fixed(1),
+                seeds: seeds.to_vec(),
+            };
+            lists.iter().map(used).collect()
         };
         let rate = |lists: &[&[u64]]| rate_of_repeated_designs(1, &designs(lists));
         assert!((rate(&[&[1, 2, 3], &[1, 2, 3]]) - 0.05).abs() < 1e-6);

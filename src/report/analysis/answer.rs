@@ -81,7 +81,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
             "{lowest} Not every run of {name} and {baseline} reaches the loss, so there is no test."
         ),
         (None, Verdict::Better) => format!(
-            "{lowest} It is better than the baseline {baseline}: the difference is {gap}{interval}."
+            "{name} is better than the baseline {baseline}: the difference is {gap} {}{interval}. It has {}{relative}: {reached}.",
+            metric.unit(),
+            metric.best(),
         ),
         (None, Verdict::Inconclusive) => format!(
             "{lowest} {its_difference} inconclusive with these seeds: {gap}{interval}.{}",

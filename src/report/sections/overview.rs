@@ -11,11 +11,12 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
         blocks.push(Block::Question { text });
     }
     if let Some((first, others)) = findings.answer.split_first() {
-        let mut text = Text::new().strong(first);
-        for sentence in others {
-            text = text.plain(format!(" {sentence}"));
-        }
+        let text = Text::new().strong(first);
         blocks.push(Block::Answer { text });
+        if !others.is_empty() {
+            let items = others.iter().map(|text| text.into()).collect();
+            blocks.push(Block::List { items });
+        }
     }
     if !findings.cautions.is_empty() {
         blocks.push(Block::heading(2, "Caveats"));
