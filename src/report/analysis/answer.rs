@@ -188,7 +188,10 @@ fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
         .collect();
     let would_decide = match ranking.sequential {
         _ if known.is_empty() => return String::new(),
-        Some(_) => format!("raising `max` to {} would decide", list(&known)),
+        Some(_) => format!(
+            "raising the maximum number of seeds to {} would decide",
+            list(&known)
+        ),
         None => format!("a new sweep with {} would decide", list(&known)),
     };
     format!(
