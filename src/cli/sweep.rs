@@ -50,8 +50,13 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     print(&result_tables::render(&summary))?;
     let needed = self::needed(&store, &plan, &selected)?;
     let mut states = states(&store, &plan, &needed)?;
-    // In a search for the best settings, a run that diverges is a result.
-    states.retain(|(run, state)| *state != RunState::Diverged || !plan.runs[*run].is_search());
+    // In a search that has found the best settings, a run that diverged is a result.
+    let found = store.found_settings(&plan)?;
+    states.retain(|(run, state)| {
+        let planned = &plan.runs[*run];
+        let is_found = planned.is_search() && found.contains(planned.spec.variant.as_str());
+        *state != RunState::Diverged || !is_found
+    });
     let results = result_tables::exit(&summary.checks, &summary.claims);
     let exit = exit(end, &states, results);
     print_next_steps(exit, &store, &plan, &states);

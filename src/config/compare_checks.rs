@@ -18,12 +18,20 @@ pub(super) fn check(
         errors.push(Diagnostic::new(span, ErrorKind::NoTargetLoss));
     }
     let is_ngram = |spec: &&&RunSpec| spec.model.kind == ModelKind::Ngram;
-    if compare.metric == CompareMetric::StepsToLoss
+    let needs_steps = match compare.metric {
+        // The only evaluation of an n-gram model is at step 0, so it reaches every loss at once or never.
+        CompareMetric::StepsToLoss => Some("steps_to_loss"),
+        CompareMetric::TrainLoss => Some("train_loss"),
+        _ => None,
+    };
+    if let Some(metric) = needs_steps
         && let Some(spec) = specs.iter().find(is_ngram)
     {
-        // Its only evaluation is at step 0, so that it reaches every loss at once or never.
         let variant = spec.variant.clone();
-        errors.push(Diagnostic::new(span, ErrorKind::StepsOfNgram { variant }));
+        errors.push(Diagnostic::new(
+            span,
+            ErrorKind::StepsOfNgram { variant, metric },
+        ));
     }
     let baseline = specs.iter().find(|spec| spec.variant == baseline);
     if let Some(baseline) = baseline.filter(|_| compare.metric.is_per_token()) {

@@ -118,6 +118,11 @@ impl ErrorKind {
                 "the number of runs is variants times combinations times seeds; use fewer of one"
                     .to_owned()
             }
+            Self::NotTunable(_) => {
+                "the settings of `data` and `sample` decide which text is scored or shown, and not how \
+                 well a model learns; compare them as variants or in `sweep.grid`"
+                    .to_owned()
+            }
             Self::NothingToTune => {
                 "list two values or more, such as `optimizer.lr: [0.001, 0.003]`; an override on the \
                  command line replaces them"

@@ -143,6 +143,8 @@ pub(super) enum ErrorKind {
         /// Whether the command line has overrides, which may be why.
         overridden: bool,
     },
+    #[error("`tune` cannot search over `{0}`")]
+    NotTunable(String),
     #[error("`tune` gives no variant two different combinations")]
     NothingToTune,
     // Matched variants.
@@ -235,8 +237,11 @@ pub(super) enum ErrorKind {
     // Comparison.
     #[error("`steps_to_loss` requires a `target_loss`")]
     NoTargetLoss,
-    #[error("the n-gram model `{variant}` is not trained in steps, so it has no `steps_to_loss`")]
-    StepsOfNgram { variant: String },
+    #[error("the n-gram model `{variant}` is not trained in steps, so it has no `{metric}`")]
+    StepsOfNgram {
+        variant: String,
+        metric: &'static str,
+    },
     #[error(
         "this metric is a loss per token, and `{variant}` has other tokens than the baseline \
          `{baseline}`"

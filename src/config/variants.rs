@@ -91,6 +91,9 @@ fn expand(
     let sweep = sweep.as_ref().unwrap_or(&absent);
     check_seeds(sweep, errors);
     let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
+    if let Some(grid) = tune.and_then(|tune| tune.get("grid")) {
+        check_tunable(grid, errors);
+    }
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
     let named = sweep.get("variants").map_or(&[][..], Node::entries);
     let runs_per_variant = match (tune, &tuned) {
@@ -181,6 +184,18 @@ fn split(document: &Node) -> (Node, Option<Node>) {
     });
     let sweep = sweep.filter(|sweep| matches!(sweep.value, Value::Map(_)));
     (rest, sweep)
+}
+
+/// Reports settings that a search cannot vary: results on different texts cannot be compared, and samples
+/// change no result.
+fn check_tunable(grid: &Node, errors: &mut Vec<Diagnostic>) {
+    for axis in grid.entries() {
+        let section = axis.key.split('.').next();
+        if matches!(section, Some("data" | "sample")) {
+            let kind = ErrorKind::NotTunable(axis.key.clone());
+            errors.push(Diagnostic::new(axis.key_span, kind));
+        }
+    }
 }
 
 /// Most seeds of a variant.

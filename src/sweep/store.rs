@@ -5,6 +5,7 @@ use crate::results::{
     PlannedRun, RunDir, RunResult, RunState, RunStatus, SweepPlan, remove_partial_files,
     write_json_atomic,
 };
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -171,6 +172,24 @@ impl Store {
             true => Ok(plan.possible_runs(&self.results(plan)?)),
             false => Ok((0..plan.runs.len()).collect()),
         }
+    }
+
+    /// Names of the variants whose search has found the best settings.
+    pub fn found_settings<'a>(&self, plan: &'a SweepPlan) -> Result<HashSet<&'a str>, Error> {
+        let compared = match plan.tuned_paths().is_empty() {
+            true => Vec::new(),
+            false => plan.compare(&self.results(plan)?),
+        };
+        let is_found = |name: &&str| {
+            let mut own = compared.iter().filter(|compared| compared.variant == *name);
+            own.any(|own| {
+                own.search
+                    .as_ref()
+                    .is_some_and(|search| search.best.is_some())
+            })
+        };
+        let names = plan.runs.iter().map(|run| run.spec.variant.as_str());
+        Ok(names.filter(is_found).collect())
     }
 
     /// Deletes the folder of a run, so that the run starts from the beginning.

@@ -135,6 +135,14 @@ pub(crate) fn signed(value: f64, format: impl Fn(f64) -> String) -> String {
     sign.to_owned() + &format(value.abs())
 }
 
+/// A number as a file has it: `0.005`, `1e300`.
+pub(crate) fn as_written(value: f64) -> String {
+    match value.abs() {
+        0.0 | 1e-6..1e9 => value.to_string(),
+        _ => format!("{value:e}"),
+    }
+}
+
 /// A p-value: `0.0026`, `below 0.0001`.
 pub(crate) fn p_value(p: f64) -> String {
     match p {
@@ -330,6 +338,8 @@ mod tests {
     #[test]
     fn results_of_tests() {
         assert_eq!(precise_loss(3.277_974), "3.27797");
+        let shown = [0.005, 3.28, 0.0, 1e300, -1e-9].map(as_written);
+        assert_eq!(shown, ["0.005", "3.28", "0", "1e300", "-1e-9"]);
         let shown = [-0.002_026, 0.002_026, -0.000_001].map(|value| signed(value, precise_loss));
         assert_eq!(shown, ["−0.00203", "+0.00203", "0.00000"]);
         let shown = [0.0, 2.1e-5, 0.0026, 0.5, 1.0].map(p_value);

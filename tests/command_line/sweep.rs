@@ -548,3 +548,17 @@ fn seconds_bound_the_training_time_and_are_a_caution() {
     }
     lab.run("sweep tiny.yaml").exits(0).says("none to train");
 }
+
+#[test]
+fn a_search_without_a_result_fails() {
+    let tune = "  tune: {grid: {optimizer.lr: [900.0, 1000.0]}}\n  seeds: [1, 2]\n";
+    let experiment = TINY.replace("  seeds: [1, 2]\n", tune).replace(
+        "gpt: {}",
+        "gpt: {optimizer: {kind: sgd, grad_clip: 0}, train: {steps: 200}}",
+    );
+    Lab::new(&experiment)
+        .run("sweep tiny.yaml --jobs 2")
+        .exits(1)
+        .says("2 runs not done")
+        .shows("search failed");
+}

@@ -75,7 +75,7 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
     let (bound, evidence, measured) = match statement {
         Statement::Below(value) | Statement::Above(value) => {
             let evidence = against_target(&own, value, claim.sigma);
-            (value.to_string(), evidence, vec![own])
+            (units::as_written(value), evidence, vec![own])
         }
         Statement::BetterThan { variant, by, test } => {
             let name = resolve(results, variant);
@@ -87,7 +87,7 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
             };
             let by = match by {
                 0.0 => String::new(),
-                by => format!(" by more than {by}"),
+                by => format!(" by more than {}", units::as_written(by)),
             };
             (format!("that of {name}{by}"), evidence, vec![own, other])
         }
@@ -124,7 +124,7 @@ fn test_claim(results: &Results, claim: &Claim, statement: Statement) -> TestedC
         difference: difference.map_or(String::new(), |value| units::signed(value, format)),
         statistic: test.map_or(String::new(), |test| statistic(&test)),
         p: p.map_or(String::new(), |(p, _)| units::p_value(p)),
-        level: claim.p.to_string(),
+        level: units::as_written(claim.p),
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     {
         changes.retain(|change| change.path != "train.steps"); // it has no effect with `train.seconds`
     }
+    show_widths(&mut changes, variant, baseline);
     let either = |kind| [variant, baseline].iter().any(|run| run.model.kind == kind);
     if either(ModelKind::Ngram) {
         // An n-gram model ignores the architecture and the training settings of other models.
@@ -48,6 +49,18 @@ pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
         });
     }
     changes
+}
+
+/// Replaces the widths of the MLP by numbers if one of them is a number. `21` cannot be compared with `4x`.
+fn show_widths(changes: &mut [Change], variant: &RunSpec, baseline: &RunSpec) {
+    let is_number = |text: &str| text.parse::<usize>().is_ok();
+    let width = changes
+        .iter_mut()
+        .find(|change| change.path == "model.mlp_hidden");
+    if let Some(change) = width.filter(|c| is_number(&c.value) || is_number(&c.baseline)) {
+        change.value = variant.model.mlp_width().to_string();
+        change.baseline = baseline.model.mlp_width().to_string();
+    }
 }
 
 fn collect(path: &str, variant: &Value, baseline: &Value, changes: &mut Vec<Change>) {
@@ -88,7 +101,7 @@ pub(super) fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::report::testing::spec;
-    use crate::spec::{Norm, Source};
+    use crate::spec::{MlpHidden, Norm, Source};
 
     fn change(path: &str, value: &str, baseline: &str) -> Change {
         Change {
@@ -121,6 +134,15 @@ mod tests {
                 change("optimizer.betas", "[0.9, 0.95]", "[0.9, 0.99]"),
             ]
         );
+    }
+
+    #[test]
+    fn widths_are_compared_as_numbers() {
+        let (baseline, mut variant) = (spec("gpt", 1), spec("other", 1));
+        variant.model.mlp_hidden = MlpHidden::Width(100);
+        let width = baseline.model.mlp_width().to_string();
+        let expected = change("model.mlp_hidden", "100", &width);
+        assert_eq!(changes(&variant, &baseline), [expected]);
     }
 
     #[test]

@@ -79,13 +79,15 @@ fn explanation(tuning: &Tuning) -> String {
     let seeds = units::plural(tuning.seeds as usize, "seed");
     let shared = match &tuning.of_baseline {
         Some(values) => format!(
-            "With shared values, all variants have the best {} of the baseline ({}), and the difference is that of {seeds} of the search.",
+            "With shared values, all variants have the best {} of the baseline ({}), and the difference is that of {seeds} of the search. This difference is not tested, and it favors the baseline, whose values were chosen by the same runs.",
             tuning.paths_in_words(),
             units::list(values),
         ),
-        None => "The search of the baseline has no result.".to_owned(),
+        None => {
+            "The search of the baseline has no result, so nothing is compared with it.".to_owned()
+        }
     };
     format!(
-        "{shared} This difference is not tested, and it favors the baseline, whose values were chosen by the same runs. With own values, each variant has its best values, and the difference and the verdict are those of the ranking."
+        "{shared} With own values, each variant has its best values, and the difference and the verdict are those of the ranking."
     )
 }
