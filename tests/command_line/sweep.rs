@@ -462,7 +462,7 @@ fn matched_variants_are_shown_by_the_plan_and_the_report() {
         .shows("swiglu: model.mlp_hidden 43, parameters +0.");
     lab.run("sweep tiny.yaml").exits(0);
     let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
-    let changed = "`model.mlp_hidden` is `43` instead of `matched`";
+    let changed = "`model.mlp_hidden` is `43` instead of `64`";
     assert!(report.contains(changed), "{report}");
     assert!(report.contains("(matched: parameters +0."), "{report}");
     // An old plan has no list of matched variants.
