@@ -194,10 +194,9 @@ fn a_changed_margin_is_a_caution() {
     let folder = Folder::new("changed");
     planned(&folder, "gpt", 0, 3, &[0.0; 3]);
     planned(&folder, "other", 1, 3, &[0.01, 0.02, 0.015]);
-    folder.plan.borrow_mut().earlier_compare = vec![Compare {
-        margin: Some(Margin::Percent(Percent::new(0.5))),
-        ..Compare::default()
-    }];
+    let mut before = folder.plan.borrow().clone();
+    before.experiment.compare.margin = Some(Margin::Percent(Percent::new(0.5)));
+    folder.plan.borrow_mut().continue_from(&before, true);
     let cautions = folder.write().cautions;
     assert!(
         cautions

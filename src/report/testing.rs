@@ -53,9 +53,7 @@ impl Folder {
         let plan = SweepPlan {
             experiment,
             baseline: "gpt".to_owned(),
-            earlier_seeds: Vec::new(),
-            earlier_compare: Vec::new(),
-            earlier_comparisons: 0,
+            earlier: Vec::new(),
             matched: Vec::new(),
             command: format!("runner sweep experiments/{name}.yaml"),
             version: "0.1.0".to_owned(),

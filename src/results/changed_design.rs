@@ -1,9 +1,12 @@
 //! What changed in an experiment after results were known, and what follows for its error rates.
 
-use super::SweepPlan;
-use crate::spec::{Compare, RunSettings, RunSpec, Seeds, SequentialSeeds};
+use super::{EarlierDesign, PlannedRun, SweepPlan};
+use crate::spec::{RunSpec, Seeds, SequentialSeeds};
 use crate::stats::{Design, UsedDesign, rate_of_repeated_designs};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+
+/// Most earlier designs that are remembered.
+const MAX_EARLIER: usize = 200;
 
 impl SweepPlan {
     /// How the variants are compared with the baseline, without the margin. A maximum number of
@@ -13,7 +16,8 @@ impl SweepPlan {
         let design = match self.sequential_seeds() {
             None => Design::fixed(comparisons),
             Some(range) => {
-                let earlier = self.earlier_seeds.iter().filter_map(Seeds::sequential);
+                let earlier = self.earlier_designs();
+                let earlier = earlier.filter_map(|design| design.seeds.sequential());
                 let same_start = earlier.filter(|earlier| earlier.min == range.min);
                 let maxima: Vec<usize> = same_start
                     .chain([range])
@@ -33,10 +37,16 @@ impl SweepPlan {
         let start = |seeds: &Seeds| seeds.sequential().map(|range| range.min);
         let continues =
             |earlier: &Seeds| start(earlier).is_some() && start(earlier) == start(seeds);
-        if self.earlier_seeds.iter().all(continues) {
+        let mut earlier: Vec<Seeds> = Vec::new();
+        for design in self.earlier_designs() {
+            if !same_seeds(&design.seeds, seeds) {
+                earlier.push(design.seeds.clone());
+            }
+        }
+        if earlier.iter().all(continues) {
             return None;
         }
-        let earlier = self.earlier_seeds.iter().map(|seeds| {
+        let earlier = earlier.iter().map(|seeds| {
             let design = match seeds.sequential() {
                 None => Design::fixed(comparisons),
                 Some(SequentialSeeds { min, max, .. }) => {
@@ -56,79 +66,91 @@ impl SweepPlan {
         Some(rate_of_repeated_designs(comparisons, &designs))
     }
 
-    /// Number of comparisons with the baseline for which the tests are corrected.
+    /// Number of comparisons with the baseline for which the tests are corrected. Variants that are removed
+    /// after results are known do not make the other tests less strict.
     pub fn comparisons(&self) -> usize {
+        let earlier = self.earlier_designs().map(|design| design.comparisons);
+        earlier.fold(self.own_comparisons(), usize::max)
+    }
+
+    fn own_comparisons(&self) -> usize {
         let variants = self.runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
-        variants
-            .count()
-            .saturating_sub(1)
-            .max(self.earlier_comparisons)
+        variants.count().saturating_sub(1)
     }
 
-    /// Whether an earlier plan of the same runs, `before`, has other seeds, has more variants, or compares
-    /// them in another way.
-    pub fn changes_design_of(&self, before: &Self) -> bool {
-        self.continues(before)
-            && (self.changed_seeds(before).is_some()
-                || self.changed_compare(before).is_some()
-                || before.comparisons() > self.comparisons())
-    }
-
-    /// Takes over how an earlier plan of the same runs compared them. `has_results` says whether any run of
-    /// `before` has ended: a change before that has no consequence.
-    pub fn continue_from(&mut self, before: &Self, has_results: bool) {
-        if !self.continues(before) {
-            return; // another experiment of the same name
-        }
-        let seeds = self.changed_seeds(before).filter(|_| has_results).cloned();
-        let compare = self.changed_compare(before).filter(|_| has_results);
-        let compare = compare.cloned();
-        self.earlier_comparisons = match has_results {
-            true => before.comparisons(),
-            false => before.earlier_comparisons,
+    /// How earlier plans compared variants that this plan has too, oldest first.
+    pub fn earlier_designs(&self) -> impl Iterator<Item = &EarlierDesign> {
+        let variants = match self.earlier.is_empty() {
+            true => BTreeSet::new(),
+            false => self.variant_identities(),
         };
-        self.earlier_seeds.clone_from(&before.earlier_seeds);
-        self.earlier_seeds.extend(seeds);
-        self.earlier_compare.clone_from(&before.earlier_compare);
-        self.earlier_compare.extend(compare);
+        let is_shared = move |design: &&EarlierDesign| !design.variants.is_disjoint(&variants);
+        self.earlier.iter().filter(is_shared)
     }
 
-    /// Whether the plans have a variant with the same settings in common, whatever its seeds.
-    fn continues(&self, before: &Self) -> bool {
-        let settings = |plan: &Self| -> HashSet<RunSettings> {
-            let variants = plan.runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
-            let first = variants.map(|runs| RunSpec {
+    /// Whether an earlier plan, `before`, compares its variants in another way.
+    pub fn changes_design_of(&self, before: &Self) -> bool {
+        self.own_design() != before.own_design()
+    }
+
+    /// Takes over how an earlier plan compared its variants. `has_results` says whether any run of `before`
+    /// has ended: a change before that has no consequence.
+    pub fn continue_from(&mut self, before: &Self, has_results: bool) {
+        self.earlier.clone_from(&before.earlier);
+        let own = before.own_design();
+        if has_results && own != self.own_design() && !self.earlier.contains(&own) {
+            self.earlier.push(own);
+        }
+        let most = self.earlier.len().saturating_sub(MAX_EARLIER);
+        self.earlier.drain(..most);
+    }
+
+    fn own_design(&self) -> EarlierDesign {
+        let sweep = self.experiment.sweep.clone().unwrap_or_default();
+        EarlierDesign {
+            variants: self.variant_identities(),
+            // The same seeds can be written as a list and as a number.
+            seeds: match sweep.seeds.sequential() {
+                Some(_) => sweep.seeds,
+                None => Seeds::List(sweep.seeds.all()),
+            },
+            compare: self.experiment.compare.clone(),
+            baseline: self.baseline.clone(),
+            tune: sweep.tune,
+            claims: self.experiment.claims.clone(),
+            comparisons: self.own_comparisons(),
+        }
+    }
+
+    /// The start of the identity of each variant and combination, without its seed.
+    fn variant_identities(&self) -> BTreeSet<String> {
+        let same = |a: &PlannedRun, b: &PlannedRun| {
+            let combination = |run: &PlannedRun| run.tuned.map(|tuned| tuned.combination);
+            a.spec.variant == b.spec.variant && combination(a) == combination(b)
+        };
+        let identity = |runs: &[PlannedRun]| {
+            let spec = RunSpec {
                 seed: 0,
                 ..runs[0].spec.clone()
-            });
-            first.map(|spec| spec.result_settings()).collect()
+            };
+            let corpus = self.corpora[runs[0].corpus].content_sha256();
+            let mut identity = spec.identity(&corpus);
+            identity.truncate(16);
+            identity
         };
-        !settings(self).is_disjoint(&settings(before))
+        self.runs.chunk_by(same).map(identity).collect()
     }
+}
 
-    /// The seeds of `before`, if they are others.
-    fn changed_seeds<'a>(&self, before: &'a Self) -> Option<&'a Seeds> {
-        // The same seeds can be written as a list and as a number.
-        let meaning = |seeds: &Seeds| (seeds.all(), seeds.sequential());
-        let now = self
-            .experiment
-            .sweep
-            .as_ref()
-            .map(|sweep| meaning(&sweep.seeds));
-        let last = before.experiment.sweep.as_ref().map(|sweep| &sweep.seeds);
-        last.filter(|before| now != Some(meaning(before)))
-    }
-
-    /// The settings of the comparison of `before`, if they are others.
-    fn changed_compare<'a>(&self, before: &'a Self) -> Option<&'a Compare> {
-        Some(&before.experiment.compare).filter(|before| **before != self.experiment.compare)
-    }
+fn same_seeds(a: &Seeds, b: &Seeds) -> bool {
+    (a.all(), a.sequential()) == (b.all(), b.sequential())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::results::testing::plan_of;
+    use crate::spec::Compare;
 
     const SWEEP: &str = "{name: x, sweep: {seeds: {min: 3, max: 6, until: decided}, \
                          variants: {a: {}, b: {model: {n_layer: 2}}, c: {model: {n_layer: 3}}}}}";
@@ -148,7 +170,7 @@ mod tests {
         let shorter = SWEEP.replace("max: 6", "max: 4");
         let plan = after(SWEEP, &[&shorter, &shorter]);
         assert_eq!(plan.rate_after_changed_seeds(), None);
-        assert_eq!(plan.earlier_seeds.len(), 1);
+        assert_eq!(plan.earlier_designs().count(), 1);
         let (first, continued) = (plan_of(&shorter), plan);
         let level = |plan: &SweepPlan, pairs| plan.design_without_margin().level(pairs);
         assert_eq!(level(&first, 4), level(&continued, 4));
@@ -190,7 +212,11 @@ mod tests {
     fn a_changed_margin_is_remembered() {
         let margin = SWEEP.replace("{name: x,", "{name: x, compare: {margin: 0.01},");
         let plan = after(&margin, &[SWEEP, SWEEP]);
-        assert_eq!(plan.earlier_compare, [Compare::default()]);
+        let earlier: Vec<&Compare> = plan
+            .earlier_designs()
+            .map(|design| &design.compare)
+            .collect();
+        assert_eq!(earlier, [&Compare::default()]);
         assert_eq!(plan.rate_after_changed_seeds(), None);
     }
 
@@ -200,6 +226,19 @@ mod tests {
         let before = plan_of(&SWEEP.replace("max: 6", "max: 4"));
         assert!(plan.changes_design_of(&before));
         plan.continue_from(&before, false);
-        assert_eq!(plan.earlier_seeds, []);
+        assert_eq!(plan.earlier, []);
+    }
+
+    #[test]
+    fn a_plan_of_other_runs_erases_nothing_and_counts_for_nothing() {
+        let fixed = SWEEP.replace("{min: 3, max: 6, until: decided}", "3");
+        let other = fixed.replace("{name: x,", "{name: x, train: {steps: 7},");
+        let rate = after(SWEEP, &[&fixed]).rate_after_changed_seeds();
+        assert!(rate.is_some());
+        assert_eq!(
+            after(SWEEP, &[&fixed, &other]).rate_after_changed_seeds(),
+            rate
+        );
+        assert_eq!(after(SWEEP, &[&other]).rate_after_changed_seeds(), None);
     }
 }

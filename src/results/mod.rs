@@ -2,6 +2,7 @@
 
 mod atomic_files;
 mod changed_design;
+mod earlier_design;
 mod metrics;
 mod run_dir;
 mod run_result;
@@ -17,6 +18,7 @@ pub(crate) mod testing;
 mod variant_runs;
 
 pub use atomic_files::{remove_partial_files, write_atomic, write_json_atomic};
+pub use earlier_design::EarlierDesign;
 pub use metrics::{Evaluation, Metric, StepMetric};
 pub use run_dir::{MetricsWriter, RunDir};
 pub use run_result::RunResult;

@@ -1,5 +1,6 @@
+use super::EarlierDesign;
 use crate::hash;
-use crate::spec::{Compare, Experiment, RunSpec, Seeds, TunedRun};
+use crate::spec::{Experiment, RunSpec, TunedRun};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Component, Path};
@@ -12,17 +13,10 @@ pub struct SweepPlan {
     pub experiment: Experiment,
     /// Name of the variant that the others are compared with.
     pub baseline: String,
-    /// The seeds of earlier plans of this experiment, if they were changed after runs had ended, oldest
-    /// first.
+    /// How earlier plans in this folder compared their variants, if runs had ended, oldest first. They may have
+    /// other variants than this plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier_seeds: Vec<Seeds>,
-    /// How earlier plans compared the variants, if that was changed after runs had ended, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier_compare: Vec<Compare>,
-    /// Largest number of comparisons of earlier plans, if runs had ended. Variants that are removed after
-    /// results are known do not make the other tests less strict.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub earlier_comparisons: usize,
+    pub earlier: Vec<EarlierDesign>,
     /// How each variant but the baseline was matched to it, in the order of the file. Empty without
     /// `sweep.match`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,10 +104,6 @@ impl PlannedRun {
     pub fn is_search(&self) -> bool {
         self.tuned.is_some_and(|tuned| tuned.is_search)
     }
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
 }
 
 /// A string that is one normal component of a path: not empty, not `..`, without a separator.

@@ -21,9 +21,7 @@ pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
     SweepPlan {
         experiment: document.experiment().clone(),
         baseline: "a".to_owned(),
-        earlier_seeds: Vec::new(),
-        earlier_compare: Vec::new(),
-        earlier_comparisons: 0,
+        earlier: Vec::new(),
         matched: Vec::new(),
         command: String::new(),
         version: String::new(),

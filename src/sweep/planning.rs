@@ -81,9 +81,7 @@ pub fn build(
     Ok(SweepPlan {
         experiment: document.experiment().clone(),
         baseline: expansion.baseline,
-        earlier_seeds: Vec::new(),
-        earlier_compare: Vec::new(),
-        earlier_comparisons: 0,
+        earlier: Vec::new(),
         matched,
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),

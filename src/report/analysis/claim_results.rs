@@ -405,7 +405,23 @@ mod tests {
     fn seeds_that_were_changed_are_mentioned() {
         let folder = folder("- {variant: gpt, metric: val_loss, below: 3.3}");
         runs(&folder, "gpt", &[3.19, 3.2]);
-        folder.plan.borrow_mut().earlier_seeds = vec![Seeds::Count(1)];
+        let seeds = |seeds: Seeds| {
+            Some(Sweep {
+                seeds,
+                ..Sweep::default()
+            })
+        };
+        // The seeds of an earlier plan, and of this one.
+        let change = |before: Seeds, now: Seeds| {
+            let mut earlier = folder.plan.borrow().clone();
+            earlier.experiment.sweep = seeds(before);
+            let mut plan = folder.plan.borrow_mut();
+            plan.experiment.sweep = seeds(now);
+            plan.continue_from(&earlier, true);
+            let last = plan.earlier.pop();
+            plan.earlier = last.into_iter().collect();
+        };
+        change(Seeds::Count(1), Seeds::Count(2));
         folder.write();
         let caution =
             "The seeds were changed after results were known, so a claim may hold by chance";
@@ -419,11 +435,7 @@ mod tests {
                 until: Until::Decided,
             })
         };
-        folder.plan.borrow_mut().earlier_seeds = vec![up_to(4)];
-        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
-            seeds: up_to(6),
-            ..Sweep::default()
-        });
+        change(up_to(4), up_to(6));
         folder.write();
         assert!(!folder.read("report.md").contains(caution));
     }

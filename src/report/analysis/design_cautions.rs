@@ -5,6 +5,7 @@ use super::ranking::{Ranking, Variant};
 use super::tuning::{Edge, Tuning};
 use super::wording;
 use crate::report::loaded_results::{EARLIER_SHARE, Results};
+use crate::results::EarlierDesign;
 use crate::spec::{Claim, ClaimMetric, Compare, CompareMetric};
 use crate::text::units::list;
 
@@ -17,6 +18,7 @@ pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<Strin
         missing_results(ranking),
         changed_seeds(results),
         changed_compare(results),
+        changed_question(results),
         equal_results(ranking),
         changed_verdicts(results, ranking),
         unreached_loss(ranking),
@@ -69,13 +71,42 @@ fn changed_compare(results: &Results) -> Option<String> {
         format!("{} with {margin}", Metric::of(compare).title())
     };
     let now = words(&plan.experiment.compare);
-    let mut earlier: Vec<String> = plan.earlier_compare.iter().map(words).collect();
+    let designs = plan.earlier_designs();
+    let mut earlier: Vec<String> = designs.map(|design| words(&design.compare)).collect();
     earlier.retain(|before| *before != now);
     earlier.dedup();
     (!earlier.is_empty()).then(|| {
         format!(
             "The metric or the margin was changed after results were known: it was {}. The error rates hold for a choice that does not depend on the results.",
             list(&earlier)
+        )
+    })
+}
+
+/// A baseline, a search or claims that were changed after results were known.
+fn changed_question(results: &Results) -> Option<String> {
+    let plan = &results.plan;
+    let tune = plan
+        .experiment
+        .sweep
+        .as_ref()
+        .and_then(|sweep| sweep.tune.as_ref());
+    let claims = &plan.experiment.claims;
+    let changed = |differs: &dyn Fn(&EarlierDesign) -> bool| plan.earlier_designs().any(differs);
+    let mut what = Vec::new();
+    if changed(&|design| design.baseline != plan.baseline) {
+        what.push("the baseline");
+    }
+    if changed(&|design| design.tune.as_ref() != tune) {
+        what.push("the search");
+    }
+    if !claims.is_empty() && changed(&|design| design.claims != *claims) {
+        what.push("the claims");
+    }
+    (!what.is_empty()).then(|| {
+        format!(
+            "Changed after results were known: {}. The error rates hold for a choice that does not depend on the results.",
+            list(&what)
         )
     })
 }

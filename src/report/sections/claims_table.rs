@@ -87,6 +87,6 @@ fn have_changed_seeds(plan: &SweepPlan) -> bool {
         .sweep
         .as_ref()
         .map(|sweep| tested(&sweep.seeds));
-    let mut earlier = plan.earlier_seeds.iter().map(tested);
+    let mut earlier = plan.earlier_designs().map(|design| tested(&design.seeds));
     earlier.any(|earlier| Some(earlier) != now)
 }
