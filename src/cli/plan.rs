@@ -9,6 +9,7 @@ use crate::text::units;
 use crate::train::{self, Estimate};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use std::collections::HashMap;
 
 pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let document = experiment_target::load("plan", &arguments.target)?;
@@ -201,11 +202,25 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
     if rows.iter().any(|row| is_later(&row)) {
         let follow_search = rows.iter().filter(is_later).any(|row| row.follows_search);
         let others = match (plan.sequential_seeds(), follow_search) {
-            (Some(_), false) => "the others follow only while a comparison is undecided",
-            (Some(_), true) => {
-                "the others follow the search, and some only while a comparison is undecided"
+            (Some(_), false) => "the others follow only while a comparison is undecided".to_owned(),
+            (Some(range), true) => {
+                // The first seeds of each variant follow in any case.
+                let mut seeds: HashMap<&str, u64> = HashMap::new();
+                let is_certain = |row: &&Row| {
+                    let run = &plan.runs[row.run];
+                    let seed = seeds.entry(&run.spec.variant).or_default();
+                    *seed += u64::from(!run.is_search());
+                    row.is_needed || (row.follows_search && *seed <= range.min)
+                };
+                let certain = queue(&mut rows.iter().filter(is_certain));
+                format!(
+                    "the others follow the search, and some only while a comparison is undecided, \
+                     about {} for {} at least",
+                    units::duration(certain.total_seconds()),
+                    units::plural(certain.runs.len(), "run"),
+                )
             }
-            (None, _) => "the others follow the search",
+            (None, _) => "the others follow the search".to_owned(),
         };
         text += &format!(
             " for {}; {others}, about {} for all",

@@ -153,7 +153,18 @@ fn a_setting_without_effect_is_a_caution() {
     let folder = Folder::new("same");
     planned(&folder, "gpt", 0, 3, &[0.0; 3]);
     planned(&folder, "other", 1, 3, &[0.0; 3]);
-    let cautions = folder.write().cautions;
+    let summary = folder.write();
+    assert!(
+        summary.answer[0].starts_with("No variant has a lower loss"),
+        "{:?}",
+        summary.answer
+    );
+    assert_eq!(
+        summary.answer[1],
+        "Exactly the same results as the baseline: other."
+    );
+    assert!(folder.read("report.md").contains("| same results |"));
+    let cautions = summary.cautions;
     assert!(
         cautions
             .iter()

@@ -77,6 +77,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         (Some(Untested::TooFewSeeds), _) => {
             format!("{lowest} {its_difference} {gap}. There are too few seeds for a test.")
         }
+        (Some(Untested::SameResults), _) => {
+            format!("{lowest} Its results are exactly those of the baseline {baseline}.")
+        }
         (Some(Untested::Unreached), _) => format!(
             "{lowest} Not every run of {name} and {baseline} reaches the loss, so there is no test."
         ),
@@ -252,6 +255,9 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
     });
     add(untested(Untested::TooFewSeeds), &|names| {
         format!("No verdict, because too few seeds have a result: {names}.")
+    });
+    add(untested(Untested::SameResults), &|names| {
+        format!("Exactly the same results as the baseline: {names}.")
     });
     add(untested(Untested::Unreached), &|names| {
         format!("No test, because not every run reaches the loss: {names}.")

@@ -2,7 +2,7 @@ use super::metric::Metric;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::{CorpusInfo, Outcome, RunState, Search, VariantComparison};
 use crate::spec::{Margin, ModelKind, RunSpec, SequentialSeeds};
-use crate::stats::{Comparison, mean, sample_sd};
+use crate::stats::{Comparison, Verdict, mean, sample_sd};
 
 /// The variants of a sweep in order of their loss, compared with the baseline. Numbers only.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub(crate) enum Untested {
     OneSeed,
     /// The first test of a sequential design needs more seeds, because some failed.
     TooFewSeeds,
+    /// With each seed, the result is exactly that of the baseline.
+    SameResults,
 }
 
 impl<'a> Ranking<'a> {
@@ -252,10 +254,18 @@ impl Variant<'_> {
         search.is_some_and(|(search, _)| !search.has_ended)
     }
 
-    /// Why the comparison with the baseline has no interval. `None` if it has one, and where there is no
-    /// comparison.
+    /// Why the comparison with the baseline has no interval, or one without meaning. `None` if it has one, and
+    /// where there is no comparison.
     pub(crate) fn untested(&self) -> Option<Untested> {
-        let comparison = self.comparison.filter(|c| c.corrected.is_none())?;
+        let comparison = self.comparison?;
+        let is_same = self
+            .differences
+            .iter()
+            .all(|(_, difference)| *difference == 0.0);
+        if comparison.corrected.is_some() {
+            let is_open = comparison.verdict == Verdict::Inconclusive;
+            return (is_open && is_same).then_some(Untested::SameResults);
+        }
         Some(match comparison.pairs {
             _ if !comparison.mean.is_finite() => Untested::Unreached,
             _ if !self.has_ended => Untested::Unfinished,

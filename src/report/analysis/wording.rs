@@ -78,6 +78,7 @@ pub(crate) fn verdict(variant: &Variant) -> &'static str {
         Some(Untested::TooFewSeeds) => return "too few seeds",
         Some(Untested::Unfinished) => return "not all seeds have ended",
         Some(Untested::Unreached) => return "loss not reached",
+        Some(Untested::SameResults) => return "same results",
         None => {}
     }
     match variant.comparison.map(|comparison| comparison.verdict) {
