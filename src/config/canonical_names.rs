@@ -208,13 +208,9 @@ fn items(node: &mut Node) -> impl Iterator<Item = &mut Node> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Document, from_text};
+    use crate::config::from_text;
+    use crate::config::testing::document;
     use crate::spec::{Experiment, Mlp, RENAMED_CHOICES, RENAMED_KEYS, RunSpec};
-
-    fn document(text: &str, overrides: &[&str]) -> Document {
-        let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
-        from_text("test.yaml", text, &overrides).unwrap_or_else(|e| panic!("{e}"))
-    }
 
     fn runs(text: &str) -> Vec<RunSpec> {
         let expansion = document(text, &[]).expand();

@@ -217,11 +217,7 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn document(text: &str, overrides: &[&str]) -> Document {
-        let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
-        from_text("test.yaml", text, &overrides).unwrap_or_else(|e| panic!("{e}"))
-    }
+    use crate::config::testing::document;
 
     #[test]
     fn errors_found_later_point_at_the_value() {

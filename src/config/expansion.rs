@@ -200,13 +200,8 @@ fn unused_keys(variants: &[Variant]) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::from_text;
+    use crate::config::testing::document;
     use crate::spec::Model;
-
-    fn document(text: &str, overrides: &[&str]) -> Document {
-        let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
-        from_text("test.yaml", text, &overrides).unwrap_or_else(|e| panic!("{e}"))
-    }
 
     #[test]
     fn a_variant_of_another_kind_inherits_nothing_that_does_not_apply() {

@@ -37,6 +37,8 @@ mod schema;
 mod spans;
 mod stored_run;
 mod suggest;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod validate;
 mod value_types;

@@ -1,17 +1,11 @@
 //! Reports of experiments that end with decisions: sequential seeds, margins, and other metrics.
 
 use super::Summary;
-use super::testing::{Folder, RunBuilder, SEED_EFFECTS, variant};
+use super::testing::{Folder, RunBuilder, SEED_EFFECTS, unhashed, variant};
 use crate::spec::{
     Compare, CompareMetric, Margin, Norm, Percent, Seeds, SequentialSeeds, Sweep, Tune, Until,
 };
 use std::fs;
-
-/// The text without the hashes of runs.
-fn unhashed(text: &str) -> String {
-    let name = regex::Regex::new("(-s[0-9]+)-[0-9a-f]{8}\\b").unwrap();
-    name.replace_all(text, "$1-HASH").into_owned()
-}
 
 fn sequential(folder: &Folder, min: u64, max: u64) {
     let range = SequentialSeeds {

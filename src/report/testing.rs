@@ -379,3 +379,9 @@ pub(super) fn ablation() -> Folder {
     });
     folder
 }
+
+/// The text without the hashes of runs. They change whenever a configuration gets a new key.
+pub(super) fn unhashed(text: &str) -> String {
+    let name = regex::Regex::new("(-s[0-9]+)-[0-9a-f]{8}\\b").unwrap();
+    name.replace_all(text, "$1-HASH").into_owned()
+}

@@ -1,14 +1,8 @@
-use super::testing::{Folder, ablation, corpus, variant};
+use super::testing::{Folder, ablation, corpus, unhashed, variant};
 use super::{Counts, ReportError, read_plan, write};
 use crate::results::CorpusInfo;
 use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
-
-/// The text without the hashes of runs. They change whenever a configuration gets a new key.
-fn unhashed(text: &str) -> String {
-    let name = regex::Regex::new("(-s[0-9]+)-[0-9a-f]{8}\\b").unwrap();
-    name.replace_all(text, "$1-HASH").into_owned()
-}
 
 #[test]
 fn report_of_an_ablation() {

@@ -39,13 +39,11 @@ impl SweepPlan {
     pub fn compare(&self, results: &[RunResult]) -> Vec<VariantComparison> {
         let variants = VariantRuns::all(self, results);
         let range = self.sequential_seeds();
-        let baseline = variants
-            .iter()
-            .find(|variant| variant.name == self.baseline);
+        let baseline = self.baseline_of(&variants);
         let design = self.design(baseline);
         let compared: Vec<(Differences, usize)> = variants
             .iter()
-            .map(|variant| variant.compare(baseline, &design, range))
+            .map(|variant| variant.compare(baseline, &design, self.first_seeds(), range))
             .collect();
         // The baseline is needed with every seed that another variant needs.
         let most = compared.iter().map(|(_, seeds)| *seeds).max().unwrap_or(0);
@@ -98,6 +96,13 @@ impl SweepPlan {
         self.experiment.sweep.as_ref()?.seeds.sequential()
     }
 
+    /// Number of seeds that every variant gets, and with which claims are tested. More only follow from the
+    /// results. Without a sequential design, that is all seeds, whose number is not limited.
+    pub fn first_seeds(&self) -> usize {
+        let range = self.sequential_seeds();
+        range.map_or(usize::MAX, |range| range.min as usize)
+    }
+
     /// The verdict on each variant with other results, such as those of an earlier step, but with the same
     /// seeds, settings and design as in `compared`, which follows from `results`.
     pub fn verdicts_with(
@@ -107,14 +112,9 @@ impl SweepPlan {
         results: &[RunResult],
     ) -> Vec<Option<Verdict>> {
         let variants = VariantRuns::all(self, other_results);
-        let of_baseline = |variants: &[VariantRuns<'_>]| {
-            variants
-                .iter()
-                .position(|variant| variant.name == self.baseline)
-        };
+        let baseline = self.baseline_of(&variants);
         let known = VariantRuns::all(self, results);
-        let design = self.design(of_baseline(&known).map(|index| &known[index]));
-        let baseline = of_baseline(&variants).map(|index| &variants[index]);
+        let design = self.design(self.baseline_of(&known));
         let verdict = |(variant, compared): (&VariantRuns, &VariantComparison)| {
             compared.comparison.as_ref()?.corrected?;
             let seeds = compared.runs.len();
@@ -128,17 +128,20 @@ impl SweepPlan {
     /// The smallest difference that matters, in the unit of the metric.
     pub fn margin(&self, results: &[RunResult]) -> Option<f64> {
         let variants = VariantRuns::all(self, results);
-        let baseline = variants
-            .iter()
-            .find(|variant| variant.name == self.baseline);
-        self.design(baseline).margin()
+        self.design(self.baseline_of(&variants)).margin()
+    }
+
+    pub(super) fn baseline_of<'v, 'a>(
+        &self,
+        variants: &'v [VariantRuns<'a>],
+    ) -> Option<&'v VariantRuns<'a>> {
+        let mut variants = variants.iter();
+        variants.find(|variant| variant.name == self.baseline)
     }
 
     fn design(&self, baseline: Option<&VariantRuns>) -> Design {
-        let range = self.sequential_seeds();
         // A margin in percent must not change when seeds are added.
-        let seeds = range.map_or(usize::MAX, |range| range.min as usize);
-        let baseline = baseline.and_then(|baseline| baseline.mean(seeds));
+        let baseline = baseline.and_then(|baseline| baseline.mean(self.first_seeds()));
         let baseline = baseline.filter(|mean| mean.is_finite());
         let margin = self.experiment.compare.margin.zip(baseline);
         self.design_without_margin()
@@ -198,9 +201,9 @@ impl VariantRuns<'_> {
         &self,
         baseline: Option<&Self>,
         design: &Design,
+        first: usize,
         range: Option<SequentialSeeds>,
     ) -> (Differences, usize) {
-        let first = range.map_or(usize::MAX, |range| range.min as usize);
         let Some(baseline) = baseline.filter(|baseline| baseline.name != self.name) else {
             return (Differences::default(), first);
         };

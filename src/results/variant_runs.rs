@@ -30,11 +30,10 @@ impl SweepPlan {
 
     /// The number of seeds that each variant can get.
     fn possible_seeds(&self, variants: &[VariantRuns], results: &[RunResult]) -> Vec<usize> {
-        let first = self.sequential_seeds();
-        let first = first.map_or(usize::MAX, |range| range.min as usize);
+        let first = self.first_seeds();
         let compared = self.compare(results).into_iter();
         let needed: Vec<usize> = compared.map(|c| c.runs.len().max(first)).collect();
-        let Some(baseline) = variants.iter().find(|v| v.name == self.baseline) else {
+        let Some(baseline) = self.baseline_of(variants) else {
             return vec![usize::MAX; variants.len()];
         };
         let possible = |(variant, &needed): (&VariantRuns, &usize)| {

@@ -175,21 +175,13 @@ impl Store {
     }
 
     /// Names of the variants whose search has found the best settings.
-    pub fn found_settings<'a>(&self, plan: &'a SweepPlan) -> Result<HashSet<&'a str>, Error> {
-        let compared = match plan.tuned_paths().is_empty() {
-            true => Vec::new(),
-            false => plan.compare(&self.results(plan)?),
-        };
-        let is_found = |name: &&str| {
-            let mut own = compared.iter().filter(|compared| compared.variant == *name);
-            own.any(|own| {
-                own.search
-                    .as_ref()
-                    .is_some_and(|search| search.best.is_some())
-            })
-        };
-        let names = plan.runs.iter().map(|run| run.spec.variant.as_str());
-        Ok(names.filter(is_found).collect())
+    pub fn found_settings(&self, plan: &SweepPlan) -> Result<HashSet<String>, Error> {
+        if plan.tuned_paths().is_empty() {
+            return Ok(HashSet::new()); // the files of the runs need not be read
+        }
+        let compared = plan.compare(&self.results(plan)?).into_iter();
+        let found = compared.filter(|c| c.search.as_ref().is_some_and(|s| s.best.is_some()));
+        Ok(found.map(|compared| compared.variant).collect())
     }
 
     /// Deletes the folder of a run, so that the run starts from the beginning.

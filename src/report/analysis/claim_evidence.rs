@@ -26,8 +26,7 @@ impl Measured {
     pub(super) fn new(results: &Results, claim: &Claim, variant: &str) -> Self {
         // The later seeds of a sequential design were added because of the results of the first ones.
         // A test that uses them does not have its stated level.
-        let first = results.plan.sequential_seeds();
-        let first = first.map_or(usize::MAX, |range| range.min as usize);
+        let first = results.plan.first_seeds();
         let mut measured = Self {
             seeds: 0,
             searching: results.is_searching(variant).then(|| variant.to_owned()),

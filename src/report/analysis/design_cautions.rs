@@ -13,6 +13,8 @@ use crate::text::units::list;
 const PROMISED_PERCENT: f64 = 5.0;
 
 pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
+    let tuning = Tuning::new(results, ranking);
+    let tuning = tuning.as_ref();
     let all = [
         different_seeds(ranking),
         missing_results(ranking),
@@ -23,8 +25,8 @@ pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<Strin
         changed_verdicts(results, ranking),
         unreached_loss(ranking),
         measured_on_a_machine(results, ranking),
-        failed_searches(results, ranking),
-        edges_of_the_search(results, ranking),
+        tuning.and_then(failed_searches),
+        tuning.and_then(edges_of_the_search),
     ];
     all.into_iter().flatten().collect()
 }
@@ -113,11 +115,8 @@ fn changed_question(results: &Results) -> Option<String> {
 
 /// Variants with exactly the results of the baseline.
 fn equal_results(ranking: &Ranking) -> Option<String> {
-    let is_equal = |variant: &&Variant| {
-        let differences = variant.differences;
-        !differences.is_empty() && differences.iter().all(|(_, difference)| *difference == 0.0)
-    };
-    let names: Vec<&str> = ranking.ranked().filter(is_equal).map(|v| v.name).collect();
+    let equal = ranking.ranked().filter(|v| v.has_same_results());
+    let names: Vec<&str> = equal.map(|variant| variant.name).collect();
     (!names.is_empty()).then(|| {
         format!(
             "With each seed, the result of the baseline and of these variants is exactly the same: {}. The settings in which they differ have no effect.",
@@ -195,19 +194,18 @@ fn measured_on_a_machine(results: &Results, ranking: &Ranking) -> Option<String>
 }
 
 /// Variants of which no run of the search has a result.
-fn failed_searches(results: &Results, ranking: &Ranking) -> Option<String> {
-    let failed = Tuning::new(results, ranking)?.failed;
+fn failed_searches(tuning: &Tuning) -> Option<String> {
+    let failed = &tuning.failed;
     (!failed.is_empty()).then(|| {
         format!(
             "No combination of the search has a result with every seed for these variants, so they are not compared: {}.",
-            list(&failed)
+            list(failed)
         )
     })
 }
 
 /// Best values at the end of the values that were tried.
-fn edges_of_the_search(results: &Results, ranking: &Ranking) -> Option<String> {
-    let tuning = Tuning::new(results, ranking)?;
+fn edges_of_the_search(tuning: &Tuning) -> Option<String> {
     // Variants with the same value are named together.
     let mut groups: Vec<(Edge, Vec<&str>)> = Vec::new();
     for tuned in &tuning.variants {

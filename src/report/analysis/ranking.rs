@@ -248,6 +248,12 @@ impl Variant<'_> {
         }
     }
 
+    /// Whether its result is exactly that of the baseline with each seed that both have.
+    pub(crate) fn has_same_results(&self) -> bool {
+        let mut differences = self.differences.iter();
+        !self.differences.is_empty() && differences.all(|(_, difference)| *difference == 0.0)
+    }
+
     /// Whether the search for its best settings has not ended.
     pub(crate) fn is_searching(&self) -> bool {
         let search = self.search.as_ref();
@@ -258,13 +264,9 @@ impl Variant<'_> {
     /// where there is no comparison.
     pub(crate) fn untested(&self) -> Option<Untested> {
         let comparison = self.comparison?;
-        let is_same = self
-            .differences
-            .iter()
-            .all(|(_, difference)| *difference == 0.0);
         if comparison.corrected.is_some() {
             let is_open = comparison.verdict == Verdict::Inconclusive;
-            return (is_open && is_same).then_some(Untested::SameResults);
+            return (is_open && self.has_same_results()).then_some(Untested::SameResults);
         }
         Some(match comparison.pairs {
             _ if !comparison.mean.is_finite() => Untested::Unreached,

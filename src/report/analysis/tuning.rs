@@ -133,7 +133,7 @@ impl<'a> TunedVariant<'a> {
 }
 
 /// The first run of a combination.
-fn run_of<'a>(runs: &[&'a Run], combination: usize) -> Option<&'a Run> {
+pub(crate) fn run_of<'a>(runs: &[&'a Run], combination: usize) -> Option<&'a Run> {
     let is_of = |run: &&&Run| {
         run.planned
             .tuned

@@ -4,8 +4,7 @@ use super::lines::{Chart, Line, labelled_at_the_right, lines, xs};
 use super::palette::Palette;
 use super::series::Curve;
 use crate::report::analysis::ranking::{Ranking, Variant};
-use crate::report::analysis::tuning::number_at;
-use crate::report::loaded_results::Run;
+use crate::report::analysis::tuning::{number_at, run_of};
 
 /// The result of the search against the first of the varied settings that is a number. With several
 /// settings, each point has the best values of the others.
@@ -84,8 +83,7 @@ fn curve(variant: &Variant, path: &str, is_better_higher: bool) -> Curve {
     };
     let mut points: Vec<(f64, f64)> = Vec::new();
     for &(combination, mean) in &search.combinations {
-        let is_of = |run: &&&_| is_of(run, combination);
-        let x = runs.iter().find(is_of).and_then(|run| number_at(run, path));
+        let x = run_of(runs, combination).and_then(|run| number_at(run, path));
         let Some((x, y)) = x.zip(mean) else {
             continue;
         };
@@ -100,11 +98,6 @@ fn curve(variant: &Variant, path: &str, is_better_higher: bool) -> Curve {
         points,
         band: Vec::new(),
     }
-}
-
-fn is_of(run: &Run, combination: usize) -> bool {
-    let tuned = run.planned.tuned;
-    tuned.is_some_and(|tuned| tuned.combination == combination)
 }
 
 #[cfg(test)]
