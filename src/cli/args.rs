@@ -129,7 +129,11 @@ impl From<Sweep> for Plan {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  runner report results/ablation")]
+  runner report results/ablation
+
+Exit codes: 0 success, 1 a run failed or diverged, or a file could not be written, 2 the command line or \
+the folder has an error, 3 a value that the experiment expects was missed or a claim fails, 4 a claim is \
+open.")]
 pub struct Report {
     /// Results folder of one experiment.
     #[arg(value_name = "RESULTS_DIR")]

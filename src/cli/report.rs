@@ -15,5 +15,9 @@ pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     }
     let summary = report::write(&arguments.results, plan, template).map_err(Error::Report)?;
     print(&result_tables::render(&summary))?;
-    Ok(result_tables::exit(&summary.checks, &summary.claims))
+    // As after a sweep: the results of an experiment with failed runs are not complete.
+    Ok(match summary.counts.failed + summary.counts.diverged {
+        0 => result_tables::exit(&summary.checks, &summary.claims),
+        _ => Exit::Failed,
+    })
 }

@@ -8,12 +8,14 @@ use super::suggest::hint;
 use super::tree::Node;
 use crate::spec::{Claim, ClaimMetric, Experiment, Match, RunSpec, Statement};
 
-/// Adds all errors in the claims of an experiment.
+/// Adds all errors in the claims of an experiment. `matching` says which variants will be changed to match
+/// the baseline.
 pub(super) fn check(
     tree: &Node,
     experiment: &Experiment,
     specs: &[&RunSpec],
     baseline: &str,
+    matching: Option<Match>,
     errors: &mut Vec<Diagnostic>,
 ) {
     let Some(list) = tree.get("claims").filter(|list| !list.items().is_empty()) else {
@@ -35,7 +37,7 @@ pub(super) fn check(
         // With an override, claims stay open rather than being errors.
         are_seeds_overridden: is_overridden(tree, &["sweep.seeds"]),
         tree,
-        matching: sweep.and_then(|sweep| sweep.matching),
+        matching,
     };
     for (item, claim) in list.items().iter().zip(&experiment.claims) {
         let mut report = |key: &str, kind| {

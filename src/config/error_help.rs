@@ -137,7 +137,7 @@ impl ErrorKind {
                 format!("`{what}` can be matched by {}", either(valid))
             }
             Self::MatchedSettingIsSet { set, others, .. } => {
-                let remove = format!("remove `{set}` from the variant");
+                let remove = format!("remove `{set}` here");
                 match others.is_empty() {
                     true => remove + ", or remove `sweep.match`",
                     false => format!("{remove}, or match by {}", either(others)),
@@ -243,6 +243,9 @@ impl ErrorKind {
                 "set `train.eval_train` to `true`, or expect a `batch_loss`".to_owned()
             }
             Self::ExpectStepOfStatic => "remove `step`".to_owned(),
+            Self::StepOfNgram { .. } => {
+                "remove the step; the value is then the one of this evaluation".to_owned()
+            }
             Self::ExpectNoEvaluation {
                 eval_every, steps, ..
             } => format!(

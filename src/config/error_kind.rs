@@ -155,7 +155,7 @@ pub(super) enum ErrorKind {
         /// The settings that change the quantity.
         valid: Vec<&'static str>,
     },
-    #[error("`sweep.match` chooses `{by}`, and this variant sets `{set}`")]
+    #[error("`sweep.match` chooses `{by}`, and `{set}` is set here too")]
     MatchedSettingIsSet {
         by: &'static str,
         set: &'static str,
@@ -259,6 +259,8 @@ pub(super) enum ErrorKind {
     ExpectTrainSplitLoss,
     #[error("a metric that is known before training has no `step`")]
     ExpectStepOfStatic,
+    #[error("the n-gram model `{variant}` is not trained in steps, and is evaluated once")]
+    StepOfNgram { variant: String },
     #[error("there is no evaluation at step {step}")]
     ExpectNoEvaluation {
         step: u64,

@@ -12,7 +12,7 @@ use super::expected_values;
 use super::match_checks;
 use super::spans::Span;
 use super::variants::Variant;
-use crate::spec::{Data, ModelKind, RunSettings, RunSpec, Source, TunedRun};
+use crate::spec::{Data, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -53,23 +53,14 @@ impl Document {
             errors.extend(compare_checks::check(
                 &self.tree, compare, &specs, &baseline,
             ));
-            let expected = &self.experiment.expect;
             let matching = self.matching();
-            expected_values::check(
-                &self.tree,
-                expected,
-                &specs,
-                &baseline,
-                matching,
-                &mut errors,
-            );
+            self.check_values(&specs, &baseline, matching, &mut errors);
             if let Some(matching) = matching {
                 let trees = resolved.iter().map(|(variant, spec)| (&variant.tree, spec));
                 let trees: Vec<_> = trees.collect();
                 let found = match_checks::check(&self.tree, matching, &trees, &baseline);
                 errors.extend(found);
             }
-            claim_checks::check(&self.tree, &self.experiment, &specs, &baseline, &mut errors);
         }
         if !errors.is_empty() {
             return Err(self.diagnostics(errors));
@@ -98,6 +89,42 @@ impl Document {
             runs,
             tuned,
         })
+    }
+
+    /// Whether the runs will measure what the experiment expects and claims, once the number of steps of
+    /// every run is known that its data or its size decides.
+    pub fn check_counted_values<'a>(
+        &self,
+        specs: impl Iterator<Item = &'a RunSpec>,
+        baseline: &str,
+    ) -> Option<Diagnostics> {
+        let counted = |spec: &RunSpec| {
+            let mut spec = spec.clone();
+            if let Some(steps) = spec.train.planned_steps() {
+                spec.train.set_steps(steps);
+            }
+            spec
+        };
+        let counted: Vec<RunSpec> = specs.map(counted).collect();
+        let counted: Vec<&RunSpec> = counted.iter().collect();
+        let mut errors = Vec::new();
+        self.check_values(&counted, baseline, None, &mut errors);
+        (!errors.is_empty()).then(|| self.diagnostics(errors))
+    }
+
+    /// Adds the errors in expected values and claims. `matching` says which variants will be changed to
+    /// match the baseline.
+    fn check_values(
+        &self,
+        specs: &[&RunSpec],
+        baseline: &str,
+        matching: Option<Match>,
+        errors: &mut Vec<Diagnostic>,
+    ) {
+        let (tree, experiment) = (&self.tree, &self.experiment);
+        let expected = &experiment.expect;
+        expected_values::check(tree, expected, specs, baseline, matching, errors);
+        claim_checks::check(tree, experiment, specs, baseline, matching, errors);
     }
 
     /// A variant as a run whose seed is not set yet. Contradictions between its fields are added to

@@ -5,7 +5,8 @@ use super::error_kind::ErrorKind;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
 use crate::spec::{
-    Expect, Match, MatchedSetting, Measure, RunSpec, TrainingLength, is_logged, log_every,
+    Expect, Match, MatchedSetting, Measure, ModelKind, RunSpec, TrainingLength, is_logged,
+    log_every,
 };
 
 /// Whether the command line sets any of these paths.
@@ -84,6 +85,10 @@ pub(super) fn wrong_step(
 
 /// The error if a run does not measure a metric at a step.
 fn wrong_step_of_run(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
+    if spec.model.kind == ModelKind::Ngram && step > 0 {
+        let variant = spec.variant.clone();
+        return Some(ErrorKind::StepOfNgram { variant });
+    }
     match metric {
         Measure::Params | Measure::VocabSize | Measure::Tokens | Measure::SampledTokens => {
             Some(ErrorKind::ExpectStepOfStatic)

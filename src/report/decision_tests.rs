@@ -211,6 +211,24 @@ fn a_changed_margin_is_a_caution() {
     );
 }
 
+#[test]
+fn fewer_seeds_than_before_are_a_caution() {
+    let withdrawn = |before: u64, now: u64| {
+        let folder = Folder::new("fewer");
+        sequential(&folder, 3, before);
+        planned(&folder, "gpt", 0, 3, &[0.0; 3]);
+        planned(&folder, "other", 1, 3, &[0.01, 0.02, 0.015]);
+        let earlier = folder.plan.borrow().clone();
+        sequential(&folder, 3, now);
+        folder.plan.borrow_mut().continue_from(&earlier, true);
+        let cautions = folder.write().cautions;
+        let expected = format!("An earlier plan had up to {before} seeds for each variant");
+        cautions.iter().any(|text| text.starts_with(&expected))
+    };
+    assert!(withdrawn(6, 4));
+    assert!(!withdrawn(4, 6));
+}
+
 /// Adds a variant with one run of the search and three runs of the comparison for each of three learning
 /// rates. `search` has the results of the search. The comparison with the best rate has the others.
 fn tuned(folder: &Folder, name: &str, which: usize, search: [f64; 3], compared: [f64; 3]) {
@@ -293,8 +311,29 @@ fn report_of_tuned_variants() {
 }
 
 #[test]
+fn the_search_of_a_single_variant_compares_nothing() {
+    let folder = Folder::new("single");
+    folder.plan.borrow_mut().experiment.sweep =
+        tuned_sweep().plan.borrow().experiment.sweep.clone();
+    tuned(&folder, "gpt", 0, [1.56, 1.53, 1.54], [1.52, 1.541, 1.507]);
+    folder.write();
+    let page = folder.read("report.md");
+    let section = page.split("## Tuning").nth(1).unwrap();
+    let section = section.split("![").next().unwrap();
+    assert!(
+        !section.contains("baseline") && !section.contains("Verdict"),
+        "{section}"
+    );
+}
+
+#[test]
 fn a_best_value_at_the_end_of_a_flat_search_is_no_caution() {
     let folder = tuned_sweep();
+    // Equal values are not a reason to try others.
+    let equal = Folder::new("equal");
+    equal.plan.borrow_mut().experiment.sweep = folder.plan.borrow().experiment.sweep.clone();
+    tuned(&equal, "gpt", 0, [1.5, 1.5, 1.6], [1.52, 1.541, 1.507]);
+    assert_eq!(equal.write().cautions, [""; 0]);
     // Of `deep`, the best value is better than its neighbor by 0.05.
     for (margin, cautions) in [(0.04, 1), (0.06, 0)] {
         folder.plan.borrow_mut().experiment.compare.margin = Some(Margin::Absolute(margin));

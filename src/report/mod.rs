@@ -33,11 +33,12 @@ pub use text_table::TextTable;
 
 use crate::results::{RunState, SweepPlan, write_atomic};
 use analysis::answer::answer;
-use analysis::cautions::cautions;
+use analysis::cautions::{cautions, unfinished};
 use analysis::claim_results::test_claims;
 use analysis::claim_summary;
 use analysis::ranking::Ranking;
 use analysis::reproduction;
+use analysis::tuning::Tuning;
 use loaded_results::Results;
 use sections::Findings;
 use std::fs;
@@ -67,7 +68,7 @@ pub struct Summary {
     pub plots: Vec<PathBuf>,
 }
 
-/// Number of runs in each state.
+/// Number of runs in each state. A run of a search that diverged is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     pub done: usize,
@@ -113,10 +114,12 @@ pub fn write(
     let mut answer = answer(&ranking);
     answer.extend(claim_summary::summary(&claims));
     answer.extend(reproduction::summary(&checks));
-    let cautions = cautions(&results, &ranking);
+    let tuning = Tuning::new(&results, &ranking);
+    let cautions = cautions(&results, &ranking, tuning.as_ref());
     let data = TemplateData::new(&Findings {
         results: &results,
         ranking: &ranking,
+        tuning: tuning.as_ref(),
         plots: &plots,
         answer: &answer,
         cautions: &cautions,
@@ -137,7 +140,7 @@ pub fn write(
         counts: Counts {
             done: results.count(RunState::Done),
             failed: results.count(RunState::Failed),
-            diverged: results.count(RunState::Diverged),
+            diverged: unfinished(&results, RunState::Diverged),
             stopped: results.count(RunState::Stopped),
             not_started: results.count(RunState::NotStarted),
         },

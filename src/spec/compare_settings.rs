@@ -14,8 +14,8 @@ pub struct Compare {
     #[schemars(range(min = 0.0, max = 100.0))]
     pub target_loss: Option<f64>,
     /// The smallest difference that matters: a number in the unit of the metric, such as `0.01`, or a
-    /// share of the baseline's mean, such as `0.5%`. A variant whose interval lies within the margin is
-    /// equivalent to the baseline. Without a margin, no variant is called equivalent.
+    /// share of the baseline's mean above 0 % and below 1000 %, such as `0.5%`. A variant whose interval lies
+    /// within the margin is equivalent to the baseline. Without a margin, no variant is called equivalent.
     #[schemars(schema_with = "or_null")]
     pub margin: Option<Margin>,
 }
@@ -114,7 +114,9 @@ impl<'de> Deserialize<'de> for Margin {
         impl Visitor<'_> for MarginVisitor {
             type Value = Margin;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number above 0, or a percentage such as `0.5%`")
+                f.write_str(
+                    "a number above 0, or a percentage above 0 and below 1000, such as `0.5%`",
+                )
             }
             fn visit_f64<E: de::Error>(self, margin: f64) -> Result<Margin, E> {
                 Ok(Margin::Absolute(margin))

@@ -56,7 +56,10 @@ impl<'de> Deserialize<'de> for Percent {
         let text = String::deserialize(deserializer)?;
         let wrong = || {
             let found = de::Unexpected::Str(&text);
-            de::Error::invalid_value(found, &"a percentage such as `0.5%`")
+            de::Error::invalid_value(
+                found,
+                &"a percentage above 0 and below 1000, such as `0.5%`",
+            )
         };
         Self::parse(&text).ok_or_else(wrong)
     }

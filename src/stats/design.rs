@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Family-wise error rate: the probability that a report calls at least one difference better or worse
 /// although all variants are equal.
-const ALPHA: f64 = 0.05;
+pub const ALPHA: f64 = 0.05;
 
 /// Share of the error rate that is kept for a raised maximum number of seeds.
 const RESERVE: f64 = 0.1;

@@ -19,7 +19,7 @@ mod root;
 
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
-pub use design::{Design, UsedDesign, rate_of_repeated_designs};
+pub use design::{ALPHA, Design, UsedDesign, rate_of_repeated_designs};
 pub use mean_tests::{MeanTest, SampleMean, t_test, welch_test, z_test};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
 pub use power::pairs_to_decide;

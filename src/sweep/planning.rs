@@ -75,6 +75,10 @@ pub fn build(
         }
         runs.push(run);
     }
+    if errors.is_empty() {
+        let specs = runs.iter().map(|run: &PlannedRun| &run.spec);
+        errors.extend(document.check_counted_values(specs, &expansion.baseline));
+    }
     if let Some(all) = Diagnostics::merged(errors) {
         return Err(Error::Config(all));
     }
@@ -265,9 +269,12 @@ fn too_many_steps(document: &Document, spec: &RunSpec) -> Option<Diagnostics> {
     if steps <= most {
         return None;
     }
+    let steps = match steps {
+        u64::MAX => format!("more than {:.1e}", u64::MAX as f64), // the count is saturated
+        steps => units::exact(steps),
+    };
     let message = format!(
-        "this is {} optimizer steps, and at most {} are possible",
-        units::exact(steps),
+        "this is {steps} optimizer steps, and at most {} are possible",
         units::exact(most)
     );
     let help = "train for a shorter time, or use larger batches".to_owned();

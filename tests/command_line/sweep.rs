@@ -55,6 +55,11 @@ fn epochs_are_converted_to_steps() {
     lab.run("sweep tiny.yaml optimizer.schedule.warmup_steps=200")
         .exits(2)
         .says("is more than the 156 steps of the run");
+    let claim = r#"{"variant":"gpt","metric":"val_loss","below":9,"at_step":157}"#;
+    lab.run(&format!("sweep tiny.yaml claims=[{claim}]"))
+        .exits(2)
+        .says("there is no evaluation at step 157")
+        .says("after the last step (156)");
     assert!(lab.is_untouched());
     lab.run("sweep tiny.yaml").exits(0);
     // Half of 19,919 characters, in sequences of 16, in batches of 4.
@@ -131,6 +136,7 @@ fn diverged_run_is_recorded_and_the_others_continue() {
         .says("none to train")
         .says("2 runs not done:\n  wild-s1-")
         .says(": diverged: ");
+    lab.run("report results/tiny").exits(1);
     lab.run("sweep tiny.yaml --retry-failed --only wild")
         .exits(1)
         .says("tiny: 2 runs, 2 to train");

@@ -3,15 +3,20 @@
 use super::design_cautions::design_cautions;
 use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
+use super::tuning::Tuning;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
 use crate::text::units::{count, exact, list, plural};
 
 /// Reasons why the comparison is incomplete or not fair.
-pub(crate) fn cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
+pub(crate) fn cautions(
+    results: &Results,
+    ranking: &Ranking,
+    tuning: Option<&Tuning>,
+) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
-    cautions.extend(design_cautions(results, ranking));
+    cautions.extend(design_cautions(results, ranking, tuning));
     cautions.extend(within_warmup(ranking));
     cautions.extend(different_texts(ranking));
     cautions.extend(unknown_tokens(ranking));
@@ -43,7 +48,7 @@ fn unfinished_runs(results: &Results) -> Option<String> {
 }
 
 /// Number of runs in a state other than done. A search is not incomplete because a run of it diverged.
-fn unfinished(results: &Results, state: RunState) -> usize {
+pub(crate) fn unfinished(results: &Results, state: RunState) -> usize {
     let is_found = |run: &&Run| state == RunState::Diverged && run.planned.is_search();
     let runs = results.runs.iter().filter(|run| run.state() == state);
     runs.filter(|run| !is_found(run)).count()

@@ -7,18 +7,19 @@ use super::wording;
 use crate::report::loaded_results::{EARLIER_SHARE, Results};
 use crate::results::EarlierDesign;
 use crate::spec::{Claim, ClaimMetric, Compare, CompareMetric};
+use crate::stats::ALPHA;
 use crate::text::units::list;
 
-/// The error rate that the reports promise, in percent.
-const PROMISED_PERCENT: f64 = 5.0;
-
-pub(super) fn design_cautions(results: &Results, ranking: &Ranking) -> Vec<String> {
-    let tuning = Tuning::new(results, ranking);
-    let tuning = tuning.as_ref();
+pub(super) fn design_cautions(
+    results: &Results,
+    ranking: &Ranking,
+    tuning: Option<&Tuning>,
+) -> Vec<String> {
     let all = [
         different_seeds(ranking),
         missing_results(ranking),
         changed_seeds(results),
+        fewer_seeds(results),
         changed_compare(results),
         changed_question(results),
         equal_results(ranking),
@@ -55,11 +56,24 @@ fn changed_seeds(results: &Results) -> Option<String> {
     let percent = 100.0 * results.plan.rate_after_changed_seeds()?;
     let shown = format!("{percent:.1}");
     // A design with fewer seeds than an earlier one adds no test.
-    (percent > PROMISED_PERCENT && shown != "5.0").then(|| {
+    (percent > 100.0 * ALPHA && shown != "5.0").then(|| {
         format!(
             "The seeds were changed after results were known, so the variants were tested repeatedly. The probability that equal variants are called different can be {shown} % instead of 5 %."
         )
     })
+}
+
+/// A largest number of seeds that was lowered after results were known.
+fn fewer_seeds(results: &Results) -> Option<String> {
+    let plan = &results.plan;
+    let now = plan.experiment.sweep.as_ref()?.seeds.all().len();
+    let earlier = plan
+        .earlier_designs()
+        .map(|design| design.seeds.all().len());
+    let before = earlier.max().filter(|before| *before > now)?;
+    Some(format!(
+        "An earlier plan had up to {before} seeds for each variant, and this one has up to {now}. Results with the other seeds are not used, so a verdict that they gave is withdrawn."
+    ))
 }
 
 /// A margin or metric that was changed after results were known.

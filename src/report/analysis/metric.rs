@@ -85,7 +85,7 @@ impl Metric {
             _ if value.is_infinite() => "not reached".to_owned(),
             None => units::loss(value),
             Some(0) => units::rounded(value),
-            Some(decimals) => format!("{value:.decimals$}"),
+            Some(decimals) => format!("{value:.0$}", decimals as usize),
         }
     }
 
@@ -97,17 +97,21 @@ impl Metric {
         }
     }
 
-    /// A difference of values with its sign.
+    /// A difference of values with its sign. A small one has one more decimal.
     pub(crate) fn difference(self, value: f64) -> String {
         match self.decimals() {
             _ if !value.is_finite() => units::NO_VALUE.to_owned(),
             None => units::difference(value),
+            Some(decimals) if value.abs() < 10_f64.powi(1 - decimals) => {
+                let decimals = decimals as usize + 1;
+                units::signed(value, |size| format!("{size:.decimals$}"))
+            }
             Some(_) => units::signed(value, |size| self.value(size)),
         }
     }
 
     /// Number of decimals; `None` for losses.
-    fn decimals(self) -> Option<usize> {
+    fn decimals(self) -> Option<i32> {
         match self.kind {
             CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss => None,
             CompareMetric::StepsToLoss | CompareMetric::TokensPerSecond => Some(0),

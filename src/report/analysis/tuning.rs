@@ -11,6 +11,8 @@ use serde_json::Value;
 pub(crate) struct Tuning<'a> {
     /// The paths that it varies.
     pub(crate) paths: Vec<&'a str>,
+    /// Whether there is more than one variant.
+    pub(crate) has_comparison: bool,
     /// Number of combinations of their values.
     pub(crate) combinations: usize,
     /// Number of seeds of each combination.
@@ -72,6 +74,7 @@ impl<'a> Tuning<'a> {
             .collect();
         let seconds = |run: &Run| run.outcome().map_or(0.0, |outcome| outcome.seconds);
         Some(Self {
+            has_comparison: results.comparisons.len() > 1,
             combinations: combinations(tune),
             seeds: tune.seeds,
             runs: searched.len(),
@@ -166,8 +169,8 @@ pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
 }
 
 /// The end of the tried values at which the best one lies. `None` if it lies between two of them, for a path
-/// without numbers, and if its neighbor is worse by less than the margin: then the values beyond it probably
-/// make no difference that matters.
+/// without numbers, and if its neighbor is as good or worse by less than the margin: then the values beyond it
+/// probably make no difference that matters.
 fn edge<'a>(
     search: &Search,
     runs: &[&Run],
@@ -198,7 +201,7 @@ fn edge<'a>(
     let loss = mean_of(search, search.best?)?;
     let gains = neighbors.filter_map(|(_, mean)| Some((mean.as_ref()? - loss).abs()));
     let gain = gains.reduce(f64::min).unwrap_or(f64::INFINITY);
-    (gain >= margin.unwrap_or(0.0)).then(|| Edge {
+    (gain > margin.unwrap_or(0.0)).then(|| Edge {
         path,
         value: shown(&setting(&best.planned.spec, path)),
         is_largest: smaller,

@@ -3,7 +3,8 @@ use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::labels::{beside, shorten};
 use super::palette::{INK, MUTED, Palette};
 use super::{Drawing, Drawn};
-use crate::report::analysis::ranking::Ranking;
+use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::spec::ModelKind;
 use crate::text::units;
 use plotters::style::text_anchor::HPos;
 
@@ -16,9 +17,11 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
         .iter()
         .map(|variant| variant.params() as f64)
         .collect();
-    // Without different sizes, the plot shows nothing about size.
-    let largest = sizes.iter().copied().fold(0.0, f64::max);
-    if sizes.iter().all(|size| *size > 0.98 * largest) {
+    // Without different sizes, the plot shows nothing about size. Tables are always smaller.
+    let is_transformer = |variant: &&&Variant| variant.spec().model.kind == ModelKind::Gpt;
+    let transformers = ranked.iter().filter(is_transformer);
+    let transformers: Vec<f64> = transformers.map(|v| v.params() as f64).collect();
+    if are_equal(&sizes) || (transformers.len() > 1 && are_equal(&transformers)) {
         return None;
     }
     let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
@@ -62,6 +65,12 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
         svg,
     };
     Some(drawn.map(finish))
+}
+
+/// Whether sizes differ by at most two percent.
+fn are_equal(sizes: &[f64]) -> bool {
+    let largest = sizes.iter().copied().fold(0.0, f64::max);
+    sizes.iter().all(|size| *size > 0.98 * largest)
 }
 
 /// The right edge of a frame with room for names to the right of its points.

@@ -21,6 +21,7 @@ mod variant_changes;
 use super::analysis::claim_results::TestedClaim;
 use super::analysis::ranking::Ranking;
 use super::analysis::reproduction::MetricCheck;
+use super::analysis::tuning::Tuning;
 use super::loaded_results::Results;
 use super::page_blocks::Block;
 use super::plots::{Placement, Plot};
@@ -32,6 +33,8 @@ use serde::Serialize;
 pub(super) struct Findings<'a> {
     pub(super) results: &'a Results,
     pub(super) ranking: &'a Ranking<'a>,
+    /// `None` if the variants are not tuned.
+    pub(super) tuning: Option<&'a Tuning<'a>>,
     pub(super) plots: &'a [Plot],
     pub(super) answer: &'a [String],
     pub(super) cautions: &'a [String],

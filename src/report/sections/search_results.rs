@@ -7,16 +7,18 @@ use crate::text::units::{self, NO_VALUE};
 
 /// The search for the best settings of each variant: what it tried, what it found, and what it cost.
 pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
-    let Some(tuning) = Tuning::new(findings.results, findings.ranking) else {
+    let Some(tuning) = findings.tuning else {
         return Vec::new();
     };
     let mut blocks = vec![
         Block::heading(2, "Tuning"),
-        Block::paragraph(introduction(&tuning)),
+        Block::paragraph(introduction(tuning)),
     ];
     if !tuning.variants.is_empty() {
-        blocks.push(Block::Table(table(findings, &tuning)));
-        blocks.push(Block::paragraph(explanation(&tuning)));
+        blocks.push(Block::Table(table(findings, tuning)));
+        if tuning.has_comparison {
+            blocks.push(Block::paragraph(explanation(tuning)));
+        }
     }
     blocks.extend(findings.figures(Placement::Tuning));
     blocks
@@ -30,11 +32,19 @@ fn introduction(tuning: &Tuning) -> String {
         ),
         false => String::new(),
     };
+    let combinations = tuning.combinations;
+    let paths = tuning.paths_in_words();
+    let seeds = units::plural(tuning.seeds as usize, "seed");
+    let search = match tuning.has_comparison {
+        true => format!(
+            "Every variant was trained with each of {combinations} combinations of {paths}, with {seeds} that the comparison does not use. Each variant is then trained with its best values and compared with the baseline."
+        ),
+        false => format!(
+            "The model was trained with each of {combinations} combinations of {paths}, with {seeds} that its other runs do not use. It is then trained with its best values."
+        ),
+    };
     format!(
-        "Every variant was trained with each of {} combinations of {}, with {} that the comparison does not use. Each variant is then trained with its best values and compared with the baseline. The search has {} and took {}{share}.",
-        tuning.combinations,
-        tuning.paths_in_words(),
-        units::plural(tuning.seeds as usize, "seed"),
+        "{search} The search has {} and took {}{share}.",
         units::plural(tuning.runs, "run"),
         units::duration(tuning.seconds),
     )
@@ -44,29 +54,31 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
     let metric = findings.ranking.metric;
     let baseline = findings.ranking.baseline;
     let best = tuning.paths.iter().map(|path| format!("Best {path}"));
-    let numbers = [
-        format!("In the search: {}", metric.title()),
-        format!("Difference to {baseline}, shared values"),
-        format!("Difference to {baseline}, own values"),
-    ];
-    let right = best
-        .chain(numbers)
-        .map(|heading| Column::new(heading, Align::Right));
     let mut columns = vec![Column::left("Variant")];
-    columns.extend(right);
-    columns.push(Column::left("Verdict"));
+    columns.extend(best.map(|heading| Column::new(heading, Align::Right)));
+    let heading = format!("In the search: {}", metric.title());
+    columns.push(Column::new(heading, Align::Right));
+    if tuning.has_comparison {
+        for values in ["shared", "own"] {
+            let heading = format!("Difference to {baseline}, {values} values");
+            columns.push(Column::new(heading, Align::Right));
+        }
+        columns.push(Column::left("Verdict"));
+    }
+    let difference = |value: Option<f64>| -> Text {
+        value
+            .map_or(NO_VALUE.to_owned(), |value| metric.difference(value))
+            .into()
+    };
     let row = |tuned: &TunedVariant| {
-        let difference = |value: Option<f64>| -> Text {
-            value
-                .map_or(NO_VALUE.to_owned(), |value| metric.difference(value))
-                .into()
-        };
         let mut cells = vec![Text::from(tuned.variant.name)];
         cells.extend(tuned.best.iter().map(Text::from));
         cells.push(metric.value(tuned.mean).into());
-        cells.push(difference(tuned.shared_difference));
-        cells.push(difference(tuned.variant.comparison.map(|c| c.mean)));
-        cells.push(wording::verdict(tuned.variant).into());
+        if tuning.has_comparison {
+            cells.push(difference(tuned.shared_difference));
+            cells.push(difference(tuned.variant.comparison.map(|c| c.mean)));
+            cells.push(wording::verdict(tuned.variant).into());
+        }
         Row::new(cells)
     };
     Table {
