@@ -1,13 +1,15 @@
-//! Measures training steps of one size, and matrix products of the same shapes, in turn:
+//! Measures training steps of one size, matrix products of the same shapes, and multiply-adds in registers, in turn:
 //! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS]`.
 //! Prints one line of JSON, so that a script can alternate it with another implementation.
 
 mod setup;
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use runner::kernels::LinearProducts;
 use runner::model;
 use setup::{SIZES, Size, Training};
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// The measuring time is divided into this many slices. Steps and products alternate, so a change in the
@@ -16,6 +18,9 @@ const SLICES: u32 = 10;
 
 /// Seconds of products per second of steps.
 const PRODUCTS_SHARE: f64 = 0.25;
+
+/// Seconds of multiply-adds per second of steps.
+const PEAK_SHARE: f64 = 0.05;
 
 fn main() {
     setup::in_the_environment_of_a_worker();
@@ -47,26 +52,59 @@ fn measure(size: &Size, seconds: f64) -> String {
     products.run();
 
     let slice = Duration::from_secs_f64(seconds / f64::from(SLICES));
-    let (mut steps, mut rounds) = (Vec::new(), Vec::new());
+    let (mut steps, mut rounds, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..SLICES {
         time(&mut steps, slice, || training.step());
         time(&mut rounds, slice.mul_f64(PRODUCTS_SHARE), || {
             products.run()
         });
+        time(&mut peaks, slice.mul_f64(PEAK_SHARE), || {
+            rayon::broadcast(|_| pulp::Arch::new().dispatch(MultiplyAdds));
+        });
     }
     let step = median(&mut steps);
     let matmul_rate = products.flops() / median(&mut rounds);
+    let multiply_adds = threads as f64 * pulp::Arch::new().dispatch(MultiplyAdds);
+    let peak_rate = multiply_adds / median(&mut peaks);
     let vocab_size = training.corpus.info.vocab_size;
     let flops_per_token = model::size(&size.model(), vocab_size, size.block_size).flops_per_token;
     let tokens_per_second = size.tokens() as f64 / step;
     format!(
-        r#"{{"size": "{}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}}}"#,
+        r#"{{"size": "{}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}}}"#,
         size.name,
         step * 1e3,
         steps.len(),
         matmul_rate / 1e9,
         tokens_per_second * flops_per_token / matmul_rate,
+        peak_rate / 1e9,
+        tokens_per_second * flops_per_token / peak_rate,
     )
+}
+
+/// Independent multiply-adds in registers: as many as the processor can do. Returns their number of
+/// floating-point operations.
+struct MultiplyAdds;
+
+impl WithSimd for MultiplyAdds {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        const ROUNDS: usize = 20_000;
+        /// An addition takes four to five cycles, and a processor has two units.
+        const SUMS: usize = 12;
+        let factors = [1.0, 0.5].map(|factor| simd.splat_f32s(black_box(factor)));
+        let mut sums = [simd.splat_f32s(0.0); SUMS];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_f32s(factors[0], factors[1], *sum);
+            }
+        }
+        for sum in sums {
+            black_box(simd.reduce_sum_f32s(sum));
+        }
+        2.0 * (ROUNDS * SUMS * S::F32_LANES) as f64
+    }
 }
 
 /// Calls `work` repeatedly for the given time, at least once, and records the time of each call.

@@ -63,6 +63,9 @@ pub enum Error {
     Output(io::Error),
     #[error("{0}")]
     Worker(io::Error),
+    /// An environment variable has a wrong value.
+    #[error("{0}")]
+    Environment(String),
     #[error("cannot use a temporary folder: {0}")]
     Temporary(io::Error),
 }
@@ -77,7 +80,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         use sweeps::Error as SweepError;
         match self {
-            Self::NoFile { .. } | Self::MissingFile { .. } => Exit::Usage,
+            Self::NoFile { .. } | Self::MissingFile { .. } | Self::Environment(_) => Exit::Usage,
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
             Self::Generate(_) => Exit::Usage,
             Self::Sweep(error) => match error {

@@ -14,6 +14,7 @@ mod result_tables;
 mod shell_quoting;
 mod sweep;
 
+use crate::kernels::InstructionSet;
 use crate::sweep as sweeps;
 use crate::text::escape;
 use crate::text::terminal::print_note;
@@ -40,6 +41,7 @@ pub fn parse() -> Cli {
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Result<Exit, Error> {
+    InstructionSet::chosen().map_err(Error::Environment)?;
     match cli.command {
         Command::Sweep(mut arguments) => {
             arguments.apply_former_names();

@@ -48,7 +48,7 @@ fn add_one_loss(train: &Tokens, val: &Tokens, vocab_size: usize) -> f64 {
     each_pair(before_val, val, |pair| {
         let count = pairs[&pair] + 1;
         let total = singles[pair.0] + vocab_size as u64;
-        nats += (total as f64 / count as f64).ln();
+        nats += libm::log(total as f64 / count as f64);
     });
     nats / val.len() as f64
 }

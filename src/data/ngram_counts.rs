@@ -134,7 +134,7 @@ impl NgramCounts {
         let before = before.map(|i| train.get(i));
         let tokens: Vec<usize> = before.chain(val.iter()).collect();
         let positions = context..tokens.len();
-        let nats = positions.map(|i| -self.probability(&tokens[..i], tokens[i]).ln());
+        let nats = positions.map(|i| -libm::log(self.probability(&tokens[..i], tokens[i])));
         nats.sum::<f64>() / val.len() as f64
     }
 

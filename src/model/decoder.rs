@@ -97,7 +97,10 @@ impl Decoder {
             }
             Kind::Ngram(model) => {
                 let distributions = texts.iter().map(|text| model.distribution(text));
-                let logits: Vec<f32> = distributions.flatten().map(|p| p.ln() as f32).collect();
+                let logits: Vec<f32> = distributions
+                    .flatten()
+                    .map(|p| libm::log(p) as f32)
+                    .collect();
                 let shape = (texts.len(), logits.len() / texts.len());
                 Cpu::default().try_tensor_from_vec(logits, shape)
             }

@@ -169,8 +169,8 @@ impl<'a, B: Backend> Initializer<'a, B> {
         self.push(name, group, shape, |n| {
             let mut values = Vec::with_capacity(n.saturating_add(1));
             while values.len() < n {
-                let radius = (-2.0 * (1.0 - unit(&mut rng)).ln()).sqrt() * std;
-                let (sin, cos) = (std::f64::consts::TAU * unit(&mut rng)).sin_cos();
+                let radius = (-2.0 * libm::log(1.0 - unit(&mut rng))).sqrt() * std;
+                let (sin, cos) = libm::sincos(std::f64::consts::TAU * unit(&mut rng));
                 values.push((radius * cos) as f32);
                 values.push((radius * sin) as f32);
             }

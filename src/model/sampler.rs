@@ -17,7 +17,7 @@ pub(super) fn pick(logits: &[f32], seen: &[usize], sample: &Sample, drawn: f64) 
         return order[0];
     }
     let temperature = f64::from(sample.temperature);
-    let weight = |&token: &usize| ((f64::from(logits[token]) - largest) / temperature).exp();
+    let weight = |&token: &usize| libm::exp((f64::from(logits[token]) - largest) / temperature);
     let mut weights: Vec<f64> = order.iter().map(weight).collect();
     weights.truncate(nucleus(&weights, f64::from(sample.top_p)));
     // The weight of the most likely token is 1, so `min_p` is a bound on the weights themselves.

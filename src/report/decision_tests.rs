@@ -329,6 +329,17 @@ fn the_search_of_a_single_variant_compares_nothing() {
 #[test]
 fn a_best_value_at_the_end_of_a_flat_search_is_no_caution() {
     let folder = tuned_sweep();
+    // No learning rate would make up for a difference that is ten times as large.
+    for (search, compared, cautions) in [
+        ([2.2, 2.3, 2.4], [2.22, 2.242, 2.205], 1),
+        ([2.5, 2.55, 2.6], [2.52, 2.541, 2.507], 0),
+    ] {
+        let worse = Folder::new("worse");
+        worse.plan.borrow_mut().experiment.sweep = folder.plan.borrow().experiment.sweep.clone();
+        tuned(&worse, "gpt", 0, [1.56, 1.53, 1.54], [1.52, 1.541, 1.507]);
+        tuned(&worse, "deep", 1, search, compared);
+        assert_eq!(worse.write().cautions.len(), cautions);
+    }
     // Equal values are not a reason to try others.
     let equal = Folder::new("equal");
     equal.plan.borrow_mut().experiment.sweep = folder.plan.borrow().experiment.sweep.clone();

@@ -65,7 +65,7 @@ impl<B: Backend> Ema<B> {
 /// How far the average moves towards the newest of `step` weights. The average is then their sum,
 /// each weighted with `decay` to the power of its age, divided by the sum of those powers.
 fn fraction_of_newest(decay: f64, step: u64) -> f64 {
-    (1.0 - decay) / (1.0 - decay.powf(step as f64))
+    (1.0 - decay) / (1.0 - libm::pow(decay, step as f64))
 }
 
 /// The update of the average of one parameter.

@@ -37,9 +37,9 @@ const SECONDS_PER_PARAMETER: f64 = 5e-9;
 /// Seconds of a step that do not depend on its size.
 const STEP_OVERHEAD: f64 = 100e-6;
 /// Fraction of a step that more threads do not shorten, because it is serial or waits for memory or
-/// other threads. This constant and the next are from the bench `step` on one and two threads.
-const SERIAL_FRACTION: f64 = 0.05;
-/// Seconds of a step to wake the other threads and to wait for the last of them.
+/// other threads: that of whole runs of 0.1 million parameters on one and two threads.
+const SERIAL_FRACTION: f64 = 0.1;
+/// Seconds of a step to wake the other threads and to wait for the last of them, from the bench `step`.
 const THREADS_OVERHEAD: f64 = 50e-6;
 /// FLOPs per second of one thread in large matrix products, on the machine of benches/README.md. Only
 /// the relation between runs matters where it is used.

@@ -19,7 +19,7 @@ pub(super) fn learning_rate(optimizer: &Optimizer, step: u64, steps: u64) -> f64
         ScheduleKind::Constant => optimizer.lr,
         ScheduleKind::Linear => interpolate(1.0 - progress(warmup)),
         ScheduleKind::Cosine => {
-            interpolate(0.5 * (1.0 + (std::f64::consts::PI * progress(warmup)).cos()))
+            interpolate(0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress(warmup))))
         }
         ScheduleKind::Wsd => match schedule.decay_steps(steps) {
             0 => optimizer.lr,

@@ -2,6 +2,7 @@
 
 mod cli;
 mod generate;
+mod instruction_sets;
 mod kill;
 mod support;
 mod sweep;

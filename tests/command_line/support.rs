@@ -22,6 +22,8 @@ const TIMINGS: [&str; 3] = ["tokens_per_second", "seconds", "peak_memory_mb"];
 
 pub(crate) struct Lab {
     folder: TempDir,
+    /// Environment variables of the commands.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Lab {
@@ -29,7 +31,16 @@ impl Lab {
     pub(crate) fn new(experiment: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("tiny.yaml"), experiment).unwrap();
-        Self { folder }
+        Self {
+            folder,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Sets an environment variable for all commands.
+    pub(crate) fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -59,6 +70,7 @@ impl Lab {
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_BACKTRACE")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(input)
             .stdout(output("stdout"))
             .stderr(output("stderr"))

@@ -130,7 +130,7 @@ fn total<T>(alternatives: &[(u32, T)]) -> u64 {
 
 /// -log2 of the probability of an alternative.
 fn bits<T>(alternatives: &[(u32, T)], chosen: usize) -> f64 {
-    (total(alternatives) as f64 / f64::from(alternatives[chosen].0)).log2()
+    libm::log2(total(alternatives) as f64 / f64::from(alternatives[chosen].0))
 }
 
 #[cfg(test)]

@@ -111,11 +111,11 @@ impl SegmentationModel {
                 .fold(f64::MIN, f64::max);
             let mut sum = 0.0;
             for step in steps.iter_mut() {
-                sum += (step.cumulative - largest).exp();
+                sum += libm::exp(step.cumulative - largest);
                 step.cumulative = sum;
             }
             steps.iter_mut().for_each(|step| step.cumulative /= sum);
-            total[to] = largest + sum.ln();
+            total[to] = largest + libm::log(sum);
         }
         ending
     }
@@ -140,7 +140,7 @@ impl SegmentationModel {
         let largest = best.first().map_or(0.0, |(score, _)| *score);
         let mut sum = 0.0;
         let weighted = best.into_iter().map(|(score, tokens)| {
-            sum += (self.alpha * (score - largest)).exp();
+            sum += libm::exp(self.alpha * (score - largest));
             (sum, tokens)
         });
         weighted.collect()

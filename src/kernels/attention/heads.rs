@@ -58,7 +58,7 @@ impl Heads {
             true => 8.0 * (head + 1) as f32 / lower as f32,
             false => 4.0 * (2 * (head - lower) + 1) as f32 / lower as f32,
         };
-        (-exponent).exp2()
+        libm::exp2f(-exponent)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Building blocks of the CPU kernels: SIMD loops, tiles, matrix products, threads and tensor
 //! memory.
 
+pub(crate) mod instruction_set;
 pub(crate) mod matmul;
+mod microkernel;
+mod packing;
 pub(crate) mod simd;
 pub(crate) mod storage;
 pub(crate) mod threads;

@@ -5,7 +5,7 @@
 //! Multiply-adds are fused only where the code says so. So the elementwise kernels give the same
 //! bits on every processor. Matrix products do not.
 
-use std::sync::LazyLock;
+use super::instruction_set::arch;
 
 /// Partial sums of a reduction: the elements of the widest vector, AVX-512's.
 pub(crate) const LANES: usize = 16;
@@ -13,14 +13,12 @@ pub(crate) const LANES: usize = 16;
 /// One number for each lane of a vector.
 pub(crate) type Lanes = [f32; LANES];
 
-static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
-
 /// Runs a closure compiled for the best vector instructions that the processor has.
 ///
 /// Everything called in the closure must be `#[inline(always)]` to profit.
 #[inline(always)]
 pub(crate) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
-    ARCH.dispatch(kernel)
+    arch().dispatch(kernel)
 }
 
 /// A kernel that keeps a tile of a product in registers, and so depends on their number.
@@ -49,7 +47,7 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
             }
         }
     }
-    ARCH.dispatch(Dispatched(kernel))
+    arch().dispatch(Dispatched(kernel))
 }
 
 /// `e^x` within 2 ulp, with the right results for infinities and NaN. A result too small for a

@@ -211,7 +211,7 @@ fn softmax_cross_entropy(rows: ChunksExactMut<f32>, targets: &[usize], scale: f3
                 let at_target = row[target] - largest;
                 row.iter_mut().for_each(|x| *x = exp(*x - largest));
                 let total = sum(row);
-                loss += f64::from(total.ln() - at_target);
+                loss += f64::from(libm::logf(total) - at_target);
                 let factor = scale / total;
                 row.iter_mut().for_each(|x| *x *= factor);
                 row[target] -= scale;

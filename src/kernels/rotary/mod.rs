@@ -30,13 +30,13 @@ impl Rotary {
         let half = width / 2;
         let angle = |i: usize| {
             let (position, pair) = ((i / half) as f64, (i % half) as f64);
-            position * base.powf(-2.0 * pair / width as f64)
+            position * libm::pow(base, -2.0 * pair / width as f64)
         };
         let table = |f: fn(f64) -> f64| (0..positions * half).map(|i| f(angle(i)) as f32).collect();
         Self {
             half,
-            cos: table(f64::cos),
-            sin: table(f64::sin),
+            cos: table(libm::cos),
+            sin: table(libm::sin),
         }
     }
 

@@ -70,10 +70,10 @@ impl<B: Backend> Positions<B> {
 fn sinusoids((p, c): Shape) -> Vec<f32> {
     let value = |i: usize| {
         let (position, column) = ((i / c) as f64, i % c);
-        let angle = position / 10_000f64.powf((column / 2 * 2) as f64 / c as f64);
+        let angle = position / libm::pow(10_000.0, (column / 2 * 2) as f64 / c as f64);
         let value = match column % 2 {
-            0 => angle.sin(),
-            _ => angle.cos(),
+            0 => libm::sin(angle),
+            _ => libm::cos(angle),
         };
         value as f32
     };

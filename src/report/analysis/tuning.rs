@@ -5,6 +5,7 @@ use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::{Results, Run};
 use crate::results::Search;
 use crate::spec::{RunSettings, RunSpec, Tune};
+use crate::stats::{Comparison, Verdict};
 use serde_json::Value;
 
 /// What the search of an experiment found.
@@ -129,10 +130,21 @@ impl<'a> TunedVariant<'a> {
             shared_difference: shared,
             edges: paths
                 .iter()
-                .filter_map(|path| edge(search, runs, path, margin))
+                .filter_map(|path| edge(search, runs, path, margin.unwrap_or(0.0)))
+                .filter(|(_, gain)| !is_far_worse(variant, *gain))
+                .map(|(edge, _)| edge)
                 .collect(),
         })
     }
+}
+
+/// Whether a variant is so much worse than the baseline that no other value would change the verdict, if the
+/// last step to a better value gained `gain`.
+fn is_far_worse(variant: &Variant, gain: f64) -> bool {
+    const FAR: f64 = 10.0;
+    let is_worse = |c: &&Comparison| c.verdict == Verdict::Worse;
+    let comparison = variant.comparison.filter(is_worse);
+    comparison.is_some_and(|c| c.mean.abs() > FAR * gain)
 }
 
 /// The first run of a combination.
@@ -168,15 +180,10 @@ pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
     setting(&run.planned.spec, path).as_f64()
 }
 
-/// The end of the tried values at which the best one lies. `None` if it lies between two of them, for a path
-/// without numbers, and if its neighbor is as good or worse by less than the margin: then the values beyond it
-/// probably make no difference that matters.
-fn edge<'a>(
-    search: &Search,
-    runs: &[&Run],
-    path: &'a str,
-    margin: Option<f64>,
-) -> Option<Edge<'a>> {
+/// The end of the tried values at which the best one lies, and by how much the best value is better than its
+/// neighbor. `None` if it lies between two of them, for a path without numbers, and if its neighbor is as good or
+/// worse by less than the margin: then the values beyond it probably make no difference that matters.
+fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str, margin: f64) -> Option<(Edge<'a>, f64)> {
     let best = run_of(runs, search.best?)?;
     let own = number_at(best, path)?;
     // (value, mean) of each combination. A path with a value that is no number has no ends.
@@ -201,9 +208,10 @@ fn edge<'a>(
     let loss = mean_of(search, search.best?)?;
     let gains = neighbors.filter_map(|(_, mean)| Some((mean.as_ref()? - loss).abs()));
     let gain = gains.reduce(f64::min).unwrap_or(f64::INFINITY);
-    (gain > margin.unwrap_or(0.0)).then(|| Edge {
+    let edge = Edge {
         path,
         value: shown(&setting(&best.planned.spec, path)),
         is_largest: smaller,
-    })
+    };
+    (gain > margin).then_some((edge, gain))
 }

@@ -23,7 +23,7 @@ impl OptimizerRule<2> for AdamW {
     const STATE_NAMES: [&'static str; 2] = ["adam.m", "adam.v"];
 
     fn new(config: &spec::Optimizer, settings: &StepSettings) -> Self {
-        let bias_correction = |beta: f64| (1.0 - beta.powf(settings.step as f64)) as f32;
+        let bias_correction = |beta: f64| (1.0 - libm::pow(beta, settings.step as f64)) as f32;
         Self {
             lr: settings.lr,
             betas: config.betas.map(|beta| beta as f32),

@@ -1,0 +1,91 @@
+//! The vector instructions that the kernels use. They change the speed, and no bit of a result.
+
+use std::env;
+use std::sync::LazyLock;
+
+/// The environment variable that chooses the instructions.
+const VARIABLE: &str = "RUNNER_ISA";
+
+/// Vector instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// AVX-512 F, CD, VL, DQ and BW.
+    Avx512,
+    /// AVX2 and FMA.
+    Avx2,
+    Neon,
+    /// No vectors. Fused multiply-adds are function calls on x86, so it is slow. It is for tests.
+    Scalar,
+}
+
+static CHOSEN: LazyLock<pulp::Arch> = LazyLock::new(|| {
+    let chosen = InstructionSet::chosen().ok().flatten();
+    let chosen = chosen.and_then(InstructionSet::arch);
+    chosen.unwrap_or_default()
+});
+
+/// The instructions that all kernels use: those that the environment names, or the best ones.
+#[inline(always)]
+pub(super) fn arch() -> pulp::Arch {
+    *CHOSEN
+}
+
+/// Whether the kernels use the best instructions of the processor, and these have fused multiply-adds.
+pub(super) fn is_best() -> bool {
+    let best = InstructionSet::available().next();
+    let chosen = InstructionSet::chosen().ok().flatten();
+    chosen.is_none_or(|chosen| Some(chosen) == best) && best != Some(InstructionSet::Scalar)
+}
+
+impl InstructionSet {
+    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
+
+    /// Those that this processor has, the best one first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|set| set.arch().is_some())
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Neon => "neon",
+            Self::Scalar => "scalar",
+        }
+    }
+
+    /// Those that the environment variable names. `None` if it is not set.
+    ///
+    /// # Errors
+    /// A message for the user, if the variable has another value.
+    pub fn chosen() -> Result<Option<Self>, String> {
+        let Some(name) = env::var_os(VARIABLE) else {
+            return Ok(None);
+        };
+        let mut available = Self::available();
+        let chosen = available.find(|set| name == set.name());
+        chosen.map(Some).ok_or_else(|| {
+            let names: Vec<&str> = Self::available().map(Self::name).collect();
+            format!(
+                "the environment variable {VARIABLE} is `{}`; this processor has {}",
+                name.to_string_lossy(),
+                crate::text::units::list(&names)
+            )
+        })
+    }
+
+    /// `None` if this processor does not have them.
+    pub(super) fn arch(self) -> Option<pulp::Arch> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().map(pulp::Arch::V4),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().map(pulp::Arch::V3),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon),
+            Self::Scalar => Some(pulp::Arch::Scalar),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The vector instructions of the processor change no bit of a result.
+
+use crate::support::{Lab, TINY};
+use runner::kernels::InstructionSet;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// Architectures and optimizers that together use every kernel. Widths are no multiples of a vector.
+const EVERY_KERNEL: &str = "\
+name: tiny
+data: {source: 'builtin:plays', plays_bytes: 20000}
+model: {n_layer: 2, n_head: 3, n_embd: 36, block_size: 24}
+optimizer: {lr: 1.0e-2}
+train: {steps: 12, batch_size: 12, eval_every: 6}
+sample: {tokens: 40, temperature: 1.0}
+sweep:
+  seeds: [1]
+  variants:
+    gpt: {model: {dropout: 0.1}}
+    llama:
+      model: {norm: rmsnorm, mlp: swiglu, positions: {kind: rotary}, n_kv_head: 1, qk_norm: true}
+      optimizer: {kind: muon}
+    alibi:
+      model: {mlp: gelu_erf, positions: {kind: alibi}, sliding_window: 7, tie_weights: false}
+      optimizer: {kind: lion, lr: 1.0e-3}
+      train: {ema: 0.9}
+    sinusoids:
+      model: {mlp: relu_squared, positions: {kind: sinusoidal}, parallel_block: true, logit_soft_cap: 15}
+      optimizer: {kind: sgd, schedule: {kind: cosine}}
+    bigram: {model: {kind: bigram}, optimizer: {kind: rmsprop}}
+    counts: {model: {kind: ngram}}
+";
+
+/// The files of each run that must not differ.
+fn files(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for run in fs::read_dir(lab.path("results/tiny/runs")).unwrap() {
+        let run = run.unwrap().path();
+        for name in ["model.safetensors", "samples.json"] {
+            if let Ok(content) = fs::read(run.join(name)) {
+                let run = run.file_name().unwrap().to_str().unwrap();
+                files.insert(format!("{run}/{name}"), content);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn whole_runs_end_with_the_same_bits() {
+    let trained = |set: InstructionSet, jobs: u32| {
+        let lab = Lab::new(EVERY_KERNEL).with_variable("RUNNER_ISA", set.name());
+        lab.run(&format!("sweep tiny.yaml --jobs {jobs}")).exits(0);
+        (lab.results(), files(&lab))
+    };
+    let mut sets = InstructionSet::available();
+    let best = sets.next().unwrap();
+    let expected = trained(best, 1);
+    assert_eq!(
+        expected.1.len(),
+        11,
+        "weights of five runs, and samples of six"
+    );
+    // At least one other: a set without vectors is always available.
+    for set in sets {
+        let found = trained(set, 6);
+        assert_eq!(found.0, expected.0, "{}", set.name());
+        let differ = |name: &&String| found.1.get(*name) != expected.1.get(*name);
+        let different: Vec<&String> = expected.1.keys().filter(differ).collect();
+        assert!(different.is_empty(), "{}: {different:?}", set.name());
+    }
+}
+
+#[test]
+fn an_unknown_instruction_set_is_an_error() {
+    let lab = Lab::new(TINY).with_variable("RUNNER_ISA", "avx9");
+    lab.run("sweep tiny.yaml")
+        .exits(2)
+        .says("the environment variable RUNNER_ISA is `avx9`; this processor has ")
+        .says("scalar");
+    assert!(lab.is_untouched());
+}
