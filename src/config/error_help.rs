@@ -244,7 +244,7 @@ impl ErrorKind {
             }
             Self::ExpectStepOfStatic => "remove `step`".to_owned(),
             Self::StepOfNgram { .. } => {
-                "remove the step; the value is then the one of this evaluation".to_owned()
+                "remove the step; the value is then that of its only evaluation".to_owned()
             }
             Self::ExpectNoEvaluation {
                 eval_every, steps, ..

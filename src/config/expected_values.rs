@@ -85,13 +85,13 @@ pub(super) fn wrong_step(
 
 /// The error if a run does not measure a metric at a step.
 fn wrong_step_of_run(metric: Measure, step: u64, spec: &RunSpec) -> Option<ErrorKind> {
-    if spec.model.kind == ModelKind::Ngram && step > 0 {
-        let variant = spec.variant.clone();
-        return Some(ErrorKind::StepOfNgram { variant });
-    }
     match metric {
         Measure::Params | Measure::VocabSize | Measure::Tokens | Measure::SampledTokens => {
             Some(ErrorKind::ExpectStepOfStatic)
+        }
+        _ if spec.model.kind == ModelKind::Ngram => {
+            let variant = spec.variant.clone();
+            (step > 0).then_some(ErrorKind::StepOfNgram { variant })
         }
         Measure::ValLoss | Measure::BitsPerByte | Measure::TrainSplitLoss => {
             // With lengths in epochs, FLOPs or seconds, the number of steps depends on the data.

@@ -272,7 +272,8 @@ impl Backend for CpuBackend {
 /// Every element of a result is the same sum in the same order, whatever the other rows are. So the
 /// result for a token is the same to the bit whether the tokens before it are cached or computed
 /// again, and whether its sequence is alone or one of several. For up to 512 inputs, [`CpuBackend`]
-/// adds up its products in this order too; for more, the two differ in the last digits.
+/// adds up its products in this order too. For more, it begins another sum after every 512, and the
+/// two differ in the last digits.
 #[derive(Debug, Clone)]
 pub struct DecodeBackend;
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// Increased when a change to the code or to a default changes the result of an unchanged
 /// configuration, so that runs of the earlier version are not taken for runs of the later one.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 
 /// One run. It is complete: everything that decides its result is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

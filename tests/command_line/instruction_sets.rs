@@ -27,6 +27,10 @@ sweep:
     sinusoids:
       model: {mlp: relu_squared, positions: {kind: sinusoidal}, parallel_block: true, logit_soft_cap: 15}
       optimizer: {kind: sgd, schedule: {kind: cosine}}
+    # Products of more than 512 terms, and some that are large enough for `gemm`.
+    wide:
+      model: {n_head: 2, n_embd: 144, mlp_hidden: 600}
+      train: {steps: 2, batch_size: 48}
     bigram: {model: {kind: bigram}, optimizer: {kind: rmsprop}}
     counts: {model: {kind: ngram}}
 ";
@@ -58,8 +62,8 @@ fn whole_runs_end_with_the_same_bits() {
     let expected = trained(best, 1);
     assert_eq!(
         expected.1.len(),
-        11,
-        "weights of five runs, and samples of six"
+        13,
+        "weights of six runs, and samples of seven"
     );
     // At least one other: a set without vectors is always available.
     for set in sets {

@@ -19,7 +19,8 @@ pub enum InstructionSet {
 }
 
 static CHOSEN: LazyLock<pulp::Arch> = LazyLock::new(|| {
-    let chosen = InstructionSet::chosen().ok().flatten();
+    // The command line has reported a wrong name before.
+    let chosen = InstructionSet::chosen().unwrap_or_else(|message| panic!("{message}"));
     let chosen = chosen.and_then(InstructionSet::arch);
     chosen.unwrap_or_default()
 });

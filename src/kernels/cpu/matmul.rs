@@ -10,6 +10,8 @@ pub(crate) use super::microkernel::Accumulate;
 use super::microkernel::{Destination, Tile};
 use super::packing::{Buffer, PackedLeft, pack_panel};
 use super::storage::vec_from_writer;
+pub(crate) use super::view::View;
+use super::view::fits;
 use gemm::{Parallelism, gemm};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -20,6 +22,9 @@ use std::sync::LazyLock;
 /// Multiplications of a product for each thread that takes part in it. With fewer, the cost of a
 /// thread exceeds its gain.
 const MIN_MULTIPLICATIONS_PER_THREAD: usize = 16_000_000;
+
+/// Elements of the widest vector.
+const VECTOR: usize = 16;
 
 /// Terms that are added up in one chain.
 const TERMS: usize = 512;
@@ -63,75 +68,6 @@ pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
     }
     let _restore = Restore(THREADS.replace(threads));
     work()
-}
-
-/// A matrix inside a slice: element (i, j) is at `i * row_stride + j * col_stride`. One of the strides
-/// is 1.
-#[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-    pub(super) row_stride: usize,
-    pub(super) col_stride: usize,
-}
-
-impl<'a> View<'a> {
-    /// `rows` rows of `cols` elements, one after another.
-    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        Self::strided(data, rows, cols, cols)
-    }
-
-    /// `rows` rows of `cols` elements, `row_stride` apart.
-    pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        assert!(
-            fits(data.len(), (rows, cols), row_stride),
-            "a view lies inside its slice"
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            row_stride,
-            col_stride: 1,
-        }
-    }
-
-    /// The transpose.
-    pub(crate) fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
-    }
-
-    /// Some of the rows.
-    fn rows(self, rows: Range<usize>) -> Self {
-        assert!(rows.end <= self.rows, "the rows are part of the view");
-        Self {
-            data: self.data.get(rows.start * self.row_stride..).unwrap_or(&[]),
-            rows: rows.len(),
-            ..self
-        }
-    }
-
-    /// Some of the columns.
-    fn columns(self, columns: Range<usize>) -> Self {
-        self.t().rows(columns).t()
-    }
-}
-
-/// Whether a matrix, whose rows are `row_stride` apart, lies inside a slice of `len` elements.
-fn fits(len: usize, (rows, cols): (usize, usize), row_stride: usize) -> bool {
-    match rows.checked_sub(1) {
-        Some(last) => (last.checked_mul(row_stride))
-            .and_then(|start| start.checked_add(cols))
-            .is_some_and(|end| end <= len),
-        None => true,
-    }
 }
 
 /// `a b` as a new vector (m, n), for a (m, k) and b (k, n).
@@ -243,7 +179,9 @@ fn is_faster_with_gemm(a: View, b: View) -> bool {
         1 => MIN_MULTIPLICATIONS_OF_GEMM,
         _ => MIN_MULTIPLICATIONS_OF_GEMM_TRANSPOSED,
     };
-    a.rows * b.cols * a.cols >= least && *IS_BEST
+    // With fewer terms, or for vectors, it adds in another order.
+    let is_matrix = a.rows > VECTOR && b.cols > VECTOR && a.cols > VECTOR;
+    is_matrix && a.rows * b.cols * a.cols >= least && *IS_BEST
 }
 
 /// [`multiply`] by the crate `gemm`.
@@ -290,7 +228,6 @@ unsafe fn multiply_with_gemm(
 
 /// The share of one of several threads in `len` rows or columns, in whole vectors.
 fn share(len: usize, part: usize, parts: usize) -> Range<usize> {
-    const VECTOR: usize = 16;
     let vectors = len.div_ceil(VECTOR);
     let start = |part: usize| (vectors * part / parts * VECTOR).min(len);
     start(part)..start(part + 1)
@@ -398,8 +335,9 @@ impl PartWithBuffers<'_> {
         let is_transposed = a.row_stride == 1;
         let is_packed = is_transposed && is_large(a);
         let blocks = Blocks::new(k, ROWS);
+        let partial_rows = if k > blocks.k { blocks.rows.min(m) } else { 0 };
         let partial = Destination {
-            start: partial.of_len(blocks.rows.min(m) * width).as_mut_ptr(),
+            start: partial.of_len(partial_rows * width).as_mut_ptr(),
             stride: width,
         };
         // A panel is packed just before it is used. It is kept if it is used again and the cache has room.
@@ -423,10 +361,12 @@ impl PartWithBuffers<'_> {
                 }
                 false => {
                     let place = row * a.row_stride + first * a.col_stride;
-                    (
-                        a.data.as_ptr().wrapping_add(place),
-                        a.row_stride.max(a.col_stride),
-                    )
+                    let stride = if is_transposed {
+                        a.col_stride
+                    } else {
+                        a.row_stride
+                    };
+                    (a.data.as_ptr().wrapping_add(place), stride)
                 }
             };
             for start in (0..n).step_by(width) {
@@ -591,6 +531,37 @@ mod tests {
                     dst.fill(0.25);
                     matmul(&mut dst, n, Accumulate::Add, a, b);
                     assert!(dst == expected(a, b, Some(0.25)), "{m} {k} {n}");
+                }
+            }
+        }
+    }
+
+    /// Factors that are packed in several blocks of rows, and whose rows are not next to each other.
+    #[test]
+    fn every_instruction_set_multiplies_several_blocks() {
+        let (m, k, n, gap) = (2 * LEFT_BYTES / size_of::<f32>() / TERMS + 9, TERMS, 17, 3);
+        let longest = m.max(k);
+        let data: Vec<f32> = (0..longest * (longest + gap))
+            .map(|i| (i as f32).sin())
+            .collect();
+        let view = |rows, cols| View::strided(&data, rows, cols, cols + gap);
+        for a in [view(m, k), view(k, m).t()] {
+            for b in [view(k, n), view(n, k).t()] {
+                let expected = expected(a, b, None);
+                for set in InstructionSet::available() {
+                    let mut dst = vec![0.0f32; m * n];
+                    let part = Part {
+                        dst: Destination {
+                            start: dst.as_mut_ptr(),
+                            stride: n,
+                        },
+                        accumulate: Accumulate::Overwrite,
+                        a,
+                        b,
+                    };
+                    // SAFETY: `dst` has m rows of n elements.
+                    unsafe { part.multiply_with(set.arch().unwrap()) };
+                    assert!(dst == expected, "{}", set.name());
                 }
             }
         }

@@ -9,4 +9,5 @@ pub(crate) mod simd;
 pub(crate) mod storage;
 pub(crate) mod threads;
 pub(crate) mod tile;
+mod view;
 pub(crate) mod weighted_rows;

@@ -1,6 +1,6 @@
 //! Copies of the factors of a matrix product, in the order in which the product reads them.
 
-use super::matmul::View;
+use super::view::View;
 use pulp::Simd;
 use std::ops::Range;
 
@@ -131,14 +131,18 @@ pub(super) fn transpose<S: Simd>(
     while done + lanes <= columns {
         assert!(k <= stride && (done + lanes - 1) * stride + k <= source.len());
         assert!(done + lanes <= width && k * width <= panel.len());
-        // SAFETY: the rows lie inside `source`, and the columns inside `panel`, as just checked. A backend
-        // with 16 lanes has AVX-512F, and one with 8 lanes has AVX.
+        // SAFETY: the rows lie inside `source`, and the columns inside `panel`, as just checked. The processor
+        // has the instructions.
         unsafe {
             let source = source.as_ptr().add(done * stride);
             let panel = panel.as_mut_ptr().add(done);
             match lanes {
-                16 => x86::transpose_16(panel, width, source, stride, k),
-                8 => x86::transpose_8(panel, width, source, stride, k),
+                16 if is_x86_feature_detected!("avx512f") => {
+                    x86::transpose_16(panel, width, source, stride, k)
+                }
+                8 if is_x86_feature_detected!("avx") => {
+                    x86::transpose_8(panel, width, source, stride, k)
+                }
                 _ => break,
             }
         }

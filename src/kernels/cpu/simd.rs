@@ -2,8 +2,8 @@
 //!
 //! A kernel is a plain loop inside [`vectorized`], which the compiler turns into vector code.
 //! Floating-point sums keep [`LANES`] partial sums in a fixed order, whatever the vector width.
-//! Multiply-adds are fused only where the code says so. So the elementwise kernels give the same
-//! bits on every processor. Matrix products do not.
+//! Multiply-adds are fused only where the code says so. So the kernels give the same bits on every
+//! processor.
 
 use super::instruction_set::arch;
 

@@ -47,9 +47,21 @@ fn unfinished_runs(results: &Results) -> Option<String> {
     })
 }
 
-/// Number of runs in a state other than done. A search is not incomplete because a run of it diverged.
+/// Number of runs in a state other than done. A search that has found
+/// the best values is not incomplete because a run of it diverged.
 pub(crate) fn unfinished(results: &Results, state: RunState) -> usize {
-    let is_found = |run: &&Run| state == RunState::Diverged && run.planned.is_search();
+    let has_found = |variant: &str| {
+        let mut compared = results.comparisons.iter().filter(|c| c.variant == variant);
+        compared.any(|c| {
+            c.search
+                .as_ref()
+                .is_some_and(|search| search.best.is_some())
+        })
+    };
+    let is_found = |run: &&Run| {
+        let planned = &run.planned;
+        state == RunState::Diverged && planned.is_search() && has_found(&planned.spec.variant)
+    };
     let runs = results.runs.iter().filter(|run| run.state() == state);
     runs.filter(|run| !is_found(run)).count()
 }

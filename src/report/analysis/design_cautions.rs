@@ -19,7 +19,7 @@ pub(super) fn design_cautions(
         different_seeds(ranking),
         missing_results(ranking),
         changed_seeds(results),
-        fewer_seeds(results),
+        removed_seeds(results),
         changed_compare(results),
         changed_question(results),
         equal_results(ranking),
@@ -63,17 +63,15 @@ fn changed_seeds(results: &Results) -> Option<String> {
     })
 }
 
-/// A largest number of seeds that was lowered after results were known.
-fn fewer_seeds(results: &Results) -> Option<String> {
+/// Seeds that were removed after results were known.
+fn removed_seeds(results: &Results) -> Option<String> {
     let plan = &results.plan;
-    let now = plan.experiment.sweep.as_ref()?.seeds.all().len();
-    let earlier = plan
-        .earlier_designs()
-        .map(|design| design.seeds.all().len());
-    let before = earlier.max().filter(|before| *before > now)?;
-    Some(format!(
-        "An earlier plan had up to {before} seeds for each variant, and this one has up to {now}. Results with the other seeds are not used, so a verdict that they gave is withdrawn."
-    ))
+    let now = plan.experiment.sweep.as_ref()?.seeds.all();
+    let mut earlier = plan.earlier_designs().flat_map(|design| design.seeds.all());
+    earlier.any(|seed| !now.contains(&seed)).then(|| {
+        "An earlier plan had seeds that this one does not have. Results with them are not used, so a verdict that depended on them may have changed."
+            .to_owned()
+    })
 }
 
 /// A margin or metric that was changed after results were known.

@@ -138,8 +138,8 @@ impl<'a> TunedVariant<'a> {
     }
 }
 
-/// Whether a variant is so much worse than the baseline that no other value would change the verdict, if the
-/// last step to a better value gained `gain`.
+/// Whether a variant is so much worse than the baseline that another value would hardly change the verdict, if
+/// the last step to a better value gained `gain`.
 fn is_far_worse(variant: &Variant, gain: f64) -> bool {
     const FAR: f64 = 10.0;
     let is_worse = |c: &&Comparison| c.verdict == Verdict::Worse;
@@ -181,8 +181,8 @@ pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
 }
 
 /// The end of the tried values at which the best one lies, and by how much the best value is better than its
-/// neighbor. `None` if it lies between two of them, for a path without numbers, and if its neighbor is as good or
-/// worse by less than the margin: then the values beyond it probably make no difference that matters.
+/// neighbor. `None` if it lies between two of them, for a path without numbers, and if its neighbor is not worse by
+/// more than the margin: then the values beyond it probably make no difference that matters.
 fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str, margin: f64) -> Option<(Edge<'a>, f64)> {
     let best = run_of(runs, search.best?)?;
     let own = number_at(best, path)?;

@@ -17,7 +17,8 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
         .iter()
         .map(|variant| variant.params() as f64)
         .collect();
-    // Without different sizes, the plot shows nothing about size. Tables are always smaller.
+    // Without different sizes, the plot shows nothing about size. The size of a table of counts or logits
+    // cannot be compared with that of a transformer.
     let is_transformer = |variant: &&&Variant| variant.spec().model.kind == ModelKind::Gpt;
     let transformers = ranked.iter().filter(is_transformer);
     let transformers: Vec<f64> = transformers.map(|v| v.params() as f64).collect();

@@ -40,7 +40,7 @@ fn introduction(tuning: &Tuning) -> String {
             "Every variant was trained with each of {combinations} combinations of {paths}, with {seeds} that the comparison does not use. Each variant is then trained with its best values and compared with the baseline."
         ),
         false => format!(
-            "The model was trained with each of {combinations} combinations of {paths}, with {seeds} that its other runs do not use. It is then trained with its best values."
+            "The model was trained with each of {combinations} combinations of {paths}, with {seeds} that its other runs do not use. It is then trained with the best of these values."
         ),
     };
     format!(
