@@ -1,6 +1,6 @@
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
-    SampleText, StepMetric, SweepPlan, VariantComparison,
+    SampleText, Search, StepMetric, SweepPlan, VariantComparison,
 };
 use crate::spec::{CompareMetric, Measure, ModelKind};
 use crate::stats::Verdict;
@@ -84,10 +84,10 @@ impl Results {
         compared.flat_map(|c| &c.runs).map(|&run| &self.runs[run])
     }
 
-    /// Whether the search for the best settings of a variant has not ended.
-    pub(super) fn is_searching(&self, variant: &str) -> bool {
-        let mut compared = self.comparisons.iter().filter(|c| c.variant == variant);
-        compared.any(|c| c.search.as_ref().is_some_and(|search| !search.has_ended))
+    /// The search for the best settings of a variant, if the variants are tuned.
+    pub(super) fn search_of(&self, variant: &str) -> Option<&Search> {
+        let mut compared = self.comparisons.iter();
+        compared.find(|c| c.variant == variant)?.search.as_ref()
     }
 
     pub(super) fn corpus(&self, run: &PlannedRun) -> &CorpusInfo {

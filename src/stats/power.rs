@@ -7,11 +7,13 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 /// The probability of a verdict at which a number of seeds is called enough.
 const POWER: f64 = 0.8;
 
-/// Most seeds of a fixed design.
-const MAX_PAIRS: usize = 1000;
-
-/// Most seeds of a sequential design.
-const MAX_SEQUENTIAL_PAIRS: usize = 100;
+/// The largest number of seeds that [`pairs_to_decide`] considers.
+pub fn most_pairs_to_decide(is_sequential: bool) -> usize {
+    match is_sequential {
+        true => 100,
+        false => 1000,
+    }
+}
 
 /// Intervals of the integral over the standard deviation, an even number.
 const INTERVALS: usize = 200;
@@ -33,10 +35,7 @@ pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
     };
     let enough = |pairs: usize| effect.power(pairs) >= POWER;
     let first = differences.len() + 1;
-    let most = match design.is_sequential() {
-        true => MAX_SEQUENTIAL_PAIRS,
-        false => MAX_PAIRS,
-    };
+    let most = most_pairs_to_decide(design.is_sequential());
     if first > most || !enough(most) {
         return None;
     }

@@ -18,24 +18,32 @@ pub enum InstructionSet {
     Scalar,
 }
 
-static CHOSEN: LazyLock<pulp::Arch> = LazyLock::new(|| {
+/// The instructions that all kernels use.
+struct Chosen {
+    arch: pulp::Arch,
+    is_best: bool,
+}
+
+static CHOSEN: LazyLock<Chosen> = LazyLock::new(|| {
+    let best = InstructionSet::available().next();
     // The command line has reported a wrong name before.
     let chosen = InstructionSet::chosen().unwrap_or_else(|message| panic!("{message}"));
-    let chosen = chosen.and_then(InstructionSet::arch);
-    chosen.unwrap_or_default()
+    let set = chosen.or(best);
+    Chosen {
+        arch: set.and_then(InstructionSet::arch).unwrap_or_default(),
+        is_best: set == best && set != Some(InstructionSet::Scalar),
+    }
 });
 
 /// The instructions that all kernels use: those that the environment names, or the best ones.
 #[inline(always)]
 pub(super) fn arch() -> pulp::Arch {
-    *CHOSEN
+    CHOSEN.arch
 }
 
 /// Whether the kernels use the best instructions of the processor, and these have fused multiply-adds.
 pub(super) fn is_best() -> bool {
-    let best = InstructionSet::available().next();
-    let chosen = InstructionSet::chosen().ok().flatten();
-    chosen.is_none_or(|chosen| Some(chosen) == best) && best != Some(InstructionSet::Scalar)
+    CHOSEN.is_best
 }
 
 impl InstructionSet {

@@ -1,6 +1,6 @@
 //! The innermost loop of a matrix product: a tile of the result, which is kept in registers.
 
-use super::packing::{PackedLeft, transpose};
+use super::packing::{GROUP_WIDTH, transpose};
 use pulp::Simd;
 
 /// Columns of the widest tile: two vectors of AVX-512.
@@ -139,7 +139,7 @@ impl Tile {
                     panel = panel.wrapping_add(2 * lanes);
                 }
                 if self.is_flipped {
-                    let mut sums = [[0.0f32; MOST_COLUMNS]; PackedLeft::WIDTH];
+                    let mut sums = [[0.0f32; MOST_COLUMNS]; GROUP_WIDTH];
                     $(
                         let row = sums[$i].as_mut_ptr().cast::<S::f32s>();
                         // SAFETY: a row has room for two vectors.
@@ -149,7 +149,7 @@ impl Tile {
                         }
                     )*
                     // SAFETY: by the contract.
-                    unsafe { self.store_flipped::<S, { [$($i),*].len() }>(&sums) };
+                    unsafe { self.store_flipped::<{ [$($i),*].len() }>(&sums) };
                 } else {
                     $(
                         // SAFETY: by the contract, for row `$i`.
@@ -179,22 +179,22 @@ impl Tile {
     /// # Safety
     /// As for [`Self::of_height`].
     #[inline(always)]
-    unsafe fn store_flipped<S: Simd, const M: usize>(
-        &self,
-        sums: &[[f32; MOST_COLUMNS]; PackedLeft::WIDTH],
-    ) {
-        let mut flipped = [0.0f32; MOST_COLUMNS * PackedLeft::WIDTH];
-        let width = PackedLeft::WIDTH;
-        transpose::<S>(
+    unsafe fn store_flipped<const M: usize>(&self, sums: &[[f32; MOST_COLUMNS]; GROUP_WIDTH]) {
+        let mut flipped = [0.0f32; MOST_COLUMNS * GROUP_WIDTH];
+        transpose(
             &mut flipped,
-            width,
+            GROUP_WIDTH,
             sums.as_flattened(),
             MOST_COLUMNS,
-            width,
+            GROUP_WIDTH,
             MOST_COLUMNS,
         );
         let is_added = self.accumulate == Accumulate::Add;
-        for (column, sums) in flipped.chunks_exact(width).take(self.columns).enumerate() {
+        for (column, sums) in flipped
+            .chunks_exact(GROUP_WIDTH)
+            .take(self.columns)
+            .enumerate()
+        {
             for (row, sum) in sums[..M].iter().enumerate() {
                 let dst = self.dst.at(column, row).start;
                 // SAFETY: by the contract.

@@ -1,6 +1,7 @@
 //! Building blocks of the CPU kernels: SIMD loops, tiles, matrix products, threads and tensor
 //! memory.
 
+mod blocked_product;
 pub(crate) mod instruction_set;
 pub(crate) mod matmul;
 mod microkernel;

@@ -1,7 +1,6 @@
 //! Copies of the factors of a matrix product, in the order in which the product reads them.
 
 use super::view::View;
-use pulp::Simd;
 use std::ops::Range;
 
 /// Bytes of a cache line. A vector that crosses two lines takes twice as long to load.
@@ -12,10 +11,6 @@ const LINE_BYTES: usize = 64;
 pub(super) struct Buffer(Vec<f32>);
 
 impl Buffer {
-    pub(super) const fn new() -> Self {
-        Self(Vec::new())
-    }
-
     /// Memory for `len` numbers, whose content has no meaning.
     pub(super) fn of_len(&mut self, len: usize) -> &mut [f32] {
         let enough = len + LINE_BYTES / size_of::<f32>();
@@ -30,8 +25,7 @@ impl Buffer {
 /// Packs a block of rows and columns of a factor, one of whose strides is 1, into `panel` (rows, `width`). It
 /// ends with columns without meaning if there are fewer.
 #[inline(always)]
-pub(super) fn pack_panel<S: Simd>(
-    _: S,
+pub(super) fn pack_panel(
     panel: &mut [f32],
     factor: View,
     (rows, columns): (Range<usize>, Range<usize>),
@@ -59,7 +53,7 @@ pub(super) fn pack_panel<S: Simd>(
         }
     } else if !rows.is_empty() {
         let source = &data[columns.start * col_stride + rows.start..];
-        transpose::<S>(panel, width, source, col_stride, columns.len(), rows.len());
+        transpose(panel, width, source, col_stride, columns.len(), rows.len());
     }
 }
 
@@ -68,57 +62,43 @@ pub(super) fn pack_panel<S: Simd>(
 /// first-level cache.
 const GROUPS_AT_A_TIME: usize = 6;
 
-/// A left factor in groups of some rows, one after another. A group is transposed: (k, [`Self::WIDTH`]).
-#[derive(Default)]
-pub(super) struct PackedLeft {
-    buffer: Buffer,
-}
+/// Most rows of a packed group of a left factor, and numbers from one k to the next.
+pub(super) const GROUP_WIDTH: usize = 16;
 
-impl PackedLeft {
-    /// Most rows of a group, and numbers from one k to the next.
-    pub(super) const WIDTH: usize = 16;
-
-    pub(super) const fn new() -> Self {
-        Self {
-            buffer: Buffer::new(),
-        }
-    }
-
-    /// Packs a factor (m, k), whose rows are 1 apart, in groups of `size` rows.
-    #[inline(always)]
-    pub(super) fn pack(&mut self, factor: View, size: usize) -> &[f32] {
-        let View {
-            data,
-            rows,
-            cols: k,
-            col_stride,
-            ..
-        } = factor;
-        let width = Self::WIDTH;
-        let count = rows.div_ceil(size);
-        let packed = self.buffer.of_len(count * k * width);
-        for first in (0..count).step_by(GROUPS_AT_A_TIME) {
-            let last = (first + GROUPS_AT_A_TIME).min(count);
-            for column in 0..k {
-                let source = &data[column * col_stride..];
-                for group in first..last {
-                    let packed = &mut packed[(group * k + column) * width..][..width];
-                    let source = &source[group * size..];
-                    // A whole vector is copied faster than the columns alone, whose number is not fixed.
-                    match source.first_chunk::<{ Self::WIDTH }>() {
-                        Some(vector) => packed.copy_from_slice(vector),
-                        None => packed[..source.len()].copy_from_slice(source),
-                    }
+/// Packs a left factor (m, k), whose rows are 1 apart, in groups of `size` rows, one after another. A group is
+/// transposed: (k, [`GROUP_WIDTH`]).
+#[inline(always)]
+pub(super) fn pack_left<'b>(buffer: &'b mut Buffer, factor: View, size: usize) -> &'b [f32] {
+    let View {
+        data,
+        rows,
+        cols: k,
+        col_stride,
+        ..
+    } = factor;
+    let count = rows.div_ceil(size);
+    let packed = buffer.of_len(count * k * GROUP_WIDTH);
+    for first in (0..count).step_by(GROUPS_AT_A_TIME) {
+        let last = (first + GROUPS_AT_A_TIME).min(count);
+        for column in 0..k {
+            let source = &data[column * col_stride..];
+            for group in first..last {
+                let packed = &mut packed[(group * k + column) * GROUP_WIDTH..][..GROUP_WIDTH];
+                let source = &source[group * size..];
+                // A whole vector is copied faster than the columns alone, whose number is not fixed.
+                match source.first_chunk::<GROUP_WIDTH>() {
+                    Some(vector) => packed.copy_from_slice(vector),
+                    None => packed[..source.len()].copy_from_slice(source),
                 }
             }
         }
-        packed
     }
+    packed
 }
 
 /// Writes `columns` rows of k numbers, `stride` apart, as the columns of `panel` (k, width).
 #[inline(always)]
-pub(super) fn transpose<S: Simd>(
+pub(super) fn transpose(
     panel: &mut [f32],
     width: usize,
     source: &[f32],
@@ -126,27 +106,22 @@ pub(super) fn transpose<S: Simd>(
     columns: usize,
     k: usize,
 ) {
-    let (mut done, lanes) = (0, S::F32_LANES);
+    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    while done + lanes <= columns {
-        assert!(k <= stride && (done + lanes - 1) * stride + k <= source.len());
-        assert!(done + lanes <= width && k * width <= panel.len());
-        // SAFETY: the rows lie inside `source`, and the columns inside `panel`, as just checked. The processor
-        // has the instructions.
-        unsafe {
-            let source = source.as_ptr().add(done * stride);
-            let panel = panel.as_mut_ptr().add(done);
-            match lanes {
-                16 if is_x86_feature_detected!("avx512f") => {
-                    x86::transpose_16(panel, width, source, stride, k)
-                }
-                8 if is_x86_feature_detected!("avx") => {
-                    x86::transpose_8(panel, width, source, stride, k)
-                }
-                _ => break,
+    if is_x86_feature_detected!("avx") {
+        while done + x86::ROWS <= columns {
+            let end = done + x86::ROWS;
+            assert!(k <= stride && (end - 1) * stride + k <= source.len());
+            assert!(end <= width && k * width <= panel.len());
+            // SAFETY: the processor has the instructions. The rows lie inside `source`, and the columns inside
+            // `panel`, as just checked.
+            unsafe {
+                let source = source.as_ptr().add(done * stride);
+                let panel = panel.as_mut_ptr().add(done);
+                x86::transpose_rows(panel, width, source, stride, k);
             }
+            done = end;
         }
-        done += lanes;
     }
     for column in done..columns {
         let source = &source[column * stride..][..k];
@@ -160,64 +135,17 @@ pub(super) fn transpose<S: Simd>(
 mod x86 {
     use std::arch::x86_64::*;
 
-    /// Writes 16 rows of k numbers as 16 columns: four numbers of each row at a time.
-    ///
-    /// # Safety
-    /// The processor has AVX-512F. 16 rows of `source`, `stride` apart, have k numbers, and k rows of
-    /// `panel`, `width` apart, have 16 numbers, which nobody else accesses.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn transpose_16(
-        panel: *mut f32,
-        width: usize,
-        source: *const f32,
-        stride: usize,
-        k: usize,
-    ) {
-        let mut first = 0;
-        while first + 4 <= k {
-            // SAFETY: by the contract, four numbers of each row from `first` on, and 16 numbers of four rows
-            // of the panel.
-            unsafe {
-                let row = |row: usize| _mm_loadu_ps(source.add(row * stride + first));
-                // Every fourth row, so that the result has its rows in order.
-                let rows = |r: usize| {
-                    let two = _mm256_insertf128_ps(_mm256_castps128_ps256(row(r)), row(r + 4), 1);
-                    let last =
-                        _mm256_insertf128_ps(_mm256_castps128_ps256(row(r + 8)), row(r + 12), 1);
-                    let two = _mm512_castps_pd(_mm512_castps256_ps512(two));
-                    _mm512_castpd_ps(_mm512_insertf64x4(two, _mm256_castps_pd(last), 1))
-                };
-                let (a, b, c, d) = (rows(0), rows(1), rows(2), rows(3));
-                let low = |a, b| _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
-                let high = |a, b| _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
-                let (ab, cd) = (low(a, b), low(c, d));
-                let (ab_high, cd_high) = (high(a, b), high(c, d));
-                let out = panel.add(first * width);
-                _mm512_storeu_pd(out.cast(), _mm512_unpacklo_pd(ab, cd));
-                _mm512_storeu_pd(out.add(width).cast(), _mm512_unpackhi_pd(ab, cd));
-                _mm512_storeu_pd(
-                    out.add(2 * width).cast(),
-                    _mm512_unpacklo_pd(ab_high, cd_high),
-                );
-                _mm512_storeu_pd(
-                    out.add(3 * width).cast(),
-                    _mm512_unpackhi_pd(ab_high, cd_high),
-                );
-            }
-            first += 4;
-        }
-        // SAFETY: by the contract.
-        unsafe { transpose_rest(panel, width, (source, stride), 16, first..k) }
-    }
+    /// Rows that are transposed together.
+    pub(super) const ROWS: usize = 8;
 
-    /// Writes 8 rows of k numbers as 8 columns.
+    /// Writes [`ROWS`] rows of k numbers as as many columns, four numbers of each row at a time.
     ///
     /// # Safety
-    /// As for [`transpose_16`], with AVX and 8 rows.
+    /// The processor has AVX. Each row of `source`, `stride` apart, has k numbers, and k rows of `panel`,
+    /// `width` apart, have room for a number of each row, which nobody else accesses.
     #[inline]
     #[target_feature(enable = "avx")]
-    pub(super) unsafe fn transpose_8(
+    pub(super) unsafe fn transpose_rows(
         panel: *mut f32,
         width: usize,
         source: *const f32,
@@ -226,10 +154,11 @@ mod x86 {
     ) {
         let mut first = 0;
         while first + 4 <= k {
-            // SAFETY: by the contract, four numbers of each row from `first` on, and 8 numbers of four rows
+            // SAFETY: by the contract, four numbers of each row from `first` on, and the numbers of four rows
             // of the panel.
             unsafe {
                 let row = |row: usize| _mm_loadu_ps(source.add(row * stride + first));
+                // Rows r and r + 4, so that the result has its rows in order.
                 let rows =
                     |r: usize| _mm256_insertf128_ps(_mm256_castps128_ps256(row(r)), row(r + 4), 1);
                 let (a, b, c, d) = (rows(0), rows(1), rows(2), rows(3));
@@ -237,38 +166,16 @@ mod x86 {
                 let high = |a, b| _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
                 let (ab, cd) = (low(a, b), low(c, d));
                 let (ab_high, cd_high) = (high(a, b), high(c, d));
-                let out = panel.add(first * width);
-                _mm256_storeu_pd(out.cast(), _mm256_unpacklo_pd(ab, cd));
-                _mm256_storeu_pd(out.add(width).cast(), _mm256_unpackhi_pd(ab, cd));
-                _mm256_storeu_pd(
-                    out.add(2 * width).cast(),
-                    _mm256_unpacklo_pd(ab_high, cd_high),
-                );
-                _mm256_storeu_pd(
-                    out.add(3 * width).cast(),
-                    _mm256_unpackhi_pd(ab_high, cd_high),
-                );
+                let out = |row: usize| panel.add((first + row) * width).cast();
+                _mm256_storeu_pd(out(0), _mm256_unpacklo_pd(ab, cd));
+                _mm256_storeu_pd(out(1), _mm256_unpackhi_pd(ab, cd));
+                _mm256_storeu_pd(out(2), _mm256_unpacklo_pd(ab_high, cd_high));
+                _mm256_storeu_pd(out(3), _mm256_unpackhi_pd(ab_high, cd_high));
             }
             first += 4;
         }
-        // SAFETY: by the contract.
-        unsafe { transpose_rest(panel, width, (source, stride), 8, first..k) }
-    }
-
-    /// Writes the last numbers of some rows.
-    ///
-    /// # Safety
-    /// As for [`transpose_16`], for these rows and numbers.
-    #[inline(always)]
-    unsafe fn transpose_rest(
-        panel: *mut f32,
-        width: usize,
-        (source, stride): (*const f32, usize),
-        rows: usize,
-        numbers: std::ops::Range<usize>,
-    ) {
-        for number in numbers {
-            for row in 0..rows {
+        for number in first..k {
+            for row in 0..ROWS {
                 // SAFETY: by the contract.
                 unsafe { *panel.add(number * width + row) = *source.add(row * stride + number) };
             }

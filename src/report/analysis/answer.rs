@@ -2,8 +2,8 @@
 
 use super::ranking::{Ranking, Untested, Variant};
 use super::wording;
-use crate::spec::ModelKind;
-use crate::stats::{Comparison, Verdict};
+use crate::spec::{ModelKind, SequentialSeeds};
+use crate::stats::{Comparison, Verdict, most_pairs_to_decide};
 use crate::text::units::{list, loss, plural};
 
 /// The answer to the question of the experiment. The first entry is the most important one.
@@ -13,6 +13,7 @@ pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
     };
     let mut sentences = vec![best_variant(ranking, best)];
     sentences.extend(other_variants(ranking, best));
+    sentences.extend(within_margin(ranking));
     sentences.extend(noise_floor(ranking));
     sentences.extend(against_counting(ranking));
     if let (Some(bound), Some(value)) = (ranking.entropy_bound(), best.mean_bits_per_byte()) {
@@ -50,10 +51,10 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
     if best.is_baseline {
         return best_baseline(ranking, best, &reached);
     }
-    // The means of variants with different seeds are not compared with each other.
-    let relative = match ranking.has_different_seeds() {
-        true => " relative to the baseline on the same seeds",
-        false => "",
+    // Variants with different seeds are ranked by their differences from the baseline on the same seeds.
+    let relative = match ranking.has_best_mean(best) {
+        true => "",
+        false => " relative to the baseline on the same seeds",
     };
     let lowest = format!("{name} has {}{relative}: {reached}.", metric.best());
     let Some(comparison) = best.comparison else {
@@ -83,11 +84,17 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         (Some(Untested::Unreached), _) => format!(
             "{lowest} Not every run of {name} and {baseline} reaches the loss, so there is no test."
         ),
-        (None, Verdict::Better) => format!(
-            "{name} is better than the baseline {baseline}: the difference is {gap} {}{interval}. It has {}{relative}: {reached}.",
-            metric.unit(),
-            metric.best(),
-        ),
+        (None, Verdict::Better) => {
+            let within = match may_be_within_margin(ranking, comparison) {
+                true => ", perhaps by less than the margin",
+                false => "",
+            };
+            format!(
+                "{name} is better than the baseline {baseline}{within}: the difference is {gap} {}{interval}. It has {}{relative}: {reached}.",
+                metric.unit(),
+                metric.best(),
+            )
+        }
         (None, Verdict::Inconclusive) => format!(
             "{lowest} {its_difference} inconclusive with these seeds: {gap}{interval}.{}",
             seeds_to_decide(ranking, &[best])
@@ -124,13 +131,40 @@ fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
     )
 }
 
-/// ` (95 % interval a to b, corrected for n comparisons)`; empty without an interval.
+/// ` (95 % interval a to b)`; empty without an interval. The report says elsewhere what it is corrected for.
 fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
-    let Some((low, high)) = wording::interval_ends(ranking.metric, comparison) else {
-        return String::new();
+    let ends = wording::interval_ends(ranking.metric, comparison);
+    ends.map_or(String::new(), |(low, high)| {
+        format!(" (95 % interval {low} to {high})")
+    })
+}
+
+/// Whether a difference that is not 0 may be smaller than the smallest one that matters.
+fn may_be_within_margin(ranking: &Ranking, comparison: &Comparison) -> bool {
+    let Some((corrected, margin)) = comparison.corrected.zip(ranking.absolute_margin) else {
+        return false;
     };
-    let correction = wording::correction(ranking);
-    format!(" (95 % interval {low} to {high}{correction})")
+    corrected.low.abs().min(corrected.high.abs()) < margin
+}
+
+/// The variants whose difference from the baseline may be smaller than the margin although it is not 0.
+fn within_margin(ranking: &Ranking) -> Option<String> {
+    let is_within = |variant: &&Variant| {
+        let differs = |c: &&Comparison| matches!(c.verdict, Verdict::Better | Verdict::Worse);
+        let comparison = variant.comparison.filter(differs);
+        comparison.is_some_and(|comparison| may_be_within_margin(ranking, comparison))
+    };
+    let variants: Vec<&Variant> = ranking.ranked().filter(is_within).collect();
+    let (difference, verb) = match variants.len() {
+        0 => return None,
+        1 => ("difference", "is"),
+        _ => ("differences", "are"),
+    };
+    Some(format!(
+        "The {difference} of {} from the baseline {verb} not 0, but may be smaller than the margin of {}.",
+        names(&variants),
+        margin(ranking),
+    ))
 }
 
 fn margin(ranking: &Ranking) -> String {
@@ -174,32 +208,42 @@ fn names(variants: &[&Variant]) -> String {
     list(&names.collect::<Vec<_>>())
 }
 
-/// How many seeds would decide inconclusive comparisons, as a sentence. Empty if it is not known.
+/// How many seeds would decide inconclusive comparisons, in sentences.
 fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
-    let seeds = |variant: &Variant| match (variant.seeds_to_decide?, ranking.sequential) {
-        (seeds, Some(range)) if seeds as u64 <= range.max => None,
-        (seeds, Some(_)) => Some(seeds.to_string()),
-        (seeds, None) => Some(format!("{seeds} seeds")),
-    };
-    let known: Vec<String> = variants
-        .iter()
-        .filter_map(|variant| Some((variant.name, seeds(variant)?)))
-        .map(|(name, seeds)| match variants {
-            [_] => seeds,
-            _ => format!("{seeds} for {name}"),
+    let known = |variant: &&&Variant| variant.seeds_to_decide.is_some();
+    let (known, unknown): (Vec<&Variant>, Vec<&Variant>) = variants.iter().partition(known);
+    let seeds = |variant: &&Variant| {
+        let seeds = variant.seeds_to_decide?;
+        // The seeds of the plan that have no result yet may be enough.
+        let are_planned = |range: SequentialSeeds| seeds as u64 <= range.max;
+        (!ranking.sequential.is_some_and(are_planned)).then(|| match variants {
+            [_] => format!("about {seeds} seeds"),
+            _ => format!("about {seeds} seeds for {}", variant.name),
         })
-        .collect();
-    let would_decide = match ranking.sequential {
-        _ if known.is_empty() => return String::new(),
-        Some(_) => format!(
-            "raising the maximum number of seeds to {} would decide",
-            list(&known)
-        ),
-        None => format!("a new sweep with {} would decide", list(&known)),
     };
-    format!(
-        " If the differences stay as they are, {would_decide} with a probability of about 80 %."
-    )
+    let seeds: Vec<String> = known.iter().filter_map(seeds).collect();
+    let mut sentences = String::new();
+    if !seeds.is_empty() {
+        let seeds = list(&seeds);
+        let design = match ranking.sequential {
+            Some(_) => "a maximum of",
+            None => "a new sweep with",
+        };
+        sentences = format!(
+            " If the differences stay as they are, {design} {seeds} would decide with a probability of about 80 %."
+        );
+    }
+    if !unknown.is_empty() {
+        let most = most_pairs_to_decide(ranking.sequential.is_some());
+        let which = match known.is_empty() {
+            true => String::new(),
+            false => format!(" for {}", names(&unknown)),
+        };
+        sentences.push_str(&format!(
+            " If the differences stay as they are, more than {most} seeds would be needed{which}."
+        ));
+    }
+    sentences
 }
 
 /// The verdicts on the variants other than the best.

@@ -50,14 +50,7 @@ fn unfinished_runs(results: &Results) -> Option<String> {
 /// Number of runs in a state other than done. A search that has found
 /// the best values is not incomplete because a run of it diverged.
 pub(crate) fn unfinished(results: &Results, state: RunState) -> usize {
-    let has_found = |variant: &str| {
-        let mut compared = results.comparisons.iter().filter(|c| c.variant == variant);
-        compared.any(|c| {
-            c.search
-                .as_ref()
-                .is_some_and(|search| search.best.is_some())
-        })
-    };
+    let has_found = |variant: &str| results.search_of(variant).is_some_and(|s| s.best.is_some());
     let is_found = |run: &&Run| {
         let planned = &run.planned;
         state == RunState::Diverged && planned.is_search() && has_found(&planned.spec.variant)

@@ -27,9 +27,11 @@ impl Measured {
         // The later seeds of a sequential design were added because of the results of the first ones.
         // A test that uses them does not have its stated level.
         let first = results.plan.first_seeds();
+        let search = results.search_of(variant);
+        let is_searching = search.is_some_and(|search| !search.has_ended);
         let mut measured = Self {
             seeds: 0,
-            searching: results.is_searching(variant).then(|| variant.to_owned()),
+            searching: is_searching.then(|| variant.to_owned()),
             unfinished: 0,
             failed: 0,
             unmeasured: 0,

@@ -9,6 +9,7 @@ use crate::results::EarlierDesign;
 use crate::spec::{Claim, ClaimMetric, Compare, CompareMetric};
 use crate::stats::ALPHA;
 use crate::text::units::list;
+use std::collections::HashSet;
 
 pub(super) fn design_cautions(
     results: &Results,
@@ -34,7 +35,7 @@ pub(super) fn design_cautions(
 
 fn different_seeds(ranking: &Ranking) -> Option<String> {
     ranking.has_different_seeds().then(|| {
-        "The variants have different numbers of seeds, because seeds were added to undecided variants only. Their means are over different seeds. The ranking and the differences from the baseline use the same seeds for both."
+        "Some variants have more seeds than others, because seeds were added to undecided variants only. Each variant is ranked by its difference from the baseline on the seeds that both have."
             .to_owned()
     })
 }
@@ -66,7 +67,14 @@ fn changed_seeds(results: &Results) -> Option<String> {
 /// Seeds that were removed after results were known.
 fn removed_seeds(results: &Results) -> Option<String> {
     let plan = &results.plan;
-    let now = plan.experiment.sweep.as_ref()?.seeds.all();
+    let now: HashSet<u64> = plan
+        .experiment
+        .sweep
+        .as_ref()?
+        .seeds
+        .all()
+        .into_iter()
+        .collect();
     let mut earlier = plan.earlier_designs().flat_map(|design| design.seeds.all());
     earlier.any(|seed| !now.contains(&seed)).then(|| {
         "An earlier plan had seeds that this one does not have. Results with them are not used, so a verdict that depended on them may have changed."
@@ -218,28 +226,13 @@ fn failed_searches(tuning: &Tuning) -> Option<String> {
 
 /// Best values at the end of the values that were tried.
 fn edges_of_the_search(tuning: &Tuning) -> Option<String> {
-    // Variants with the same value are named together.
-    let mut groups: Vec<(Edge, Vec<&str>)> = Vec::new();
-    for tuned in &tuning.variants {
-        for edge in &tuned.edges {
-            match groups.iter_mut().find(|(known, _)| known == edge) {
-                Some((_, names)) => names.push(tuned.variant.name),
-                None => groups.push((edge.clone(), vec![tuned.variant.name])),
-            }
-        }
-    }
-    let each = |(edge, names): &(Edge, Vec<&str>)| {
-        let (end, beyond) = match edge.is_largest {
-            true => ("largest", "Larger"),
-            false => ("smallest", "Smaller"),
+    let each = |(edge, names): &(&Edge, Vec<&str>)| {
+        let beyond = match edge.is_largest {
+            true => "Larger",
+            false => "Smaller",
         };
-        format!(
-            "The best {} of {} is the {end} value tried ({}). {beyond} values may be better.",
-            edge.path,
-            list(names),
-            edge.value
-        )
+        format!("{} {beyond} values may be better.", edge.sentence(names))
     };
-    let each: Vec<String> = groups.iter().map(each).collect();
+    let each: Vec<String> = tuning.edges(true).iter().map(each).collect();
     (!each.is_empty()).then(|| each.join(" "))
 }

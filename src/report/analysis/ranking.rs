@@ -201,6 +201,18 @@ impl<'a> Ranking<'a> {
         self.sequential.is_some() && seeds.any(|n| Some(n) != first)
     }
 
+    /// Whether no variant has a better mean, over whatever seeds.
+    pub(crate) fn has_best_mean(&self, variant: &Variant) -> bool {
+        let Some(own) = variant.mean() else {
+            return false;
+        };
+        let mut means = self.ranked().filter_map(Variant::mean);
+        !means.any(|mean| match self.metric.kind.is_better_higher() {
+            true => mean > own,
+            false => mean < own,
+        })
+    }
+
     /// Number of comparisons that have an interval.
     pub(crate) fn corrected_comparisons(&self) -> usize {
         let has_interval = |v: &&Variant| v.comparison.is_some_and(|c| c.corrected.is_some());

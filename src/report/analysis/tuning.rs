@@ -6,6 +6,7 @@ use crate::report::loaded_results::{Results, Run};
 use crate::results::Search;
 use crate::spec::{RunSettings, RunSpec, Tune};
 use crate::stats::{Comparison, Verdict};
+use crate::text::units::list;
 use serde_json::Value;
 
 /// What the search of an experiment found.
@@ -51,6 +52,25 @@ pub(crate) struct Edge<'a> {
     pub(crate) path: &'a str,
     pub(crate) value: String,
     pub(crate) is_largest: bool,
+    /// Whether values beyond it may make a difference that matters: the best value is better than its neighbor
+    /// by more than the margin, and the variant is not far worse than the baseline.
+    pub(crate) matters: bool,
+}
+
+impl Edge<'_> {
+    /// That the best value of these variants is at the end of the values that were tried.
+    pub(crate) fn sentence(&self, variants: &[&str]) -> String {
+        let end = match self.is_largest {
+            true => "largest",
+            false => "smallest",
+        };
+        format!(
+            "The best {} of {} is the {end} value tried ({}).",
+            self.path,
+            list(variants),
+            self.value
+        )
+    }
 }
 
 impl<'a> Tuning<'a> {
@@ -97,7 +117,22 @@ impl<'a> Tuning<'a> {
 
     /// What is varied, in words: `optimizer.lr and optimizer.weight_decay`.
     pub(crate) fn paths_in_words(&self) -> String {
-        crate::text::units::list(&self.paths)
+        list(&self.paths)
+    }
+
+    /// The best values at the end of the values that were tried, each with the names of its variants: those where
+    /// values beyond it may make a difference that matters, or the others.
+    pub(crate) fn edges(&self, matters: bool) -> Vec<(&Edge<'a>, Vec<&str>)> {
+        let mut groups: Vec<(&Edge, Vec<&str>)> = Vec::new();
+        for tuned in &self.variants {
+            for edge in tuned.edges.iter().filter(|edge| edge.matters == matters) {
+                match groups.iter_mut().find(|(known, _)| *known == edge) {
+                    Some((_, names)) => names.push(tuned.variant.name),
+                    None => groups.push((edge, vec![tuned.variant.name])),
+                }
+            }
+        }
+        groups
     }
 }
 
@@ -130,9 +165,11 @@ impl<'a> TunedVariant<'a> {
             shared_difference: shared,
             edges: paths
                 .iter()
-                .filter_map(|path| edge(search, runs, path, margin.unwrap_or(0.0)))
-                .filter(|(_, gain)| !is_far_worse(variant, *gain))
-                .map(|(edge, _)| edge)
+                .filter_map(|path| {
+                    let (edge, gain) = edge(search, runs, path)?;
+                    let matters = gain > margin.unwrap_or(0.0) && !is_far_worse(variant, gain);
+                    Some(Edge { matters, ..edge })
+                })
                 .collect(),
         })
     }
@@ -181,9 +218,8 @@ pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
 }
 
 /// The end of the tried values at which the best one lies, and by how much the best value is better than its
-/// neighbor. `None` if it lies between two of them, for a path without numbers, and if its neighbor is not worse by
-/// more than the margin: then the values beyond it probably make no difference that matters.
-fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str, margin: f64) -> Option<(Edge<'a>, f64)> {
+/// neighbor. `None` if it lies between two of them, and for a path without numbers.
+fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str) -> Option<(Edge<'a>, f64)> {
     let best = run_of(runs, search.best?)?;
     let own = number_at(best, path)?;
     // (value, mean) of each combination. A path with a value that is no number has no ends.
@@ -212,6 +248,7 @@ fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str, margin: f64) -> Optio
         path,
         value: shown(&setting(&best.planned.spec, path)),
         is_largest: smaller,
+        matters: true,
     };
-    (gain > margin).then_some((edge, gain))
+    Some((edge, gain))
 }

@@ -58,7 +58,7 @@ fn explanation(findings: &Findings) -> String {
     ];
     if let Some(range) = results.plan.sequential_seeds() {
         sentences.push(format!(
-            "The tests use only the first {} of each variant, because later seeds were added depending on the results.",
+            "The tests use only the first {} of each variant, because later seeds were added depending on the results. A larger `min` gives the claims more seeds.",
             units::plural(range.min as usize, "seed")
         ));
     }

@@ -19,6 +19,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
         if tuning.has_comparison {
             blocks.push(Block::paragraph(explanation(tuning)));
         }
+        blocks.extend(edges_without_effect(tuning).map(Block::paragraph));
     }
     blocks.extend(findings.figures(Placement::Tuning));
     blocks
@@ -102,4 +103,17 @@ fn explanation(tuning: &Tuning) -> String {
     format!(
         "{shared} With own values, each variant has its best values, and the difference and the verdict are those of the ranking."
     )
+}
+
+/// Best values at the end of the values that were tried, where values beyond them hardly matter.
+fn edges_without_effect(tuning: &Tuning) -> Option<String> {
+    let edges = tuning.edges(false);
+    let sentences = edges.iter().map(|(edge, names)| edge.sentence(names));
+    let sentences: Vec<String> = sentences.collect();
+    (!sentences.is_empty()).then(|| {
+        format!(
+            "{} The last step to this value gained less than the margin, or less than a tenth of the difference of a variant that is worse. Values beyond it would therefore hardly change a verdict.",
+            sentences.join(" ")
+        )
+    })
 }
