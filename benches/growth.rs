@@ -7,6 +7,7 @@ mod setup;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
+use runner::kernels::CpuBackend;
 use setup::{SIZES, Size, Training};
 use std::error::Error;
 use std::fs;
@@ -73,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return measure_here(&arguments[at + 1..]);
     }
     // The text is prepared here, outside the processes whose memory is measured.
-    Training::new(&BASE);
+    Training::<CpuBackend>::new(&BASE);
     let mut measured = Vec::new();
     for (name, values, sized) in DIMENSIONS {
         let mut points = Vec::new();
@@ -128,7 +129,7 @@ fn measure_here(numbers: &[String]) -> Result<(), Box<dyn Error>> {
         ..BASE
     };
     let times = setup::pool(1).install(|| {
-        let mut training = Training::new(&size);
+        let mut training = Training::<CpuBackend>::new(&size);
         training.step();
         let (mut times, started) = (Vec::new(), Instant::now());
         while times.len() < 7 || started.elapsed() < Duration::from_secs(1) {

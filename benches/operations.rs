@@ -208,7 +208,7 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
 fn step(criterion: &mut Criterion, size: &Size) {
     let threads = available_parallelism().map_or(1, usize::from);
     let pool = setup::pool(threads);
-    let mut training = Training::new(size);
+    let mut training = Training::<CpuBackend>::new(size);
     let mut group = criterion.benchmark_group(size.name);
     group
         .throughput(Throughput::Elements(size.tokens() as u64))

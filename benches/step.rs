@@ -1,13 +1,16 @@
 //! Measures training steps of one size, matrix products of the same shapes, and multiply-adds in registers, in turn:
-//! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS]`.
+//! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS] [f32|bf16]`.
 //! Prints one line of JSON, so that a script can alternate it with another implementation.
 
 mod setup;
 
+use dfdx::prelude::Cpu;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use runner::kernels::LinearProducts;
+use runner::kernels::{Bf16Backend, CpuBackend, LinearProducts};
 use runner::model;
+use runner::spec::Precision;
+use runner::train::TrainBackend;
 use setup::{SIZES, Size, Training};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -35,17 +38,25 @@ fn main() {
     let seconds: f64 = argument(2, "5").parse().expect("a number of seconds");
     let size = SIZES.iter().find(|size| size.name == name);
     let size = size.unwrap_or_else(|| panic!("no size {name}: names, baby or ten"));
-    println!(
-        "{}",
-        setup::pool(threads).install(|| measure(size, seconds))
-    );
+    let precision = argument(3, "f32");
+    let line = setup::pool(threads).install(|| match precision.as_str() {
+        "f32" => measure::<CpuBackend>(size, Precision::F32, seconds),
+        "bf16" => measure::<Bf16Backend>(size, Precision::Bf16, seconds),
+        other => panic!("no precision {other}: f32 or bf16"),
+    });
+    println!("{line}");
 }
 
 /// Measures the steps of a size on the threads of this pool. Returns one line of JSON.
-fn measure(size: &Size, seconds: f64) -> String {
+fn measure<B: TrainBackend<Device = Cpu>>(
+    size: &Size,
+    precision: Precision,
+    seconds: f64,
+) -> String {
     let threads = rayon::current_num_threads();
-    let mut training = Training::new(size);
-    let mut products = Products::new(size, &training, threads);
+    let mut training = Training::<B>::new(size);
+    let vocab_size = training.corpus.info.vocab_size;
+    let mut products = Products::new(size, precision, vocab_size, threads);
     for _ in 0..5 {
         training.step();
     }
@@ -66,11 +77,10 @@ fn measure(size: &Size, seconds: f64) -> String {
     let matmul_rate = products.flops() / median(&mut rounds);
     let multiply_adds = threads as f64 * pulp::Arch::new().dispatch(MultiplyAdds);
     let peak_rate = multiply_adds / median(&mut peaks);
-    let vocab_size = training.corpus.info.vocab_size;
     let flops_per_token = model::size(&size.model(), vocab_size, size.block_size).flops_per_token;
     let tokens_per_second = size.tokens() as f64 / step;
     format!(
-        r#"{{"size": "{}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}}}"#,
+        r#"{{"size": "{}", "precision": "{precision:?}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}}}"#,
         size.name,
         step * 1e3,
         steps.len(),
@@ -132,20 +142,14 @@ struct Products {
 }
 
 impl Products {
-    fn new(size: &Size, training: &Training, threads: usize) -> Self {
+    fn new(size: &Size, precision: Precision, vocab_size: usize, threads: usize) -> Self {
         let model = size.model();
         let (c, h) = (model.n_embd, model.mlp_width());
-        let layers = [
-            (c, 3 * c),
-            (c, c),
-            (c, h),
-            (h, c),
-            (c, training.corpus.info.vocab_size),
-        ];
+        let layers = [(c, 3 * c), (c, c), (c, h), (h, c), (c, vocab_size)];
         let rows = size.tokens() / threads;
         let of_a_thread = || {
             layers
-                .map(|(from, to)| LinearProducts::new(rows, from, to))
+                .map(|(from, to)| LinearProducts::new(precision, rows, from, to))
                 .into()
         };
         Self {

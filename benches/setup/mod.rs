@@ -1,10 +1,10 @@
 //! The sizes of the benchmarks, and training of a model of one size.
 
+use dfdx::prelude::Cpu;
 use runner::data::{self, Corpus};
-use runner::kernels::CpuBackend;
 use runner::spec::{Data, Model, Optimizer, RunSpec, Sample, Tokenizer, Train};
 use runner::sweep::WORKER_ENVIRONMENT;
-use runner::train::Trainer;
+use runner::train::{TrainBackend, Trainer};
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -90,12 +90,12 @@ pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
 }
 
 /// Training of a model on the default text.
-pub(crate) struct Training {
+pub(crate) struct Training<B: TrainBackend<Device = Cpu>> {
     pub(crate) corpus: Corpus,
-    trainer: Trainer<CpuBackend>,
+    trainer: Trainer<B>,
 }
 
-impl Training {
+impl<B: TrainBackend<Device = Cpu>> Training<B> {
     pub(crate) fn new(size: &Size) -> Self {
         let spec = size.spec();
         // The tokenized text is kept on disk, so that only the first process needs memory to build it.

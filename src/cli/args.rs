@@ -125,7 +125,8 @@ impl From<Sweep> for Plan {
 /// Write the report of a results folder again, without training.
 ///
 /// The folder must contain the plan.json and runs/ of a sweep. These are not committed: for results from
-/// a repository, run the sweep again.
+/// a repository, run the sweep again. The exit code is that of a sweep of all runs, so that a script can
+/// test it. Runs that are not finished do not change it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -159,10 +160,14 @@ Examples:
 
 Exit codes: 0 success, 1 the text could not be written, 2 the command line, the run or its files have \
 an error.")]
+#[command(override_usage = "runner generate RUN [OPTIONS]")]
 pub struct Generate {
     /// The run: its folder, its name, or the beginning of its name.
     #[arg(value_name = "RUN")]
     pub run: String,
+    /// More runs, as a shell gives them for a pattern. They are an error that names them all.
+    #[arg(hide = true)]
+    pub more_runs: Vec<String>,
     /// Folder that contains the results folders of all experiments. The run is searched in it by name.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -200,9 +205,12 @@ pub struct Generate {
     /// Number of texts to generate. Each has its own random numbers.
     #[arg(long, value_name = "N", value_parser = number::<usize>("num_samples"), allow_negative_numbers = true)]
     pub num_samples: Option<usize>,
-    /// End a text before this string. An empty TEXT removes the stop string of the experiment.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    /// End a text before this string.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = parse_stop)]
     pub stop: Option<String>,
+    /// Ignore the stop string of the experiment.
+    #[arg(long, conflicts_with = "stop")]
+    pub no_stop: bool,
     /// Former name of `--num-samples`.
     #[arg(
         long, hide = true, conflicts_with = "num_samples", value_name = "N",
@@ -223,6 +231,17 @@ impl FromStr for TopK {
             "all" => Ok(Self(None)),
             _ => number("top_k")(text).map(|k| Self(Some(k))),
         }
+    }
+}
+
+/// Every text ends before an empty string, so none would be written.
+fn parse_stop(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err(
+            "the stop string must not be empty; `--no-stop` ignores that of the experiment"
+                .to_owned(),
+        ),
+        _ => Ok(text.to_owned()),
     }
 }
 

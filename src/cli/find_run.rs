@@ -1,3 +1,4 @@
+use crate::config::nearest;
 use crate::results::RunDir;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,16 @@ const MAX_LISTED: usize = 10;
 pub enum FindError {
     #[error("{} is not the folder of a run{}", folder.display(), others(runs))]
     NotARun { folder: PathBuf, runs: Vec<PathBuf> },
-    #[error("no name of a run in {} starts with {run}{}", results.display(), others(runs))]
+    #[error(
+        "there is no run {run}{}{}{}",
+        place(run, results),
+        similar(run, runs),
+        others(runs)
+    )]
     NoRun {
         run: String,
         results: PathBuf,
+        /// The runs nearby.
         runs: Vec<PathBuf>,
     },
     #[error(
@@ -32,20 +39,13 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     }
     if folder.is_dir() {
         return Err(FindError::NotARun {
-            // It can be the folder of one experiment, or of all.
-            runs: [runs_of(folder), runs_in(folder)].concat(),
+            runs: runs_near(folder),
             folder: folder.to_owned(),
         });
     }
     let all = runs_in(results);
-    let name = |path: &PathBuf| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
     let named = |matches: &dyn Fn(&str) -> bool| -> Vec<PathBuf> {
-        let runs = all
-            .iter()
-            .filter(|path| name(path).is_some_and(|name| matches(&name)));
+        let runs = all.iter().filter(|path| matches(&name(path)));
         runs.cloned().collect()
     };
     let mut found = named(&|name| name == run);
@@ -61,8 +61,41 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
         (None, _) => Err(FindError::NoRun {
             run: run.to_owned(),
             results: results.to_owned(),
-            runs: all,
+            runs: match is_path(run) {
+                true => runs_around(folder).unwrap_or(all),
+                false => all,
+            },
         }),
+    }
+}
+
+/// Whether a run is given by its folder. A name has no separator.
+fn is_path(run: &str) -> bool {
+    run.contains('/')
+}
+
+/// The runs of the nearest folder above a path that has runs.
+fn runs_around(path: &Path) -> Option<Vec<PathBuf>> {
+    let above = path.ancestors().skip(1);
+    above.map(runs_near).find(|runs| !runs.is_empty())
+}
+
+/// The runs of a folder, which can be that of one experiment or of all.
+fn runs_near(folder: &Path) -> Vec<PathBuf> {
+    [runs_of(folder), runs_in(folder)].concat()
+}
+
+fn name(run: &Path) -> String {
+    let name = run.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The name of a run without the hash at its end.
+fn without_hash(name: &str) -> &str {
+    let is_hash = |end: &str| end.len() == 8 && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.rsplit_once('-') {
+        Some((start, end)) if is_hash(end) => start,
+        _ => name,
     }
 }
 
@@ -90,19 +123,41 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// Where a name was searched. A path says it itself.
+fn place(run: &str, results: &Path) -> String {
+    match is_path(run) {
+        true => String::new(),
+        false => format!(" in {}", results.display()),
+    }
+}
+
+/// A line that proposes the run with the most similar name, if there is one.
+fn similar(run: &str, runs: &[PathBuf]) -> String {
+    let names: Vec<String> = runs.iter().map(|run| name(run)).collect();
+    let names: Vec<&str> = names.iter().map(|name| without_hash(name)).collect();
+    let meant = nearest(without_hash(&name(Path::new(run))), &names);
+    let meant = meant.and_then(|meant| names.iter().position(|name| *name == meant));
+    meant.map_or(String::new(), |index| {
+        format!("\ndid you mean {}?", runs[index].display())
+    })
+}
+
 fn others(runs: &[PathBuf]) -> String {
     match runs {
-        [] => "; `runner sweep` creates runs".to_owned(),
-        runs => format!("; the runs are{}", list(runs)),
+        [] => "\nno runs were found; `runner sweep` creates them".to_owned(),
+        runs => format!("\nthe runs are{}", list(runs)),
     }
 }
 
 fn list(runs: &[PathBuf]) -> String {
-    let mut lines: String = runs
-        .iter()
-        .take(MAX_LISTED)
-        .map(|run| format!("\n  {}", run.display()))
-        .collect();
+    let runs: Vec<String> = runs.iter().map(|run| run.display().to_string()).collect();
+    lines(&runs)
+}
+
+/// The first of some runs, each in a line of its own.
+pub(super) fn lines(runs: &[String]) -> String {
+    let shown = runs.iter().take(MAX_LISTED);
+    let mut lines: String = shown.map(|run| format!("\n  {run}")).collect();
     if runs.len() > MAX_LISTED {
         lines += &format!("\n  and {} more", runs.len() - MAX_LISTED);
     }

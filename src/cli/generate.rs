@@ -14,6 +14,10 @@ use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
+    if !arguments.more_runs.is_empty() {
+        let runs = [vec![arguments.run.clone()], arguments.more_runs.clone()].concat();
+        return Err(GenerateError::SeveralRuns(runs).into());
+    }
     let dir = find_run(&arguments.results, &arguments.run).map_err(GenerateError::Find)?;
     let mut run = Run::read(&dir, arguments.step)?;
     run.apply_options(arguments)?;
@@ -171,11 +175,16 @@ impl Run {
             &mut sample.repetition_penalty,
             &arguments.repetition_penalty,
         );
-        let stop = arguments.stop.clone();
-        replace(
-            &mut sample.stop,
-            &stop.map(|text| Some(text).filter(|text| !text.is_empty())),
-        );
+        if arguments.no_stop {
+            sample.stop = None;
+        }
+        if let Some(stop) = &arguments.stop {
+            let characters = self.tokenizer.unwritable_characters(stop);
+            if !characters.is_empty() {
+                return Err(GenerateError::Stop(characters));
+            }
+            sample.stop = Some(stop.clone());
+        }
         replace(&mut self.seed, &arguments.seed);
         Ok(())
     }

@@ -1,4 +1,4 @@
-use super::find_run::FindError;
+use super::find_run::{FindError, lines};
 use crate::data::DataError;
 use crate::model::WeightsError;
 use dfdx::prelude::CpuError;
@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Why no text was generated.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
+    /// A pattern that the shell has replaced by several paths, or two names.
+    #[error("`runner generate` takes one run, and the command has {}:{}", .0.len(), lines(.0))]
+    SeveralRuns(Vec<String>),
     #[error(transparent)]
     Find(#[from] FindError),
     #[error("cannot read the results in {}: {source}{DAMAGED}", folder.display())]
@@ -34,6 +37,11 @@ pub enum GenerateError {
     Tokenizer(DataError),
     #[error("the prompt cannot be encoded: {0}")]
     Prompt(DataError),
+    #[error(
+        "the model can never write the stop string: its tokenizer has no token for {}",
+        quoted(.0)
+    )]
+    Stop(Vec<char>),
     #[error("cannot read the prompt from standard input: {0}")]
     Stdin(io::Error),
     #[error("not enough memory for the model: {0}")]
@@ -43,6 +51,12 @@ pub enum GenerateError {
 /// Help for a file of a run that cannot be read.
 const DAMAGED: &str = "\nthe file is damaged, or another version of runner has written it; \
     `runner sweep` with --restart trains the run again";
+
+/// The characters of a stop string.
+fn quoted(characters: &[char]) -> String {
+    let quoted: Vec<String> = characters.iter().map(|c| format!("{c:?}")).collect();
+    quoted.join(", ")
+}
 
 fn describe_saved(steps: &[u64]) -> String {
     let how = "`train.save_every` saves the weights of more steps; a finished run must be trained \

@@ -5,9 +5,9 @@ use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
 use crate::sweep::{Capacity, Machine, RunQueue, Store, build_plan};
+use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{self, Estimate};
-
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::collections::HashMap;
 
@@ -49,14 +49,18 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let total = total(&plan, &rows, capacity);
     let tokenizers = tokenizers(&plan);
     let matched = matched(&plan);
-    let table = table(&plan, &rows);
+    let table = table(&plan, &rows, threads(&plan, &rows, capacity));
     let mut text = format!("{table}\n\n{tokenizers}\n\n{matched}{total}\n");
     let checks = checks_of_plan(&plan);
     if !checks.is_empty() {
         text += &format!("\n{}\n", result_tables::checks(&checks));
     }
     print(&text)?;
-    Ok(result_tables::exit(&checks, &[]))
+    let (exit, reason) = result_tables::exit(&checks, &[]);
+    if let Some(reason) = reason {
+        print_note(&reason);
+    }
+    Ok(exit)
 }
 
 /// One line of the table.
@@ -74,7 +78,7 @@ impl Row {
     fn shown_state(&self) -> String {
         match self.state {
             RunState::NotStarted if !self.is_needed && self.follows_search => {
-                "with the best settings".to_owned()
+                "after the search".to_owned()
             }
             RunState::NotStarted if !self.is_needed => "only while undecided".to_owned(),
             state => state.to_string(),
@@ -86,7 +90,18 @@ impl Row {
     }
 }
 
-fn table(plan: &SweepPlan, rows: &[Row]) -> String {
+/// Number of threads of each run: of those that are trained next or, if there are none, of all.
+fn threads(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> usize {
+    let next = rows.iter().filter(|row| row.is_open() && row.is_needed);
+    let mut runs: Vec<_> = next.map(|row| (row.run, row.state)).collect();
+    if runs.is_empty() {
+        runs.extend(rows.iter().map(|row| (row.run, row.state)));
+    }
+    RunQueue::new(plan, runs, capacity).slots.threads
+}
+
+/// Estimates of memory are those with `threads` threads.
+fn table(plan: &SweepPlan, rows: &[Row], threads: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
         "run",
@@ -105,7 +120,7 @@ fn table(plan: &SweepPlan, rows: &[Row]) -> String {
             right(units::count(run.flops_per_token)),
             right(tokens(run, &row.estimate)),
             right(units::duration(row.estimate.seconds)),
-            right(units::memory(row.estimate.memory_mb)),
+            right(units::memory(row.estimate.memory.on(threads))),
             Cell::new(row.shown_state()),
         ]);
     }
@@ -182,7 +197,7 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         (n > 0).then(|| format!("{n} {state}"))
     });
     let runs = units::plural(rows.len(), "run");
-    let mut text = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
+    let text = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
     let queue = |rows: &mut dyn Iterator<Item = &Row>| {
         let open = rows.filter(|row| row.is_open());
         let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
@@ -193,40 +208,54 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         // All comparisons are decided, and the runs that are not needed stay as they are.
         return text;
     }
-    text += &format!(
-        "; about {} with {} at a time",
-        units::duration(needed.total_seconds()),
-        units::plural(needed.slots.jobs, "run")
-    );
+    let jobs = units::plural(needed.slots.jobs, "run");
     let is_later = |row: &&Row| row.is_open() && !row.is_needed;
-    if rows.iter().any(|row| is_later(&row)) {
-        let follow_search = rows.iter().filter(is_later).any(|row| row.follows_search);
-        let others = match (plan.sequential_seeds(), follow_search) {
-            (Some(_), false) => "the others follow only while a comparison is undecided".to_owned(),
-            (Some(range), true) => {
-                // The first seeds of each variant follow in any case.
-                let mut seeds: HashMap<&str, u64> = HashMap::new();
-                let is_certain = |row: &&Row| {
-                    let run = &plan.runs[row.run];
-                    let seed = seeds.entry(&run.spec.variant).or_default();
-                    *seed += u64::from(!run.is_search());
-                    row.is_needed || (row.follows_search && *seed <= range.min)
-                };
-                let certain = queue(&mut rows.iter().filter(is_certain));
-                format!(
-                    "the others follow the search, and some only while a comparison is undecided, \
-                     about {} for {} at least",
-                    units::duration(certain.total_seconds()),
-                    units::plural(certain.runs.len(), "run"),
-                )
-            }
-            (None, _) => "the others follow the search".to_owned(),
-        };
-        text += &format!(
-            " for {}; {others}, about {} for all",
-            units::plural(needed.runs.len(), "run"),
-            units::duration(queue(&mut rows.iter()).total_seconds()),
-        );
+    if !rows.iter().any(|row| is_later(&row)) {
+        let time = units::duration(needed.total_seconds());
+        return format!("{text}; about {time} with {jobs} at a time");
     }
-    text
+    let all = queue(&mut rows.iter());
+    let follow_search = rows.iter().filter(is_later).any(|row| row.follows_search);
+    let cases = match (plan.sequential_seeds(), follow_search) {
+        (Some(_), false) => vec![(MINIMUM, needed), (MAXIMUM, all)],
+        (Some(range), true) => {
+            let least = queue(&mut least_runs(plan, rows, range.min));
+            vec![(SEARCH, needed), (MINIMUM, least), (MAXIMUM, all)]
+        }
+        (None, _) => vec![(SEARCH, needed), ("in all", all)],
+    };
+    format!("{text}; with {jobs} at a time:\n{}", costs(&cases))
+}
+
+/// The runs before a search has ended.
+const SEARCH: &str = "until the search has ended";
+/// The runs of an experiment with sequential seeds, if every variant needs the fewest.
+const MINIMUM: &str = "at least";
+/// The same, if every variant needs the most.
+const MAXIMUM: &str = "at most, if comparisons stay undecided";
+
+/// The rows that are needed however the comparisons end: those of the search, and the first `min` seeds of
+/// each variant.
+fn least_runs<'a>(plan: &SweepPlan, rows: &'a [Row], min: u64) -> impl Iterator<Item = &'a Row> {
+    let mut seeds: HashMap<&str, u64> = HashMap::new();
+    rows.iter().filter(move |row| {
+        let run = &plan.runs[row.run];
+        let seed = seeds.entry(&run.spec.variant).or_default();
+        *seed += u64::from(!run.is_search());
+        row.is_needed || (row.follows_search && *seed <= min)
+    })
+}
+
+/// A line for each case, with its runs and their estimated time.
+fn costs(cases: &[(&str, RunQueue)]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (case, queue) in cases {
+        table.add_row(vec![
+            Cell::new(format!(" {case}:")),
+            right(units::plural(queue.runs.len(), "run")),
+            right(format!("about {}", units::duration(queue.total_seconds()))),
+        ]);
+    }
+    table.trim_fmt()
 }

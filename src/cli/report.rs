@@ -1,7 +1,7 @@
 use super::args;
 use super::{Error, Exit, print, result_tables, shell_quoting};
 use crate::report;
-use crate::text::terminal;
+use crate::text::{terminal, units};
 
 pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
@@ -16,8 +16,20 @@ pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     let summary = report::write(&arguments.results, plan, template).map_err(Error::Report)?;
     print(&result_tables::render(&summary))?;
     // As after a sweep: the results of an experiment with failed runs are not complete.
-    Ok(match summary.counts.failed + summary.counts.diverged {
+    let failed = summary.counts.failed + summary.counts.diverged;
+    let (exit, reason) = match failed {
         0 => result_tables::exit(&summary.checks, &summary.claims),
-        _ => Exit::Failed,
-    })
+        _ => {
+            let runs = units::plural(failed, "run");
+            let reason = format!(
+                "{runs} failed or diverged (exit code {})",
+                Exit::Failed as u8
+            );
+            (Exit::Failed, Some(reason))
+        }
+    };
+    if let Some(reason) = reason {
+        terminal::print_note(&reason);
+    }
+    Ok(exit)
 }

@@ -1,6 +1,7 @@
 use super::Exit;
 use crate::report::{CheckResult, ClaimResult, MetricCheck, Summary, TestedClaim, TextTable};
 use crate::text::escape::visible;
+use crate::text::units;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// The answer, the tables, the cautions and the path of a report, for a terminal.
@@ -25,19 +26,40 @@ pub(super) fn render(summary: &Summary) -> String {
     text
 }
 
-/// The exit code of a command that succeeds unless a check is missed or a claim does not hold.
-pub(super) fn exit(checks: &[MetricCheck], claims: &[TestedClaim]) -> Exit {
-    let is_missed = |check: &MetricCheck| check.result == CheckResult::Missed;
-    let fails = |claim: &TestedClaim| claim.result == ClaimResult::Fails;
-    let is_undecided =
-        |claim: &TestedClaim| claim.result == ClaimResult::Open && !claim.waits_for_runs;
-    if checks.iter().any(is_missed) || claims.iter().any(fails) {
-        Exit::Missed
-    } else if claims.iter().any(is_undecided) {
-        Exit::Undecided
-    } else {
-        Exit::Success
-    }
+/// The exit code of a command that succeeds unless a check is missed or a claim does not hold, and one line
+/// that says why it does not succeed.
+pub(super) fn exit(checks: &[MetricCheck], claims: &[TestedClaim]) -> (Exit, Option<String>) {
+    let count = |result: &dyn Fn(&TestedClaim) -> bool| claims.iter().filter(|c| result(c)).count();
+    let failed = count(&|claim| claim.result == ClaimResult::Fails);
+    let open = count(&|claim| claim.result == ClaimResult::Open && !claim.waits_for_runs);
+    let missed = checks
+        .iter()
+        .filter(|check| check.result == CheckResult::Missed);
+    let missed = of_all(
+        missed.count(),
+        checks.len(),
+        "expected value",
+        ["was", "were"],
+    );
+    let exit = match (&missed, failed, open) {
+        (None, 0, 0) => return (Exit::Success, None),
+        (None, 0, _) => Exit::Undecided,
+        _ => Exit::Missed,
+    };
+    let reasons = [
+        missed.map(|missed| missed + " missed"),
+        of_all(failed, claims.len(), "claim", ["fails", "fail"]),
+        of_all(open, claims.len(), "claim", ["is open", "are open"]),
+    ];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    let reason = format!("{} (exit code {})", reasons.join(", "), exit as u8);
+    (exit, Some(reason))
+}
+
+/// `1 of 3 claims fails`, or nothing for 0.
+fn of_all(some: usize, all: usize, what: &str, [one, several]: [&str; 2]) -> Option<String> {
+    let verb = if some == 1 { one } else { several };
+    (some > 0).then(|| format!("{some} of {} {verb}", units::plural(all, what)))
 }
 
 /// The claims of the experiment with their results.

@@ -10,6 +10,7 @@ use crate::sweep::{
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::Device;
+use std::collections::HashSet;
 
 /// Most runs that are listed one by one at the end.
 const MAX_LISTED: usize = 10;
@@ -25,8 +26,12 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     store.continue_plan(&mut plan);
     clear_runs(&store, &plan, &selected, arguments)?;
     let needed = needed(&store, &plan, &selected)?;
-    let mut open = states(&store, &plan, &needed)?;
+    let before = states(&store, &plan, &needed)?;
+    let mut open = before.clone();
     open.retain(|(_, state)| matches!(state, RunState::NotStarted | RunState::Stopped));
+    if let Some(note) = replaced_report(&store, &plan, &arguments.target.overrides) {
+        print_note(&note);
+    }
     store.write_plan(&mut plan, open.is_empty())?;
     let capacity = Capacity {
         jobs: arguments.jobs,
@@ -34,7 +39,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         machine: Machine::of_this_process(),
     };
     let queue = RunQueue::new(&plan, open, capacity);
-    print_start(&plan, needed.len(), &queue, device);
+    print_start(&plan, &before, &queue, device);
     if needed.is_empty() {
         print_note(&none_needed(&plan));
     }
@@ -57,9 +62,14 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         let is_found = planned.is_search() && found.contains(planned.spec.variant.as_str());
         *state != RunState::Diverged || !is_found
     });
-    let results = result_tables::exit(&summary.checks, &summary.claims);
+    let (results, reason) = result_tables::exit(&summary.checks, &summary.claims);
     let exit = exit(end, &states, results);
     print_next_steps(exit, &store, &plan, &states);
+    if exit == results
+        && let Some(reason) = reason
+    {
+        print_note(&reason);
+    }
     Ok(exit)
 }
 
@@ -127,9 +137,37 @@ fn none_needed(plan: &SweepPlan) -> String {
     )
 }
 
-fn print_start(plan: &SweepPlan, selected: usize, queue: &RunQueue, device: Device) {
+/// Said if the report that this sweep writes is not about the runs of the report that it replaces.
+fn replaced_report(store: &Store, plan: &SweepPlan, overrides: &[String]) -> Option<String> {
+    let report = store.root().join("report.md");
+    if !report.exists() {
+        return None;
+    }
+    let note = format!("note: this sweep replaces {}", report.display());
+    let keep = "to keep the old report, add `--results DIR` or `name=other` to the command";
+    let Some(before) = store.read_plan() else {
+        // A report that was committed comes without its plan.
+        return (!overrides.is_empty()).then(|| format!("{note}; {keep}"));
+    };
+    let names: HashSet<&str> = plan.runs.iter().map(|run| run.name.as_str()).collect();
+    let lacks_runs = before
+        .runs
+        .iter()
+        .any(|run| !names.contains(run.name.as_str()));
+    match before.command == plan.command {
+        true if lacks_runs => Some(format!("{note}, which is about other runs; {keep}")),
+        false if lacks_runs || before.experiment != plan.experiment => Some(format!(
+            "{note}, which `{}` wrote; the runs are kept, so that this command writes it again; {keep}",
+            before.command
+        )),
+        _ => None,
+    }
+}
+
+/// Prints what is trained, what is skipped and what continues. `states` are those of the needed runs.
+fn print_start(plan: &SweepPlan, states: &[(usize, RunState)], queue: &RunQueue, device: Device) {
     let name = &plan.experiment.name;
-    let runs = units::plural(selected, "run");
+    let runs = units::plural(states.len(), "run");
     let todo = queue.runs.len();
     let slots = queue.slots;
     let line = if todo == 0 {
@@ -146,6 +184,35 @@ fn print_start(plan: &SweepPlan, selected: usize, queue: &RunQueue, device: Devi
         )
     };
     print_note(&line);
+    let count = |wanted: &[RunState]| {
+        let has_state = |(_, state): &&(usize, RunState)| wanted.contains(state);
+        states.iter().filter(has_state).count()
+    };
+    let done = count(&[RunState::Done]);
+    let failed = count(&[RunState::Failed, RunState::Diverged]);
+    let stopped = count(&[RunState::Stopped]);
+    let parts = [
+        runs_that(done, "finished", ["is skipped", "are skipped"]),
+        runs_that(failed, "failed or diverged", ["is skipped", "are skipped"]),
+        runs_that(
+            stopped,
+            "stopped",
+            [
+                "continues from its checkpoint",
+                "continue from their checkpoints",
+            ],
+        ),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if !parts.is_empty() {
+        print_note(&parts.join(", "));
+    }
+}
+
+/// `2 finished runs are skipped`, or nothing for 0.
+fn runs_that(n: usize, kind: &str, [one, several]: [&str; 2]) -> Option<String> {
+    let verb = if n == 1 { one } else { several };
+    (n > 0).then(|| format!("{} {verb}", units::plural(n, &format!("{kind} run"))))
 }
 
 /// The exit code of a sweep. `results` is that of its results if all runs are done.

@@ -191,6 +191,28 @@ impl Document {
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
+    /// The document without one of the overrides, for each of them, and without all. Each comes with the
+    /// overrides that it lacks. A document that would have errors is left out.
+    pub(super) fn with_fewer_overrides(&self) -> Vec<(Vec<String>, Self)> {
+        let all: Vec<String> = self
+            .sources
+            .overrides()
+            .map(|(_, text)| text.to_owned())
+            .collect();
+        let one_less = (0..all.len()).map(|removed| {
+            let mut kept = all.clone();
+            (vec![kept.remove(removed)], kept)
+        });
+        let none = (all.len() > 1).then(|| (all.clone(), Vec::new()));
+        let file = self.sources.get(FILE);
+        one_less
+            .chain(none)
+            .filter_map(|(removed, kept)| {
+                Some((removed, from_text(&file.name, &file.text, &kept).ok()?))
+            })
+            .collect()
+    }
+
     pub(super) fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {
         Diagnostics::new(Arc::clone(&self.sources), errors)
     }

@@ -1,6 +1,6 @@
 //! The line of help below a message: what to write instead, where the message does not say it.
 
-use super::error_kind::{ErrorKind, Hint, either};
+use super::error_kind::{ErrorKind, Hint, both, either};
 
 impl ErrorKind {
     /// What to do about the mistake.
@@ -128,11 +128,17 @@ impl ErrorKind {
                  command line replaces them"
                     .to_owned()
             }
-            Self::SameVariants {
-                overridden: true, ..
-            } => "an override on the command line applies to every variant; remove the one that \
-                 sets what these variants differ in"
-                .to_owned(),
+            Self::SameVariants { overrides, .. } if !overrides.is_empty() => {
+                let (apply, set, them) = match overrides.len() {
+                    1 => ("applies", "sets", "it"),
+                    _ => ("apply", "set", "them"),
+                };
+                format!(
+                    "{} on the command line {apply} to every variant, and {set} what these variants \
+                     differ in; leave {them} out",
+                    both(overrides)
+                )
+            }
             Self::MatchPair { what, valid, .. } => {
                 format!("`{what}` can be matched by {}", either(valid))
             }

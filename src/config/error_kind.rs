@@ -140,8 +140,8 @@ pub(super) enum ErrorKind {
     SameVariants {
         first: String,
         second: String,
-        /// Whether the command line has overrides, which may be why.
-        overridden: bool,
+        /// The overrides of the command line without which they would differ.
+        overrides: Vec<String>,
     },
     #[error("`tune` cannot search over `{0}`")]
     NotTunable(String),
@@ -331,8 +331,8 @@ pub(super) fn either<S: AsRef<str>>(names: &[S]) -> String {
 }
 
 /// `` `a` and `b` ``
-fn both(names: &[&str]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+pub(super) fn both<S: AsRef<str>>(names: &[S]) -> String {
+    let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
     list(&quoted)
 }
 

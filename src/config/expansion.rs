@@ -13,6 +13,7 @@ use super::match_checks;
 use super::spans::Span;
 use super::variants::Variant;
 use crate::spec::{Data, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
+use std::cell::OnceCell;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -180,6 +181,7 @@ impl Document {
 
     /// Reports variants whose runs are identical: a comparison between them would be meaningless.
     fn check_distinct(&self, resolved: &[(&Variant, RunSpec)], errors: &mut Vec<Diagnostic>) {
+        let reduced = OnceCell::new();
         let mut first_with: HashMap<RunSettings, &Variant> = HashMap::new();
         for (variant, spec) in resolved {
             let first = match first_with.entry(spec.result_settings()) {
@@ -192,11 +194,28 @@ impl Document {
             let kind = ErrorKind::SameVariants {
                 first: first.name.clone(),
                 second: variant.name.clone(),
-                overridden: !self.overrides.entries().is_empty(),
+                overrides: reduced
+                    .get_or_init(|| self.with_fewer_overrides())
+                    .iter()
+                    .find(|(_, document)| document.are_distinct(&first.name, &variant.name))
+                    .map_or(Vec::new(), |(removed, _)| removed.clone()),
             };
             let diagnostic = Diagnostic::new(variant.span, kind);
             errors.push(diagnostic.related(first.span, "identical to this one"));
         }
+    }
+}
+
+impl Document {
+    /// Whether two variants exist and have different runs.
+    fn are_distinct(&self, first: &str, second: &str) -> bool {
+        let settings = |name| {
+            let spec = self.resolve(self.variants().named(name)?, &mut Vec::new())?;
+            Some(spec.result_settings())
+        };
+        settings(first)
+            .zip(settings(second))
+            .is_some_and(|(first, second)| first != second)
     }
 }
 

@@ -201,11 +201,14 @@ impl Validator<'_> {
         }
         let required = schema["required"].as_array();
         let required = required.into_iter().flatten().filter_map(Json::as_str);
-        // Without a space after its colon, a key is read as another one, which is reported.
+        // Without a space after its colon, a key is read as another one, which is reported. So are keys
+        // that are written beside the section that they belong to.
         let is_written = |key: &str| {
             let starts =
                 |entry: &Entry| entry.key.split_once(':').is_some_and(|(own, _)| own == key);
-            node.get(key).is_some() || entries.iter().any(starts)
+            let belongs =
+                |entry: &Entry| elsewhere(&entry.key, schema, path) == Some(join(path, key));
+            node.get(key).is_some() || entries.iter().any(|entry| starts(entry) || belongs(entry))
         };
         for key in required.filter(|key| !is_written(key)) {
             let field = &schema["properties"][key];
@@ -301,7 +304,9 @@ fn unknown_key(key: &str, schema: &'static Json, path: &str) -> ErrorKind {
             value: shortened(value),
         };
     }
-    let elsewhere = elsewhere(key, schema::root(), "").filter(|_| !are_paths);
+    let below = elsewhere(key, schema, path);
+    let elsewhere = below.or_else(|| elsewhere(key, schema::root(), ""));
+    let elsewhere = elsewhere.filter(|_| !are_paths);
     let hint = match elsewhere {
         Some(section) => Hint::Elsewhere {
             section,

@@ -35,6 +35,13 @@ pub trait Operation {
         Self::reference(args)
     }
 
+    /// A kernel for the CPU that rounds the factors of its matrix products to bfloat16: see [`Bf16Backend`].
+    fn bf16<T: Tape<f32, Cpu>>(
+        args: Self::Args<'_, Cpu, T>,
+    ) -> Result<Self::Output<Cpu, T>, CpuError> {
+        Self::cpu(args)
+    }
+
     /// A kernel for generating text on the CPU: see [`DecodeBackend`].
     fn decode<T: Tape<f32, Cpu>>(
         args: Self::Args<'_, Cpu, T>,
@@ -76,6 +83,7 @@ impl<S: Shape, D: Device<f32>, T> FirstNonFinite for Tensor<S, f32, D, T> {
 ///     }
 ///     reference: reference,       // a function of these arguments that returns a `Result`
 ///     cpu: cpu::norm,             // optional; the reference otherwise
+///     bf16: cpu::norm_bf16,       // optional; the CPU kernel otherwise
 ///     decode: decode::norm,       // optional; the CPU kernel otherwise
 ///     input: x,                   // optional; the tensor to check for NaN
 ///     parameter: gain,            // optional; names the call in messages
@@ -133,6 +141,7 @@ macro_rules! operation {
         $args:tt ($($arg:ident: $type:ty),* $(,)?) ($output:ty)
         reference: $reference:path,
         $(cpu: $cpu:path,)?
+        $(bf16: $bf16:path,)?
         $(decode: $decode:path,)?
         $(input: $input:expr,)?
         $(parameter: $parameter:expr,)?
@@ -154,6 +163,7 @@ macro_rules! operation {
             }
 
             $($crate::kernels::backend::operation! { @kernel cpu $cpu, $args })?
+            $($crate::kernels::backend::operation! { @kernel bf16 $bf16, $args })?
             $($crate::kernels::backend::operation! { @kernel decode $decode, $args })?
 
             fn first_non_finite_input<$D: Device<f32>, $T: Tape<f32, $D>>(
@@ -263,6 +273,32 @@ impl Backend for CpuBackend {
         let state = state.each_mut().map(slice_mut);
         rule.cpu(shape, slice_mut(parameter), slice(gradient), state);
         Ok(())
+    }
+}
+
+/// The CPU, with matrix products of linear layers and of the output head in bfloat16: their factors are rounded
+/// to 8 significant bits, and the sums are 32-bit floats. All else is as in [`CpuBackend`], weights and
+/// gradients included.
+#[derive(Debug, Clone)]
+pub struct Bf16Backend;
+
+impl Backend for Bf16Backend {
+    type Device = Cpu;
+
+    #[inline]
+    fn run<O: Operation, T: Tape<f32, Cpu>>(
+        args: O::Args<'_, Cpu, T>,
+    ) -> Result<O::Output<Cpu, T>, CpuError> {
+        O::bf16(args)
+    }
+
+    fn update<const STATES: usize>(
+        rule: &impl UpdateRule<STATES>,
+        parameter: &mut Matrix<Cpu>,
+        gradient: &Matrix<Cpu>,
+        state: &mut [Matrix<Cpu>; STATES],
+    ) -> Result<(), CpuError> {
+        CpuBackend::update(rule, parameter, gradient, state)
     }
 }
 

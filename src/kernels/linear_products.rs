@@ -1,9 +1,11 @@
 use super::cpu::matmul::{Accumulate, View, matmul};
+use crate::spec::Precision;
 
 /// The three products of a linear layer's forward and backward pass, with x (N, C) and weight (D,
 /// C). They measure the speed of a machine.
 #[derive(Debug)]
 pub struct LinearProducts {
+    precision: Precision,
     shape: (usize, usize, usize),
     x: Vec<f32>,
     weight: Vec<f32>,
@@ -14,8 +16,9 @@ pub struct LinearProducts {
 
 impl LinearProducts {
     /// Products of constant matrices.
-    pub fn new(n: usize, c: usize, d: usize) -> Self {
+    pub fn new(precision: Precision, n: usize, c: usize, d: usize) -> Self {
         Self {
+            precision,
             shape: (n, c, d),
             x: vec![0.5; n * c],
             weight: vec![0.25; d * c],
@@ -33,11 +36,18 @@ impl LinearProducts {
 
     /// Computes the products on one thread: `y = x Wᵀ`, `gx = y W`, `gw = yᵀ x`.
     pub fn run(&mut self) {
-        let (n, c, d) = self.shape;
+        let (precision, (n, c, d)) = (self.precision, self.shape);
         let (x, weight) = (View::new(&self.x, n, c), View::new(&self.weight, d, c));
-        matmul(&mut self.y, d, Accumulate::Overwrite, x, weight.t());
+        matmul(
+            precision,
+            &mut self.y,
+            d,
+            Accumulate::Overwrite,
+            x,
+            weight.t(),
+        );
         let y = View::new(&self.y, n, d);
-        matmul(&mut self.gx, c, Accumulate::Overwrite, y, weight);
-        matmul(&mut self.gw, c, Accumulate::Overwrite, y.t(), x);
+        matmul(precision, &mut self.gx, c, Accumulate::Overwrite, y, weight);
+        matmul(precision, &mut self.gw, c, Accumulate::Overwrite, y.t(), x);
     }
 }

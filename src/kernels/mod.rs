@@ -31,7 +31,7 @@ pub(crate) mod testing;
 mod update;
 
 pub use attention::{Heads, LayerCache};
-pub use backend::{Backend, CpuBackend, DecodeBackend, Operation, ReferenceBackend};
+pub use backend::{Backend, Bf16Backend, CpuBackend, DecodeBackend, Operation, ReferenceBackend};
 pub use cpu::instruction_set::InstructionSet;
 pub use cpu::matmul::with_product_threads;
 pub use cpu::storage::slice as elements;

@@ -53,7 +53,7 @@ pub use sample_settings::Sample;
 pub use seeds::{Seeds, SequentialSeeds, Until};
 pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
-pub use train::{BatchOrder, Train, is_logged, is_logged_of_open_run, log_every};
+pub use train::{BatchOrder, Precision, Train, is_logged, is_logged_of_open_run, log_every};
 pub use training_length::TrainingLength;
 pub use tune::{Tune, TunedRun};
 

@@ -363,6 +363,7 @@ impl Choice for ModelKind {
             Self::Gpt => &[
                 "optimizer",
                 "train",
+                "train.precision",
                 "model.block_size",
                 "model.n_layer",
                 "model.n_head",

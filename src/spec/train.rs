@@ -52,6 +52,9 @@ pub struct Train {
     /// uses the weights. `null` means no average.
     #[schemars(range(min = 0.000_001, max = 0.999_999_9))]
     pub ema: Option<f64>,
+    /// Precision of the factors of the matrix products in linear layers and in the output head, in training
+    /// and in evaluation. Weights, gradients, optimizer, norms, attention and losses are 32-bit floats.
+    pub precision: Precision,
     /// Whether to check all activations and all weights in every step, and to stop the run at the first
     /// NaN or infinity. The check costs more than a forward pass per step. Without it, a run still
     /// stops when its loss or gradient is not finite, and the error names the first such tensor.
@@ -87,6 +90,7 @@ impl Default for Train {
             gradient_accumulation_steps: 1,
             sequence_length: None,
             ema: None,
+            precision: Precision::F32,
             detect_anomaly: false,
             eval_every: Every::Steps(100),
             eval_train: false,
@@ -102,6 +106,17 @@ impl Train {
         self.batch_size
             .saturating_mul(self.gradient_accumulation_steps)
     }
+}
+
+/// The precision of the factors of matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// bfloat16: 8 significant bits. The sums of the products are 32-bit floats. It is faster on processors
+    /// with AVX512-BF16, and slower on others, with the same results. For the CPU only.
+    Bf16,
 }
 
 /// How the sequences of a batch are chosen.

@@ -65,18 +65,22 @@ pub(super) fn slots(capacity: Capacity, runs: &[Estimate], are_equal: bool) -> S
             threads: (machine.cores / jobs).max(1),
             ..with_jobs(jobs)
         },
-        (Jobs::Auto, Device::Cpu) if are_equal => Slots {
-            threads: 1,
-            ..with_jobs(machine.cores.min(most_in_memory(runs, machine)))
-        },
+        (Jobs::Auto, Device::Cpu) if are_equal => {
+            let on_one_thread = |jobs| Slots {
+                threads: 1,
+                ..with_jobs(jobs)
+            };
+            let mut divisions = (1..=machine.cores).rev().map(on_one_thread);
+            divisions
+                .find(|slots| fit_in_memory(runs, machine, *slots))
+                .unwrap_or_else(|| on_one_thread(1))
+        }
         (Jobs::Exactly(jobs), _) => with_jobs(jobs),
         (Jobs::Auto, Device::Cuda(_)) => with_jobs(1),
         (Jobs::Auto, Device::Cpu) => {
-            let most = most_in_memory(runs, machine);
             // From many runs with one thread each to one run with all threads. Of two divisions that
             // take equally long the first is better, because separate runs never wait for each other.
-            let divisions =
-                (1..=machine.cores).map(|threads| with_jobs((machine.cores / threads).min(most)));
+            let divisions = (1..=machine.cores).rev().map(with_jobs);
             let seconds = |slots: &Slots| {
                 let each: Vec<f64> = runs
                     .iter()
@@ -85,40 +89,56 @@ pub(super) fn slots(capacity: Capacity, runs: &[Estimate], are_equal: bool) -> S
                 makespan(&[], &each, slots.jobs)
             };
             divisions
+                .filter(|slots| fit_in_memory(runs, machine, *slots))
                 .min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
                 .unwrap_or_else(|| with_jobs(1))
         }
     }
 }
 
-/// Number of runs that fit in memory at the same time.
-fn most_in_memory(runs: &[Estimate], machine: Machine) -> usize {
-    let largest = runs.iter().map(|run| run.memory_mb).fold(1.0, f64::max);
+/// Whether the runs fit in memory with this division, whichever of them are trained at the same time.
+fn fit_in_memory(runs: &[Estimate], machine: Machine, slots: Slots) -> bool {
+    let memory = runs.iter().map(|run| run.memory.on(slots.threads));
+    let largest = memory.fold(0.0, f64::max);
     machine
         .free_memory_mb
-        .map_or(usize::MAX, |free| (MEMORY_SHARE * free / largest) as usize)
+        .is_none_or(|free| slots.jobs as f64 * largest <= MEMORY_SHARE * free)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::MemoryEstimate;
 
     const MACHINE: Machine = Machine {
         cores: 8,
         free_memory_mb: Some(10_000.0),
     };
 
+    const fn memory(fixed: f64) -> MemoryEstimate {
+        MemoryEstimate {
+            fixed,
+            thread: 0.0,
+            gradients: 0.0,
+            shard: 0.0,
+            shards: 1,
+            chunk: 0.0,
+            chunks: 1,
+            saving: 0.0,
+        }
+    }
+
     const SMALL: Estimate = Estimate {
         fixed_seconds: 0.0,
         seconds: 2.0,
-        memory_mb: 40.0,
+        memory: memory(40.0),
         steps: 1000,
         shards: 2,
     };
     const LARGE: Estimate = Estimate {
         fixed_seconds: 0.0,
         seconds: 1000.0,
-        memory_mb: 900.0,
+        memory: memory(900.0),
         steps: 1000,
         shards: 4,
     };
@@ -160,6 +180,21 @@ mod tests {
     fn memory_limits_the_number_of_jobs() {
         assert_eq!(auto(20, SMALL, 110.0), (2, 4));
         assert_eq!(auto(20, LARGE, 110.0), (1, 8));
+    }
+
+    #[test]
+    fn threads_of_a_run_need_memory_too() {
+        let run = Estimate {
+            memory: MemoryEstimate {
+                thread: 50.0,
+                shards: 8,
+                ..memory(100.0)
+            },
+            ..LARGE
+        };
+        // Four runs on two threads each would take 800 MiB.
+        assert_eq!(auto(4, run, 1e5), (4, 2));
+        assert_eq!(auto(4, run, 900.0), (2, 4));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, MatchedSetting, ModelKind, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::spec::{Data, MatchedSetting, ModelKind, Precision, RunSpec, Source, Tokenizer, TokenizerKind};
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{Device, optim};
@@ -66,6 +66,7 @@ pub fn build(
     let mut runs = Vec::new();
     for run in counted {
         errors.extend(too_many_steps(document, &run.spec));
+        errors.extend(bf16_on_gpu(document, &run.spec, device));
         let corpus = run.corpus;
         let run = planned(run, &corpora.infos[corpus]);
         if device == Device::Cpu
@@ -282,6 +283,16 @@ fn too_many_steps(document: &Document, spec: &RunSpec) -> Option<Diagnostics> {
     Some(document.error_at(Some(&spec.variant), path, message, Some(help)))
 }
 
+/// Only the CPU has products in bfloat16.
+fn bf16_on_gpu(document: &Document, spec: &RunSpec, device: Device) -> Option<Diagnostics> {
+    if device == Device::Cpu || spec.train.precision == Precision::F32 {
+        return None;
+    }
+    let message = "bfloat16 is for the CPU, and these runs would be trained on a GPU".to_owned();
+    let help = "train with --device cpu, or in f32".to_owned();
+    Some(document.error_at(Some(&spec.variant), "train.precision", message, Some(help)))
+}
+
 /// Checks that the memory is large enough for the weights, their gradients and the optimizer states.
 /// Otherwise the system would kill the run.
 fn too_large(
@@ -359,4 +370,21 @@ fn missing_template(document: &Document) -> Option<Diagnostics> {
     let error = std::fs::File::open(path).err()?;
     let message = format!("cannot read the template {path}: {error}");
     Some(document.error_at(None, "report.template", message, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::from_text;
+
+    #[test]
+    fn bf16_is_refused_on_a_gpu_with_its_place() {
+        let text = "name: test\ntrain:\n  precision: bf16\n";
+        let document = from_text("test.yaml", text, &[]).unwrap();
+        let runs = document.expand().unwrap().runs;
+        let refused = |device| bf16_on_gpu(&document, &runs[0], device);
+        assert!(refused(Device::Cpu).is_none());
+        let message = refused(Device::Cuda(0)).unwrap().to_string();
+        assert!(message.contains("test.yaml:3:14"), "{message}");
+    }
 }

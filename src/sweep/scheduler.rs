@@ -144,7 +144,10 @@ impl<'a> Scheduler<'a> {
     fn start(&mut self, run: usize) -> Result<(), Error> {
         let planned = &self.plan.runs[run];
         let dir = self.store.run_dir(planned);
-        let resumed = self.store.state(planned)? == RunState::Stopped;
+        let saved_step = match self.store.state(planned)? {
+            RunState::Stopped => train::saved_step(&dir.checkpoint()),
+            _ => None,
+        };
         dir.create(&planned.spec)
             .map_err(Error::io("create", dir.path()))?;
         let request = WorkerRequest {
@@ -158,7 +161,7 @@ impl<'a> Scheduler<'a> {
             threads: self.threads,
         };
         let steps = planned.spec.train.steps;
-        self.display.started(run, &planned.name, steps, resumed);
+        self.display.started(run, &planned.name, steps, saved_step);
         self.eta.started(run);
         match self.executor.start(run, request) {
             Ok(()) => {

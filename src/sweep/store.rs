@@ -232,7 +232,8 @@ impl Store {
         self.root.join("plan.json")
     }
 
-    fn read_plan(&self) -> Option<SweepPlan> {
+    /// The plan of the last sweep in this folder. `None` if there is none that can be read.
+    pub fn read_plan(&self) -> Option<SweepPlan> {
         let json = fs::read(self.plan_path()).ok()?;
         SweepPlan::from_json(&json).ok()
     }

@@ -5,10 +5,12 @@ use super::trainer::Trainer;
 use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, write_matrices};
 use std::collections::HashMap;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
+/// Name of the file.
+const FILE: &str = "state.safetensors";
 /// Version of the layout of the file.
 const FORMAT: &str = "runner-checkpoint-2";
 
@@ -41,7 +43,7 @@ pub(super) fn save_checkpoint<B: Backend>(
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
     let metadata = HashMap::from(metadata);
-    let path = folder.join("state.safetensors");
+    let path = folder.join(FILE);
     let matrices = named_matrices(trainer).into_iter();
     let matrices = matrices.map(|(name, matrix)| (name, &*matrix));
     write_matrices(matrices, metadata, &path).map_err(TrainError::file(path))
@@ -53,7 +55,7 @@ pub(super) fn load_checkpoint<B: Backend>(
     identity: &str,
     folder: &Path,
 ) -> Result<Option<RunTotals>, TrainError> {
-    let path = folder.join("state.safetensors");
+    let path = folder.join(FILE);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -62,6 +64,18 @@ pub(super) fn load_checkpoint<B: Backend>(
     restore(trainer, identity, &bytes)
         .map(Some)
         .map_err(|why| TrainError::Checkpoint { path, why })
+}
+
+/// The step of the checkpoint in `folder`, without reading its matrices. `None` if there is no checkpoint
+/// that can be read.
+pub fn saved_step(folder: &Path) -> Option<u64> {
+    // A safetensors file begins with the length of a JSON header and this header.
+    let mut file = File::open(folder.join(FILE)).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let header = BufReader::new(file.take(u64::from_le_bytes(length)));
+    let header: serde_json::Value = serde_json::from_reader(header).ok()?;
+    header["__metadata__"]["step"].as_str()?.parse().ok()
 }
 
 fn restore<B: Backend>(

@@ -1,9 +1,9 @@
-use super::optim;
+use super::memory_estimate::MemoryEstimate;
 use super::step_batch::shard_count;
 use crate::kernels::LinearProducts;
 use crate::model::{self, Size};
 use crate::results::CorpusInfo;
-use crate::spec::{Model, ModelKind, RunSpec, TrainingLength};
+use crate::spec::{Model, ModelKind, Precision, RunSpec, TrainingLength};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,7 @@ pub struct Estimate {
     /// Part of `seconds` that does not depend on the number of threads: the time of training, if that is
     /// its length.
     pub fixed_seconds: f64,
-    /// Peak resident memory, in MiB.
-    pub memory_mb: f64,
+    pub memory: MemoryEstimate,
     pub steps: u64,
     /// Number of parts of a step that threads can compute in parallel.
     pub shards: usize,
@@ -44,8 +43,6 @@ const THREADS_OVERHEAD: f64 = 50e-6;
 /// FLOPs per second of one thread in large matrix products, on the machine of benches/README.md. Only
 /// the relation between runs matters where it is used.
 const REFERENCE_RATE: f64 = 160e9;
-/// Memory of the process without a model, in MiB.
-const BASE_MEMORY_MB: f64 = 30.0;
 
 impl Estimate {
     /// Training and evaluation, in seconds with `threads` threads. The serial fraction of a step takes
@@ -66,11 +63,11 @@ impl Estimate {
 }
 
 /// Estimates a run from its floating-point operations and the matrix-product rate of this machine. The
-/// first call measures the rate, which takes 20 milliseconds.
+/// first call with each precision measures the rate, which takes 20 milliseconds.
 pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let size = model::size(&spec.model, corpus.vocab_size, spec.sequence_length());
     let train = &spec.train;
-    let rate = matmul_rate();
+    let rate = matmul_rate(train.precision);
     let step = step_seconds(spec, &size, rate);
     let (steps, trained, fixed_seconds) = match train.length() {
         TrainingLength::Seconds(seconds) => {
@@ -83,7 +80,7 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let evaluated = evaluations.saturating_mul(corpus.val_tokens) as f64 / 3.0;
     Estimate {
         seconds: trained + evaluated * token_seconds(spec, &size, rate),
-        memory_mb: memory_mb(spec, size.params, corpus.vocab_size),
+        memory: MemoryEstimate::new(spec, corpus, size.params, steps),
         fixed_seconds,
         steps,
         shards: shard_count(train.batch_size, spec.sequence_length()),
@@ -121,29 +118,11 @@ fn utilization(model: &Model) -> f64 {
     }
 }
 
-/// Memory of the weights, their average, the states of the optimizer (at most), the gradients of the
-/// shards and their sum, and the activations that the backward pass needs.
-fn memory_mb(spec: &RunSpec, params: u64, vocab_size: usize) -> f64 {
-    let (model, train) = (&spec.model, &spec.train);
-    let states = optim::state_count(spec.optimizer.kind).max as f64;
-    let average = if train.ema.is_some() { 1.0 } else { 0.0 };
-    let rows = train.batch_size.saturating_mul(spec.sequence_length());
-    let floats_per_row = match model.kind {
-        ModelKind::Bigram => 2 * vocab_size,
-        ModelKind::Ngram => 0,
-        ModelKind::Gpt => model.n_layer * (7 * model.n_embd + 2 * model.mlp_width()),
-    };
-    let weights_and_gradients = 4.0;
-    let floats = params as f64 * (weights_and_gradients + states + average)
-        + rows as f64 * floats_per_row as f64;
-    BASE_MEMORY_MB + floats * 4.0 / (1024.0 * 1024.0)
-}
-
 /// Floating-point operations per second of one thread in matrix products.
-fn matmul_rate() -> f64 {
-    static RATE: OnceLock<f64> = OnceLock::new();
-    *RATE.get_or_init(|| {
-        let mut products = LinearProducts::new(256, 256, 256);
+fn matmul_rate(precision: Precision) -> f64 {
+    static RATES: [OnceLock<f64>; 2] = [const { OnceLock::new() }; 2];
+    *RATES[precision as usize].get_or_init(|| {
+        let mut products = LinearProducts::new(precision, 256, 256, 256);
         let started = Instant::now();
         let mut best = f64::MAX;
         while started.elapsed() < Duration::from_millis(20) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// Tokens that are scored together. The chunks, and so the order of the sums, do not depend on the
 /// number of threads.
-const CHUNK_TOKENS: usize = 2048;
+pub(super) const CHUNK_TOKENS: usize = 2048;
 
 /// Mean cross-entropy, in nats per token, over a whole split. Every token is scored once, in
 /// consecutive windows of `block` tokens. The first window of the validation split starts from the

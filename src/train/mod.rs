@@ -10,6 +10,7 @@ mod estimate;
 mod evaluation;
 mod job;
 mod lr_schedule;
+mod memory_estimate;
 mod ngram_run;
 pub mod optim;
 mod optimizer_state;
@@ -25,14 +26,16 @@ mod train_error;
 mod train_loop;
 mod trainer;
 
+pub use checkpoints::saved_step;
 pub use estimate::{Estimate, estimate, reference_seconds};
 pub use job::{Device, Job, Phase, Progress};
+pub use memory_estimate::MemoryEstimate;
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};
 
-use crate::kernels::CpuBackend;
+use crate::kernels::{Bf16Backend, CpuBackend};
 use crate::results::RunStatus;
-use crate::spec::ModelKind;
+use crate::spec::{ModelKind, Precision};
 
 /// Trains a run until its last step or until `job.stop` is set, and returns its status. Writes all
 /// files of the run except `status.json`.
@@ -57,8 +60,14 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
             std::thread::scope(|scope| {
                 let run = scope.spawn(|| {
                     let mut send = move |update| drop(sender.send(update));
-                    threads
-                        .install(|| train_loop::run::<CpuBackend>(&job, device, "cpu", &mut send))
+                    threads.install(|| match job.spec.train.precision {
+                        Precision::F32 => {
+                            train_loop::run::<CpuBackend>(&job, device, "cpu", &mut send)
+                        }
+                        Precision::Bf16 => {
+                            train_loop::run::<Bf16Backend>(&job, device, "cpu", &mut send)
+                        }
+                    })
                 });
                 receiver.into_iter().for_each(on_progress);
                 run.join()

@@ -1,4 +1,6 @@
-use crate::kernels::{Backend, CpuBackend, DeviceError, ReferenceBackend, with_product_threads};
+use crate::kernels::{
+    Backend, Bf16Backend, CpuBackend, DeviceError, ReferenceBackend, with_product_threads,
+};
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
@@ -25,6 +27,12 @@ impl<T: Send, R: Send> MapOrdered<T, R> for CpuBackend {
         items
             .map(|item| with_product_threads(threads, || f(item)))
             .collect()
+    }
+}
+
+impl<T: Send, R: Send> MapOrdered<T, R> for Bf16Backend {
+    fn map_ordered(items: Vec<T>, f: fn(T) -> Result<R, CpuError>) -> Result<Vec<R>, CpuError> {
+        CpuBackend::map_ordered(items, f)
     }
 }
 

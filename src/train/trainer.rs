@@ -8,7 +8,7 @@ use super::step_batch::StepBatch;
 use crate::data::{Batches, Tokens};
 use crate::kernels::operations::*;
 use crate::kernels::{
-    Backend, CpuBackend, DeviceError, GradientSum, Matrix, ReferenceBackend, Scalar,
+    Backend, Bf16Backend, CpuBackend, DeviceError, GradientSum, Matrix, ReferenceBackend, Scalar,
 };
 use crate::model::Model;
 use crate::random::Stream;
@@ -30,6 +30,7 @@ pub trait TrainBackend:
 }
 
 impl TrainBackend for CpuBackend {}
+impl TrainBackend for Bf16Backend {}
 impl<D: Device<f32>> TrainBackend for ReferenceBackend<D> {}
 
 /// A model in training.

@@ -119,6 +119,23 @@ fn options_override_the_experiment() {
 }
 
 #[test]
+fn stop_string_of_the_experiment_can_be_replaced_and_ignored() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml --only gpt-s1-* sample.stop=e")
+        .exits(0);
+    let text = |options: &str| {
+        lab.run(&format!("generate gpt-s1 --tokens 200 {options}"))
+            .exits(0)
+            .stdout
+    };
+    let whole = text("--no-stop");
+    let before = |stop| whole.split(stop).next().unwrap().trim_end_matches('\n');
+    assert!(whole.contains('e') && whole.contains('a'), "{whole}");
+    assert_eq!(text("").trim_end_matches('\n'), before('e'));
+    assert_eq!(text("--stop a").trim_end_matches('\n'), before('a'));
+}
+
+#[test]
 fn prompt_can_come_from_standard_input() {
     let lab = swept();
     let typed = lab
@@ -167,6 +184,14 @@ fn invalid_arguments_and_damaged_runs() {
         "generate llama",
         "generate gpt",
         "generate results/tiny",
+        "generate gtp-s2",
+        "generate gpt-s2-0a1b2c3d",
+        "generate gpt-s2 --results nowhere",
+        "generate results/tiny/runs/gpt-s3-0a1b2c3d",
+        "generate nowhere/gpt-s2",
+        "generate gpt-s1 gpt-s2",
+        "generate gpt-s2 --stop Ω",
+        "generate gpt-s2 --stop=",
         "generate gpt-s2 --prompt Ænterß",
         "generate gpt-s2 --top-p 0",
         "generate gpt-s2 --top-p 1.5",

@@ -31,6 +31,7 @@ sweep:
     wide:
       model: {n_head: 2, n_embd: 144, mlp_hidden: 600}
       train: {steps: 2, batch_size: 48}
+    bf16: {train: {precision: bf16}}
     bigram: {model: {kind: bigram}, optimizer: {kind: rmsprop}}
     counts: {model: {kind: ngram}}
 ";
@@ -62,8 +63,8 @@ fn whole_runs_end_with_the_same_bits() {
     let expected = trained(best, 1);
     assert_eq!(
         expected.1.len(),
-        13,
-        "weights of six runs, and samples of seven"
+        15,
+        "weights of seven runs, and samples of eight"
     );
     // At least one other: a set without vectors is always available.
     for set in sets {

@@ -77,7 +77,10 @@ fn sweep_stopped_by_ctrl_c_continues() {
     lab.run(&SWEEP.replace("sweep", "plan"))
         .exits(0)
         .shows(" stopped");
-    lab.run(SWEEP).exits(0).says(": resumed");
+    lab.run(SWEEP)
+        .exits(0)
+        .says(" stopped run")
+        .says(": continues from step ");
     assert_eq!(lab.results(), uninterrupted.results());
 }
 

@@ -113,6 +113,22 @@ impl Tokenizer {
         }
     }
 
+    /// The characters of a text that no tokens write, each once.
+    pub fn unwritable_characters(&self, text: &str) -> Vec<char> {
+        let is_written = |character: &char| {
+            let mut buffer = [0; 4];
+            let bytes = character.encode_utf8(&mut buffer).as_bytes();
+            let mut tokens = self.token_bytes.iter();
+            let in_token = |token: &Vec<u8>| token.windows(bytes.len()).any(|part| part == bytes);
+            let is_token = |byte: &u8| self.token_bytes.iter().any(|token| token == &[*byte]);
+            tokens.any(in_token) || bytes.iter().all(is_token)
+        };
+        let characters: BTreeSet<char> = text.chars().collect();
+        let mut characters: Vec<char> = characters.into_iter().collect();
+        characters.retain(|character| !is_written(character));
+        characters
+    }
+
     /// Encodes a split and passes its tokens to `sink` in batches, so that the tokens of a large text
     /// are never all in memory. Text that the vocabulary cannot represent becomes the unknown token.
     /// Returns the number of unknown tokens.

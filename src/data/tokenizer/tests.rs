@@ -102,6 +102,19 @@ fn bpe_has_the_given_size_and_shortens_text() {
 }
 
 #[test]
+fn a_character_that_no_token_has_is_unwritable() {
+    let unwritable = |kind, text: &str| trained(kind).unwritable_characters(text);
+    assert_eq!(unwritable(TokenizerKind::Char, "oΩaßΩ"), ['ß', 'Ω']);
+    for kind in [TokenizerKind::Wordpiece, TokenizerKind::Unigram] {
+        assert_eq!(unwritable(kind, "oΩ"), ['Ω']);
+    }
+    // The model can write the two bytes of Ω one after the other.
+    for kind in [TokenizerKind::Byte, TokenizerKind::Bpe] {
+        assert_eq!(unwritable(kind, "oΩ"), []);
+    }
+}
+
+#[test]
 fn a_vocabulary_that_is_too_large_for_the_text_is_an_error() {
     let error = Tokenizer::train(&spec(TokenizerKind::Bpe, 300), "ab ab", "").unwrap_err();
     assert_eq!(

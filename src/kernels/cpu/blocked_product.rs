@@ -2,10 +2,12 @@
 //!
 //! The factors are visited in blocks that stay in the caches, and the result in tiles that stay in registers.
 
-use super::instruction_set::arch;
+use super::instruction_set::{InstructionSet, arch, instruction_set};
 use super::microkernel::{Accumulate, Destination, Tile};
-use super::packing::{Buffer, GROUP_WIDTH, pack_left, pack_panel};
+use super::packing::{Buffer, GROUP_WIDTH, pack_groups, pack_panel, pack_rows};
+use super::term_format::{Bf16, F32, TermFormat};
 use super::view::View;
+use crate::spec::Precision;
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 use std::ops::Range;
@@ -13,9 +15,9 @@ use std::ops::Range;
 /// Terms that are added up in one chain.
 pub(super) const TERMS: usize = 512;
 
-/// Terms that are multiplied at a time. A panel of the right factor with so many rows stays in the
+/// Words of a row that are multiplied at a time. A panel of the right factor with so many words stays in the
 /// first-level cache while it is multiplied with all rows.
-const K_BLOCK: usize = 256;
+const BLOCK_WORDS: usize = 256;
 
 /// Bytes of the rows of a left factor that are multiplied with all panels before the next rows. They stay in
 /// the second-level cache.
@@ -42,14 +44,18 @@ struct Buffers {
     left: Buffer,
     /// Sums of a panel over the blocks of k so far.
     partial: Buffer,
+    /// Columns of the right factor in another format, before they are transposed.
+    converted: Buffer,
 }
 
 /// `dst = a b` or `dst += a b`, for at most [`TERMS`] terms.
+#[derive(Clone, Copy)]
 pub(super) struct BlockedProduct<'a> {
     pub(super) dst: Destination,
     pub(super) accumulate: Accumulate,
     pub(super) a: View<'a>,
     pub(super) b: View<'a>,
+    pub(super) precision: Precision,
 }
 
 impl BlockedProduct<'_> {
@@ -60,20 +66,21 @@ impl BlockedProduct<'_> {
     /// them. Nobody else accesses it. With [`Accumulate::Add`], it is initialized.
     pub(super) unsafe fn multiply(self) {
         // SAFETY: by the contract.
-        unsafe { self.multiply_with(arch()) }
+        unsafe { self.multiply_with(instruction_set(), arch()) }
     }
 
-    /// [`Self::multiply`] with these instructions.
+    /// [`Self::multiply`] with instructions that this processor has.
     ///
     /// # Safety
     /// As for [`Self::multiply`].
-    unsafe fn multiply_with(self, arch: pulp::Arch) {
+    unsafe fn multiply_with(self, set: InstructionSet, arch: pulp::Arch) {
         if self.a.rows == 0 || self.b.cols == 0 {
             return;
         }
         let mut buffers = BUFFERS.take();
         arch.dispatch(WithBuffers {
             product: self,
+            has_bf16: set == InstructionSet::Avx512Bf16,
             buffers: &mut buffers,
         });
         BUFFERS.set(buffers);
@@ -84,6 +91,8 @@ impl BlockedProduct<'_> {
 /// [`BlockedProduct::multiply`] holds.
 struct WithBuffers<'a> {
     product: BlockedProduct<'a>,
+    /// Whether the instructions have one for pairs of bfloat16 numbers.
+    has_bf16: bool,
     buffers: &'a mut Buffers,
 }
 
@@ -93,21 +102,31 @@ impl WithSimd for WithBuffers<'_> {
     /// A tile has two vectors of columns, and as many rows as leave some registers for the factors.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::REGISTER_COUNT >= 32 {
-            true => self.multiply::<S, 14>(simd),
-            false => self.multiply::<S, 6>(simd),
+        match self.product.precision {
+            Precision::F32 => self.with_format::<S, F32>(simd),
+            Precision::Bf16 if self.has_bf16 => self.with_format::<S, Bf16<true>>(simd),
+            Precision::Bf16 => self.with_format::<S, Bf16<false>>(simd),
         }
     }
 }
 
 impl WithBuffers<'_> {
     #[inline(always)]
-    fn multiply<S: Simd, const ROWS: usize>(self, simd: S) {
+    fn with_format<S: Simd, F: TermFormat>(self, simd: S) {
+        match S::REGISTER_COUNT >= 32 {
+            true => self.multiply::<S, F, 14>(simd),
+            false => self.multiply::<S, F, 6>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, F: TermFormat, const ROWS: usize>(self, simd: S) {
         let BlockedProduct {
             dst,
             accumulate,
             mut a,
             mut b,
+            ..
         } = self.product;
         // A transposed left factor is read a few columns at a time, from all of its rows, which takes long if
         // they lie on many pages of memory. Then the narrower one of the factors is the left one.
@@ -118,66 +137,69 @@ impl WithBuffers<'_> {
         }
         let Buffers {
             panels,
-            left: packed_left,
+            left: packed,
             partial,
+            converted,
         } = self.buffers;
         let (m, n, k) = (a.rows, b.cols, a.cols);
+        let words = k.div_ceil(F::TERMS);
         let width = 2 * S::F32_LANES;
         let is_transposed = a.row_stride == 1;
-        let is_packed = is_transposed && is_large(a);
-        let blocks = Blocks::new(k, ROWS);
-        let partial_rows = if k > blocks.k { blocks.rows.min(m) } else { 0 };
+        let is_packed = F::IS_CONVERTED || (is_transposed && is_large(a));
+        let blocks = Blocks::new(words, ROWS);
+        let is_divided = words > blocks.words;
+        let partial_rows = if is_divided { blocks.rows.min(m) } else { 0 };
         let partial = Destination {
             start: partial.of_len(partial_rows * width).as_mut_ptr(),
             stride: width,
         };
         // A panel is packed just before it is used. It is kept if it is used again and the cache has room.
-        let all_panels = n.div_ceil(width) * width * k;
+        let all_panels = n.div_ceil(width) * width * words;
         let are_kept = blocks.rows < m && all_panels * size_of::<f32>() <= RIGHT_BYTES;
         let panels = panels.of_len(if are_kept {
             all_panels
         } else {
-            blocks.k * width
+            blocks.words * width
         });
         for first_row in (0..m).step_by(blocks.rows) {
             let rows = first_row..(first_row + blocks.rows).min(m);
             let a = a.rows(rows.clone());
-            let packed = match is_packed {
-                true => pack_left(packed_left, a, ROWS),
-                false => &[],
-            };
-            // The first element of the left factor of a tile, and the distance of its rows or columns.
-            let left = |row: usize, first: usize| match is_packed {
-                true => {
-                    let group = &packed[row / ROWS * k * GROUP_WIDTH..];
-                    let place = first * GROUP_WIDTH + row % ROWS;
-                    (group[place..].as_ptr(), GROUP_WIDTH)
-                }
-                false => {
-                    let place = row * a.row_stride + first * a.col_stride;
-                    let stride = if is_transposed {
-                        a.col_stride
-                    } else {
-                        a.row_stride
-                    };
-                    (a.data.as_ptr().wrapping_add(place), stride)
-                }
+            let left = match (is_packed, is_transposed) {
+                (true, true) => Left {
+                    start: pack_groups::<F>(packed, a, ROWS),
+                    group: words * GROUP_WIDTH,
+                    row: 1,
+                    word: GROUP_WIDTH,
+                },
+                (true, false) => Left {
+                    start: pack_rows::<F>(packed, a),
+                    group: ROWS * words,
+                    row: words,
+                    word: 1,
+                },
+                (false, _) => Left {
+                    start: a.data.as_ptr(),
+                    group: ROWS * a.row_stride,
+                    row: a.row_stride,
+                    word: a.col_stride,
+                },
             };
             for start in (0..n).step_by(width) {
                 let columns = start..(start + width).min(n);
                 // At least one block: a product without terms is 0.
-                for first in (0..k.max(1)).step_by(blocks.k) {
-                    let terms = first..(first + blocks.k).min(k);
-                    let is_last = terms.end == k;
-                    let block = (terms.clone(), columns.clone());
+                for first in (0..words.max(1)).step_by(blocks.words) {
+                    let last = (first + blocks.words).min(words);
+                    let is_last = last == words;
                     let place = if are_kept {
-                        start * k + first * width
+                        start * words + first * width
                     } else {
                         0
                     };
                     let panel = &mut panels[place..];
                     if first_row == 0 || !are_kept {
-                        pack_panel(panel, b, block, width);
+                        let terms = first * F::TERMS..(last * F::TERMS).min(k);
+                        let block = (terms, columns.clone());
+                        pack_panel::<F>(panel, converted, b, block, width);
                     }
                     for rows in tiles(rows.clone(), ROWS) {
                         let row = rows.start;
@@ -189,7 +211,7 @@ impl WithBuffers<'_> {
                         let tile = Tile {
                             start: (first > 0).then_some(partial),
                             panel: panel.as_ptr(),
-                            k: terms.len(),
+                            words: last - first,
                             dst: if is_last { place } else { partial },
                             columns: if is_last { columns.len() } else { width },
                             accumulate: if is_last {
@@ -199,13 +221,13 @@ impl WithBuffers<'_> {
                             },
                             is_flipped: is_last && is_flipped,
                         };
-                        let left = left(row - first_row, first);
+                        let left = left.of_tile::<ROWS>(row - first_row, first);
                         // SAFETY: the rows and the panel lie inside the factors, and the tile inside the
                         // destination, by the contract, or inside `partial`.
                         unsafe {
                             match is_transposed {
-                                true => tile.of_height::<S, true>(simd, rows.len(), left),
-                                false => tile.of_height::<S, false>(simd, rows.len(), left),
+                                true => tile.of_height::<S, F, true>(simd, rows.len(), left),
+                                false => tile.of_height::<S, F, false>(simd, rows.len(), left),
                             }
                         }
                     }
@@ -215,21 +237,42 @@ impl WithBuffers<'_> {
     }
 }
 
-/// How many rows and how many terms are multiplied at a time.
+/// Where a left factor is. Its rows are divided into groups of the height of a tile.
+struct Left {
+    start: *const f32,
+    /// Distance of the groups.
+    group: usize,
+    /// Distance of the rows of a group.
+    row: usize,
+    /// Distance of the words of a row.
+    word: usize,
+}
+
+impl Left {
+    /// The place of a word of a row, and the distance of the rows, or of the words if that of the rows is 1.
+    #[inline(always)]
+    fn of_tile<const ROWS: usize>(&self, row: usize, word: usize) -> (*const f32, usize) {
+        let place = row / ROWS * self.group + row % ROWS * self.row + word * self.word;
+        let stride = if self.row == 1 { self.word } else { self.row };
+        (self.start.wrapping_add(place), stride)
+    }
+}
+
+/// How many rows and how many words are multiplied at a time.
 #[derive(Clone, Copy)]
 struct Blocks {
     rows: usize,
-    k: usize,
+    words: usize,
 }
 
 impl Blocks {
-    fn new(k: usize, tile_rows: usize) -> Self {
-        let rows = LEFT_BYTES / (k.max(1) * size_of::<f32>());
-        let blocks = k.div_ceil(K_BLOCK).max(1);
+    fn new(words: usize, tile_rows: usize) -> Self {
+        let rows = LEFT_BYTES / (words.max(1) * size_of::<f32>());
+        let blocks = words.div_ceil(BLOCK_WORDS).max(1);
         Self {
             rows: (rows / tile_rows).max(1) * tile_rows,
             // Of equal sizes, and a multiple of what is packed at a time.
-            k: k.div_ceil(blocks).next_multiple_of(4).max(1),
+            words: words.div_ceil(blocks).next_multiple_of(4).max(1),
         }
     }
 }
@@ -256,15 +299,37 @@ fn tiles(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::kernels::InstructionSet;
     use proptest::prelude::*;
 
     /// The definition, to the bit. `initial` is what the product is added to.
-    pub(crate) fn expected(a: View, b: View, initial: Option<f32>) -> Vec<f32> {
-        let at = |v: View, i: usize, j: usize| v.data[i * v.row_stride + j * v.col_stride];
+    pub(crate) fn expected(
+        precision: Precision,
+        a: View,
+        b: View,
+        initial: Option<f32>,
+    ) -> Vec<f32> {
+        let at = |v: View, i: usize, j: usize| {
+            let number = v.data[i * v.row_stride + j * v.col_stride];
+            match precision {
+                Precision::F32 => number,
+                Precision::Bf16 => nearest_bf16(number),
+            }
+        };
         let element = |i: usize, j: usize| {
-            let chain = |terms: Range<usize>| {
-                terms.fold(0.0f32, |sum, k| at(a, i, k).mul_add(at(b, k, j), sum))
+            let multiply_add = |sum: f32, k| {
+                let sum = at(a, i, k).mul_add(at(b, k, j), sum);
+                match precision {
+                    Precision::Bf16 if sum.is_subnormal() => 0.0f32.copysign(sum),
+                    _ => sum,
+                }
+            };
+            let chain = |terms: Range<usize>| match precision {
+                Precision::F32 => terms.fold(0.0, multiply_add),
+                // The second number of a pair comes first.
+                Precision::Bf16 => terms.clone().step_by(2).fold(0.0, |sum, k| {
+                    let second = Some(k + 1).filter(|k| terms.contains(k));
+                    second.into_iter().chain([k]).fold(sum, multiply_add)
+                }),
             };
             let chains = (0..a.cols).step_by(TERMS);
             let chains = chains.map(|first| chain(first..(first + TERMS).min(a.cols)));
@@ -278,9 +343,19 @@ pub(crate) mod tests {
         rows.map(|(i, j)| element(i, j)).collect()
     }
 
+    /// The nearest number with 8 significant bits, ties to even. Numbers below the normal ones are 0.
+    fn nearest_bf16(number: f32) -> f32 {
+        if number.is_subnormal() || number == 0.0 {
+            return 0.0f32.copysign(number);
+        }
+        let unit = 2f64.powi(f64::from(number).abs().log2().floor() as i32 - 7);
+        ((f64::from(number) / unit).round_ties_even() * unit) as f32
+    }
+
     /// A product by an instruction set that this processor has.
     fn multiply(
         set: InstructionSet,
+        precision: Precision,
         dst: &mut [f32],
         stride: usize,
         accumulate: Accumulate,
@@ -295,9 +370,10 @@ pub(crate) mod tests {
             accumulate,
             a,
             b,
+            precision,
         };
         // SAFETY: `dst` has the rows and columns, as just checked.
-        unsafe { product.multiply_with(set.arch().unwrap()) };
+        unsafe { product.multiply_with(set, set.arch().unwrap()) };
     }
 
     /// Factors that are packed in several blocks of rows, and whose rows are not next to each other.
@@ -311,11 +387,13 @@ pub(crate) mod tests {
         let view = |rows, cols| View::strided(&data, rows, cols, cols + gap);
         for a in [view(m, k), view(k, m).t()] {
             for b in [view(k, n), view(n, k).t()] {
-                let expected = expected(a, b, None);
-                for set in InstructionSet::available() {
-                    let mut dst = vec![0.0f32; m * n];
-                    multiply(set, &mut dst, n, Accumulate::Overwrite, a, b);
-                    assert!(dst == expected, "{}", set.name());
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let expected = expected(precision, a, b, None);
+                    for set in InstructionSet::available() {
+                        let mut dst = vec![0.0f32; m * n];
+                        multiply(set, precision, &mut dst, n, Accumulate::Overwrite, a, b);
+                        assert!(dst == expected, "{}", set.name());
+                    }
                 }
             }
         }
@@ -324,7 +402,7 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn every_instruction_set_agrees_with_the_definition_to_the_bit(
-            m in 1usize..40, n in 1usize..70, k in 0usize..40, ta: bool, tb: bool, add: bool, large: bool
+            m in 1usize..40, n in 1usize..70, k in 0usize..40, ta: bool, tb: bool, add: bool, large: bool, bf16: bool
         ) {
             // A transposed left factor of this size is packed, and the sums have several blocks.
             let rows = MIN_PACKED_BYTES / size_of::<f32>() / TERMS + 1;
@@ -334,10 +412,11 @@ pub(crate) mod tests {
             let a = if ta { View::new(&a, k, m).t() } else { View::new(&a, m, k) };
             let b = if tb { View::new(&b, n, k).t() } else { View::new(&b, k, n) };
             let accumulate = if add { Accumulate::Add } else { Accumulate::Overwrite };
-            let (stride, expected) = (n + 3, expected(a, b, add.then_some(0.5)));
+            let precision = if bf16 { Precision::Bf16 } else { Precision::F32 };
+            let (stride, expected) = (n + 3, expected(precision, a, b, add.then_some(0.5)));
             for set in InstructionSet::available() {
                 let mut dst = vec![0.5f32; m * stride];
-                multiply(set, &mut dst, stride, accumulate, a, b);
+                multiply(set, precision, &mut dst, stride, accumulate, a, b);
                 for (i, got) in dst.iter().enumerate() {
                     let (row, column) = (i / stride, i % stride);
                     let want = match column < n {

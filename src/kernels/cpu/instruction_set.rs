@@ -9,6 +9,8 @@ const VARIABLE: &str = "RUNNER_ISA";
 /// Vector instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
+    /// [`Self::Avx512`] and AVX512-BF16.
+    Avx512Bf16,
     /// AVX-512 F, CD, VL, DQ and BW.
     Avx512,
     /// AVX2 and FMA.
@@ -20,6 +22,7 @@ pub enum InstructionSet {
 
 /// The instructions that all kernels use.
 struct Chosen {
+    set: InstructionSet,
     arch: pulp::Arch,
     is_best: bool,
 }
@@ -28,10 +31,11 @@ static CHOSEN: LazyLock<Chosen> = LazyLock::new(|| {
     let best = InstructionSet::available().next();
     // The command line has reported a wrong name before.
     let chosen = InstructionSet::chosen().unwrap_or_else(|message| panic!("{message}"));
-    let set = chosen.or(best);
+    let set = chosen.or(best).unwrap_or(InstructionSet::Scalar);
     Chosen {
-        arch: set.and_then(InstructionSet::arch).unwrap_or_default(),
-        is_best: set == best && set != Some(InstructionSet::Scalar),
+        set,
+        arch: set.arch().unwrap_or_default(),
+        is_best: Some(set) == best && set != InstructionSet::Scalar,
     }
 });
 
@@ -41,13 +45,24 @@ pub(super) fn arch() -> pulp::Arch {
     CHOSEN.arch
 }
 
+/// [`arch`] by its name.
+pub(super) fn instruction_set() -> InstructionSet {
+    CHOSEN.set
+}
+
 /// Whether the kernels use the best instructions of the processor, and these have fused multiply-adds.
 pub(super) fn is_best() -> bool {
     CHOSEN.is_best
 }
 
 impl InstructionSet {
-    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
+    const ALL: [Self; 5] = [
+        Self::Avx512Bf16,
+        Self::Avx512,
+        Self::Avx2,
+        Self::Neon,
+        Self::Scalar,
+    ];
 
     /// Those that this processor has, the best one first.
     pub fn available() -> impl Iterator<Item = Self> {
@@ -57,6 +72,7 @@ impl InstructionSet {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Avx512Bf16 => "avx512bf16",
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Neon => "neon",
@@ -87,6 +103,8 @@ impl InstructionSet {
     /// `None` if this processor does not have them.
     pub(super) fn arch(self) -> Option<pulp::Arch> {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 if is_x86_feature_detected!("avx512bf16") => Self::Avx512.arch(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => pulp::x86::V4::try_new().map(pulp::Arch::V4),
             #[cfg(target_arch = "x86_64")]

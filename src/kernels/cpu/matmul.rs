@@ -12,6 +12,7 @@ use super::microkernel::Destination;
 use super::storage::vec_from_writer;
 pub(crate) use super::view::View;
 use super::view::fits;
+use crate::spec::Precision;
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -49,7 +50,7 @@ pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
 }
 
 /// `a b` as a new vector (m, n), for a (m, k) and b (k, n).
-pub(crate) fn product(a: View, b: View) -> Vec<f32> {
+pub(crate) fn product(precision: Precision, a: View, b: View) -> Vec<f32> {
     let (m, n) = (a.rows, b.cols);
     let len = m.checked_mul(n).expect("a product fits into memory");
     // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, none of them is read
@@ -60,14 +61,21 @@ pub(crate) fn product(a: View, b: View) -> Vec<f32> {
                 start: y.as_mut_ptr().cast(),
                 stride: n,
             };
-            multiply(dst, Accumulate::Overwrite, a, b);
+            multiply(precision, dst, Accumulate::Overwrite, a, b);
         })
     }
 }
 
 /// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n), whose rows are `dst_stride`
-/// apart.
-pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, accumulate: Accumulate, a: View, b: View) {
+/// apart. The factors are rounded to `precision`.
+pub(crate) fn matmul(
+    precision: Precision,
+    dst: &mut [f32],
+    dst_stride: usize,
+    accumulate: Accumulate,
+    a: View,
+    b: View,
+) {
     let (m, n) = (a.rows, b.cols);
     if m == 0 || n == 0 {
         return;
@@ -82,7 +90,7 @@ pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, accumulate: Accumulate,
     };
     // SAFETY: the m rows of n elements lie inside `dst`, as just checked. A `&mut` slice overlaps
     // neither `a` nor `b`, and its elements are initialized.
-    unsafe { multiply(dst, accumulate, a, b) }
+    unsafe { multiply(precision, dst, accumulate, a, b) }
 }
 
 /// [`matmul`] to a pointer, on as many threads as the product is worth.
@@ -91,7 +99,13 @@ pub(crate) fn matmul(dst: &mut [f32], dst_stride: usize, accumulate: Accumulate,
 /// `dst` is the place of m rows of n elements, with a stride of at least n, in one allocation that
 /// overlaps neither `a` nor `b`. With [`Accumulate::Add`], they are initialized. With
 /// [`Accumulate::Overwrite`], they need not be, and are so afterwards.
-unsafe fn multiply(dst: Destination, accumulate: Accumulate, a: View, b: View) {
+unsafe fn multiply(
+    precision: Precision,
+    dst: Destination,
+    accumulate: Accumulate,
+    a: View,
+    b: View,
+) {
     assert_eq!(a.cols, b.rows, "inner dimensions agree");
     let mut accumulate = accumulate;
     // At least once: a product without terms is 0.
@@ -99,7 +113,15 @@ unsafe fn multiply(dst: Destination, accumulate: Accumulate, a: View, b: View) {
         let terms = first..(first + TERMS).min(a.cols);
         let (a, b) = (a.columns(terms.clone()), b.rows(terms));
         // SAFETY: by the contract. The first terms have initialized the destination.
-        unsafe { multiply_terms(dst, accumulate, a, b) };
+        unsafe {
+            multiply_terms(BlockedProduct {
+                dst,
+                accumulate,
+                a,
+                b,
+                precision,
+            });
+        }
         accumulate = Accumulate::Add;
     }
 }
@@ -108,23 +130,18 @@ unsafe fn multiply(dst: Destination, accumulate: Accumulate, a: View, b: View) {
 ///
 /// # Safety
 /// As for [`multiply`].
-unsafe fn multiply_terms(dst: Destination, accumulate: Accumulate, a: View, b: View) {
+unsafe fn multiply_terms(product: BlockedProduct) {
+    let BlockedProduct { dst, a, b, .. } = product;
     let (m, n, k) = (a.rows, b.cols, a.cols);
     let worthwhile = m * n * k / MIN_MULTIPLICATIONS_PER_THREAD;
     let threads = THREADS.get().min(worthwhile);
-    if is_faster_with_gemm(a, b) {
+    if is_faster_with_gemm(&product) {
         // SAFETY: by the contract.
-        return unsafe { multiply_with_gemm(dst, accumulate, a, b, threads) };
+        return unsafe { multiply_with_gemm(product, threads) };
     }
     if threads <= 1 {
-        let part = BlockedProduct {
-            dst,
-            accumulate,
-            a,
-            b,
-        };
         // SAFETY: by the contract.
-        return unsafe { part.multiply() };
+        return unsafe { product.multiply() };
     }
     // Each thread packs its part of `b`.
     let parts = (0..threads).into_par_iter().with_max_len(1);
@@ -133,15 +150,13 @@ unsafe fn multiply_terms(dst: Destination, accumulate: Accumulate, a: View, b: V
         let part = match n >= m {
             true => BlockedProduct {
                 dst: dst.at(0, range(n).start),
-                accumulate,
-                a,
                 b: b.columns(range(n)),
+                ..product
             },
             false => BlockedProduct {
                 dst: dst.at(range(m).start, 0),
-                accumulate,
                 a: a.rows(range(m)),
-                b,
+                ..product
             },
         };
         // SAFETY: by the contract, for some of the rows or columns. The parts do not overlap.
@@ -151,27 +166,30 @@ unsafe fn multiply_terms(dst: Destination, accumulate: Accumulate, a: View, b: V
 
 /// Whether the crate `gemm` computes a product faster. It adds up to [`TERMS`] terms in the same order, with
 /// fused multiply-adds, so that the bits are the same.
-fn is_faster_with_gemm(a: View, b: View) -> bool {
+fn is_faster_with_gemm(product: &BlockedProduct) -> bool {
+    let BlockedProduct { a, b, .. } = product;
     let least = match b.col_stride {
         1 => MIN_MULTIPLICATIONS_OF_GEMM,
         _ => MIN_MULTIPLICATIONS_OF_GEMM_TRANSPOSED,
     };
     // With fewer terms, or for vectors, it adds in another order.
     let is_matrix = a.rows > VECTOR && b.cols > VECTOR && a.cols > VECTOR;
-    is_matrix && a.rows * b.cols * a.cols >= least && is_best()
+    let is_large = a.rows * b.cols * a.cols >= least;
+    product.precision == Precision::F32 && is_matrix && is_large && is_best()
 }
 
 /// [`multiply`] by the crate `gemm`.
 ///
 /// # Safety
 /// As for [`multiply`].
-unsafe fn multiply_with_gemm(
-    dst: Destination,
-    accumulate: Accumulate,
-    a: View,
-    b: View,
-    threads: usize,
-) {
+unsafe fn multiply_with_gemm(product: BlockedProduct, threads: usize) {
+    let BlockedProduct {
+        dst,
+        accumulate,
+        a,
+        b,
+        ..
+    } = product;
     let parallelism = match threads {
         0 | 1 => Parallelism::None,
         threads => Parallelism::Rayon(threads),
@@ -228,7 +246,9 @@ mod tests {
         let results = [0, 1, 2, 3, 4].map(|threads| {
             let mut dst = vec![0.0; m * n];
             pool.install(|| {
-                with_product_threads(threads, || matmul(&mut dst, n, Accumulate::Overwrite, a, b));
+                with_product_threads(threads, || {
+                    matmul(Precision::F32, &mut dst, n, Accumulate::Overwrite, a, b)
+                });
             });
             dst
         });
@@ -251,14 +271,17 @@ mod tests {
             let (left, right) = data.split_at(m * k);
             for a in [View::new(left, m, k), View::new(left, k, m).t()] {
                 for b in [View::new(right, k, n), View::new(right, n, k).t()] {
-                    let overwritten = expected(a, b, None);
-                    assert!(product(a, b) == overwritten, "{m} {k} {n}");
+                    let overwritten = expected(Precision::F32, a, b, None);
+                    assert!(product(Precision::F32, a, b) == overwritten, "{m} {k} {n}");
                     let mut dst = vec![0.25; m * n];
-                    matmul(&mut dst, n, Accumulate::Overwrite, a, b);
+                    matmul(Precision::F32, &mut dst, n, Accumulate::Overwrite, a, b);
                     assert!(dst == overwritten, "{m} {k} {n}");
                     dst.fill(0.25);
-                    matmul(&mut dst, n, Accumulate::Add, a, b);
-                    assert!(dst == expected(a, b, Some(0.25)), "{m} {k} {n}");
+                    matmul(Precision::F32, &mut dst, n, Accumulate::Add, a, b);
+                    assert!(
+                        dst == expected(Precision::F32, a, b, Some(0.25)),
+                        "{m} {k} {n}"
+                    );
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The innermost loop of a matrix product: a tile of the result, which is kept in registers.
 
 use super::packing::{GROUP_WIDTH, transpose};
+use super::term_format::TermFormat;
 use pulp::Simd;
 
 /// Columns of the widest tile: two vectors of AVX-512.
@@ -46,9 +47,9 @@ impl Destination {
 pub(super) struct Tile {
     /// The sums over the blocks of k before this one.
     pub(super) start: Option<Destination>,
-    /// The right factor: k rows, as wide as a tile.
+    /// The right factor: rows of words, as wide as a tile.
     pub(super) panel: *const f32,
-    pub(super) k: usize,
+    pub(super) words: usize,
     pub(super) dst: Destination,
     /// Columns of the destination.
     pub(super) columns: usize,
@@ -95,7 +96,7 @@ impl Tile {
     /// allocations. Nobody else accesses those of the destination. With [`Accumulate::Add`], they are
     /// initialized.
     #[inline(always)]
-    pub(super) unsafe fn of_height<S: Simd, const TRANSPOSED: bool>(
+    pub(super) unsafe fn of_height<S: Simd, F: TermFormat, const TRANSPOSED: bool>(
         self,
         simd: S,
         rows: usize,
@@ -117,7 +118,7 @@ impl Tile {
                     }
                 )*
                 let ((mut left, stride), mut panel) = (left, self.panel);
-                for _ in 0..self.k {
+                for _ in 0..self.words {
                     // SAFETY: by the contract. A panel has two vectors.
                     let (right, next_right) = unsafe {
                         let right = panel.cast::<S::f32s>();
@@ -132,8 +133,8 @@ impl Tile {
                         };
                         // SAFETY: by the contract.
                         let factor = simd.splat_f32s(unsafe { *place });
-                        $first = simd.mul_add_f32s(factor, right, $first);
-                        $second = simd.mul_add_f32s(factor, next_right, $second);
+                        $first = F::multiply_add(simd, factor, right, $first);
+                        $second = F::multiply_add(simd, factor, next_right, $second);
                     )*
                     left = left.wrapping_add(if TRANSPOSED { stride } else { 1 });
                     panel = panel.wrapping_add(2 * lanes);

@@ -8,6 +8,7 @@ mod microkernel;
 mod packing;
 pub(crate) mod simd;
 pub(crate) mod storage;
+mod term_format;
 pub(crate) mod threads;
 pub(crate) mod tile;
 mod view;

@@ -1,5 +1,6 @@
 //! Copies of the factors of a matrix product, in the order in which the product reads them.
 
+use super::term_format::TermFormat;
 use super::view::View;
 use std::ops::Range;
 
@@ -22,13 +23,14 @@ impl Buffer {
     }
 }
 
-/// Packs a block of rows and columns of a factor, one of whose strides is 1, into `panel` (rows, `width`). It
-/// ends with columns without meaning if there are fewer.
+/// Packs a block of terms and columns of a right factor (k, n), one of whose strides is 1, into `panel` (words,
+/// `width`). It ends with columns without meaning if there are fewer.
 #[inline(always)]
-pub(super) fn pack_panel(
+pub(super) fn pack_panel<F: TermFormat>(
     panel: &mut [f32],
+    converted: &mut Buffer,
     factor: View,
-    (rows, columns): (Range<usize>, Range<usize>),
+    (terms, columns): (Range<usize>, Range<usize>),
     width: usize,
 ) {
     let View {
@@ -37,23 +39,24 @@ pub(super) fn pack_panel(
         col_stride,
         ..
     } = factor;
+    let words = terms.len().div_ceil(F::TERMS);
     if col_stride == 1 {
-        for (row, panel) in rows.zip(panel.chunks_exact_mut(width)) {
-            let row = &data[row * row_stride + columns.start..];
-            // The copy of a full row has a fixed length.
-            match (
-                columns.len() == width,
-                row.first_chunk::<32>(),
-                row.first_chunk::<16>(),
-            ) {
-                (true, Some(row), _) if width == 32 => panel.copy_from_slice(row),
-                (true, _, Some(row)) if width == 16 => panel.copy_from_slice(row),
-                _ => panel[..columns.len()].copy_from_slice(&row[..columns.len()]),
-            }
+        let row = |term: usize| &data[term * row_stride + columns.start..][..columns.len()];
+        let first_terms = terms.clone().step_by(F::TERMS);
+        for (term, panel) in first_terms.zip(panel.chunks_exact_mut(width)) {
+            let next = (term + 1 < terms.end).then_some(term + 1);
+            F::pack_rows(&mut panel[..columns.len()], row(term), next.map(row));
         }
-    } else if !rows.is_empty() {
-        let source = &data[columns.start * col_stride + rows.start..];
-        transpose(panel, width, source, col_stride, columns.len(), rows.len());
+    } else if words > 0 {
+        let source = &data[columns.start * col_stride + terms.start..];
+        if !F::IS_CONVERTED {
+            return transpose(panel, width, source, col_stride, columns.len(), words);
+        }
+        let converted = converted.of_len(columns.len() * words);
+        for (column, converted) in converted.chunks_exact_mut(words).enumerate() {
+            F::pack_terms(converted, &source[column * col_stride..][..terms.len()]);
+        }
+        transpose(panel, width, converted, words, columns.len(), words);
     }
 }
 
@@ -62,13 +65,17 @@ pub(super) fn pack_panel(
 /// first-level cache.
 const GROUPS_AT_A_TIME: usize = 6;
 
-/// Most rows of a packed group of a left factor, and numbers from one k to the next.
+/// Most rows of a packed group of a left factor, and words from one term to the next.
 pub(super) const GROUP_WIDTH: usize = 16;
 
 /// Packs a left factor (m, k), whose rows are 1 apart, in groups of `size` rows, one after another. A group is
-/// transposed: (k, [`GROUP_WIDTH`]).
+/// transposed: (words, [`GROUP_WIDTH`]).
 #[inline(always)]
-pub(super) fn pack_left<'b>(buffer: &'b mut Buffer, factor: View, size: usize) -> &'b [f32] {
+pub(super) fn pack_groups<F: TermFormat>(
+    packed: &mut Buffer,
+    factor: View,
+    size: usize,
+) -> *const f32 {
     let View {
         data,
         rows,
@@ -76,24 +83,36 @@ pub(super) fn pack_left<'b>(buffer: &'b mut Buffer, factor: View, size: usize) -
         col_stride,
         ..
     } = factor;
-    let count = rows.div_ceil(size);
-    let packed = buffer.of_len(count * k * GROUP_WIDTH);
+    let (count, words) = (rows.div_ceil(size), k.div_ceil(F::TERMS));
+    let packed = packed.of_len(count * words * GROUP_WIDTH);
     for first in (0..count).step_by(GROUPS_AT_A_TIME) {
         let last = (first + GROUPS_AT_A_TIME).min(count);
-        for column in 0..k {
-            let source = &data[column * col_stride..];
+        for word in 0..words {
+            let term = word * F::TERMS;
             for group in first..last {
-                let packed = &mut packed[(group * k + column) * GROUP_WIDTH..][..GROUP_WIDTH];
-                let source = &source[group * size..];
-                // A whole vector is copied faster than the columns alone, whose number is not fixed.
-                match source.first_chunk::<GROUP_WIDTH>() {
-                    Some(vector) => packed.copy_from_slice(vector),
-                    None => packed[..source.len()].copy_from_slice(source),
-                }
+                // A whole vector is copied faster than the rows of the group alone.
+                let len = (rows - group * size).min(GROUP_WIDTH);
+                let row = |term: usize| &data[term * col_stride + group * size..][..len];
+                let next = (F::TERMS > 1 && term + 1 < k).then_some(term + 1);
+                let packed = &mut packed[(group * words + word) * GROUP_WIDTH..][..len];
+                F::pack_rows(packed, row(term), next.map(row));
             }
         }
     }
-    packed
+    packed.as_ptr()
+}
+
+/// Packs the rows of a left factor (m, k), whose columns are 1 apart: (m, words).
+#[inline(always)]
+pub(super) fn pack_rows<F: TermFormat>(packed: &mut Buffer, factor: View) -> *const f32 {
+    let (words, data) = (factor.cols.div_ceil(F::TERMS), factor.data);
+    let packed = packed.of_len(factor.rows * words);
+    if words > 0 {
+        for (row, packed) in packed.chunks_exact_mut(words).enumerate() {
+            F::pack_terms(packed, &data[row * factor.row_stride..][..factor.cols]);
+        }
+    }
+    packed.as_ptr()
 }
 
 /// Writes `columns` rows of k numbers, `stride` apart, as the columns of `panel` (k, width).

@@ -5,6 +5,7 @@ use crate::kernels::cpu::matmul::{Accumulate, View, matmul};
 use crate::kernels::cpu::simd::{LANES, add_assign, exp, max, sum, sum_columns, tanh, vectorized};
 use crate::kernels::cpu::storage::slice;
 use crate::kernels::matrix::{Matrix, Scalar};
+use crate::spec::Precision;
 use dfdx::prelude::*;
 use std::mem::take;
 use std::slice::ChunksExactMut;
@@ -34,16 +35,37 @@ pub(super) fn cross_entropy<T: Tape<f32, Cpu>>(
     Ok(loss.put_tape(tape))
 }
 
-/// The kernel of [`super::HeadCrossEntropy`]. The forward pass computes the gradients too, while
-/// the logits are in memory. The backward pass multiplies them by the gradient of the loss.
+/// The kernel of [`super::HeadCrossEntropy`].
 pub(super) fn head_cross_entropy<T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     head: Head<Cpu>,
     targets: &[usize],
     scale: f32,
 ) -> Result<Scalar<Cpu, T>, CpuError> {
+    head_then_cross_entropy(Precision::F32, x, head, targets, scale)
+}
+
+/// [`head_cross_entropy`] with the products of the head in bfloat16.
+pub(super) fn head_cross_entropy_bf16<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    head: Head<Cpu>,
+    targets: &[usize],
+    scale: f32,
+) -> Result<Scalar<Cpu, T>, CpuError> {
+    head_then_cross_entropy(Precision::Bf16, x, head, targets, scale)
+}
+
+/// The forward pass computes the gradients too, while the logits are in memory. The backward pass multiplies
+/// them by the gradient of the loss.
+fn head_then_cross_entropy<T: Tape<f32, Cpu>>(
+    precision: Precision,
+    x: Matrix<Cpu, T>,
+    head: Head<Cpu>,
+    targets: &[usize],
+    scale: f32,
+) -> Result<Scalar<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
-    let mut pass = HeadPass::new(&x, &head, T::OWNS_TAPE);
+    let mut pass = HeadPass::new(precision, &x, &head, T::OWNS_TAPE);
     let loss: f64 = (0..targets.len())
         .step_by(ROWS)
         .map(|first| {
@@ -78,6 +100,7 @@ pub(super) fn head_cross_entropy<T: Tape<f32, Cpu>>(
 
 /// The forward pass through the head of a model, [`ROWS`] rows at a time.
 struct HeadPass<'a> {
+    precision: Precision,
     /// (N, C)
     x: &'a [f32],
     /// (V, C)
@@ -102,7 +125,12 @@ struct HeadPass<'a> {
 }
 
 impl<'a> HeadPass<'a> {
-    fn new(x: &'a Matrix<Cpu>, head: &Head<'a, Cpu>, gradients: bool) -> Self {
+    fn new(
+        precision: Precision,
+        x: &'a Matrix<Cpu>,
+        head: &Head<'a, Cpu>,
+        gradients: bool,
+    ) -> Self {
         let &Head {
             weight,
             bias,
@@ -119,6 +147,7 @@ impl<'a> HeadPass<'a> {
             }
         };
         Self {
+            precision,
             x: slice(x),
             weight: slice(weight),
             bias: bias.map(slice),
@@ -138,10 +167,18 @@ impl<'a> HeadPass<'a> {
     /// gradients.
     fn rows(&mut self, first: usize, targets: &[usize], scale: f32) -> f64 {
         let (c, v, stride, n) = (self.c, self.v, self.stride, targets.len());
+        let precision = self.precision;
         let x = View::new(&self.x[first * c..], n, c);
         let weight = View::new(self.weight, v, c);
         let logits = &mut self.logits[..n * stride];
-        matmul(logits, stride, Accumulate::Overwrite, x, weight.t());
+        matmul(
+            precision,
+            logits,
+            stride,
+            Accumulate::Overwrite,
+            x,
+            weight.t(),
+        );
         if let Some(bias) = self.bias {
             logits
                 .chunks_exact_mut(stride)
@@ -162,13 +199,14 @@ impl<'a> HeadPass<'a> {
             }
             let g = View::strided(logits, n, v, stride);
             matmul(
+                precision,
                 &mut self.gx[first * c..],
                 c,
                 Accumulate::Overwrite,
                 g,
                 weight,
             );
-            matmul(&mut self.gw, c, Accumulate::Add, g.t(), x);
+            matmul(precision, &mut self.gw, c, Accumulate::Add, g.t(), x);
             if !self.gb.is_empty() {
                 sum_columns(&mut self.gb, logits);
             }

@@ -56,6 +56,7 @@ operation! {
     }
     reference: reference_head,
     cpu: cpu::head_cross_entropy,
+    bf16: cpu::head_cross_entropy_bf16,
     decode: decode_head,
     input: x,
     parameter: head.weight,
@@ -134,8 +135,10 @@ fn soft_capped<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
-    use crate::kernels::{CpuBackend, ReferenceBackend};
+    use crate::kernels::testing::{
+        check_against_reference, check_bf16_against_reference, check_gradient, matrices,
+    };
+    use crate::kernels::{Bf16Backend, CpuBackend, ReferenceBackend};
     use proptest::prelude::*;
 
     fn as_matrix<T: Tape<f32, Cpu>>(loss: Scalar<Cpu, T>) -> Result<Matrix<Cpu, T>, CpuError> {
@@ -159,6 +162,9 @@ mod tests {
                 check_against_reference(&inputs,
                     |x| as_matrix(ReferenceBackend::head_cross_entropy(x[0].retaped(), head(x, bias, soft_cap), &targets, scale)?),
                     |x| as_matrix(CpuBackend::head_cross_entropy(x[0].retaped(), head(x, bias, soft_cap), &targets, scale)?))?;
+                check_bf16_against_reference(&inputs,
+                    |x| as_matrix(ReferenceBackend::head_cross_entropy(x[0].retaped(), head(x, bias, soft_cap), &targets, scale)?),
+                    |x| as_matrix(Bf16Backend::head_cross_entropy(x[0].retaped(), head(x, bias, soft_cap), &targets, scale)?))?;
             }
         }
     }

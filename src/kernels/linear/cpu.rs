@@ -5,7 +5,7 @@ use crate::kernels::cpu::matmul::{self, Accumulate, View, matmul};
 use crate::kernels::cpu::simd::{add_assign, sum_columns};
 use crate::kernels::cpu::storage::{matrix, slice};
 use crate::kernels::matrix::Matrix;
-use crate::spec::Mlp;
+use crate::spec::{Mlp, Precision};
 use dfdx::prelude::*;
 use std::mem::take;
 
@@ -15,7 +15,16 @@ pub(super) fn linear<T: Tape<f32, Cpu>>(
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_with_residual(x, weight, bias, None)
+    linear_with_residual(Precision::F32, x, weight, bias, None)
+}
+
+/// [`linear`] in bfloat16.
+pub(super) fn linear_bf16<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    linear_with_residual(Precision::Bf16, x, weight, bias, None)
 }
 
 /// The kernel of [`super::LinearResidual`].
@@ -25,11 +34,22 @@ pub(super) fn linear_residual<T: Tape<f32, Cpu>>(
     bias: Option<&Matrix<Cpu>>,
     residual: &Matrix<Cpu>,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_with_residual(x, weight, bias, Some(residual))
+    linear_with_residual(Precision::F32, x, weight, bias, Some(residual))
+}
+
+/// [`linear_residual`] in bfloat16.
+pub(super) fn linear_residual_bf16<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+    residual: &Matrix<Cpu>,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    linear_with_residual(Precision::Bf16, x, weight, bias, Some(residual))
 }
 
 /// `x Wᵀ + b`, plus `residual` if given.
 fn linear_with_residual<T: Tape<f32, Cpu>>(
+    precision: Precision,
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -38,9 +58,9 @@ fn linear_with_residual<T: Tape<f32, Cpu>>(
     let (x, mut tape) = x.split_tape();
     let y = matrix(
         (x.shape().0, weight.shape().0),
-        product(&x, weight, bias, residual),
+        product(precision, &x, weight, bias, residual),
     );
-    let backward = Backward::new(&x, weight, bias);
+    let backward = Backward::new(precision, &x, weight, bias);
     let residual = residual.cloned();
     let y_ghost = y.ghost();
     tape.add_backward_op(move |gradients| {
@@ -54,9 +74,30 @@ fn linear_with_residual<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// The kernel of [`super::LinearActivation`]. The backward pass needs the derivatives of the
-/// activation, which replace its input. The input is not a tensor, so it has no gradient buffer.
+/// The kernel of [`super::LinearActivation`].
 pub(super) fn linear_activation<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+    activation: Mlp,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    linear_then_activation(Precision::F32, x, weight, bias, activation)
+}
+
+/// [`linear_activation`] in bfloat16.
+pub(super) fn linear_activation_bf16<T: Tape<f32, Cpu>>(
+    x: Matrix<Cpu, T>,
+    weight: &Matrix<Cpu>,
+    bias: Option<&Matrix<Cpu>>,
+    activation: Mlp,
+) -> Result<Matrix<Cpu, T>, CpuError> {
+    linear_then_activation(Precision::Bf16, x, weight, bias, activation)
+}
+
+/// `activation(x Wᵀ + b)`. The backward pass needs the derivatives of the activation, which replace its input.
+/// The input is not a tensor, so it has no gradient buffer.
+fn linear_then_activation<T: Tape<f32, Cpu>>(
+    precision: Precision,
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -64,13 +105,13 @@ pub(super) fn linear_activation<T: Tape<f32, Cpu>>(
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
     let (n, d) = (x.shape().0, weight.shape().0);
-    let mut pre = product(&x, weight, bias, None);
+    let mut pre = product(precision, &x, weight, bias, None);
     let width = output_width(activation, d);
     let y = matrix(
         (n, width),
         activation::kinds::forward(activation, &mut pre, d),
     );
-    let backward = Backward::new(&x, weight, bias);
+    let backward = Backward::new(precision, &x, weight, bias);
     let y_ghost = y.ghost();
     if T::OWNS_TAPE {
         tape.add_backward_op(move |gradients| {
@@ -84,6 +125,7 @@ pub(super) fn linear_activation<T: Tape<f32, Cpu>>(
 
 /// `x Wᵀ + b`, plus `residual` if given: (N, D).
 fn product(
+    precision: Precision,
     x: &Matrix<Cpu>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -93,9 +135,9 @@ fn product(
     let a = View::new(slice(x), n, c);
     let b = View::new(slice(weight), d, c).t();
     let Some(mut y) = initial_sums((n, d), bias, residual) else {
-        return matmul::product(a, b);
+        return matmul::product(precision, a, b);
     };
-    matmul(&mut y, d, Accumulate::Add, a, b);
+    matmul(precision, &mut y, d, Accumulate::Add, a, b);
     y
 }
 
@@ -125,14 +167,21 @@ pub(super) fn initial_sums(
 
 /// What the backward pass of a linear layer needs.
 struct Backward {
+    precision: Precision,
     x: Matrix<Cpu>,
     weight: Matrix<Cpu>,
     bias: Option<Matrix<Cpu>>,
 }
 
 impl Backward {
-    fn new(x: &Matrix<Cpu>, weight: &Matrix<Cpu>, bias: Option<&Matrix<Cpu>>) -> Self {
+    fn new(
+        precision: Precision,
+        x: &Matrix<Cpu>,
+        weight: &Matrix<Cpu>,
+        bias: Option<&Matrix<Cpu>>,
+    ) -> Self {
         Self {
+            precision,
             x: x.clone(),
             weight: weight.clone(),
             bias: bias.cloned(),
@@ -145,6 +194,7 @@ impl Backward {
         let gy_view = View::new(gy, n, d);
         let gw = gradients.get_or_alloc_mut(&self.weight)?;
         matmul(
+            self.precision,
             gw,
             c,
             Accumulate::Add,
@@ -153,6 +203,7 @@ impl Backward {
         );
         let gx = gradients.get_or_alloc_mut(&self.x)?;
         matmul(
+            self.precision,
             gx,
             c,
             Accumulate::Add,

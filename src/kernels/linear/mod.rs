@@ -21,6 +21,7 @@ operation! {
     }
     reference: reference,
     cpu: cpu::linear,
+    bf16: cpu::linear_bf16,
     decode: decode::linear,
     input: x,
     parameter: weight,
@@ -39,6 +40,7 @@ operation! {
     }
     reference: reference_residual,
     cpu: cpu::linear_residual,
+    bf16: cpu::linear_residual_bf16,
     decode: decode::linear_residual,
     input: x,
     parameter: weight,
@@ -57,6 +59,7 @@ operation! {
     }
     reference: reference_activation,
     cpu: cpu::linear_activation,
+    bf16: cpu::linear_activation_bf16,
     decode: decode::linear_activation,
     input: x,
     parameter: weight,
@@ -100,8 +103,10 @@ fn reference_activation<D: Device<f32>, T: Tape<f32, D>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::CpuBackend;
-    use crate::kernels::testing::{check_against_reference, check_gradient, matrices};
+    use crate::kernels::testing::{
+        check_against_reference, check_bf16_against_reference, check_gradient, matrices,
+    };
+    use crate::kernels::{Bf16Backend, CpuBackend};
     use proptest::prelude::*;
 
     proptest! {
@@ -115,6 +120,17 @@ mod tests {
                 |x| CpuBackend::linear(x[0].retaped(), &x[1], Some(&x[2])))?;
             check_against_reference(&inputs, |x| reference(x[0].retaped(), &x[1], Some(&x[2]))?.try_add(x[3].clone()),
                 |x| CpuBackend::linear_residual(x[0].retaped(), &x[1], Some(&x[2]), &x[3]))?;
+        }
+
+        #[test]
+        fn bf16_is_close_to_the_reference(n in 1usize..70, c in 1usize..40, d in 1usize..40, seed: u64) {
+            let inputs = matrices(seed, &[(n, c), (d, c), (1, d), (n, d)]);
+            check_bf16_against_reference(&inputs, |x| reference(x[0].retaped(), &x[1], Some(&x[2])),
+                |x| Bf16Backend::linear(x[0].retaped(), &x[1], Some(&x[2])))?;
+            check_bf16_against_reference(&inputs, |x| reference_residual(x[0].retaped(), &x[1], Some(&x[2]), &x[3]),
+                |x| Bf16Backend::linear_residual(x[0].retaped(), &x[1], Some(&x[2]), &x[3]))?;
+            check_bf16_against_reference(&inputs, |x| reference_activation(x[0].retaped(), &x[1], None, Mlp::Silu),
+                |x| Bf16Backend::linear_activation(x[0].retaped(), &x[1], None, Mlp::Silu))?;
         }
 
         #[test]

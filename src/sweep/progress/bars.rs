@@ -1,4 +1,4 @@
-use super::{Display, SweepProgress, describe_activity};
+use super::{Display, SweepProgress, describe_activity, describe_start};
 use crate::text::{escape, units};
 use crate::train::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -47,7 +47,7 @@ impl Display for Bars {
         let _ = self.screen.println(escape::visible(text));
     }
 
-    fn started(&mut self, run: usize, name: &str, steps: u64, resumed: bool) {
+    fn started(&mut self, run: usize, name: &str, steps: u64, saved_step: Option<u64>) {
         let bar = ProgressBar::new(steps);
         let bar = self.screen.insert_before(&self.sweep, bar);
         bar.set_style(style("{prefix} {bar:24.cyan/dim} {pos}/{len} {msg}"));
@@ -56,7 +56,7 @@ impl Display for Bars {
             escape::visible(name),
             width = self.name_width
         ));
-        bar.set_message(if resumed { "resuming" } else { "starting" });
+        bar.set_message(describe_start(saved_step));
         self.runs.insert(run, bar);
     }
 

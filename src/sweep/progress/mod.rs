@@ -24,7 +24,8 @@ pub(super) struct SweepProgress {
 pub(super) trait Display {
     /// Shows a line at once.
     fn notice(&mut self, text: &str);
-    fn started(&mut self, run: usize, name: &str, steps: u64, resumed: bool);
+    /// `saved_step` is that of the checkpoint from which the run continues.
+    fn started(&mut self, run: usize, name: &str, steps: u64, saved_step: Option<u64>);
     fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>);
     /// `text` describes how the run ended.
     fn ended(&mut self, run: usize, text: &str);
@@ -63,6 +64,14 @@ pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
         RunState::Diverged => format!("{}: diverged: {}", run.name, status.reason),
         RunState::Failed => format!("{}: failed: {}", run.name, status.reason),
         RunState::NotStarted | RunState::Stopped => format!("{}: stopped", run.name),
+    }
+}
+
+/// How a run begins: with its first step, or from a checkpoint.
+fn describe_start(saved_step: Option<u64>) -> String {
+    match saved_step {
+        None => "started".to_owned(),
+        Some(step) => format!("continues from step {step}"),
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Display, SweepProgress, describe_activity};
+use super::{Display, SweepProgress, describe_activity, describe_start};
 use crate::text::{escape, units};
 use crate::train::Progress;
 use std::collections::HashMap;
@@ -36,11 +36,8 @@ impl<W: Write> Display for Lines<W> {
         self.print_line(text);
     }
 
-    fn started(&mut self, run: usize, name: &str, _steps: u64, resumed: bool) {
-        self.print_line(&format!(
-            "{name}: {}",
-            if resumed { "resumed" } else { "started" }
-        ));
+    fn started(&mut self, run: usize, name: &str, _steps: u64, saved_step: Option<u64>) {
+        self.print_line(&format!("{name}: {}", describe_start(saved_step)));
         self.runs.insert(run, (name.to_owned(), Instant::now()));
     }
 
@@ -88,8 +85,8 @@ mod tests {
     fn log_has_one_line_per_event_and_none_per_step() {
         let mut out = Vec::new();
         let mut lines = Lines::new(&mut out);
-        lines.started(0, "gpt-s1-0a1b2c3d", 1000, false);
-        lines.started(1, "gpt-s2-0a1b2c3d", 1000, true);
+        lines.started(0, "gpt-s1-0a1b2c3d", 1000, None);
+        lines.started(1, "gpt-s2-0a1b2c3d", 1000, Some(40));
         for step in 0..1000 {
             let progress = Progress {
                 step,
@@ -104,7 +101,7 @@ mod tests {
         lines.ended(0, "gpt-s1-0a1b2c3d: done");
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "gpt-s1-0a1b2c3d: started\ngpt-s2-0a1b2c3d: resumed\ngpt-s1-0a1b2c3d: done\n"
+            "gpt-s1-0a1b2c3d: started\ngpt-s2-0a1b2c3d: continues from step 40\ngpt-s1-0a1b2c3d: done\n"
         );
     }
 }

@@ -127,9 +127,9 @@ fn orthogonalize(x: &mut [f32], (rows, cols): (usize, usize), iterations: usize)
         } else {
             (view.t(), view)
         };
-        matmul(&mut gram, n, Accumulate::Overwrite, left, right);
+        matmul(crate::spec::Precision::F32, &mut gram, n, Accumulate::Overwrite, left, right);
         let symmetric = View::new(&gram, n, n);
-        matmul(&mut square, n, Accumulate::Overwrite, symmetric, symmetric);
+        matmul(crate::spec::Precision::F32, &mut square, n, Accumulate::Overwrite, symmetric, symmetric);
         vectorized(
             #[inline(always)]
             || combine(&mut gram, b, &square, c),
@@ -140,7 +140,7 @@ fn orthogonalize(x: &mut [f32], (rows, cols): (usize, usize), iterations: usize)
         } else {
             (view, polynomial)
         };
-        matmul(&mut product, cols, Accumulate::Overwrite, left, right);
+        matmul(crate::spec::Precision::F32, &mut product, cols, Accumulate::Overwrite, left, right);
         vectorized(
             #[inline(always)]
             || combine(x, a, &product, 1.0),

@@ -1,0 +1,179 @@
+//! The formats of the terms of a matrix product, and how they are multiplied.
+//!
+//! The factors of a product are packed into words of 32 bits, each of which has one or two terms.
+
+use pulp::Simd;
+
+/// A format of the terms of a product.
+pub(super) trait TermFormat {
+    /// Terms in a word.
+    const TERMS: usize;
+
+    /// Whether a factor has to be packed although the order of its elements is the right one.
+    const IS_CONVERTED: bool;
+
+    /// Packs a row of terms, and the row of the next terms if a word has two. There is none after the last
+    /// term. All have equal lengths.
+    fn pack_rows(words: &mut [f32], row: &[f32], next: Option<&[f32]>);
+
+    /// Packs terms that follow each other. The last word may have a term less.
+    fn pack_terms(words: &mut [f32], terms: &[f32]);
+
+    /// `sum + a b`, for all terms of each word.
+    fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s;
+}
+
+/// 32-bit floats, multiplied and added with one rounding.
+pub(super) struct F32;
+
+impl TermFormat for F32 {
+    const TERMS: usize = 1;
+    const IS_CONVERTED: bool = false;
+
+    #[inline(always)]
+    fn pack_rows(words: &mut [f32], row: &[f32], _: Option<&[f32]>) {
+        // The copy of a vector or of a full panel has a fixed length.
+        match (words.as_chunks_mut::<16>(), row.as_chunks::<16>()) {
+            (([a, b], []), ([c, d], [])) => {
+                *a = *c;
+                *b = *d;
+            }
+            (([a], []), ([b], [])) => *a = *b,
+            _ => words.copy_from_slice(row),
+        }
+    }
+
+    #[inline(always)]
+    fn pack_terms(words: &mut [f32], terms: &[f32]) {
+        words.copy_from_slice(terms);
+    }
+
+    #[inline(always)]
+    fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, sum)
+    }
+}
+
+/// Pairs of bfloat16 numbers, whose products are added to a 32-bit float: first that of the second numbers, and
+/// then that of the first ones, each with one rounding. Numbers below the smallest normal one are 0. This is the
+/// definition of the instruction `vdpbf16ps` (Intel 64 and IA-32 Architectures Software Developer's Manual,
+/// volume 2). `INSTRUCTION` says whether it is used.
+pub(super) struct Bf16<const INSTRUCTION: bool>;
+
+/// The bits of a bfloat16 number.
+const UPPER: u32 = 0xffff_0000;
+
+const SIGN: u32 = 0x8000_0000;
+
+/// Bits of the smallest normal number.
+const NORMAL: u32 = 0x0080_0000;
+
+const INFINITY: u32 = 0x7f80_0000;
+
+/// The nearest bfloat16 number, in the upper half of the bits. Ties go to the even one.
+#[inline(always)]
+fn rounded(number: f32) -> u32 {
+    let bits = number.to_bits();
+    let size = bits & !SIGN;
+    // Without branches, so that a loop over numbers becomes one over vectors.
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    let or_zero = if size < NORMAL { bits & SIGN } else { nearest };
+    let or_nan = if size > INFINITY {
+        bits | 0x0040_0000
+    } else {
+        or_zero
+    };
+    or_nan & UPPER
+}
+
+/// A word of two terms.
+#[inline(always)]
+fn pair(first: f32, second: f32) -> f32 {
+    f32::from_bits(rounded(first) >> 16 | rounded(second))
+}
+
+impl<const INSTRUCTION: bool> TermFormat for Bf16<INSTRUCTION> {
+    const TERMS: usize = 2;
+    const IS_CONVERTED: bool = true;
+
+    #[inline(always)]
+    fn pack_rows(words: &mut [f32], row: &[f32], next: Option<&[f32]>) {
+        const ZEROS: [f32; 64] = [0.0; 64];
+        let next = next.unwrap_or(&ZEROS[..row.len()]);
+        for ((word, first), second) in words.iter_mut().zip(row).zip(next) {
+            *word = pair(*first, *second);
+        }
+    }
+
+    #[inline(always)]
+    fn pack_terms(words: &mut [f32], terms: &[f32]) {
+        let (pairs, rest) = terms.as_chunks::<2>();
+        for (word, [first, second]) in words.iter_mut().zip(pairs) {
+            *word = pair(*first, *second);
+        }
+        if let ([term], Some(word)) = (rest, words.last_mut()) {
+            *word = pair(*term, 0.0);
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if INSTRUCTION {
+            // SAFETY: `INSTRUCTION` is only chosen for a processor that has it.
+            return unsafe { x86::dot_pairs::<S>(a, b, sum) };
+        }
+        let upper = simd.splat_u32s(UPPER);
+        let half = simd.splat_u32s(16);
+        let second = |words| {
+            let bits = simd.transmute_u32s_f32s(words);
+            simd.transmute_f32s_u32s(simd.and_u32s(bits, upper))
+        };
+        let first = |words| {
+            let bits = simd.transmute_u32s_f32s(words);
+            simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, half))
+        };
+        let zero_below = simd.splat_f32s(f32::from_bits(NORMAL));
+        let signs = simd.splat_f32s(-0.0);
+        let normal = |sum| {
+            let is_below = simd.less_than_f32s(simd.abs_f32s(sum), zero_below);
+            simd.select_f32s(is_below, simd.and_f32s(sum, signs), sum)
+        };
+        let sum = normal(simd.mul_add_f32s(second(a), second(b), sum));
+        normal(simd.mul_add_f32s(first(a), first(b), sum))
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod x86 {
+    use pulp::Simd;
+    use std::arch::asm;
+    use std::arch::x86_64::__m512;
+
+    /// [`super::Bf16`] by its instruction, for 16 lanes.
+    ///
+    /// # Safety
+    /// The processor has AVX512-BF16.
+    #[inline(always)]
+    pub(super) unsafe fn dot_pairs<S: Simd>(a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+        assert!(size_of::<S::f32s>() == size_of::<__m512>());
+        // SAFETY: both types are vectors of 16 floats, as just checked. The processor has the instruction.
+        unsafe {
+            let vector = |words: S::f32s| std::mem::transmute_copy::<S::f32s, __m512>(&words);
+            let sum = dot(vector(a), vector(b), vector(sum));
+            std::mem::transmute_copy::<__m512, S::f32s>(&sum)
+        }
+    }
+
+    /// As assembly, because the functions of `pulp` for AVX-512 do not enable this instruction.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn dot(a: __m512, b: __m512, mut sum: __m512) -> __m512 {
+        // SAFETY: it computes `sum` from registers, and the processor has it.
+        unsafe {
+            asm!("vdpbf16ps {}, {}, {}", inout(zmm_reg) sum, in(zmm_reg) a, in(zmm_reg) b,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        sum
+    }
+}
