@@ -4,44 +4,27 @@ A step is a random batch, forward, backward, clipping, AdamW and setting the gra
 """
 
 import argparse
-import json
-import resource
-import sys
-from collections.abc import Callable
 from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from model import Config, Gpt
-
-VOCAB_SIZE = 65
-LEARNING_RATE = 1e-3
-BETAS = (0.9, 0.99)
-WEIGHT_DECAY = 0.1
-GRAD_CLIP = 1.0
-WARM_UP = 5
-
-# As in benches/step.rs: steps and matrix products alternate.
-SLICES = 10
-PRODUCTS_SHARE = 0.25
-
-# (n_layer, n_head, n_embd, block_size, batch_size), as in benches/setup/mod.rs.
-SIZES = {
-    "names": (2, 4, 32, 16, 32),
-    "baby": (4, 4, 128, 64, 12),
-    "ten": (6, 6, 384, 256, 8),
-}
+from common import BETAS, GRAD_CLIP, LEARNING_RATE, SIZES, VOCAB_SIZE, WARM_UP, WEIGHT_DECAY, Config
+from common import config_of, measure, times
+from model import Gpt
 
 
 class Trainer:
-    def __init__(self, size: str, compiled: bool = False, seed: int = 1, text: Tensor | None = None):
-        n_layer, n_head, n_embd, self.block_size, self.batch_size = SIZES[size]
+    def __init__(
+        self, size: str, compiled: bool = False, seed: int = 1, text: Tensor | None = None, bf16: bool = False
+    ):
         torch.manual_seed(seed)
-        self.config = Config(n_layer, n_head, n_embd, self.block_size, VOCAB_SIZE)
+        self.config, self.batch_size = config_of(size)
+        self.block_size = self.config.block_size
         self.model = Gpt(self.config)
         self.loss = torch.compile(self.model) if compiled else self.model
+        # Matrix products in bfloat16. Weights, their gradients and the optimizer stay in 32 bits.
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
         self.text = torch.randint(VOCAB_SIZE, (1_000_000,)) if text is None else text
         self.window = torch.arange(self.block_size + 1)
         self.optimizer = None
@@ -54,7 +37,9 @@ class Trainer:
     def step(self) -> None:
         starts = torch.randint(len(self.text) - self.block_size, (self.batch_size, 1))
         batch = self.text[starts + self.window]  # (B, T + 1)
-        self.loss(batch[:, :-1], batch[:, 1:]).backward()
+        with self.autocast:
+            loss = self.loss(batch[:, :-1], batch[:, 1:])
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRAD_CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -63,15 +48,13 @@ class Trainer:
 class Products:
     """The matrix products of a block and of the head with the shapes of a model, forward and backward."""
 
-    def __init__(self, config: Config, rows: int):
-        c = config.n_embd
+    def __init__(self, config: Config, rows: int, dtype: torch.dtype):
         self.layers = []
-        self.flops = 0
-        for wide, high in ((c, 3 * c), (c, c), (c, 4 * c), (4 * c, c), (c, config.vocab_size)):
-            x, weight = torch.full((rows, wide), 0.5), torch.full((high, wide), 0.25)
-            y, gx, gw = torch.empty(rows, high), torch.empty_like(x), torch.empty_like(weight)
+        for wide, high in config.product_shapes():
+            x = torch.full((rows, wide), 0.5, dtype=dtype)
+            weight = torch.full((high, wide), 0.25, dtype=dtype)
+            y, gx, gw = torch.empty(rows, high, dtype=dtype), torch.empty_like(x), torch.empty_like(weight)
             self.layers.append((x, weight, y, gx, gw))
-            self.flops += 3 * 2 * rows * wide * high
 
     @torch.no_grad()
     def run(self) -> None:
@@ -79,17 +62,6 @@ class Products:
             torch.mm(x, weight.T, out=y)
             torch.mm(y, weight, out=gx)
             torch.mm(y.T, x, out=gw)
-
-
-def times(work: Callable[[], None], seconds: float, at_least: int = 1) -> list[float]:
-    """Calls a function for `seconds` and returns the duration of each call."""
-    taken = []
-    started = perf_counter()
-    while perf_counter() - started < seconds or len(taken) < at_least:
-        one = perf_counter()
-        work()
-        taken.append(perf_counter() - one)
-    return taken
 
 
 def fastest_optimizer(trainer: Trainer, seconds: float) -> str:
@@ -103,48 +75,23 @@ def fastest_optimizer(trainer: Trainer, seconds: float) -> str:
     return min(medians, key=medians.get)
 
 
-def peak_memory_mb() -> float:
-    """Peak resident memory of this process, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("--compile", action="store_true", help="run the model through torch.compile")
+    parser.add_argument("--bf16", action="store_true", help="compute matrix products in bfloat16 (torch.autocast)")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=5, help="default: %(default)s")
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
-    trainer = Trainer(arguments.size, arguments.compile)
+    trainer = Trainer(arguments.size, arguments.compile, bf16=arguments.bf16)
     kind = fastest_optimizer(trainer, arguments.seconds / 10)
     trainer.use(kind)
-    for _ in range(WARM_UP):
-        trainer.step()
-    products = Products(trainer.config, trainer.batch_size * trainer.block_size)
-    products.run()
-    steps, rounds = [], []
-    for _ in range(SLICES):
-        steps += times(trainer.step, arguments.seconds / SLICES)
-        rounds += times(products.run, PRODUCTS_SHARE * arguments.seconds / SLICES)
-    seconds = median(steps)
-    tokens_per_second = trainer.batch_size * trainer.block_size / seconds
-    matmul_rate = products.flops / median(rounds)
-    result = {
-        "size": arguments.size,
-        "threads": arguments.threads,
-        "ms": round(seconds * 1e3, 3),
-        "tokens_per_second": round(tokens_per_second),
-        "steps": len(steps),
-        "matmul_gflops": round(matmul_rate / 1e9, 1),
-        "mfu": round(tokens_per_second * trainer.config.flops_per_token() / matmul_rate, 4),
-        "peak_memory_mb": round(peak_memory_mb(), 1),
-        "optimizer": kind,
-        "compile": arguments.compile,
-    }
-    print(json.dumps(result))
+    dtype = torch.bfloat16 if arguments.bf16 else torch.float32
+    products = Products(trainer.config, trainer.batch_size * trainer.block_size, dtype)
+    details = {"threads": arguments.threads, "optimizer": kind, "compile": arguments.compile, "bf16": arguments.bf16}
+    measure(trainer.step, products.run, arguments.size, arguments.seconds, **details)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model import Config, Gpt
+from common import Config
+from model import Gpt
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VOCAB_SIZE = 65
@@ -26,8 +27,9 @@ TEMPERATURE, TOP_K = 0.8, 40
 
 
 @torch.no_grad()
-def generate(model: Gpt, block_size: int, tokens: int) -> Tensor:
-    text = torch.zeros((1, 1), dtype=torch.long)
+def generate(model: Gpt, block_size: int, tokens: int, first: int = 0) -> Tensor:
+    """The token `first`, and `tokens` tokens after it."""
+    text = torch.tensor([[first]])
     for _ in range(tokens):
         logits = model.next_logits(text[:, -block_size:]) / TEMPERATURE  # (1, V)
         least = torch.topk(logits, TOP_K).values[:, -1:]

@@ -7,7 +7,6 @@ same distributions, but not the same numbers: what is compared is means over see
 
 import argparse
 import csv
-import math
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,9 @@ from statistics import mean, stdev
 
 import torch
 
-from bench import LEARNING_RATE, VOCAB_SIZE, Trainer
+from bench import Trainer
+from common import LEARNING_RATE, VOCAB_SIZE
+from training import cosine_schedule, evaluate
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -24,7 +25,6 @@ SIZE = "baby"
 TRAIN_FRACTION = 0.9
 WARM_UP_STEPS = 100
 MIN_LEARNING_RATE = 1e-4
-WINDOWS_AT_ONCE = 64
 
 
 def encode(text: str) -> torch.Tensor:
@@ -35,27 +35,6 @@ def encode(text: str) -> torch.Tensor:
     return torch.tensor([tokens[character] for character in text])
 
 
-def learning_rate(step: int, steps: int) -> float:
-    """Learning rate of the step after `step` steps, as in src/train/lr_schedule.rs."""
-    if step < WARM_UP_STEPS:
-        return LEARNING_RATE * (step + 1) / (WARM_UP_STEPS + 1)
-    last = max(steps - 1, WARM_UP_STEPS + 1) - WARM_UP_STEPS
-    cosine = 0.5 * (1 + math.cos(math.pi * min((step - WARM_UP_STEPS) / last, 1)))
-    return MIN_LEARNING_RATE + cosine * (LEARNING_RATE - MIN_LEARNING_RATE)
-
-
-@torch.no_grad()
-def evaluate(model: torch.nn.Module, last: torch.Tensor, val: torch.Tensor, block: int) -> float:
-    """Loss in nats per token over the whole split, in consecutive windows. The first starts at `last`."""
-    inputs, targets = torch.cat([last.view(1), val[:-1]]), val
-    whole = len(val) // block * block
-    pieces = list(zip(inputs[:whole].view(-1, block).split(WINDOWS_AT_ONCE), targets[:whole].view(-1, block).split(WINDOWS_AT_ONCE)))
-    if whole < len(val):
-        pieces.append((inputs[whole:].view(1, -1), targets[whole:].view(1, -1)))
-    total = sum(model(piece, target).item() * target.numel() for piece, target in pieces)
-    return total / len(val)
-
-
 def train_pytorch(tokens: torch.Tensor, seed: int, steps: int) -> float:
     """Validation loss at the end of training."""
     split = int(len(tokens) * TRAIN_FRACTION)
@@ -64,7 +43,7 @@ def train_pytorch(tokens: torch.Tensor, seed: int, steps: int) -> float:
     trainer.use("fused")
     for step in range(steps):
         for group in trainer.optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps)
+            group["lr"] = cosine_schedule(step, steps, LEARNING_RATE, WARM_UP_STEPS, MIN_LEARNING_RATE)
         trainer.step()
     return evaluate(trainer.model, train[-1], val, trainer.block_size)
 
