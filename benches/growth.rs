@@ -8,6 +8,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
 use runner::kernels::CpuBackend;
+use runner::train::peak_memory_mb;
 use setup::{SIZES, Size, Training};
 use std::error::Error;
 use std::fs;
@@ -140,20 +141,8 @@ fn measure_here(numbers: &[String]) -> Result<(), Box<dyn Error>> {
         times.sort_by(f64::total_cmp);
         times
     });
-    println!("{} {}", times[times.len() / 2], peak_memory()?);
+    println!("{} {}", times[times.len() / 2], peak_memory_mb());
     Ok(())
-}
-
-/// Peak resident memory of this process, in MiB.
-fn peak_memory() -> Result<f64, Box<dyn Error>> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: f64 = line
-        .ok_or("no VmHWM")?
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()?;
-    Ok(kib / 1024.0)
 }
 
 /// The costs of the values of one dimension.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use runner::kernels::{Bf16Backend, CpuBackend, LinearProducts};
 use runner::model;
 use runner::spec::Precision;
-use runner::train::TrainBackend;
+use runner::train::{TrainBackend, peak_memory_mb};
 use setup::{SIZES, Size, Training};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ fn measure<B: TrainBackend<Device = Cpu>>(
     let flops_per_token = model::size(&size.model(), vocab_size, size.block_size).flops_per_token;
     let tokens_per_second = size.tokens() as f64 / step;
     format!(
-        r#"{{"size": "{}", "precision": "{precision:?}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}}}"#,
+        r#"{{"size": "{}", "precision": "{precision:?}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}, "peak_memory_mb": {:.0}}}"#,
         size.name,
         step * 1e3,
         steps.len(),
@@ -88,6 +88,7 @@ fn measure<B: TrainBackend<Device = Cpu>>(
         tokens_per_second * flops_per_token / matmul_rate,
         peak_rate / 1e9,
         tokens_per_second * flops_per_token / peak_rate,
+        peak_memory_mb(),
     )
 }
 

@@ -6,7 +6,6 @@ Leave the machine alone meanwhile: two programs that share its cores measure eac
 import argparse
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,17 +82,11 @@ def command(program: str, size: str, arguments: argparse.Namespace) -> list[str]
 
 
 def measure(words: list[str]) -> dict:
-    """Runs a benchmark and returns its line of JSON. Adds the peak memory if it is missing."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(words)} ended with {process.returncode}")
-    result = json.loads(output.splitlines()[-1])
-    unit = 1 if sys.platform == "darwin" else 1024
-    result.setdefault("peak_memory_mb", usage.ru_maxrss * unit / 2**20)
-    return result
+    """Runs a benchmark and returns its line of JSON."""
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)} ended with {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def medians(rounds: list[Round], key: str) -> dict[str, float]:

@@ -21,13 +21,14 @@ ROOT = HERE.parent.parent
 SWEEP = HERE / "end_to_end.yaml"
 PLAYS_BYTES = 5_000_000
 RUNNER = "runner"
+CACHED = ", cached"
 
-# For each program in PyTorch: options of sweep.py, and whether a process per thread shares the runs.
+# For each program in PyTorch: options of sweep.py, and whether a process per thread shares the runs. Only the one
+# called "cached" finds compiled code: that of the program before it.
 PROGRAMS = {
     "PyTorch eager": ([], False),
     "PyTorch compile": (["--compile"], False),
-    # Takes compiled code of the program before from the cache of TorchInductor.
-    "PyTorch compile, cached": (["--compile"], False),
+    f"PyTorch compile{CACHED}": (["--compile"], False),
     "PyTorch eager, a process per thread": ([], True),
     "PyTorch compile, a process per thread": (["--compile"], True),
 }
@@ -35,9 +36,9 @@ PROGRAMS = {
 Losses = dict[str, list[float]]  # validation losses of the seeds, by variant
 
 
-def run_together(commands: list[list[str]], out: Path) -> float:
-    """Starts all commands at once and returns the seconds until the last one ends."""
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(out.parent / "compiled")}
+def run_together(commands: list[list[str]], **variables: str) -> float:
+    """Starts all commands at once, with environment variables, and returns the seconds until the last one ends."""
+    environment = {**os.environ, **variables}
     started = perf_counter()
     running = [subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL) for words in commands]
     codes = [process.wait() for process in running]
@@ -60,7 +61,7 @@ def run_runner(out: Path, text: Path, arguments: argparse.Namespace) -> float:
     ]
     if arguments.size == "names":
         overrides.append("tokenizer.kind=char")
-    return run_together([runner_sweep(arguments.runner, overrides, out)], out)
+    return run_together([runner_sweep(arguments.runner, overrides, out)])
 
 
 def run_pytorch(program: str, out: Path, text: Path, arguments: argparse.Namespace) -> float:
@@ -69,7 +70,9 @@ def run_pytorch(program: str, out: Path, text: Path, arguments: argparse.Namespa
     command = [sys.executable, str(HERE / "sweep.py"), str(text), "--out", str(out), *options]
     command += ["--size", arguments.size, "--steps", str(arguments.steps)]
     command += ["--threads", str(arguments.threads // processes)]
-    return run_together([[*command, "--part", str(i + 1), str(processes)] for i in range(processes)], out)
+    commands = [[*command, "--part", str(i + 1), str(processes)] for i in range(processes)]
+    cache = out.parent / program.removesuffix(CACHED)
+    return run_together(commands, TORCHINDUCTOR_CACHE_DIR=str(cache))
 
 
 def read_losses(out: Path) -> Losses:
@@ -86,7 +89,7 @@ def write_plays(runner: Path, folder: Path) -> Path:
     """Writes the text of `builtin:plays` to a file. With a tokenizer of bytes, the tokens of a sweep are the text."""
     overrides = [f"data={{source: builtin:plays, plays_bytes: {PLAYS_BYTES}}}", "tokenizer.kind=byte", "sweep=null"]
     overrides += ["model.kind=bigram", "train.steps=1", "optimizer.schedule.warmup_steps=0", "sample.tokens=0"]
-    run_together([runner_sweep(runner, overrides, folder)], folder)
+    run_together([runner_sweep(runner, overrides, folder)])
     splits = [next(folder.glob(f"*/cache/**/{split}.bin")) for split in ("train", "val")]
     text = folder / "plays.txt"
     text.write_bytes(b"".join(split.read_bytes()[::2] for split in splits))  # two bytes for each token

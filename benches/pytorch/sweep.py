@@ -1,6 +1,6 @@
 """Trains the variants of end_to_end.yaml with three seeds in PyTorch, one run after the other, in the way of nanoGPT.
 
-Writes to a folder: the weights and a sample of each run, and results.csv with a line for each run.
+Writes to a folder: the weights and a sample of each run, and results-I.csv with a line for each run, for part I of the runs.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from time import perf_counter
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch import Tensor, nn
+from torch import nn
 
 from common import BETAS, GRAD_CLIP, SIZES, WEIGHT_DECAY, Config
 from generate import generate

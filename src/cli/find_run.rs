@@ -1,10 +1,11 @@
-use crate::config::nearest;
 use crate::results::RunDir;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Most runs that an error lists.
 const MAX_LISTED: usize = 10;
+/// Letters of a name for each one that may be wrong.
+const LETTERS_PER_ERROR: usize = 5;
 
 /// Why a run was not found.
 #[derive(Debug, thiserror::Error)]
@@ -133,13 +134,29 @@ fn place(run: &str, results: &Path) -> String {
 
 /// A line that proposes the run with the most similar name, if there is one.
 fn similar(run: &str, runs: &[PathBuf]) -> String {
-    let names: Vec<String> = runs.iter().map(|run| name(run)).collect();
-    let names: Vec<&str> = names.iter().map(|name| without_hash(name)).collect();
-    let meant = nearest(without_hash(&name(Path::new(run))), &names);
-    let meant = meant.and_then(|meant| names.iter().position(|name| *name == meant));
-    meant.map_or(String::new(), |index| {
-        format!("\ndid you mean {}?", runs[index].display())
-    })
+    let wanted = name(Path::new(run));
+    let names = runs.iter().map(|run| name(run));
+    let meant = most_similar(&wanted, names).map(|index| runs[index].display());
+    meant.map_or(String::new(), |meant| format!("\ndid you mean {meant}?"))
+}
+
+/// The index of the name that differs least from the wanted one, not counting hashes. At most one letter in
+/// five may differ. The run of another seed is not meant.
+fn most_similar(wanted: &str, names: impl Iterator<Item = String>) -> Option<usize> {
+    let wanted = without_hash(wanted);
+    let limit = wanted.chars().count() / LETTERS_PER_ERROR;
+    let distances = names.enumerate().filter_map(|(index, name)| {
+        let name = without_hash(&name);
+        let is_same_seed = seed(wanted).is_none_or(|wanted| seed(name) == Some(wanted));
+        is_same_seed.then(|| (strsim::damerau_levenshtein(wanted, name), index))
+    });
+    let (distance, index) = distances.min()?;
+    (distance <= limit).then_some(index)
+}
+
+/// The seed at the end of the name of a run without hash.
+fn seed(name: &str) -> Option<u64> {
+    name.rsplit_once("-s")?.1.parse().ok()
 }
 
 fn others(runs: &[PathBuf]) -> String {
@@ -162,4 +179,41 @@ pub(super) fn lines(runs: &[String]) -> String {
         lines += &format!("\n  and {} more", runs.len() - MAX_LISTED);
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_with_a_similar_name_and_the_same_seed_is_proposed() {
+        let names = [
+            "bigram-s1-0a1b2c3d",
+            "gpt-s1-1a1b2c3d",
+            "gpt-s2-2a1b2c3d",
+            "gpt-rmsnorm-s1-3a1b2c3d",
+        ];
+        let proposed = |wanted: &str| {
+            let names = names.iter().map(|name| (*name).to_owned());
+            most_similar(wanted, names)
+        };
+        for (wanted, name) in [
+            ("gpt-s2-00000000", Some("gpt-s2")),
+            ("gtp-s2", Some("gpt-s2")),
+            ("bigarm-s1-0a1b2c3d", Some("bigram-s1")),
+            ("gpt_s1", Some("gpt-s1")),
+            ("gpt-rms-norm-s1", Some("gpt-rmsnorm-s1")),
+            // The part behind the last `-` is not the name.
+            ("rmsnorm-s1", None),
+            // Another seed.
+            ("gpt-s3", None),
+            ("gtp-s12", None),
+            // Another variant.
+            ("tgb-s1", None),
+            ("llama", None),
+        ] {
+            let proposed = proposed(wanted).map(|index| without_hash(names[index]));
+            assert_eq!(proposed, name, "{wanted}");
+        }
+    }
 }

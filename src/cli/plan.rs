@@ -1,6 +1,7 @@
 use super::args;
 use super::experiment_target::{self, Cache};
-use super::{Error, Exit, print, result_tables};
+use super::result_tables::{self, Unfinished};
+use super::{Error, Exit, print};
 use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
@@ -56,7 +57,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
         text += &format!("\n{}\n", result_tables::checks(&checks));
     }
     print(&text)?;
-    let (exit, reason) = result_tables::exit(&checks, &[]);
+    let (exit, reason) = result_tables::exit(Unfinished::default(), &checks, &[]);
     if let Some(reason) = reason {
         print_note(&reason);
     }
@@ -208,11 +209,10 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         // All comparisons are decided, and the runs that are not needed stay as they are.
         return text;
     }
-    let jobs = units::plural(needed.slots.jobs, "run");
     let is_later = |row: &&Row| row.is_open() && !row.is_needed;
     if !rows.iter().any(|row| is_later(&row)) {
-        let time = units::duration(needed.total_seconds());
-        return format!("{text}; about {time} with {jobs} at a time");
+        let [time, jobs] = cost(&needed);
+        return format!("{text}; {time} {jobs}");
     }
     let all = queue(&mut rows.iter());
     let follow_search = rows.iter().filter(is_later).any(|row| row.follows_search);
@@ -224,7 +224,7 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         }
         (None, _) => vec![(SEARCH, needed), ("in all", all)],
     };
-    format!("{text}; with {jobs} at a time:\n{}", costs(&cases))
+    format!("{text}; to train:\n{}", costs(&cases))
 }
 
 /// The runs before a search has ended.
@@ -246,16 +246,25 @@ fn least_runs<'a>(plan: &SweepPlan, rows: &'a [Row], min: u64) -> impl Iterator<
     })
 }
 
-/// A line for each case, with its runs and their estimated time.
+/// A line for each case, with its runs and their cost.
 fn costs(cases: &[(&str, RunQueue)]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (case, queue) in cases {
+        let [time, jobs] = cost(queue);
         table.add_row(vec![
             Cell::new(format!(" {case}:")),
             right(units::plural(queue.runs.len(), "run")),
-            right(format!("about {}", units::duration(queue.total_seconds()))),
+            right(time),
+            Cell::new(jobs),
         ]);
     }
     table.trim_fmt()
+}
+
+/// The estimated time of some runs, and how many of them are trained at the same time.
+fn cost(queue: &RunQueue) -> [String; 2] {
+    let time = units::duration(queue.total_seconds());
+    let jobs = units::plural(queue.slots.jobs, "run");
+    [format!("about {time}"), format!("with {jobs} at a time")]
 }

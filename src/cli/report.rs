@@ -1,7 +1,8 @@
 use super::args;
-use super::{Error, Exit, print, result_tables, shell_quoting};
+use super::result_tables::{self, Unfinished};
+use super::{Error, Exit, print, shell_quoting};
 use crate::report;
-use crate::text::{terminal, units};
+use crate::text::terminal;
 
 pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
@@ -15,19 +16,12 @@ pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     }
     let summary = report::write(&arguments.results, plan, template).map_err(Error::Report)?;
     print(&result_tables::render(&summary))?;
-    // As after a sweep: the results of an experiment with failed runs are not complete.
-    let failed = summary.counts.failed + summary.counts.diverged;
-    let (exit, reason) = match failed {
-        0 => result_tables::exit(&summary.checks, &summary.claims),
-        _ => {
-            let runs = units::plural(failed, "run");
-            let reason = format!(
-                "{runs} failed or diverged (exit code {})",
-                Exit::Failed as u8
-            );
-            (Exit::Failed, Some(reason))
-        }
+    // Runs that have not ended are no failure of the report.
+    let unfinished = Unfinished {
+        failed: summary.counts.failed + summary.counts.diverged,
+        stopped: 0,
     };
+    let (exit, reason) = result_tables::exit(unfinished, &summary.checks, &summary.claims);
     if let Some(reason) = reason {
         terminal::print_note(&reason);
     }

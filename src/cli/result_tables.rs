@@ -26,9 +26,22 @@ pub(super) fn render(summary: &Summary) -> String {
     text
 }
 
-/// The exit code of a command that succeeds unless a check is missed or a claim does not hold, and one line
-/// that says why it does not succeed.
-pub(super) fn exit(checks: &[MetricCheck], claims: &[TestedClaim]) -> (Exit, Option<String>) {
+/// Number of runs without a result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Unfinished {
+    /// Failed or diverged.
+    pub(super) failed: usize,
+    /// Stopped, so that the same command continues them.
+    pub(super) stopped: usize,
+}
+
+/// The exit code of a command that succeeds unless a run has no result, a check is missed or a claim does not
+/// hold, and one line that says why it does not succeed.
+pub(super) fn exit(
+    unfinished: Unfinished,
+    checks: &[MetricCheck],
+    claims: &[TestedClaim],
+) -> (Exit, Option<String>) {
     let count = |result: &dyn Fn(&TestedClaim) -> bool| claims.iter().filter(|c| result(c)).count();
     let failed = count(&|claim| claim.result == ClaimResult::Fails);
     let open = count(&|claim| claim.result == ClaimResult::Open && !claim.waits_for_runs);
@@ -41,12 +54,17 @@ pub(super) fn exit(checks: &[MetricCheck], claims: &[TestedClaim]) -> (Exit, Opt
         "expected value",
         ["was", "were"],
     );
-    let exit = match (&missed, failed, open) {
-        (None, 0, 0) => return (Exit::Success, None),
-        (None, 0, _) => Exit::Undecided,
-        _ => Exit::Missed,
+    let without_result = unfinished.failed + unfinished.stopped;
+    let exit = match (without_result, &missed, failed, open) {
+        (0, None, 0, 0) => return (Exit::Success, None),
+        (0, None, 0, _) => Exit::Undecided,
+        (0, ..) => Exit::Missed,
+        _ => Exit::Failed,
     };
+    let runs = |n, what: &str| (n > 0).then(|| format!("{} {what}", units::plural(n, "run")));
     let reasons = [
+        runs(unfinished.failed, "failed or diverged"),
+        runs(unfinished.stopped, "stopped"),
         missed.map(|missed| missed + " missed"),
         of_all(failed, claims.len(), "claim", ["fails", "fail"]),
         of_all(open, claims.len(), "claim", ["is open", "are open"]),
@@ -114,4 +132,82 @@ fn layout(contents: &TextTable) -> String {
         }
     }
     table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(result: CheckResult) -> MetricCheck {
+        MetricCheck {
+            variant: String::new(),
+            metric: String::new(),
+            expected: String::new(),
+            measured: String::new(),
+            result,
+            source: String::new(),
+        }
+    }
+
+    fn claim(result: ClaimResult, waits_for_runs: bool) -> TestedClaim {
+        TestedClaim {
+            claim: String::new(),
+            result,
+            reason: String::new(),
+            waits_for_runs,
+            failed_runs: 0,
+            seeds: String::new(),
+            mean: String::new(),
+            difference: String::new(),
+            statistic: String::new(),
+            p: String::new(),
+            level: String::new(),
+        }
+    }
+
+    #[test]
+    fn exit_code_is_that_of_the_worst_and_every_reason_is_given() {
+        let missed = check(CheckResult::Missed);
+        let fails = claim(ClaimResult::Fails, false);
+        let open = claim(ClaimResult::Open, false);
+        let harmless = [
+            claim(ClaimResult::Holds, false),
+            claim(ClaimResult::Open, true),
+        ];
+        let exit_of = |[failed, stopped]: [usize; 2], checks: &[_], claims: &[_]| {
+            let (exit, reason) = exit(Unfinished { failed, stopped }, checks, claims);
+            (exit, reason.unwrap_or_default())
+        };
+        assert_eq!(
+            exit_of([0, 0], &[check(CheckResult::Met)], &harmless),
+            (Exit::Success, String::new())
+        );
+        assert_eq!(
+            exit_of([0, 0], &[], &[open]),
+            (
+                Exit::Undecided,
+                "1 of 1 claim is open (exit code 4)".to_owned()
+            )
+        );
+        let both = "1 of 1 expected value was missed, 1 of 1 claim fails";
+        let (checks, claims) = ([missed], [fails]);
+        assert_eq!(
+            exit_of([0, 0], &checks, &claims),
+            (Exit::Missed, format!("{both} (exit code 3)"))
+        );
+        assert_eq!(
+            exit_of([2, 0], &checks, &claims),
+            (
+                Exit::Failed,
+                format!("2 runs failed or diverged, {both} (exit code 1)")
+            )
+        );
+        assert_eq!(
+            exit_of([1, 1], &[], &[]),
+            (
+                Exit::Failed,
+                "1 run failed or diverged, 1 run stopped (exit code 1)".to_owned()
+            )
+        );
+    }
 }

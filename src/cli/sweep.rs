@@ -1,5 +1,6 @@
 use super::args;
-use super::{Error, Exit, experiment_target, print, result_tables};
+use super::result_tables::{self, Unfinished};
+use super::{Error, Exit, experiment_target, print};
 use crate::report;
 use crate::results::{RunState, SweepPlan};
 use crate::sweep as sweeps;
@@ -62,12 +63,13 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         let is_found = planned.is_search() && found.contains(planned.spec.variant.as_str());
         *state != RunState::Diverged || !is_found
     });
-    let (results, reason) = result_tables::exit(&summary.checks, &summary.claims);
-    let exit = exit(end, &states, results);
-    print_next_steps(exit, &store, &plan, &states);
-    if exit == results
-        && let Some(reason) = reason
-    {
+    if end == SweepEnd::Interrupted {
+        print_note("interrupted; the same command continues from here");
+        return Ok(Exit::Interrupted);
+    }
+    print_unfinished(&store, &plan, &states);
+    let (exit, reason) = result_tables::exit(unfinished(&states), &summary.checks, &summary.claims);
+    if let Some(reason) = reason {
         print_note(&reason);
     }
     Ok(exit)
@@ -215,52 +217,42 @@ fn runs_that(n: usize, kind: &str, [one, several]: [&str; 2]) -> Option<String> 
     (n > 0).then(|| format!("{} {verb}", units::plural(n, &format!("{kind} run"))))
 }
 
-/// The exit code of a sweep. `results` is that of its results if all runs are done.
-fn exit(end: SweepEnd, states: &[(usize, RunState)], results: Exit) -> Exit {
-    let well = |(_, state): &(usize, RunState)| *state == RunState::Done;
-    match end {
-        SweepEnd::Interrupted => Exit::Interrupted,
-        SweepEnd::Complete if states.iter().all(well) => results,
-        SweepEnd::Complete => Exit::Failed,
-    }
-}
-
-/// Prints which runs are not done, and how to continue.
-fn print_next_steps(exit: Exit, store: &Store, plan: &SweepPlan, states: &[(usize, RunState)]) {
-    match exit {
-        Exit::Interrupted => print_note("interrupted; the same command continues from here"),
-        Exit::Failed => {
-            let open = |(_, state): &&(usize, RunState)| *state != RunState::Done;
-            let open: Vec<usize> = states.iter().filter(open).map(|(run, _)| *run).collect();
-            print_note(&format!("{} not done:", units::plural(open.len(), "run")));
-            for &run in open.iter().take(MAX_LISTED) {
-                // A status that cannot be read was an error before this.
-                let status = store.run_dir(&plan.runs[run]).status().ok().flatten();
-                print_note(&format!(
-                    "  {}",
-                    describe_end(&plan.runs[run], status.as_ref())
-                ));
-            }
-            if open.len() > MAX_LISTED {
-                print_note(&format!("  and {} more", open.len() - MAX_LISTED));
-            }
-            if let Some(hint) = retry_hint(states) {
-                print_note(hint);
-            }
+/// The number of runs that are not done.
+fn unfinished(states: &[(usize, RunState)]) -> Unfinished {
+    let mut unfinished = Unfinished::default();
+    for (_, state) in states {
+        match state {
+            RunState::Done => {}
+            RunState::Failed | RunState::Diverged => unfinished.failed += 1,
+            RunState::Stopped | RunState::NotStarted => unfinished.stopped += 1,
         }
-        Exit::Success | Exit::Usage | Exit::Missed | Exit::Undecided => {}
     }
+    unfinished
 }
 
-/// How to train failed and diverged runs again, if there are any. The same command continues stopped
-/// runs.
-fn retry_hint(states: &[(usize, RunState)]) -> Option<&'static str> {
-    let has_failed =
-        |(_, state): &(usize, RunState)| matches!(state, RunState::Failed | RunState::Diverged);
-    states
-        .iter()
-        .any(has_failed)
-        .then_some("to train failed and diverged runs again, add --retry-failed to the command")
+/// Prints which runs are not done, if there are any, and how to train failed and diverged runs again. The same
+/// command continues stopped runs.
+fn print_unfinished(store: &Store, plan: &SweepPlan, states: &[(usize, RunState)]) {
+    let open = |(_, state): &&(usize, RunState)| *state != RunState::Done;
+    let open: Vec<usize> = states.iter().filter(open).map(|(run, _)| *run).collect();
+    if open.is_empty() {
+        return;
+    }
+    print_note(&format!("{} not done:", units::plural(open.len(), "run")));
+    for &run in open.iter().take(MAX_LISTED) {
+        // A status that cannot be read was an error before this.
+        let status = store.run_dir(&plan.runs[run]).status().ok().flatten();
+        print_note(&format!(
+            "  {}",
+            describe_end(&plan.runs[run], status.as_ref())
+        ));
+    }
+    if open.len() > MAX_LISTED {
+        print_note(&format!("  and {} more", open.len() - MAX_LISTED));
+    }
+    if unfinished(states).failed > 0 {
+        print_note("to train failed and diverged runs again, add --retry-failed to the command");
+    }
 }
 
 #[cfg(test)]
@@ -268,34 +260,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_is_proposed_for_failed_runs_only() {
-        for (state, proposed) in [
-            (RunState::Failed, true),
-            (RunState::Diverged, true),
-            (RunState::Stopped, false),
-            (RunState::NotStarted, false),
-        ] {
-            let states = [(0, RunState::Done), (1, state)];
-            assert_eq!(retry_hint(&states).is_some(), proposed, "{state}");
-        }
-    }
-
-    #[test]
-    fn run_that_is_not_done_decides_the_exit_code() {
-        let done = (0, RunState::Done);
-        assert_eq!(
-            exit(SweepEnd::Complete, &[done], Exit::Success),
-            Exit::Success
-        );
-        for state in [RunState::Failed, RunState::Diverged, RunState::Stopped] {
-            assert_eq!(
-                exit(SweepEnd::Complete, &[done, (1, state)], Exit::Missed),
-                Exit::Failed
-            );
-        }
-        assert_eq!(
-            exit(SweepEnd::Interrupted, &[done], Exit::Success),
-            Exit::Interrupted
-        );
+    fn runs_without_a_result_are_counted() {
+        let counted = |states: &[RunState]| {
+            let states: Vec<_> = states.iter().copied().enumerate().collect();
+            let Unfinished { failed, stopped } = unfinished(&states);
+            (failed, stopped)
+        };
+        assert_eq!(counted(&[RunState::Done, RunState::Done]), (0, 0));
+        let all = [
+            RunState::Done,
+            RunState::Failed,
+            RunState::Diverged,
+            RunState::Stopped,
+        ];
+        assert_eq!(counted(&all), (2, 1));
     }
 }

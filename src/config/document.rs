@@ -22,7 +22,7 @@ pub struct Document {
     sources: Arc<Sources>,
     /// The file with overrides applied.
     pub(super) tree: Node,
-    pub(super) overrides: Node,
+    overrides: Node,
     pub(super) experiment: Experiment,
     former_names: FormerNames,
     /// Computed on first use, once: a sweep may have thousands of variants.
@@ -191,26 +191,16 @@ impl Document {
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
-    /// The document without one of the overrides, for each of them, and without all. Each comes with the
-    /// overrides that it lacks. A document that would have errors is left out.
-    pub(super) fn with_fewer_overrides(&self) -> Vec<(Vec<String>, Self)> {
-        let all: Vec<String> = self
-            .sources
-            .overrides()
-            .map(|(_, text)| text.to_owned())
-            .collect();
-        let one_less = (0..all.len()).map(|removed| {
-            let mut kept = all.clone();
-            (vec![kept.remove(removed)], kept)
-        });
-        let none = (all.len() > 1).then(|| (all.clone(), Vec::new()));
+    /// The overrides in the order of the command line.
+    pub(super) fn overrides(&self) -> Vec<String> {
+        let overrides = self.sources.overrides();
+        overrides.map(|(_, text)| text.to_owned()).collect()
+    }
+
+    /// The document with other overrides. `None` if it would have errors.
+    pub(super) fn with_overrides(&self, overrides: &[String]) -> Option<Self> {
         let file = self.sources.get(FILE);
-        one_less
-            .chain(none)
-            .filter_map(|(removed, kept)| {
-                Some((removed, from_text(&file.name, &file.text, &kept).ok()?))
-            })
-            .collect()
+        from_text(&file.name, &file.text, overrides).ok()
     }
 
     pub(super) fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {

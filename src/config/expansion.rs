@@ -10,10 +10,10 @@ use super::durations;
 use super::error_kind::ErrorKind;
 use super::expected_values;
 use super::match_checks;
+use super::override_causes::OverrideCauses;
 use super::spans::Span;
 use super::variants::Variant;
 use crate::spec::{Data, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
-use std::cell::OnceCell;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -181,7 +181,7 @@ impl Document {
 
     /// Reports variants whose runs are identical: a comparison between them would be meaningless.
     fn check_distinct(&self, resolved: &[(&Variant, RunSpec)], errors: &mut Vec<Diagnostic>) {
-        let reduced = OnceCell::new();
+        let mut causes = OverrideCauses::new(self);
         let mut first_with: HashMap<RunSettings, &Variant> = HashMap::new();
         for (variant, spec) in resolved {
             let first = match first_with.entry(spec.result_settings()) {
@@ -194,21 +194,15 @@ impl Document {
             let kind = ErrorKind::SameVariants {
                 first: first.name.clone(),
                 second: variant.name.clone(),
-                overrides: reduced
-                    .get_or_init(|| self.with_fewer_overrides())
-                    .iter()
-                    .find(|(_, document)| document.are_distinct(&first.name, &variant.name))
-                    .map_or(Vec::new(), |(removed, _)| removed.clone()),
+                overrides: causes.of(&first.name, &variant.name),
             };
             let diagnostic = Diagnostic::new(variant.span, kind);
             errors.push(diagnostic.related(first.span, "identical to this one"));
         }
     }
-}
 
-impl Document {
     /// Whether two variants exist and have different runs.
-    fn are_distinct(&self, first: &str, second: &str) -> bool {
+    pub(super) fn are_distinct(&self, first: &str, second: &str) -> bool {
         let settings = |name| {
             let spec = self.resolve(self.variants().named(name)?, &mut Vec::new())?;
             Some(spec.result_settings())

@@ -28,6 +28,7 @@ mod grid;
 mod limits;
 mod match_checks;
 mod merge;
+mod override_causes;
 mod overrides;
 mod parse;
 mod read_file;

@@ -72,8 +72,8 @@ fn one(
     }))
 }
 
-/// The keys of a path with their byte offsets. What follows `sweep.grid` is one key, and so is the
-/// name of a variant.
+/// The keys of a path with their byte offsets. What follows `sweep.grid` or `sweep.tune.grid` is one key,
+/// and so is the name of a variant.
 fn segments<'a>(path: &'a str, document: &Node) -> Vec<(usize, &'a str)> {
     let mut segments = Vec::new();
     let mut at = 0;
@@ -84,7 +84,7 @@ fn segments<'a>(path: &'a str, document: &Node) -> Vec<(usize, &'a str)> {
         let rest = &path[at..];
         let above: Vec<_> = segments.iter().map(|(_, key)| *key).collect();
         let len = match above[..] {
-            ["sweep", "grid"] => rest.len(),
+            ["sweep", "grid"] | ["sweep", "tune", "grid"] => rest.len(),
             ["sweep", "variants"] => variant_len(rest, document),
             _ => rest.find('.').unwrap_or(rest.len()),
         };

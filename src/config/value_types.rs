@@ -70,6 +70,7 @@ pub(super) fn wrong_type(
         expected: alternatives(&words.collect::<Vec<_>>()),
         found: type_name(node),
         remedy: remedy_of_path(node, path)
+            .or_else(|| remedy_of_axis(node, path))
             .or_else(|| remedy_of_section(node, schema))
             .or_else(|| remedy(node, &types, sources.text(node.span))),
     }
@@ -101,6 +102,17 @@ fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What to write instead of a section in a grid.
+fn remedy_of_axis(node: &Node, path: &str) -> Option<String> {
+    let grids = ["sweep.grid.", "sweep.tune.grid."];
+    let axis = grids.iter().find_map(|grid| path.strip_prefix(grid))?;
+    let inner = node.entries().first().filter(|_| !axis.contains('['))?;
+    Some(format!(
+        "a key of a grid is a whole path; write `{axis}.{}: [...]`",
+        inner.key
+    ))
 }
 
 /// What to write instead of the kind of a section, such as `schedule: cosine`.

@@ -440,6 +440,13 @@ mod tests {
         assert_eq!(expansion.runs[0].model.n_layer, 1);
         assert_eq!(expansion.runs[0].seed, 7);
         assert_eq!(names(&expand(sweep, &["sweep=null"])), ["base"]);
+
+        let tuned = expand(
+            "  tune: {grid: {optimizer.lr: [0.1, 0.2], train.steps: [5, 6]}, seeds: 1}",
+            &["sweep.tune.grid.optimizer.lr=[0.3]"],
+        );
+        assert!(tuned.runs.iter().all(|run| run.optimizer.lr == 0.3));
+        assert_eq!(tuned.runs.len(), 4);
     }
 
     #[test]

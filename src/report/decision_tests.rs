@@ -61,6 +61,42 @@ fn report_of_a_sequential_sweep_with_a_margin() {
     assert!(plot.contains("equivalent"), "{plot}");
 }
 
+/// What a report says of a variant that is better by 0.029 to 0.031, or by 49 % to 51 %.
+#[test]
+fn a_significant_difference_may_be_smaller_than_the_margin() {
+    let speed = CompareMetric::TokensPerSecond;
+    let percent = |percent| Margin::Percent(Percent::new(percent));
+    for (metric, margin, is_within) in [
+        (CompareMetric::BitsPerByte, Margin::Absolute(0.02), false),
+        (CompareMetric::BitsPerByte, Margin::Absolute(0.0295), true),
+        (CompareMetric::BitsPerByte, percent(1.95), true),
+        (CompareMetric::BitsPerByte, percent(1.0), false),
+        (speed, percent(50.0), false),
+        (speed, percent(99.0), true),
+    ] {
+        let compare = Compare {
+            metric,
+            margin: Some(margin),
+            ..Compare::default()
+        };
+        let folder = match metric == speed {
+            true => two_speeds(compare),
+            false => {
+                let folder = Folder::new("margin");
+                folder.plan.borrow_mut().experiment.compare = compare;
+                planned(&folder, "gpt", 0, 3, &[0.0; 3]);
+                planned(&folder, "swiglu", 1, 3, &[-0.030, -0.031, -0.029]);
+                folder
+            }
+        };
+        let answer = folder.write().answer;
+        let headline = answer[0].contains(", perhaps by less than the margin: the difference is");
+        let starts = |text: &String| text.starts_with("Significant, but perhaps smaller than");
+        assert_eq!(headline, is_within, "{answer:?}");
+        assert_eq!(answer.iter().any(starts), is_within, "{answer:?}");
+    }
+}
+
 #[test]
 fn a_run_that_is_not_needed_any_more_is_left_out() {
     let (folder, _) = decided();
@@ -339,6 +375,9 @@ fn a_best_value_at_the_end_of_a_flat_search_is_no_caution() {
         tuned(&worse, "gpt", 0, [1.56, 1.53, 1.54], [1.52, 1.541, 1.507]);
         tuned(&worse, "deep", 1, search, compared);
         assert_eq!(worse.write().cautions.len(), cautions);
+        let says_why =
+            "so far from the baseline that values beyond it would hardly change the verdict";
+        assert_eq!(worse.read("report.md").contains(says_why), cautions == 0);
     }
     // Equal values are not a reason to try others.
     let equal = Folder::new("equal");
@@ -349,6 +388,8 @@ fn a_best_value_at_the_end_of_a_flat_search_is_no_caution() {
     for (margin, cautions) in [(0.04, 1), (0.06, 0)] {
         folder.plan.borrow_mut().experiment.compare.margin = Some(Margin::Absolute(margin));
         assert_eq!(folder.write().cautions.len(), cautions, "{margin}");
+        let says_why = "The best optimizer.lr of deep is the smallest value tried (0.001). The last step to this value gained at most the margin";
+        assert_eq!(folder.read("report.md").contains(says_why), cautions == 0);
     }
 }
 

@@ -90,6 +90,19 @@ impl Results {
         compared.find(|c| c.variant == variant)?.search.as_ref()
     }
 
+    /// The variants with a verdict: (name, earlier verdict, verdict). The earlier one is that at
+    /// [`EARLIER_SHARE`] of training, and `None` if it is not known.
+    pub(super) fn verdicts(&self) -> impl Iterator<Item = (&str, Option<Verdict>, Verdict)> {
+        let earlier = self.earlier_verdicts.iter().copied();
+        let earlier = earlier.chain(std::iter::repeat(None));
+        let compared = self.comparisons.iter().zip(earlier);
+        compared.filter_map(|(compared, earlier)| {
+            let comparison = compared.comparison.as_ref();
+            let tested = comparison.filter(|c| c.corrected.is_some())?;
+            Some((compared.variant.as_str(), earlier, tested.verdict))
+        })
+    }
+
     pub(super) fn corpus(&self, run: &PlannedRun) -> &CorpusInfo {
         &self.plan.corpora[run.corpus]
     }
@@ -154,6 +167,10 @@ impl Run {
             samples,
             problem,
         }
+    }
+
+    pub(super) fn variant(&self) -> &str {
+        &self.planned.spec.variant
     }
 
     pub(super) fn state(&self) -> RunState {

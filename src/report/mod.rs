@@ -140,7 +140,7 @@ pub fn write(
         counts: Counts {
             done: results.count(RunState::Done),
             failed: results.count(RunState::Failed),
-            diverged: unfinished(&results, RunState::Diverged),
+            diverged: unfinished(&results, RunState::Diverged).count(),
             stopped: results.count(RunState::Stopped),
             not_started: results.count(RunState::NotStarted),
         },

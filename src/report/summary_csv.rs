@@ -21,7 +21,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
     let experiment = &results.plan.experiment.name;
     let columns = vec![
         text("experiment", &begun, |_| experiment.clone()),
-        text("variant", &begun, |run| run.planned.spec.variant.clone()),
+        text("variant", &begun, |run| run.variant().to_owned()),
         whole("seed", &begun, |run| Some(run.planned.spec.seed)),
         text("run", &begun, |run| run.planned.name.clone()),
         text("status", &begun, |run| run.state().name().to_owned()),

@@ -7,7 +7,9 @@
 use super::variant_runs::VariantRuns;
 use super::{RunResult, Search, SweepPlan};
 use crate::spec::SequentialSeeds;
-use crate::stats::{Comparison, Design, Verdict, compare, paired_differences, pairs_to_decide};
+use crate::stats::{
+    Comparison, Design, PairsToDecide, Verdict, compare, paired_differences, pairs_to_decide,
+};
 
 /// A variant compared with the baseline.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +26,7 @@ pub struct VariantComparison {
     /// `None` for the baseline, and if there are no differences.
     pub comparison: Option<Comparison>,
     /// The number of seeds, in all, that would probably decide an inconclusive comparison.
-    pub seeds_to_decide: Option<usize>,
+    pub seeds_to_decide: Option<PairsToDecide>,
 }
 
 impl SweepPlan {
@@ -176,7 +178,7 @@ impl Differences {
     }
 
     /// The number of seeds that would probably decide the comparison, if it was tested without a verdict.
-    fn seeds_to_decide(&self, design: &Design) -> Option<usize> {
+    fn seeds_to_decide(&self, design: &Design) -> Option<PairsToDecide> {
         let comparison = self.comparison.as_ref()?;
         let is_open = comparison.corrected.is_some() && comparison.verdict == Verdict::Inconclusive;
         is_open

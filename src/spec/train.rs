@@ -53,7 +53,8 @@ pub struct Train {
     #[schemars(range(min = 0.000_001, max = 0.999_999_9))]
     pub ema: Option<f64>,
     /// Precision of the factors of the matrix products in linear layers and in the output head, in training
-    /// and in evaluation. Weights, gradients, optimizer, norms, attention and losses are 32-bit floats.
+    /// and in evaluation. Weights, gradients, optimizer, norms, attention, losses and samples are computed
+    /// in 32-bit floats.
     pub precision: Precision,
     /// Whether to check all activations and all weights in every step, and to stop the run at the first
     /// NaN or infinity. The check costs more than a forward pass per step. Without it, a run still
@@ -114,8 +115,8 @@ impl Train {
 pub enum Precision {
     /// 32-bit floats.
     F32,
-    /// bfloat16: 8 significant bits. The sums of the products are 32-bit floats. It is faster on processors
-    /// with AVX512-BF16, and slower on others, with the same results. For the CPU only.
+    /// bfloat16: 8 significant bits. The sums of the products are 32-bit floats. For the CPU only. It needs a
+    /// processor with AVX512-BF16 to be faster. On others it is slower, with the same results.
     Bf16,
 }
 

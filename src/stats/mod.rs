@@ -22,4 +22,4 @@ pub use descriptive::{mean, sample_sd};
 pub use design::{ALPHA, Design, UsedDesign, rate_of_repeated_designs};
 pub use mean_tests::{MeanTest, SampleMean, t_test, welch_test, z_test};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
-pub use power::{most_pairs_to_decide, pairs_to_decide};
+pub use power::{PairsToDecide, pairs_to_decide};

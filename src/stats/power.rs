@@ -7,12 +7,18 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 /// The probability of a verdict at which a number of seeds is called enough.
 const POWER: f64 = 0.8;
 
-/// The largest number of seeds that [`pairs_to_decide`] considers.
-pub fn most_pairs_to_decide(is_sequential: bool) -> usize {
-    match is_sequential {
-        true => 100,
-        false => 1000,
-    }
+/// Most seeds of a fixed design.
+const MAX_PAIRS: usize = 1000;
+
+/// Most seeds of a sequential design.
+const MAX_SEQUENTIAL_PAIRS: usize = 100;
+
+/// How many seeds would decide a comparison with a probability of [`POWER`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairsToDecide {
+    About(usize),
+    /// More than a sweep can have, which is this number.
+    MoreThan(usize),
 }
 
 /// Intervals of the integral over the standard deviation, an even number.
@@ -21,9 +27,8 @@ const INTERVALS: usize = 200;
 /// The number of seeds, in all, with which a comparison is decided with a probability of 0.8, if the
 /// differences have the mean and the standard deviation of those observed so far. For a fixed design, it
 /// is that of a new sweep. For a sequential design, it is a maximum to which the present one can be
-/// raised. `None` for fewer than two differences, for differences without spread, and above the largest
-/// number of seeds of a sweep.
-pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
+/// raised. `None` for fewer than two differences, and for differences without spread.
+pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<PairsToDecide> {
     let (mean, sd) = (mean(differences)?, sample_sd(differences)?);
     if sd == 0.0 {
         return None;
@@ -35,9 +40,12 @@ pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
     };
     let enough = |pairs: usize| effect.power(pairs) >= POWER;
     let first = differences.len() + 1;
-    let most = most_pairs_to_decide(design.is_sequential());
+    let most = match design.is_sequential() {
+        true => MAX_SEQUENTIAL_PAIRS,
+        false => MAX_PAIRS,
+    };
     if first > most || !enough(most) {
-        return None;
+        return Some(PairsToDecide::MoreThan(most));
     }
     let (mut low, mut high) = (first, most);
     while low < high {
@@ -47,7 +55,7 @@ pub fn pairs_to_decide(differences: &[f64], design: &Design) -> Option<usize> {
             false => low = middle + 1,
         }
     }
-    Some(low)
+    Some(PairsToDecide::About(low))
 }
 
 /// A true difference, in units of the standard deviation of the differences.
@@ -113,13 +121,21 @@ mod tests {
         }
     }
 
+    fn about(differences: &[f64], design: &Design) -> usize {
+        match pairs_to_decide(differences, design) {
+            Some(PairsToDecide::About(pairs)) => pairs,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn more_noise_needs_more_seeds() {
         let design = Design::fixed(1);
-        let quiet = pairs_to_decide(&[0.1, 0.2, 0.3], &design).unwrap();
-        let noisy = pairs_to_decide(&[-0.2, 0.2, 0.6], &design).unwrap();
+        let quiet = about(&[0.1, 0.2, 0.3], &design);
+        let noisy = about(&[-0.2, 0.2, 0.6], &design);
         assert!(3 < quiet && quiet < noisy, "{quiet} {noisy}");
-        assert_eq!(pairs_to_decide(&[-0.3, 0.3, 0.001], &design), None);
+        let too_many = Some(PairsToDecide::MoreThan(1000));
+        assert_eq!(pairs_to_decide(&[-0.3, 0.3, 0.001], &design), too_many);
         assert_eq!(pairs_to_decide(&[0.1], &design), None);
         assert_eq!(pairs_to_decide(&[0.1, 0.1], &design), None);
     }
@@ -127,8 +143,8 @@ mod tests {
     #[test]
     fn a_sequential_design_needs_more_seeds_than_a_new_sweep() {
         let differences = [0.1, 0.2, 0.3, -0.1];
-        let fixed = pairs_to_decide(&differences, &Design::fixed(3)).unwrap();
-        let raised = pairs_to_decide(&differences, &Design::sequential(3, 3, &[4])).unwrap();
+        let fixed = about(&differences, &Design::fixed(3));
+        let raised = about(&differences, &Design::sequential(3, 3, &[4]));
         assert!(fixed < raised && raised < 4 * fixed, "{fixed} {raised}");
         // The last test of the raised design has about the assumed level.
         let design = Design::sequential(3, 3, &[4]);
@@ -143,9 +159,10 @@ mod tests {
     #[test]
     fn a_margin_decides_small_differences() {
         let tiny = [0.01, -0.01, 0.011, -0.009];
-        assert_eq!(pairs_to_decide(&tiny, &Design::fixed(1)), None);
+        let without = pairs_to_decide(&tiny, &Design::fixed(1));
+        assert_eq!(without, Some(PairsToDecide::MoreThan(1000)));
         let with_margin = Design::fixed(1).with_margin(Some(0.02));
-        let seeds = pairs_to_decide(&tiny, &with_margin).unwrap();
+        let seeds = about(&tiny, &with_margin);
         assert!((5..12).contains(&seeds), "{seeds}");
     }
 }

@@ -44,7 +44,8 @@ pub struct Slots {
 }
 
 /// Divides the machine among runs. An exact number of jobs is kept. `auto` chooses the division with
-/// the earliest estimated end, among those in which the runs fit in memory.
+/// the earliest estimated end, among those in which the runs fit in memory. If none fits, it trains one run on
+/// one thread.
 ///
 /// `are_equal` gives every run the same number of threads, whichever runs are left: one with `auto`.
 pub(super) fn slots(capacity: Capacity, runs: &[Estimate], are_equal: bool) -> Slots {
@@ -78,9 +79,17 @@ pub(super) fn slots(capacity: Capacity, runs: &[Estimate], are_equal: bool) -> S
         (Jobs::Exactly(jobs), _) => with_jobs(jobs),
         (Jobs::Auto, Device::Cuda(_)) => with_jobs(1),
         (Jobs::Auto, Device::Cpu) => {
-            // From many runs with one thread each to one run with all threads. Of two divisions that
-            // take equally long the first is better, because separate runs never wait for each other.
-            let divisions = (1..=machine.cores).rev().map(with_jobs);
+            // From many runs with one thread each to one run with all threads, or as many as fit in
+            // memory. Of two divisions that take equally long the first is better, because separate runs
+            // never wait for each other.
+            let fitting = |jobs| {
+                let all = with_jobs(jobs);
+                let mut fewer = (1..=all.threads)
+                    .rev()
+                    .map(|threads| Slots { threads, ..all });
+                fewer.find(|slots| fit_in_memory(runs, machine, *slots))
+            };
+            let divisions = (1..=machine.cores).rev().filter_map(fitting);
             let seconds = |slots: &Slots| {
                 let each: Vec<f64> = runs
                     .iter()
@@ -89,9 +98,11 @@ pub(super) fn slots(capacity: Capacity, runs: &[Estimate], are_equal: bool) -> S
                 makespan(&[], &each, slots.jobs)
             };
             divisions
-                .filter(|slots| fit_in_memory(runs, machine, *slots))
                 .min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
-                .unwrap_or_else(|| with_jobs(1))
+                .unwrap_or(Slots {
+                    jobs: 1,
+                    threads: 1,
+                })
         }
     }
 }
@@ -179,7 +190,8 @@ mod tests {
     #[test]
     fn memory_limits_the_number_of_jobs() {
         assert_eq!(auto(20, SMALL, 110.0), (2, 4));
-        assert_eq!(auto(20, LARGE, 110.0), (1, 8));
+        // Not even one fits.
+        assert_eq!(auto(20, LARGE, 110.0), (1, 1));
     }
 
     #[test]
@@ -195,6 +207,13 @@ mod tests {
         // Four runs on two threads each would take 800 MiB.
         assert_eq!(auto(4, run, 1e5), (4, 2));
         assert_eq!(auto(4, run, 900.0), (2, 4));
+        // One run on eight threads would take 500 MiB, and 320 MiB may be used.
+        assert_eq!(auto(1, run, 400.0), (1, 4));
+        // Two runs on two threads each take 400 MiB. Without them, two runs on one thread each would fit, but
+        // they would end later than one run after the other on four.
+        assert_eq!(auto(2, run, 500.0), (2, 2));
+        assert_eq!(auto(2, run, 400.0), (1, 4));
+        assert_eq!(auto(2, run, 200.0), (1, 1));
     }
 
     #[test]

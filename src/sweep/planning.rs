@@ -6,7 +6,9 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{Data, MatchedSetting, ModelKind, Precision, RunSpec, Source, Tokenizer, TokenizerKind};
+use crate::spec::{
+    Data, MatchedSetting, ModelKind, Precision, RunSpec, Source, Tokenizer, TokenizerKind,
+};
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{Device, optim};

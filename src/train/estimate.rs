@@ -120,8 +120,13 @@ fn utilization(model: &Model) -> f64 {
 
 /// Floating-point operations per second of one thread in matrix products.
 fn matmul_rate(precision: Precision) -> f64 {
-    static RATES: [OnceLock<f64>; 2] = [const { OnceLock::new() }; 2];
-    *RATES[precision as usize].get_or_init(|| {
+    static F32: OnceLock<f64> = OnceLock::new();
+    static BF16: OnceLock<f64> = OnceLock::new();
+    let rate = match precision {
+        Precision::F32 => &F32,
+        Precision::Bf16 => &BF16,
+    };
+    *rate.get_or_init(|| {
         let mut products = LinearProducts::new(precision, 256, 256, 256);
         let started = Instant::now();
         let mut best = f64::MAX;

@@ -1,4 +1,6 @@
-//! Estimated memory of a run on the CPU, from the blocks that its parts allocate.
+//! Estimated memory of a run on the CPU, from the blocks that its parts allocate. Left out are evaluations on
+//! the training split (`eval_train`), a text that is tokenized anew for each epoch, and the checkpoint that
+//! Ctrl-C writes.
 
 use super::evaluation::CHUNK_TOKENS;
 use super::optim;
@@ -152,6 +154,43 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::testing::plan_of;
+
+    #[test]
+    fn parts_of_a_small_gpt_are_those_computed_by_hand() {
+        // A text of 9000 and 1000 tokens with a vocabulary of 65.
+        let plan = plan_of(
+            "{name: x, model: {n_layer: 2, n_head: 2, n_embd: 32, block_size: 64}, \
+             train: {batch_size: 16, checkpoint_every: 100}}",
+        );
+        let (spec, corpus) = (&plan.runs[0].spec, &plan.corpora[0]);
+        let parameters = 1 << 18; // 1 MiB of weights
+        let memory = MemoryEstimate::new(spec, corpus, parameters, 100);
+        let assert_close = |estimated: f64, by_hand: f64| {
+            let difference = (estimated - by_hand).abs();
+            assert!(difference < 1e-3, "{estimated} instead of {by_hand}");
+        };
+        // The process is 32, and the weights with two states of AdamW are 3. The text is 10,000 tokens of 2
+        // bytes: 0.0191. The tokenizer is 65 / 50,257 * 80 = 0.1035.
+        assert_close(memory.fixed, 35.1226);
+        // The 1024 rows of a step are 4 shards of 256, each with gradients for all weights.
+        assert_eq!((memory.shards, memory.gradients), (4, 4.0));
+        // The widths are 32 for the residual stream, 96 for queries, keys and values, and 2 * 128 for the MLP.
+        // A layer keeps 5 * 32 + 96 + 256 = 512 numbers of a row, and the ends 3 * 32 = 96. Those are
+        // 256 * (2 * 512 + 96) = 286,720. The head adds 65 * (64 + 32) = 6240. In all, 292,960 * 4 bytes.
+        assert_close(memory.shard, 1.1176);
+        // An evaluation has one chunk of 1000 rows, each with 2 * 32 + max(96 + 32, 256) = 320 numbers, and
+        // 64 * 65 = 4160 logits. In all, 324,160 * 4 bytes.
+        assert_eq!(memory.chunks, 1);
+        assert_close(memory.chunk, 1.2366);
+        // Two copies of the weights and the states.
+        assert_eq!(memory.saving, 6.0);
+        // Two shards at a time: 35.1226 + 2 * 12 + 4 + 2 * 1.1176 + 1.2366.
+        assert_close(memory.on(2), 66.5944);
+        // A run that ends before its first checkpoint writes the weights only.
+        let short = MemoryEstimate::new(spec, corpus, parameters, 99);
+        assert_eq!(short.saving, 2.0);
+    }
 
     #[test]
     fn threads_beyond_the_parts_of_the_work_need_no_memory() {

@@ -30,6 +30,7 @@ pub use checkpoints::saved_step;
 pub use estimate::{Estimate, estimate, reference_seconds};
 pub use job::{Device, Job, Phase, Progress};
 pub use memory_estimate::MemoryEstimate;
+pub use peak_memory::peak_memory_mb;
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};
 

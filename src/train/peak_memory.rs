@@ -2,7 +2,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use std::fs;
 
 /// Peak resident memory of this process, in MiB. 0 if the system does not report it.
-pub(super) fn peak_memory_mb() -> f64 {
+pub fn peak_memory_mb() -> f64 {
     peak_of_program().unwrap_or_else(peak_of_process)
 }
 

@@ -1,6 +1,7 @@
 //! The command line from outside, as a user meets it.
 
 mod cli;
+mod committed_results;
 mod generate;
 mod instruction_sets;
 mod kill;

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -96,24 +96,14 @@ impl Lab {
         })
     }
 
-    /// `summary.csv`, a map a line, without what is measured by the clock.
-    pub(crate) fn results(&self) -> Vec<BTreeMap<String, String>> {
-        let csv = fs::read_to_string(self.path("results/tiny/summary.csv")).unwrap();
-        let mut lines = csv.lines().map(fields);
-        let header = lines.next().unwrap();
-        let row = |line: Vec<String>| {
-            assert_eq!(line.len(), header.len(), "{line:?}");
-            let cells = header.iter().cloned().zip(line);
-            cells
-                .filter(|(column, _)| !TIMINGS.contains(&column.as_str()))
-                .collect()
-        };
-        lines.map(row).collect()
+    /// `summary.csv`: see [`summary`].
+    pub(crate) fn results(&self) -> Vec<Row> {
+        summary(&self.path("results/tiny/summary.csv"))
     }
 
     /// `column` of `summary.csv`, by `variant-seed`.
     pub(crate) fn column(&self, column: &str) -> BTreeMap<String, String> {
-        let name = |row: &BTreeMap<String, String>| format!("{}-{}", row["variant"], row["seed"]);
+        let name = |row: &Row| format!("{}-{}", row["variant"], row["seed"]);
         self.results()
             .iter()
             .map(|row| (name(row), row[column].clone()))
@@ -128,6 +118,24 @@ impl Lab {
     fn read(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.path(name)).unwrap()).into_owned()
     }
+}
+
+/// A line of `summary.csv`, by the names of the columns.
+pub(crate) type Row = BTreeMap<String, String>;
+
+/// The lines of a `summary.csv`, without what is measured by the clock.
+pub(crate) fn summary(path: &Path) -> Vec<Row> {
+    let csv = fs::read_to_string(path).unwrap();
+    let mut lines = csv.lines().map(fields);
+    let header = lines.next().unwrap();
+    let row = |line: Vec<String>| {
+        assert_eq!(line.len(), header.len(), "{line:?}");
+        let cells = header.iter().cloned().zip(line);
+        cells
+            .filter(|(column, _)| !TIMINGS.contains(&column.as_str()))
+            .collect()
+    };
+    lines.map(row).collect()
 }
 
 /// The fields of a line of CSV whose quoted fields hold no line breaks.

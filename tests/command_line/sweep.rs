@@ -172,7 +172,15 @@ fn diverged_run_is_recorded_and_the_others_continue() {
         .exits(1)
         .says("none to train")
         .says("2 runs not done:\n  wild-s1-")
-        .says(": diverged: ");
+        .says(": diverged: ")
+        .says("2 runs failed or diverged (exit code 1)");
+    let claim = r#"claims=[{"variant":"gpt","metric":"val_loss","below":0.1}]"#;
+    let both = "2 runs failed or diverged, 1 of 1 claim fails (exit code 1)";
+    lab.run(&format!("sweep tiny.yaml {claim}"))
+        .exits(1)
+        .says(both);
+    lab.run("report results/tiny").exits(1).says(both);
+    lab.run("sweep tiny.yaml").exits(1);
     lab.run("report results/tiny")
         .exits(1)
         .says("2 runs failed or diverged (exit code 1)");
@@ -391,7 +399,7 @@ fn only_undecided_variants_get_more_seeds() {
     let lab = Lab::new(&sequential(5));
     lab.run("plan tiny.yaml")
         .exits(0)
-        .shows("15 runs: 15 not started")
+        .shows("15 runs: 15 not started; to train:\n")
         .shows("at least: ")
         .shows("at most, if comparisons stay undecided: ");
     lab.run("sweep tiny.yaml --jobs 2")
@@ -410,7 +418,10 @@ fn only_undecided_variants_get_more_seeds() {
     let mut running = other.start("sweep tiny.yaml --jobs 1");
     running.until_says("gpt-s2-");
     running.signal("INT");
-    running.wait().exits(130);
+    running
+        .wait()
+        .exits(130)
+        .says("interrupted; the same command");
     other.run("sweep tiny.yaml --jobs 1").exits(0);
     assert_eq!(lab.results(), other.results());
 
@@ -621,6 +632,7 @@ fn a_search_without_a_result_fails() {
     lab.run("sweep tiny.yaml --jobs 2")
         .exits(1)
         .says("2 runs not done")
+        .says("2 runs failed or diverged (exit code 1)")
         .shows("search failed");
     lab.run("report results/tiny")
         .exits(1)

@@ -317,18 +317,24 @@ pub(crate) mod tests {
         };
         let element = |i: usize, j: usize| {
             let multiply_add = |sum: f32, k| {
-                let sum = at(a, i, k).mul_add(at(b, k, j), sum);
+                let (a, b) = (at(a, i, k), at(b, k, j));
+                // Half of the distance to the next number of 24 bits below the smallest normal number.
+                let limit = f64::from(f32::MIN_POSITIVE) - 2f64.powi(-151);
+                let exact = f64::from(a) * f64::from(b) + f64::from(sum);
                 match precision {
-                    Precision::Bf16 if sum.is_subnormal() => 0.0f32.copysign(sum),
-                    _ => sum,
+                    Precision::Bf16 if exact.abs() < limit => 0.0f32.copysign(exact as f32),
+                    _ => a.mul_add(b, sum),
                 }
             };
             let chain = |terms: Range<usize>| match precision {
                 Precision::F32 => terms.fold(0.0, multiply_add),
-                // The second number of a pair comes first.
+                // The second number of a pair comes first. It is 0 after the last term.
                 Precision::Bf16 => terms.clone().step_by(2).fold(0.0, |sum, k| {
-                    let second = Some(k + 1).filter(|k| terms.contains(k));
-                    second.into_iter().chain([k]).fold(sum, multiply_add)
+                    let sum = match terms.contains(&(k + 1)) {
+                        true => multiply_add(sum, k + 1),
+                        false => sum + 0.0,
+                    };
+                    multiply_add(sum, k)
                 }),
             };
             let chains = (0..a.cols).step_by(TERMS);
@@ -399,15 +405,44 @@ pub(crate) mod tests {
         }
     }
 
+    /// The smallest normal number minus a product. The result is 0 if it is below the normal numbers when it is
+    /// rounded to 24 bits.
+    #[test]
+    fn every_instruction_set_rounds_to_zero_at_the_same_place() {
+        let small = 2f32.powi(-75);
+        for (factor, is_zero) in [(0.25, false), (0.5, false), (0.75, true), (1.0, true)] {
+            // The second number of a pair comes first.
+            let a = [-factor * small, small];
+            let b = [small, small / 2f32.powi(-24)];
+            let (a, b) = (View::new(&a, 1, 2), View::new(&b, 2, 1));
+            for set in InstructionSet::available() {
+                let mut dst = [1.0f32];
+                multiply(
+                    set,
+                    Precision::Bf16,
+                    &mut dst,
+                    1,
+                    Accumulate::Overwrite,
+                    a,
+                    b,
+                );
+                assert_eq!(dst[0] == 0.0, is_zero, "{factor} {}", set.name());
+                assert_eq!(dst.to_vec(), expected(Precision::Bf16, a, b, None));
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn every_instruction_set_agrees_with_the_definition_to_the_bit(
-            m in 1usize..40, n in 1usize..70, k in 0usize..40, ta: bool, tb: bool, add: bool, large: bool, bf16: bool
+            m in 1usize..40, n in 1usize..70, k in 0usize..40, ta: bool, tb: bool, add: bool, large: bool, bf16: bool, tiny: bool
         ) {
             // A transposed left factor of this size is packed, and the sums have several blocks.
             let rows = MIN_PACKED_BYTES / size_of::<f32>() / TERMS + 1;
             let (m, n, k) = if large { (rows, n.min(3), TERMS) } else { (m, n, k) };
-            let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0;
+            // Products of numbers of this size are about as large as the smallest normal number.
+            let unit = if tiny && bf16 { 2f32.powi(-63) } else { 1.0 };
+            let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0 * unit;
             let (a, b): (Vec<f32>, Vec<f32>) = ((0..m * k).map(value).collect(), (7..7 + k * n).map(value).collect());
             let a = if ta { View::new(&a, k, m).t() } else { View::new(&a, m, k) };
             let b = if tb { View::new(&b, n, k).t() } else { View::new(&b, k, n) };

@@ -35,7 +35,8 @@ static CHOSEN: LazyLock<Chosen> = LazyLock::new(|| {
     Chosen {
         set,
         arch: set.arch().unwrap_or_default(),
-        is_best: Some(set) == best && set != InstructionSet::Scalar,
+        is_best: best.is_some_and(|best| set.vectors() == best.vectors())
+            && set != InstructionSet::Scalar,
     }
 });
 
@@ -50,7 +51,7 @@ pub(super) fn instruction_set() -> InstructionSet {
     CHOSEN.set
 }
 
-/// Whether the kernels use the best instructions of the processor, and these have fused multiply-adds.
+/// Whether the kernels use the best vectors of the processor, and these have fused multiply-adds.
 pub(super) fn is_best() -> bool {
     CHOSEN.is_best
 }
@@ -68,6 +69,14 @@ impl InstructionSet {
     pub fn available() -> impl Iterator<Item = Self> {
         let all = Self::ALL.into_iter();
         all.filter(|set| set.arch().is_some())
+    }
+
+    /// The instructions for 32-bit floats.
+    fn vectors(self) -> Self {
+        match self {
+            Self::Avx512Bf16 => Self::Avx512,
+            set => set,
+        }
     }
 
     pub fn name(self) -> &'static str {

@@ -3,7 +3,7 @@
 //! Each element of a product is a chain of fused multiply-adds, which begins with 0 and follows k for
 //! [`TERMS`] terms. It is added to the destination, and the next terms follow. No division of the work changes
 //! this order: neither tiles nor threads nor the width of the vectors. So a product has the same bits on every
-//! processor.
+//! processor. In bfloat16, the terms are added in pairs: see [`super::term_format::Bf16`].
 
 use super::blocked_product::{BlockedProduct, TERMS};
 use super::instruction_set::is_best;
@@ -17,6 +17,23 @@ use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
+
+/// The precision of the products of a kernel, as a type, so that one function serves two kernels.
+pub(crate) trait Products {
+    const PRECISION: Precision;
+}
+
+pub(crate) struct F32Products;
+
+impl Products for F32Products {
+    const PRECISION: Precision = Precision::F32;
+}
+
+pub(crate) struct Bf16Products;
+
+impl Products for Bf16Products {
+    const PRECISION: Precision = Precision::Bf16;
+}
 
 /// Multiplications of a product for each thread that takes part in it. With fewer, the cost of a
 /// thread exceeds its gain.

@@ -57,7 +57,7 @@ impl TermFormat for F32 {
 /// Pairs of bfloat16 numbers, whose products are added to a 32-bit float: first that of the second numbers, and
 /// then that of the first ones, each with one rounding. Numbers below the smallest normal one are 0. This is the
 /// definition of the instruction `vdpbf16ps` (Intel 64 and IA-32 Architectures Software Developer's Manual,
-/// volume 2). `INSTRUCTION` says whether it is used.
+/// volume 2), which processors of Intel and AMD follow. `INSTRUCTION` says whether it is used.
 pub(super) struct Bf16<const INSTRUCTION: bool>;
 
 /// The bits of a bfloat16 number.
@@ -69,6 +69,9 @@ const SIGN: u32 = 0x8000_0000;
 const NORMAL: u32 = 0x0080_0000;
 
 const INFINITY: u32 = 0x7f80_0000;
+
+/// A power of two by which numbers below the normal ones become normal.
+const SCALE: f32 = (1u64 << 32) as f32;
 
 /// The nearest bfloat16 number, in the upper half of the bits. Ties go to the even one.
 #[inline(always)]
@@ -133,14 +136,19 @@ impl<const INSTRUCTION: bool> TermFormat for Bf16<INSTRUCTION> {
             let bits = simd.transmute_u32s_f32s(words);
             simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, half))
         };
-        let zero_below = simd.splat_f32s(f32::from_bits(NORMAL));
+        // A sum is 0 if it is below the normal numbers after it has been rounded to 24 bits. The rounding of a
+        // number below them has fewer bits, so a multiple of the sum is compared. Where the multiple
+        // overflows, the sum is far above.
+        let [scale, limit] = [SCALE, SCALE * f32::MIN_POSITIVE].map(|x| simd.splat_f32s(x));
         let signs = simd.splat_f32s(-0.0);
-        let normal = |sum| {
-            let is_below = simd.less_than_f32s(simd.abs_f32s(sum), zero_below);
-            simd.select_f32s(is_below, simd.and_f32s(sum, signs), sum)
+        let add_product = |a, b, sum| {
+            let exact = simd.mul_add_f32s(a, b, sum);
+            let multiple = simd.mul_add_f32s(simd.mul_f32s(a, scale), b, simd.mul_f32s(sum, scale));
+            let is_below = simd.less_than_f32s(simd.abs_f32s(multiple), limit);
+            simd.select_f32s(is_below, simd.and_f32s(multiple, signs), exact)
         };
-        let sum = normal(simd.mul_add_f32s(second(a), second(b), sum));
-        normal(simd.mul_add_f32s(first(a), first(b), sum))
+        let sum = add_product(second(a), second(b), sum);
+        add_product(first(a), first(b), sum)
     }
 }
 
@@ -175,5 +183,37 @@ mod x86 {
                 options(pure, nomem, nostack, preserves_flags));
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_bfloat16_number() {
+        let number = f32::from_bits;
+        for (from, to) in [
+            (0.0, 0.0),
+            (-0.0, -0.0),
+            (1.0, 1.0),
+            (-3.140625, -3.140625),
+            // Between two numbers, and ties, which go to the even one.
+            (number(0x3f80_8001), number(0x3f81_0000)),
+            (number(0x3f80_8000), number(0x3f80_0000)),
+            (number(0x3f81_8000), number(0x3f82_0000)),
+            (number(0xbf81_7fff), number(0xbf81_0000)),
+            // Numbers below the normal ones are 0.
+            (number(0x007f_ffff), 0.0),
+            (number(0x8000_0001), -0.0),
+            (f32::MIN_POSITIVE, f32::MIN_POSITIVE),
+            (f32::MAX, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(rounded(from), to.to_bits(), "{from:e}");
+        }
+        for bits in [0x7f80_0001, 0x7fff_ffff, 0xff80_0001] {
+            assert!(number(rounded(number(bits))).is_nan(), "{bits:x}");
+        }
     }
 }

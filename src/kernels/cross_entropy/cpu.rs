@@ -1,7 +1,7 @@
 //! Cross-entropy, and the head together with it, some rows at a time.
 
 use super::Head;
-use crate::kernels::cpu::matmul::{Accumulate, View, matmul};
+use crate::kernels::cpu::matmul::{Accumulate, Products, View, matmul};
 use crate::kernels::cpu::simd::{LANES, add_assign, exp, max, sum, sum_columns, tanh, vectorized};
 use crate::kernels::cpu::storage::slice;
 use crate::kernels::matrix::{Matrix, Scalar};
@@ -35,37 +35,16 @@ pub(super) fn cross_entropy<T: Tape<f32, Cpu>>(
     Ok(loss.put_tape(tape))
 }
 
-/// The kernel of [`super::HeadCrossEntropy`].
-pub(super) fn head_cross_entropy<T: Tape<f32, Cpu>>(
-    x: Matrix<Cpu, T>,
-    head: Head<Cpu>,
-    targets: &[usize],
-    scale: f32,
-) -> Result<Scalar<Cpu, T>, CpuError> {
-    head_then_cross_entropy(Precision::F32, x, head, targets, scale)
-}
-
-/// [`head_cross_entropy`] with the products of the head in bfloat16.
-pub(super) fn head_cross_entropy_bf16<T: Tape<f32, Cpu>>(
-    x: Matrix<Cpu, T>,
-    head: Head<Cpu>,
-    targets: &[usize],
-    scale: f32,
-) -> Result<Scalar<Cpu, T>, CpuError> {
-    head_then_cross_entropy(Precision::Bf16, x, head, targets, scale)
-}
-
-/// The forward pass computes the gradients too, while the logits are in memory. The backward pass multiplies
-/// them by the gradient of the loss.
-fn head_then_cross_entropy<T: Tape<f32, Cpu>>(
-    precision: Precision,
+/// The kernel of [`super::HeadCrossEntropy`]. The forward pass computes the gradients too, while
+/// the logits are in memory. The backward pass multiplies them by the gradient of the loss.
+pub(super) fn head_cross_entropy<P: Products, T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     head: Head<Cpu>,
     targets: &[usize],
     scale: f32,
 ) -> Result<Scalar<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
-    let mut pass = HeadPass::new(precision, &x, &head, T::OWNS_TAPE);
+    let mut pass = HeadPass::new(P::PRECISION, &x, &head, T::OWNS_TAPE);
     let loss: f64 = (0..targets.len())
         .step_by(ROWS)
         .map(|first| {

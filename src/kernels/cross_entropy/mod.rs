@@ -3,6 +3,7 @@
 mod cpu;
 
 use super::backend::{Operation, operation};
+use super::cpu::matmul::{Bf16Products, F32Products};
 use super::linear::Linear;
 use super::matrix::{DeviceError, Matrix, Scalar};
 use dfdx::prelude::*;
@@ -55,8 +56,8 @@ operation! {
         ) -> Scalar<D, T>;
     }
     reference: reference_head,
-    cpu: cpu::head_cross_entropy,
-    bf16: cpu::head_cross_entropy_bf16,
+    cpu: cpu::head_cross_entropy::<F32Products, _>,
+    bf16: cpu::head_cross_entropy::<Bf16Products, _>,
     decode: decode_head,
     input: x,
     parameter: head.weight,

@@ -1,7 +1,7 @@
 //! Linear layers, forward and backward.
 
 use crate::kernels::activation::{self, output_width};
-use crate::kernels::cpu::matmul::{self, Accumulate, View, matmul};
+use crate::kernels::cpu::matmul::{self, Accumulate, Products, View, matmul};
 use crate::kernels::cpu::simd::{add_assign, sum_columns};
 use crate::kernels::cpu::storage::{matrix, slice};
 use crate::kernels::matrix::Matrix;
@@ -10,46 +10,26 @@ use dfdx::prelude::*;
 use std::mem::take;
 
 /// The kernel of [`super::Linear`].
-pub(super) fn linear<T: Tape<f32, Cpu>>(
+pub(super) fn linear<P: Products, T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_with_residual(Precision::F32, x, weight, bias, None)
-}
-
-/// [`linear`] in bfloat16.
-pub(super) fn linear_bf16<T: Tape<f32, Cpu>>(
-    x: Matrix<Cpu, T>,
-    weight: &Matrix<Cpu>,
-    bias: Option<&Matrix<Cpu>>,
-) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_with_residual(Precision::Bf16, x, weight, bias, None)
+    linear_with_residual::<P, T>(x, weight, bias, None)
 }
 
 /// The kernel of [`super::LinearResidual`].
-pub(super) fn linear_residual<T: Tape<f32, Cpu>>(
+pub(super) fn linear_residual<P: Products, T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
     residual: &Matrix<Cpu>,
 ) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_with_residual(Precision::F32, x, weight, bias, Some(residual))
-}
-
-/// [`linear_residual`] in bfloat16.
-pub(super) fn linear_residual_bf16<T: Tape<f32, Cpu>>(
-    x: Matrix<Cpu, T>,
-    weight: &Matrix<Cpu>,
-    bias: Option<&Matrix<Cpu>>,
-    residual: &Matrix<Cpu>,
-) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_with_residual(Precision::Bf16, x, weight, bias, Some(residual))
+    linear_with_residual::<P, T>(x, weight, bias, Some(residual))
 }
 
 /// `x Wᵀ + b`, plus `residual` if given.
-fn linear_with_residual<T: Tape<f32, Cpu>>(
-    precision: Precision,
+fn linear_with_residual<P: Products, T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -58,9 +38,9 @@ fn linear_with_residual<T: Tape<f32, Cpu>>(
     let (x, mut tape) = x.split_tape();
     let y = matrix(
         (x.shape().0, weight.shape().0),
-        product(precision, &x, weight, bias, residual),
+        product(P::PRECISION, &x, weight, bias, residual),
     );
-    let backward = Backward::new(precision, &x, weight, bias);
+    let backward = Backward::new(P::PRECISION, &x, weight, bias);
     let residual = residual.cloned();
     let y_ghost = y.ghost();
     tape.add_backward_op(move |gradients| {
@@ -74,30 +54,9 @@ fn linear_with_residual<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-/// The kernel of [`super::LinearActivation`].
-pub(super) fn linear_activation<T: Tape<f32, Cpu>>(
-    x: Matrix<Cpu, T>,
-    weight: &Matrix<Cpu>,
-    bias: Option<&Matrix<Cpu>>,
-    activation: Mlp,
-) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_then_activation(Precision::F32, x, weight, bias, activation)
-}
-
-/// [`linear_activation`] in bfloat16.
-pub(super) fn linear_activation_bf16<T: Tape<f32, Cpu>>(
-    x: Matrix<Cpu, T>,
-    weight: &Matrix<Cpu>,
-    bias: Option<&Matrix<Cpu>>,
-    activation: Mlp,
-) -> Result<Matrix<Cpu, T>, CpuError> {
-    linear_then_activation(Precision::Bf16, x, weight, bias, activation)
-}
-
-/// `activation(x Wᵀ + b)`. The backward pass needs the derivatives of the activation, which replace its input.
-/// The input is not a tensor, so it has no gradient buffer.
-fn linear_then_activation<T: Tape<f32, Cpu>>(
-    precision: Precision,
+/// The kernel of [`super::LinearActivation`]. The backward pass needs the derivatives of the
+/// activation, which replace its input. The input is not a tensor, so it has no gradient buffer.
+pub(super) fn linear_activation<P: Products, T: Tape<f32, Cpu>>(
     x: Matrix<Cpu, T>,
     weight: &Matrix<Cpu>,
     bias: Option<&Matrix<Cpu>>,
@@ -105,13 +64,13 @@ fn linear_then_activation<T: Tape<f32, Cpu>>(
 ) -> Result<Matrix<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
     let (n, d) = (x.shape().0, weight.shape().0);
-    let mut pre = product(precision, &x, weight, bias, None);
+    let mut pre = product(P::PRECISION, &x, weight, bias, None);
     let width = output_width(activation, d);
     let y = matrix(
         (n, width),
         activation::kinds::forward(activation, &mut pre, d),
     );
-    let backward = Backward::new(precision, &x, weight, bias);
+    let backward = Backward::new(P::PRECISION, &x, weight, bias);
     let y_ghost = y.ghost();
     if T::OWNS_TAPE {
         tape.add_backward_op(move |gradients| {

@@ -5,6 +5,7 @@ mod decode;
 
 use super::activation;
 use super::backend::operation;
+use super::cpu::matmul::{Bf16Products, F32Products};
 use super::matrix::{DeviceError, Matrix, add_row};
 use crate::spec::Mlp;
 pub use decode::packed;
@@ -20,8 +21,8 @@ operation! {
         ) -> Matrix<D, T>;
     }
     reference: reference,
-    cpu: cpu::linear,
-    bf16: cpu::linear_bf16,
+    cpu: cpu::linear::<F32Products, _>,
+    bf16: cpu::linear::<Bf16Products, _>,
     decode: decode::linear,
     input: x,
     parameter: weight,
@@ -39,8 +40,8 @@ operation! {
         ) -> Matrix<D, T>;
     }
     reference: reference_residual,
-    cpu: cpu::linear_residual,
-    bf16: cpu::linear_residual_bf16,
+    cpu: cpu::linear_residual::<F32Products, _>,
+    bf16: cpu::linear_residual::<Bf16Products, _>,
     decode: decode::linear_residual,
     input: x,
     parameter: weight,
@@ -58,8 +59,8 @@ operation! {
         ) -> Matrix<D, T>;
     }
     reference: reference_activation,
-    cpu: cpu::linear_activation,
-    bf16: cpu::linear_activation_bf16,
+    cpu: cpu::linear_activation::<F32Products, _>,
+    bf16: cpu::linear_activation::<Bf16Products, _>,
     decode: decode::linear_activation,
     input: x,
     parameter: weight,

@@ -2,8 +2,8 @@
 
 use super::ranking::{Ranking, Untested, Variant};
 use super::wording;
-use crate::spec::{ModelKind, SequentialSeeds};
-use crate::stats::{Comparison, Verdict, most_pairs_to_decide};
+use crate::spec::ModelKind;
+use crate::stats::{Comparison, PairsToDecide, Verdict};
 use crate::text::units::{list, loss, plural};
 
 /// The answer to the question of the experiment. The first entry is the most important one.
@@ -155,15 +155,15 @@ fn within_margin(ranking: &Ranking) -> Option<String> {
         comparison.is_some_and(|comparison| may_be_within_margin(ranking, comparison))
     };
     let variants: Vec<&Variant> = ranking.ranked().filter(is_within).collect();
-    let (difference, verb) = match variants.len() {
+    let differences = match variants.len() {
         0 => return None,
-        1 => ("difference", "is"),
-        _ => ("differences", "are"),
+        1 => "difference",
+        _ => "differences",
     };
     Some(format!(
-        "The {difference} of {} from the baseline {verb} not 0, but may be smaller than the margin of {}.",
-        names(&variants),
+        "Significant, but perhaps smaller than the margin of {}: the {differences} of {}.",
         margin(ranking),
+        names(&variants),
     ))
 }
 
@@ -203,109 +203,121 @@ fn others<'r, 'a>(
     all.filter(|variant| condition(variant)).collect()
 }
 
+/// The names of compared variants, each with its difference from the baseline.
+fn with_differences(ranking: &Ranking, variants: &[&Variant]) -> String {
+    let one = |variant: &&Variant| {
+        let difference = variant
+            .comparison
+            .map(|c| ranking.metric.difference(c.mean));
+        difference.map_or(variant.name.to_owned(), |d| {
+            format!("{} ({d})", variant.name)
+        })
+    };
+    list(&variants.iter().map(one).collect::<Vec<_>>())
+}
+
 fn names(variants: &[&Variant]) -> String {
     let names = variants.iter().map(|variant| variant.name);
     list(&names.collect::<Vec<_>>())
 }
 
-/// How many seeds would decide inconclusive comparisons, in sentences.
+/// How many seeds would decide inconclusive comparisons, as a sentence. Empty if it is not known.
 fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
-    let known = |variant: &&&Variant| variant.seeds_to_decide.is_some();
-    let (known, unknown): (Vec<&Variant>, Vec<&Variant>) = variants.iter().partition(known);
     let seeds = |variant: &&Variant| {
-        let seeds = variant.seeds_to_decide?;
-        // The seeds of the plan that have no result yet may be enough.
-        let are_planned = |range: SequentialSeeds| seeds as u64 <= range.max;
-        (!ranking.sequential.is_some_and(are_planned)).then(|| match variants {
-            [_] => format!("about {seeds} seeds"),
-            _ => format!("about {seeds} seeds for {}", variant.name),
+        let seeds = match (variant.seeds_to_decide?, ranking.sequential) {
+            // The seeds of the plan that have no result yet may be enough.
+            (PairsToDecide::About(seeds), Some(range)) if seeds as u64 <= range.max => return None,
+            (PairsToDecide::About(seeds), _) => format!("about {seeds} seeds"),
+            (PairsToDecide::MoreThan(most), _) => format!("more than {most} seeds"),
+        };
+        Some(match variants {
+            [_] => seeds,
+            _ => format!("{seeds} for {}", variant.name),
         })
     };
-    let seeds: Vec<String> = known.iter().filter_map(seeds).collect();
-    let mut sentences = String::new();
-    if !seeds.is_empty() {
-        let seeds = list(&seeds);
-        let design = match ranking.sequential {
-            Some(_) => "a maximum of",
-            None => "a new sweep with",
-        };
-        sentences = format!(
-            " If the differences stay as they are, {design} {seeds} would decide with a probability of about 80 %."
-        );
+    let seeds: Vec<String> = variants.iter().filter_map(seeds).collect();
+    let design = match ranking.sequential {
+        Some(_) => "a maximum of",
+        None => "a new sweep with",
+    };
+    match seeds.is_empty() {
+        true => String::new(),
+        false => format!(
+            " If the differences stay as they are, {design} {} would decide with a probability of about 80 %.",
+            list(&seeds)
+        ),
     }
-    if !unknown.is_empty() {
-        let most = most_pairs_to_decide(ranking.sequential.is_some());
-        let which = match known.is_empty() {
-            true => String::new(),
-            false => format!(" for {}", names(&unknown)),
-        };
-        sentences.push_str(&format!(
-            " If the differences stay as they are, more than {most} seeds would be needed{which}."
-        ));
-    }
-    sentences
 }
 
 /// The verdicts on the variants other than the best.
 fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
     let mut sentences = Vec::new();
-    let mut add = |variants: Vec<&Variant>, sentence: &dyn Fn(String) -> String| {
+    let mut add = |variants: &[&Variant], sentence: &dyn Fn(String) -> String| {
         if !variants.is_empty() {
-            sentences.push(sentence(names(&variants)));
+            sentences.push(sentence(with_differences(ranking, variants)));
         }
     };
     let of = |verdict| with_verdict(ranking, best, verdict);
-    let better = of(Verdict::Better);
     let is_best_better = best.untested().is_none()
         && best
             .comparison
             .is_some_and(|c| c.verdict == Verdict::Better);
-    let several = better.len() + usize::from(is_best_better) > 1;
-    add(better, &|names| {
-        let also = if is_best_better {
-            "Also better"
-        } else {
-            "Better"
-        };
-        let not_compared = match several {
-            true => " The better variants are not compared with each other.",
-            false => "",
-        };
-        format!("{also} than the baseline: {names}.{not_compared}")
+    let better = of(Verdict::Better);
+    add(&better, &|variants| match (is_best_better, better.len()) {
+        (true, 1) => format!(
+            "Also better than the baseline: {variants}. {} is not tested against it.",
+            best.name
+        ),
+        (true, _) => format!(
+            "Also better than the baseline: {variants}. {} is not tested against them.",
+            best.name
+        ),
+        (false, 1) => format!("Better than the baseline: {variants}."),
+        (false, _) => format!(
+            "Better than the baseline: {variants}. The better variants are not tested against each other."
+        ),
     });
-    add(of(Verdict::Worse), &|names| {
-        format!("Worse than the baseline: {names}.")
+    add(&of(Verdict::Worse), &|variants| {
+        format!("Worse than the baseline: {variants}.")
     });
     // A best baseline is reported together with the inconclusive differences to it.
     if !best.is_baseline {
         let inconclusive = of(Verdict::Inconclusive);
         let seeds = seeds_to_decide(ranking, &inconclusive);
-        add(inconclusive, &|names| {
-            format!("Inconclusive with these seeds: {names}.{seeds}")
+        add(&inconclusive, &|variants| {
+            format!("Inconclusive with these seeds: {variants}.{seeds}")
         });
     }
-    add(of(Verdict::Equivalent), &|names| {
+    add(&of(Verdict::Equivalent), &|variants| {
         let margin = margin(ranking);
         format!(
-            "Equivalent to the baseline, because differences below {margin} do not matter: {names}."
+            "Equivalent to the baseline, because differences below {margin} do not matter: {variants}."
         )
     });
     let untested = |reason| others(ranking, best, |variant| variant.untested() == Some(reason));
-    add(untested(Untested::OneSeed), &|names| {
-        format!("No interval, because only one seed is shared with the baseline: {names}.")
+    add(&untested(Untested::OneSeed), &|variants| {
+        format!("No interval, because only one seed is shared with the baseline: {variants}.")
     });
-    add(untested(Untested::Unfinished), &|names| {
-        format!("No verdict yet, because not all seeds have ended: {names}.")
+    add(&untested(Untested::Unfinished), &|variants| {
+        format!("No verdict yet, because not all seeds have ended: {variants}.")
     });
-    add(untested(Untested::TooFewSeeds), &|names| {
-        format!("No verdict, because too few seeds have a result: {names}.")
+    add(&untested(Untested::TooFewSeeds), &|variants| {
+        format!("No verdict, because too few seeds have a result: {variants}.")
     });
-    add(untested(Untested::SameResults), &|names| {
-        format!("Exactly the same results as the baseline: {names}.")
-    });
-    add(untested(Untested::Unreached), &|names| {
-        format!("No test, because not every run reaches the loss: {names}.")
-    });
+    let mut add_names = |reason, what: &str| {
+        let variants = untested(reason);
+        if !variants.is_empty() {
+            sentences.push(format!("{what}: {}.", names(&variants)));
+        }
+    };
+    add_names(
+        Untested::SameResults,
+        "Exactly the same results as the baseline",
+    );
+    add_names(
+        Untested::Unreached,
+        "No test, because not every run reaches the loss",
+    );
     sentences
 }
 

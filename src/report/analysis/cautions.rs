@@ -8,6 +8,9 @@ use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
 use crate::text::units::{count, exact, list, plural};
 
+/// Most variants that are named beside the number of their runs.
+const MOST_NAMES: usize = 6;
+
 /// Reasons why the comparison is incomplete or not fair.
 pub(crate) fn cautions(
     results: &Results,
@@ -32,12 +35,18 @@ fn unfinished_runs(results: &Results) -> Option<String> {
         RunState::Stopped,
         RunState::NotStarted,
     ];
-    let counts: Vec<String> = states
-        .into_iter()
-        .map(|state| (unfinished(results, state), state.name()))
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, name)| format!("{n} {name}"))
-        .collect();
+    let counted = |state: RunState| {
+        let runs: Vec<&Run> = unfinished(results, state).collect();
+        let mut names: Vec<&str> = runs.iter().map(|run| run.variant()).collect();
+        names.dedup();
+        let names = match names.len() {
+            0 => return None,
+            1..=MOST_NAMES => format!(" ({})", names.join(", ")),
+            _ => String::new(),
+        };
+        Some(format!("{} {}{names}", runs.len(), state.name()))
+    };
+    let counts: Vec<String> = states.into_iter().filter_map(counted).collect();
     (!counts.is_empty()).then(|| {
         format!(
             "Not all of the {} finished: {}. Means include the finished runs only.",
@@ -47,16 +56,16 @@ fn unfinished_runs(results: &Results) -> Option<String> {
     })
 }
 
-/// Number of runs in a state other than done. A search that has found
+/// The runs in a state other than done. A search that has found
 /// the best values is not incomplete because a run of it diverged.
-pub(crate) fn unfinished(results: &Results, state: RunState) -> usize {
+pub(crate) fn unfinished(results: &Results, state: RunState) -> impl Iterator<Item = &Run> {
     let has_found = |variant: &str| results.search_of(variant).is_some_and(|s| s.best.is_some());
-    let is_found = |run: &&Run| {
-        let planned = &run.planned;
-        state == RunState::Diverged && planned.is_search() && has_found(&planned.spec.variant)
+    let is_found = move |run: &&Run| {
+        let is_search = run.planned.is_search();
+        state == RunState::Diverged && is_search && has_found(run.variant())
     };
-    let runs = results.runs.iter().filter(|run| run.state() == state);
-    runs.filter(|run| !is_found(run)).count()
+    let runs = results.runs.iter().filter(move |run| run.state() == state);
+    runs.filter(move |run| !is_found(run))
 }
 
 /// Variants with runs that took no step after their warmup. A training time can be that short: the number of

@@ -2,7 +2,7 @@
 
 use super::metric::Metric;
 use super::ranking::{Ranking, Variant};
-use super::tuning::{Edge, Tuning};
+use super::tuning::{Beyond, Edge, Tuning};
 use super::wording;
 use crate::report::loaded_results::{EARLIER_SHARE, Results};
 use crate::results::EarlierDesign;
@@ -147,18 +147,12 @@ fn equal_results(ranking: &Ranking) -> Option<String> {
 
 /// Verdicts that the end of training has changed.
 fn changed_verdicts(results: &Results, ranking: &Ranking) -> Option<String> {
-    let earlier = results.comparisons.iter().zip(&results.earlier_verdicts);
-    let changed: Vec<String> = earlier
-        .filter_map(|(compared, earlier)| {
-            let now = compared
-                .comparison
-                .as_ref()
-                .filter(|c| c.corrected.is_some())?;
-            let earlier = earlier.filter(|earlier| *earlier != now.verdict)?;
-            let [earlier, now] = [earlier, now.verdict].map(wording::name_of);
-            Some(format!("{} was {earlier} and is {now}", compared.variant))
-        })
-        .collect();
+    let changed = results.verdicts().filter_map(|(variant, earlier, now)| {
+        let earlier = earlier.filter(|earlier| *earlier != now)?;
+        let [earlier, now] = [earlier, now].map(wording::name_of);
+        Some(format!("{variant} was {earlier} and is {now}"))
+    });
+    let changed: Vec<String> = changed.collect();
     let percent = 100.0 * (1.0 - EARLIER_SHARE);
     (!changed.is_empty() && ranking.has_comparison()).then(|| {
         format!(
@@ -233,6 +227,6 @@ fn edges_of_the_search(tuning: &Tuning) -> Option<String> {
         };
         format!("{} {beyond} values may be better.", edge.sentence(names))
     };
-    let each: Vec<String> = tuning.edges(true).iter().map(each).collect();
+    let each: Vec<String> = tuning.edges(Beyond::Result).iter().map(each).collect();
     (!each.is_empty()).then(|| each.join(" "))
 }

@@ -2,7 +2,7 @@ use super::metric::Metric;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::{CorpusInfo, Outcome, RunState, Search, VariantComparison};
 use crate::spec::{Margin, ModelKind, RunSpec, SequentialSeeds};
-use crate::stats::{Comparison, Verdict, mean, sample_sd};
+use crate::stats::{Comparison, PairsToDecide, Verdict, mean, sample_sd};
 
 /// The variants of a sweep in order of their loss, compared with the baseline. Numbers only.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct Variant<'a> {
     /// `None` for the baseline, and where no seed is shared with it.
     pub(crate) comparison: Option<&'a Comparison>,
     /// The number of seeds, in all, that would probably decide an inconclusive comparison.
-    pub(crate) seeds_to_decide: Option<usize>,
+    pub(crate) seeds_to_decide: Option<PairsToDecide>,
     /// Whether all runs of this variant and of the baseline have ended.
     pub(crate) has_ended: bool,
 }

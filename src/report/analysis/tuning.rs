@@ -42,6 +42,8 @@ pub(crate) struct TunedVariant<'a> {
     /// Difference from the baseline over the seeds of the search, both with the best values of the
     /// baseline. `None` for the baseline, and if the variant has no result with these values.
     pub(crate) shared_difference: Option<f64>,
+    /// The same, each with its own best values.
+    pub(crate) own_difference: Option<f64>,
     /// Paths whose best value is the smallest or the largest that was tried.
     pub(crate) edges: Vec<Edge<'a>>,
 }
@@ -52,9 +54,18 @@ pub(crate) struct Edge<'a> {
     pub(crate) path: &'a str,
     pub(crate) value: String,
     pub(crate) is_largest: bool,
-    /// Whether values beyond it may make a difference that matters: the best value is better than its neighbor
-    /// by more than the margin, and the variant is not far worse than the baseline.
-    pub(crate) matters: bool,
+    pub(crate) beyond: Beyond,
+}
+
+/// What values beyond those that were tried may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// The result, by more than the margin.
+    Result,
+    /// Little, because the best value is better than its neighbor by at most the margin.
+    Little,
+    /// Not the verdict, because the variant is far worse than the baseline.
+    NotTheVerdict,
 }
 
 impl Edge<'_> {
@@ -120,12 +131,12 @@ impl<'a> Tuning<'a> {
         list(&self.paths)
     }
 
-    /// The best values at the end of the values that were tried, each with the names of its variants: those where
-    /// values beyond it may make a difference that matters, or the others.
-    pub(crate) fn edges(&self, matters: bool) -> Vec<(&Edge<'a>, Vec<&str>)> {
+    /// The best values at the end of the values that were tried, each with the names of its variants, by what
+    /// values beyond it may change.
+    pub(crate) fn edges(&self, beyond: Beyond) -> Vec<(&Edge<'a>, Vec<&str>)> {
         let mut groups: Vec<(&Edge, Vec<&str>)> = Vec::new();
         for tuned in &self.variants {
-            for edge in tuned.edges.iter().filter(|edge| edge.matters == matters) {
+            for edge in tuned.edges.iter().filter(|edge| edge.beyond == beyond) {
                 match groups.iter_mut().find(|(known, _)| *known == edge) {
                     Some((_, names)) => names.push(tuned.variant.name),
                     None => groups.push((edge, vec![tuned.variant.name])),
@@ -152,23 +163,30 @@ impl<'a> TunedVariant<'a> {
     ) -> Option<Self> {
         let (search, runs) = variant.search.as_ref()?;
         let best = run_of(runs, search.best?)?;
-        let shared = baseline
-            .filter(|_| !variant.is_baseline)
-            .and_then(|(of_baseline, _)| {
-                let combination = of_baseline.best?;
-                Some(mean_of(search, combination)? - mean_of(of_baseline, combination)?)
-            });
+        let mean = mean_of(search, search.best?)?;
+        let of_baseline = baseline.filter(|_| !variant.is_baseline);
+        let of_baseline = of_baseline.and_then(|(search, _)| Some((search, search.best?)));
+        let difference = |mean: f64, (search, combination): (&&Search, usize)| {
+            Some(mean - mean_of(search, combination)?)
+        };
         Some(Self {
             variant,
             best: values(best, paths),
-            mean: mean_of(search, search.best?)?,
-            shared_difference: shared,
+            mean,
+            shared_difference: of_baseline
+                .and_then(|base| difference(mean_of(search, base.1)?, base)),
+            own_difference: of_baseline.and_then(|base| difference(mean, base)),
             edges: paths
                 .iter()
                 .filter_map(|path| {
                     let (edge, gain) = edge(search, runs, path)?;
-                    let matters = gain > margin.unwrap_or(0.0) && !is_far_worse(variant, gain);
-                    Some(Edge { matters, ..edge })
+                    let beyond = match margin {
+                        _ if gain == 0.0 => return None,
+                        _ if is_far_worse(variant, gain) => Beyond::NotTheVerdict,
+                        Some(margin) if gain <= margin => Beyond::Little,
+                        _ => Beyond::Result,
+                    };
+                    Some(Edge { beyond, ..edge })
                 })
                 .collect(),
         })
@@ -248,7 +266,7 @@ fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str) -> Option<(Edge<'a>, 
         path,
         value: shown(&setting(&best.planned.spec, path)),
         is_largest: smaller,
-        matters: true,
+        beyond: Beyond::Result,
     };
     Some((edge, gain))
 }

@@ -22,7 +22,10 @@ pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
             let absolute = ranking.absolute_margin.map_or(String::new(), |margin| {
                 format!(" ({})", ranking.metric.with_unit(margin))
             });
-            format!("{percent} of the baseline's mean{absolute}")
+            let first = ranking.sequential.map_or(String::new(), |range| {
+                format!(" over its first {} seeds", range.min)
+            });
+            format!("{percent} of the baseline's mean{first}{absolute}")
         }
     })
 }

@@ -75,12 +75,20 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
         return None;
     }
     lines.retain(|line| line.curve.points.len() > 1);
-    let all = lines.len();
-    lines.retain(|line| last(line).is_some_and(|y| y <= near));
-    let without = match all - lines.len() {
-        0 => String::new(),
-        1 => ", without the variant that ends far from the best".to_owned(),
-        far => format!(", without the {far} variants that end far from the best"),
+    let (near, far): (Vec<Line>, Vec<Line>) = lines
+        .into_iter()
+        .partition(|line| last(line).is_some_and(|y| y <= near));
+    let lines = near;
+    let without = match &far[..] {
+        [] => String::new(),
+        [one] => format!(
+            ", without {}, which ends far from the best",
+            one.variant.name
+        ),
+        far => format!(
+            ", without the {} variants that end far from the best",
+            far.len()
+        ),
     };
     if lines.len() < 2 {
         return None;
@@ -96,7 +104,7 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
     let chart = Chart {
         title: "Validation loss in the second half of training (bits per byte)".to_owned(),
         caption: format!(
-            "The same curves on a finer scale{without}. A seed moves all variants in the same direction, so bands can overlap although the differences are clear. Differences are tested seed by seed."
+            "The same curves on a finer scale{without}. Differences are tested seed by seed, so bands can overlap although a difference is clear."
         ),
         x_title: TOKENS.to_owned(),
         x: Axis::between(0.5 * end, end),

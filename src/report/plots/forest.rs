@@ -72,7 +72,14 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         }
         Ok(())
     });
-    let lines = format!("{}{}", line_captions(ranking), limits.caption());
+    let is_beyond = |(variant, comparison): &(&Variant, &Comparison)| {
+        ends(variant, comparison).any(|end| end.abs() > reach)
+    };
+    let beyond = match rows.iter().any(is_beyond) {
+        true => " A triangle points to what lies outside of the plot.",
+        false => "",
+    };
+    let lines = format!("{}{}{beyond}", line_captions(ranking), limits.caption());
     let finish = |svg| Drawing {
         title: title.to_owned(),
         caption: format!(

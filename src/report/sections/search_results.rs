@@ -1,6 +1,5 @@
 use super::Findings;
-use crate::report::analysis::tuning::{TunedVariant, Tuning};
-use crate::report::analysis::wording;
+use crate::report::analysis::tuning::{Beyond, TunedVariant, Tuning};
 use crate::report::page_blocks::{Align, Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::text::units::{self, NO_VALUE};
@@ -61,10 +60,9 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
     columns.push(Column::new(heading, Align::Right));
     if tuning.has_comparison {
         for values in ["shared", "own"] {
-            let heading = format!("Difference to {baseline}, {values} values");
+            let heading = format!("Difference to {baseline} in the search, {values} values");
             columns.push(Column::new(heading, Align::Right));
         }
-        columns.push(Column::left("Verdict"));
     }
     let difference = |value: Option<f64>| -> Text {
         value
@@ -77,8 +75,7 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
         cells.push(metric.value(tuned.mean).into());
         if tuning.has_comparison {
             cells.push(difference(tuned.shared_difference));
-            cells.push(difference(tuned.variant.comparison.map(|c| c.mean)));
-            cells.push(wording::verdict(tuned.variant).into());
+            cells.push(difference(tuned.own_difference));
         }
         Row::new(cells)
     };
@@ -90,30 +87,36 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
 
 fn explanation(tuning: &Tuning) -> String {
     let seeds = units::plural(tuning.seeds as usize, "seed");
-    let shared = match &tuning.of_baseline {
+    match &tuning.of_baseline {
         Some(values) => format!(
-            "With shared values, all variants have the best {} of the baseline ({}), and the difference is that of {seeds} of the search. This difference is not tested, and it favors the baseline, whose values were chosen by the same runs.",
+            "With shared values, all variants have the best {} of the baseline ({}). With own values, each variant has its best values. These differences are those of {seeds}, and they are not tested. Those with shared values favor the baseline. The verdicts are those of the ranking, with other seeds.",
             tuning.paths_in_words(),
             units::list(values),
         ),
         None => {
             "The search of the baseline has no result, so nothing is compared with it.".to_owned()
         }
-    };
-    format!(
-        "{shared} With own values, each variant has its best values, and the difference and the verdict are those of the ranking."
-    )
+    }
 }
 
 /// Best values at the end of the values that were tried, where values beyond them hardly matter.
 fn edges_without_effect(tuning: &Tuning) -> Option<String> {
-    let edges = tuning.edges(false);
-    let sentences = edges.iter().map(|(edge, names)| edge.sentence(names));
-    let sentences: Vec<String> = sentences.collect();
-    (!sentences.is_empty()).then(|| {
-        format!(
-            "{} The last step to this value gained less than the margin, or less than a tenth of the difference of a variant that is worse. Values beyond it would therefore hardly change a verdict.",
-            sentences.join(" ")
-        )
-    })
+    let sentences = |beyond: Beyond, consequence: &str| -> Vec<String> {
+        let edges = tuning.edges(beyond).into_iter();
+        edges
+            .map(|(edge, names)| format!("{} {consequence}", edge.sentence(&names)))
+            .collect()
+    };
+    let all = [
+        sentences(
+            Beyond::Little,
+            "The last step to this value gained at most the margin, so values beyond it probably change the result by less.",
+        ),
+        sentences(
+            Beyond::NotTheVerdict,
+            "The variant is so far from the baseline that values beyond it would hardly change the verdict.",
+        ),
+    ]
+    .concat();
+    (!all.is_empty()).then(|| all.join(" "))
 }

@@ -3,7 +3,7 @@ use super::rule::{OptimizerRule, StepSettings};
 use crate::kernels::cpu::matmul::{Accumulate, View, matmul};
 use crate::kernels::cpu::simd::{sum_of, vectorized};
 use crate::kernels::{DeviceError, Matrix, UpdateRule};
-use crate::spec;
+use crate::spec::{self, Precision};
 use dfdx::prelude::*;
 
 /// Coefficients of the odd polynomial ax + bx³ + cx⁵ that moves every singular value towards 1. They
@@ -127,9 +127,23 @@ fn orthogonalize(x: &mut [f32], (rows, cols): (usize, usize), iterations: usize)
         } else {
             (view.t(), view)
         };
-        matmul(crate::spec::Precision::F32, &mut gram, n, Accumulate::Overwrite, left, right);
+        matmul(
+            Precision::F32,
+            &mut gram,
+            n,
+            Accumulate::Overwrite,
+            left,
+            right,
+        );
         let symmetric = View::new(&gram, n, n);
-        matmul(crate::spec::Precision::F32, &mut square, n, Accumulate::Overwrite, symmetric, symmetric);
+        matmul(
+            Precision::F32,
+            &mut square,
+            n,
+            Accumulate::Overwrite,
+            symmetric,
+            symmetric,
+        );
         vectorized(
             #[inline(always)]
             || combine(&mut gram, b, &square, c),
@@ -140,7 +154,14 @@ fn orthogonalize(x: &mut [f32], (rows, cols): (usize, usize), iterations: usize)
         } else {
             (view, polynomial)
         };
-        matmul(crate::spec::Precision::F32, &mut product, cols, Accumulate::Overwrite, left, right);
+        matmul(
+            Precision::F32,
+            &mut product,
+            cols,
+            Accumulate::Overwrite,
+            left,
+            right,
+        );
         vectorized(
             #[inline(always)]
             || combine(x, a, &product, 1.0),
