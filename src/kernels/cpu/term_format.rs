@@ -95,6 +95,34 @@ fn pair(first: f32, second: f32) -> f32 {
     f32::from_bits(rounded(first) >> 16 | rounded(second))
 }
 
+/// The first number of each word.
+#[inline(always)]
+fn first<S: Simd>(simd: S, words: S::f32s) -> S::f32s {
+    let bits = simd.transmute_u32s_f32s(words);
+    simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(16)))
+}
+
+/// The second number of each word.
+#[inline(always)]
+fn second<S: Simd>(simd: S, words: S::f32s) -> S::f32s {
+    let bits = simd.transmute_u32s_f32s(words);
+    simd.transmute_f32s_u32s(simd.and_u32s(bits, simd.splat_u32s(UPPER)))
+}
+
+/// `sum + a b`. It is 0 if it is below the normal numbers after it has been rounded to 24 bits. The rounding of a
+/// number below them has fewer bits, so a multiple of the sum is compared. Where the multiple overflows, the sum
+/// is far above.
+#[inline(always)]
+fn add_product<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+    let scale = simd.splat_f32s(SCALE);
+    let limit = simd.splat_f32s(SCALE * f32::MIN_POSITIVE);
+    let exact = simd.mul_add_f32s(a, b, sum);
+    let multiple = simd.mul_add_f32s(simd.mul_f32s(a, scale), b, simd.mul_f32s(sum, scale));
+    let is_below = simd.less_than_f32s(simd.abs_f32s(multiple), limit);
+    let zero = simd.and_f32s(multiple, simd.splat_f32s(-0.0));
+    simd.select_f32s(is_below, zero, exact)
+}
+
 impl<const INSTRUCTION: bool> TermFormat for Bf16<INSTRUCTION> {
     const TERMS: usize = 2;
     const IS_CONVERTED: bool = true;
@@ -126,29 +154,8 @@ impl<const INSTRUCTION: bool> TermFormat for Bf16<INSTRUCTION> {
             // SAFETY: `INSTRUCTION` is only chosen for a processor that has it.
             return unsafe { x86::dot_pairs::<S>(a, b, sum) };
         }
-        let upper = simd.splat_u32s(UPPER);
-        let half = simd.splat_u32s(16);
-        let second = |words| {
-            let bits = simd.transmute_u32s_f32s(words);
-            simd.transmute_f32s_u32s(simd.and_u32s(bits, upper))
-        };
-        let first = |words| {
-            let bits = simd.transmute_u32s_f32s(words);
-            simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, half))
-        };
-        // A sum is 0 if it is below the normal numbers after it has been rounded to 24 bits. The rounding of a
-        // number below them has fewer bits, so a multiple of the sum is compared. Where the multiple
-        // overflows, the sum is far above.
-        let [scale, limit] = [SCALE, SCALE * f32::MIN_POSITIVE].map(|x| simd.splat_f32s(x));
-        let signs = simd.splat_f32s(-0.0);
-        let add_product = |a, b, sum| {
-            let exact = simd.mul_add_f32s(a, b, sum);
-            let multiple = simd.mul_add_f32s(simd.mul_f32s(a, scale), b, simd.mul_f32s(sum, scale));
-            let is_below = simd.less_than_f32s(simd.abs_f32s(multiple), limit);
-            simd.select_f32s(is_below, simd.and_f32s(multiple, signs), exact)
-        };
-        let sum = add_product(second(a), second(b), sum);
-        add_product(first(a), first(b), sum)
+        let sum = add_product(simd, second(simd, a), second(simd, b), sum);
+        add_product(simd, first(simd, a), first(simd, b), sum)
     }
 }
 
