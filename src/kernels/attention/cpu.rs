@@ -3,7 +3,8 @@
 //! The kernel takes one (sequence, head) at a time, and of it one block of queries at a time. Only
 //! the scores of a block are in memory: (T, [`QUERIES`]). The backward pass computes the scores
 //! again, from each query's largest score and sum of exponentials, which are stored (Dao et al.
-//! 2022, section 3.1).
+//! 2022, section 3.1). Where a sequence is a single block, its scores are few, and they are stored
+//! for the backward pass instead.
 
 use super::heads::{Heads, Layout};
 use super::query_block::{QUERIES, QueryBlock, Statistics, score_elements};
@@ -26,12 +27,14 @@ pub(super) fn attention<T: Tape<f32, Cpu>>(
     let (sequences, vectors) = (layout.n / heads.block, layout.vectors());
     let mut statistics = vec![Statistics::default(); sequences * heads.count * vectors];
     let mut y = Vec::with_capacity(layout.n * layout.c);
+    let mut stored = (T::OWNS_TAPE && dropout.is_none() && heads.block <= QUERIES).then(Vec::new);
     run(Forward {
         layout,
         qkv: slice(&qkv),
         dropout,
         y: &mut y,
         statistics: &mut statistics,
+        stored: stored.as_mut(),
     });
     let y = matrix((layout.n, layout.c), y);
     let y_ghost = y.ghost();
@@ -41,6 +44,7 @@ pub(super) fn attention<T: Tape<f32, Cpu>>(
             layout,
             qkv: slice(&qkv),
             statistics: &statistics,
+            stored: stored.as_mut(),
             dropout,
             gy: &gy,
             g_qkv: gradients.get_or_alloc_mut(&qkv)?,
@@ -59,13 +63,16 @@ struct Forward<'a> {
     y: &'a mut Vec<f32>,
     /// (B, nh, T / LANES)
     statistics: &'a mut [Statistics],
+    /// Empty at first. Becomes the scores (B, nh, T, width) after [`QueryBlock::softmax`], if they are to be
+    /// stored.
+    stored: Option<&'a mut Vec<f32>>,
 }
 
 impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const WIDE: bool>(self) {
+    fn run<const WIDE: bool>(mut self) {
         let layout = self.layout;
         let Layout {
             width,
@@ -82,20 +89,28 @@ impl Kernel for Forward<'_> {
             self.y.resize((sequence + 1) * t * c, 0.0);
             let [q, k, v] = layout.qkv_starts(sequence, head).map(|at| &self.qkv[at..]);
             let y = &mut self.y[layout.output_start(sequence, head)..];
+            let scores = match &mut self.stored {
+                Some(stored) => {
+                    let start = stored.len();
+                    stored.resize(start + score_elements(t), 0.0);
+                    &mut stored[start..]
+                }
+                None => scores.as_mut_slice(),
+            };
             for block in QueryBlock::all(layout.heads, head) {
                 let statistics = &mut self.statistics[block.statistics_range(number * vectors)];
                 let q_t = &mut q_t[..hs * block.width];
                 block.transpose(q_t, q, width, scale);
-                block.compute_scores::<WIDE>(&mut scores, (k, width), q_t);
-                block.softmax(&mut scores, statistics);
+                block.compute_scores::<WIDE>(scores, (k, width), q_t);
+                block.softmax(scores, statistics);
                 if let Some(dropout) = self.dropout {
                     let first = number * t + block.queries.start;
-                    block.apply_dropout(dropout, &mut scores, first, t);
+                    block.apply_dropout(dropout, scores, first, t);
                 }
                 block.product_to_queries::<WIDE>(
                     (y, c),
                     Accumulate::Overwrite,
-                    &scores,
+                    scores,
                     (v, width),
                     hs,
                 );
@@ -114,6 +129,8 @@ struct Backward<'a> {
     qkv: &'a [f32],
     /// (B, nh, T / LANES)
     statistics: &'a [Statistics],
+    /// What [`Forward`] stored (B, nh, T, width).
+    stored: Option<&'a mut Vec<f32>>,
     dropout: Option<Dropout>,
     /// (N, C)
     gy: &'a [f32],
@@ -127,7 +144,7 @@ impl Kernel for Backward<'_> {
     /// With P the probabilities, D the factors of dropout and gP = gy Vᵀ ∘ D:
     /// gV = (P ∘ D)ᵀ gy; gS = P ∘ (gP - rowsum(P ∘ gP)) scale; gQ = gS K; gK = gSᵀ Q.
     #[inline(always)]
-    fn run<const WIDE: bool>(self) {
+    fn run<const WIDE: bool>(mut self) {
         let layout = self.layout;
         let Layout {
             width,
@@ -144,27 +161,34 @@ impl Kernel for Backward<'_> {
             let [q_at, k_at, v_at] = layout.qkv_starts(sequence, head);
             let [q, k, v] = [q_at, k_at, v_at].map(|at| (&self.qkv[at..], width));
             let gy = &self.gy[layout.output_start(sequence, head)..];
+            let (p, is_stored) = match &mut self.stored {
+                Some(stored) => (&mut stored[number * score_elements(t)..], true),
+                None => (p.as_mut_slice(), false),
+            };
             for block in QueryBlock::all(layout.heads, head) {
                 let statistics = &self.statistics[block.statistics_range(number * vectors)];
                 let (q_t, gy_t) = (&mut q_t[..hs * block.width], &mut gy_t[..hs * block.width]);
-                block.transpose(q_t, q.0, width, scale);
+                if !is_stored {
+                    block.transpose(q_t, q.0, width, scale);
+                    block.compute_scores::<WIDE>(p, k, q_t);
+                    block.recompute_exponentials(p, statistics);
+                }
+                block.divide_by_sums(p, statistics);
                 block.transpose(gy_t, gy, c, 1.0);
-                block.compute_scores::<WIDE>(&mut p, k, q_t);
-                block.recompute_softmax(&mut p, statistics);
                 block.compute_scores::<WIDE>(&mut gp, v, gy_t);
                 let p_dropped: &[f32] = match self.dropout {
                     Some(dropout) => {
                         let first = number * t + block.queries.start;
-                        kept.copy_from_slice(&p);
+                        kept.copy_from_slice(p);
                         block.apply_dropout(dropout, &mut kept, first, t);
                         block.apply_dropout(dropout, &mut gp, first, t);
                         &kept
                     }
-                    None => &p,
+                    None => p,
                 };
                 let g_v = (&mut self.g_qkv[v_at..], width);
                 block.add_product_to_keys::<WIDE>(g_v, p_dropped, (gy, c), hs);
-                block.softmax_backward(&mut p, &mut gp, scale);
+                block.softmax_backward(p, &mut gp, scale);
                 let g_q = (&mut self.g_qkv[q_at..], width);
                 block.product_to_queries::<WIDE>(g_q, Accumulate::Add, &gp, k, hs);
                 let g_k = (&mut self.g_qkv[k_at..], width);

@@ -7,6 +7,7 @@ use super::heads::Heads;
 use crate::kernels::cpu::matmul::Accumulate;
 use crate::kernels::cpu::simd::{LANES, Lanes, exp};
 use crate::kernels::cpu::tile::{Lhs, product, tile_rows};
+use crate::kernels::cpu::transpose::transpose;
 use crate::kernels::dropout::Dropout;
 use std::ops::Range;
 
@@ -73,15 +74,12 @@ impl QueryBlock {
     /// apart, to `dst` (hs, width). Columns without a query are zeros.
     #[inline(always)]
     pub(super) fn transpose(&self, dst: &mut [f32], rows: &[f32], stride: usize, scale: f32) {
-        for (d, dst) in dst.chunks_exact_mut(self.width).enumerate() {
-            let (queries, padding) = dst.split_at_mut(self.queries.len());
-            let column = rows[self.queries.start * stride + d..]
-                .iter()
-                .step_by(stride);
-            queries
-                .iter_mut()
-                .zip(column)
-                .for_each(|(dst, x)| *dst = x * scale);
+        let (count, hs) = (self.queries.len(), dst.len() / self.width);
+        let rows = &rows[self.queries.start * stride..];
+        transpose(dst, self.width, rows, stride, count, hs);
+        for dst in dst.chunks_exact_mut(self.width) {
+            let (queries, padding) = dst.split_at_mut(count);
+            queries.iter_mut().for_each(|x| *x *= scale);
             padding.fill(0.0);
         }
     }
@@ -265,19 +263,28 @@ impl QueryBlock {
         }
     }
 
-    /// Softmax over the keys, from the statistics of [`Self::softmax`]. Divides by the sum too.
+    /// The scores that [`Self::softmax`] leaves, from its statistics.
     #[inline(always)]
-    pub(super) fn recompute_softmax(&self, scores: &mut [f32], statistics: &[Statistics]) {
+    pub(super) fn recompute_exponentials(&self, scores: &mut [f32], statistics: &[Statistics]) {
         self.mask(scores);
         for ((i, keys), statistics) in self.vectors().zip(statistics) {
-            let &Statistics {
-                largest,
-                inverse_sum,
-            } = statistics;
             for key in keys {
                 let scores = self.at(scores, key, i);
                 for lane in 0..LANES {
-                    scores[lane] = exp(scores[lane] - largest[lane]) * inverse_sum[lane];
+                    scores[lane] = exp(scores[lane] - statistics.largest[lane]);
+                }
+            }
+        }
+    }
+
+    /// Makes probabilities of the scores that [`Self::softmax`] leaves.
+    #[inline(always)]
+    pub(super) fn divide_by_sums(&self, scores: &mut [f32], statistics: &[Statistics]) {
+        for ((i, keys), statistics) in self.vectors().zip(statistics) {
+            for key in keys {
+                let scores = self.at(scores, key, i);
+                for lane in 0..LANES {
+                    scores[lane] *= statistics.inverse_sum[lane];
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! The innermost loop of a matrix product: a tile of the result, which is kept in registers.
 
-use super::packing::{GROUP_WIDTH, transpose};
+use super::packing::GROUP_WIDTH;
 use super::term_format::TermFormat;
+use super::transpose::transpose;
 use pulp::Simd;
 
 /// Columns of the widest tile: two vectors of AVX-512.

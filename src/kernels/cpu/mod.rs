@@ -11,5 +11,6 @@ pub(crate) mod storage;
 mod term_format;
 pub(crate) mod threads;
 pub(crate) mod tile;
+pub(crate) mod transpose;
 mod view;
 pub(crate) mod weighted_rows;

@@ -1,7 +1,7 @@
-//! Forward and backward over rows, for every kind of norm.
+//! Forward and backward over rows, for every kind of norm, [`LANES`] rows at a time.
 
-use super::kinds::{RowStatistics, add_row_gradient};
-use crate::kernels::cpu::simd::{LANES, Lanes, add, sum_lanes, vectorized};
+use super::kinds::{RowStatistics, gradient_means};
+use crate::kernels::cpu::simd::{LANES, Lanes, sum_each, vectorized};
 use crate::kernels::cpu::storage::{matrix, slice, vec_from_writer};
 use crate::kernels::matrix::Matrix;
 use crate::spec::Norm;
@@ -81,13 +81,16 @@ impl Forward<'_> {
         vectorized(
             #[inline(always)]
             || {
-                for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-                    let row = RowStatistics::of(x, kind);
-                    match bias {
-                        None => write_scaled(y, x, row, gain),
-                        Some(bias) => write_scaled_with_bias(y, x, row, gain, bias),
+                for (x, y) in x.chunks(LANES * c).zip(y.chunks_mut(LANES * c)) {
+                    let rows = RowStatistics::of_rows(x, c, kind);
+                    let pairs = x.chunks_exact(c).zip(y.chunks_exact_mut(c));
+                    for ((x, y), row) in pairs.zip(rows) {
+                        match bias {
+                            None => write_scaled(y, x, row, gain),
+                            Some(bias) => write_scaled_with_bias(y, x, row, gain, bias),
+                        }
+                        statistics.push(row);
                     }
-                    statistics.push(row);
                 }
             },
         );
@@ -116,14 +119,6 @@ fn write_scaled_with_bias(
     }
 }
 
-/// Normalizes a row in place and multiplies it by the gain.
-#[inline(always)]
-pub(in crate::kernels) fn scale_row(x: &mut [f32], row: RowStatistics, gain: &[f32]) {
-    for (x, &g) in x.iter_mut().zip(gain) {
-        *x = (*x - row.mean) * row.inverse * g;
-    }
-}
-
 struct Backward<'a> {
     /// (N, C)
     x: &'a [f32],
@@ -148,91 +143,128 @@ impl Backward<'_> {
             gy,
         } = self;
         let c = gain.len();
-        let (mut normalized, mut h) = (vec![0.0; c], vec![0.0; c]);
-        let (normalized, h) = (normalized.as_mut_slice(), h.as_mut_slice());
         vectorized(
             #[inline(always)]
             || {
-                let rows = (x.chunks_exact(c))
-                    .zip(gy.chunks_exact(c))
-                    .zip(gx.chunks_exact_mut(c));
-                for (((x, gy), gx), &row) in rows.zip(statistics) {
-                    backward_row(
-                        (x, gy, gx),
-                        kind,
-                        gain,
-                        row,
-                        (g_gain, g_bias),
-                        (normalized, h),
-                    );
+                let rows = (x.chunks(LANES * c))
+                    .zip(gy.chunks(LANES * c))
+                    .zip(gx.chunks_mut(LANES * c));
+                for (((x, gy), gx), statistics) in rows.zip(statistics.chunks(LANES)) {
+                    let rows = Rows {
+                        x,
+                        gy,
+                        statistics,
+                        means: &gradient_means_of_rows((x, gy, gain), kind, statistics),
+                    };
+                    rows.add_gradients(gx, gain, g_gain, g_bias);
                 }
             },
         );
     }
 }
 
-/// The backward pass of one row: `(x, gy, gx)`, the gradients of gain and bias, of which the latter
-/// may be empty, and buffers for x̂, the normalized row, and for h = gy * gain.
+/// [`gradient_means`] of up to [`LANES`] rows.
 #[inline(always)]
-pub(in crate::kernels) fn backward_row(
-    (x, gy, gx): (&[f32], &[f32], &mut [f32]),
-    kind: Norm,
-    gain: &[f32],
-    row: RowStatistics,
-    (g_gain, g_bias): (&mut [f32], &mut [f32]),
-    (normalized, h): (&mut [f32], &mut [f32]),
-) {
-    let sums = recompute_row((x, gy, gain), row, (normalized, h));
-    add_row_gradient(gx, kind, (h, normalized), sums, row.inverse);
-    add_products(g_gain, gy, normalized);
-    add(g_bias, gy);
-}
-
-/// Writes x̂ and h of a row. Returns the sums of h and of h x̂. One pass over a narrow row is
-/// faster than four.
-#[inline(always)]
-fn recompute_row(
+fn gradient_means_of_rows(
     (x, gy, gain): (&[f32], &[f32], &[f32]),
-    row: RowStatistics,
-    (normalized, h): (&mut [f32], &mut [f32]),
-) -> (f32, f32) {
-    let (mut sums_h, mut sums_hx) = ([0.0; LANES], [0.0; LANES]);
-    let mut lanes = |x: Lanes, gy: Lanes, gain: Lanes| -> (Lanes, Lanes) {
-        let normalized: Lanes = from_fn(|i| (x[i] - row.mean) * row.inverse);
-        let h: Lanes = from_fn(|i| gy[i] * gain[i]);
-        for i in 0..LANES {
-            sums_h[i] += h[i];
-            sums_hx[i] += h[i] * normalized[i];
+    kind: Norm,
+    statistics: &[RowStatistics],
+) -> [(f32, f32); LANES] {
+    let c = gain.len();
+    let (mut sums_h, mut sums_hx) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
+    let rows = x.chunks_exact(c).zip(gy.chunks_exact(c)).zip(statistics);
+    for (((x, gy), &row), sums) in rows.zip(sums_h.iter_mut().zip(&mut sums_hx)) {
+        let (mut h_lanes, mut hx_lanes) = ([0.0; LANES], [0.0; LANES]);
+        for columns in Columns::all(c) {
+            let (x, gy, gain) = (columns.of(x), columns.of(gy), columns.of(gain));
+            for i in 0..LANES {
+                let h = gy[i] * gain[i];
+                h_lanes[i] += h;
+                hx_lanes[i] += h * ((x[i] - row.mean) * row.inverse);
+            }
         }
-        (normalized, h)
-    };
-    let ((xs, x), (gys, gy), (gains, gain)) = (x.as_chunks(), gy.as_chunks(), gain.as_chunks());
-    let ((normalizeds, normalized), (hs, h)) = (normalized.as_chunks_mut(), h.as_chunks_mut());
-    let written = normalizeds.iter_mut().zip(hs);
-    for (((x, gy), gain), (normalized, h)) in xs.iter().zip(gys).zip(gains).zip(written) {
-        (*normalized, *h) = lanes(*x, *gy, *gain);
+        (*sums.0, *sums.1) = (h_lanes, hx_lanes);
     }
-    if !x.is_empty() {
-        let rest = lanes(padded(x), padded(gy), padded(gain));
-        normalized.copy_from_slice(&rest.0[..x.len()]);
-        h.copy_from_slice(&rest.1[..x.len()]);
-    }
-    (sum_lanes(sums_h), sum_lanes(sums_hx))
+    let (sums_h, sums_hx) = (sum_each(&sums_h), sum_each(&sums_hx));
+    from_fn(|row| gradient_means(kind, (sums_h[row], sums_hx[row]), c))
 }
 
-/// The last elements of a row, padded with zeros.
-#[inline(always)]
-fn padded(rest: &[f32]) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    lanes[..rest.len()].copy_from_slice(rest);
-    lanes
+/// Up to [`LANES`] rows of the backward pass.
+struct Rows<'a> {
+    /// (rows, C)
+    x: &'a [f32],
+    /// (rows, C)
+    gy: &'a [f32],
+    statistics: &'a [RowStatistics],
+    /// See [`gradient_means`].
+    means: &'a [(f32, f32); LANES],
 }
 
-/// `sums += x y`, element by element.
-#[inline(always)]
-fn add_products(sums: &mut [f32], x: &[f32], y: &[f32]) {
-    for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
-        *sum += x * y;
+impl Rows<'_> {
+    /// Adds to the gradients of x (rows, C), of the gain (C), and of the bias (C), which may be empty. Takes a
+    /// vector of columns at a time, so that the gradients of gain and bias stay in registers.
+    #[inline(always)]
+    fn add_gradients(self, gx: &mut [f32], gain: &[f32], g_gain: &mut [f32], g_bias: &mut [f32]) {
+        let c = gain.len();
+        for columns in Columns::all(c) {
+            let gains = columns.of(gain);
+            let mut g_gains = columns.of(g_gain);
+            let mut g_biases = match g_bias.is_empty() {
+                true => [0.0; LANES],
+                false => columns.of(g_bias),
+            };
+            let rows = (self.x.chunks_exact(c))
+                .zip(self.gy.chunks_exact(c))
+                .zip(gx.chunks_exact_mut(c));
+            for (((x, gy), gx), (row, means)) in rows.zip(self.statistics.iter().zip(self.means)) {
+                let (x, gy, mut gradient) = (columns.of(x), columns.of(gy), columns.of(gx));
+                for i in 0..LANES {
+                    let normalized = (x[i] - row.mean) * row.inverse;
+                    let h = gy[i] * gains[i];
+                    gradient[i] += (h - means.0 - normalized * means.1) * row.inverse;
+                    g_gains[i] += gy[i] * normalized;
+                    g_biases[i] += gy[i];
+                }
+                columns.write(gx, gradient);
+            }
+            columns.write(g_gain, g_gains);
+            if !g_bias.is_empty() {
+                columns.write(g_bias, g_biases);
+            }
+        }
+    }
+}
+
+/// The columns of a row from this one on: [`LANES`] of them, or fewer at the end of the row.
+#[derive(Clone, Copy)]
+struct Columns(usize);
+
+impl Columns {
+    /// All columns of a row of `c` elements.
+    #[inline(always)]
+    fn all(c: usize) -> impl Iterator<Item = Self> {
+        (0..c).step_by(LANES).map(Self)
+    }
+
+    /// These columns of a row, followed by zeros.
+    #[inline(always)]
+    fn of(self, row: &[f32]) -> Lanes {
+        let row = &row[self.0..];
+        row.first_chunk().copied().unwrap_or_else(|| {
+            let mut lanes = [0.0; LANES];
+            lanes[..row.len()].copy_from_slice(row);
+            lanes
+        })
+    }
+
+    /// Writes these columns of a row.
+    #[inline(always)]
+    fn write(self, row: &mut [f32], lanes: Lanes) {
+        let row = &mut row[self.0..];
+        match row.first_chunk_mut() {
+            Some(row) => *row = lanes,
+            None => row.copy_from_slice(&lanes[..row.len()]),
+        }
     }
 }
 

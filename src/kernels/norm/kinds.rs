@@ -1,9 +1,10 @@
 //! The kinds of norm. A new kind is a variant of [`spec::Norm`] and an arm in each function here.
 
-use crate::kernels::cpu::simd::{sum, sum_of};
+use crate::kernels::cpu::simd::{LANES, sum, sum_of, sums_of_rows};
 use crate::kernels::matrix::{DeviceError, Matrix};
 use crate::spec::Norm;
 use dfdx::prelude::*;
+use std::array::from_fn;
 
 /// Added to the variance (LayerNorm) or the mean square (RMSNorm) under the root.
 const EPSILON: f32 = 1e-5;
@@ -12,7 +13,7 @@ const EPSILON: f32 = 1e-5;
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct RowStatistics {
     pub(super) mean: f32,
-    pub(super) inverse: f32,
+    pub(in crate::kernels) inverse: f32,
 }
 
 impl RowStatistics {
@@ -20,7 +21,6 @@ impl RowStatistics {
     #[inline(always)]
     pub(in crate::kernels) fn of(row: &[f32], kind: Norm) -> Self {
         let n = row.len() as f32;
-        let inverse_root = |mean_square: f32| 1.0 / (mean_square + EPSILON).sqrt();
         match kind {
             Norm::Layernorm => {
                 let mean = sum(row) / n;
@@ -40,33 +40,47 @@ impl RowStatistics {
             },
         }
     }
-}
 
-/// Adds the gradient of a row to `gx`, where x̂ is the normalized row and h = gy * gain. `sums` are
-/// the sums of h and of h x̂.
-#[inline(always)]
-pub(super) fn add_row_gradient(
-    gx: &mut [f32],
-    kind: Norm,
-    (h, normalized): (&[f32], &[f32]),
-    sums: (f32, f32),
-    inverse: f32,
-) {
-    let n = h.len() as f32;
-    let (mean_h, mean_hx) = (sums.0 / n, sums.1 / n);
-    let row = (gx, h, normalized);
-    match kind {
-        Norm::Layernorm => add_each(row, |h, x| (h - mean_h - x * mean_hx) * inverse),
-        Norm::Rmsnorm => add_each(row, |h, x| (h - x * mean_hx) * inverse),
-        Norm::None => add_each(row, |h, _| h * inverse),
+    /// [`Self::of`] each of up to [`LANES`] rows of `c` elements. For each row that is missing, it has no
+    /// meaning.
+    #[inline(always)]
+    pub(super) fn of_rows(rows: &[f32], c: usize, kind: Norm) -> [Self; LANES] {
+        let n = c as f32;
+        let (means, mean_squares) = match kind {
+            Norm::Layernorm => {
+                let means = sums_of_rows(rows, c, |_, x| x).map(|sum| sum / n);
+                let deviations = |row: usize, x: f32| (x - means[row]) * (x - means[row]);
+                (means, sums_of_rows(rows, c, deviations).map(|sum| sum / n))
+            }
+            Norm::Rmsnorm => {
+                let squares = sums_of_rows(rows, c, |_, x| x * x);
+                ([0.0; LANES], squares.map(|sum| sum / n))
+            }
+            Norm::None => ([0.0; LANES], [1.0 - EPSILON; LANES]),
+        };
+        let inverses = mean_squares.map(inverse_root);
+        from_fn(|row| Self {
+            mean: means[row],
+            inverse: inverses[row],
+        })
     }
 }
 
-/// `gx += f(h, x̂)`, element by element.
+/// One over the root of a mean square.
 #[inline(always)]
-fn add_each((gx, h, normalized): (&mut [f32], &[f32], &[f32]), f: impl Fn(f32, f32) -> f32) {
-    for ((gx, &h), &x) in gx.iter_mut().zip(h).zip(normalized) {
-        *gx += f(h, x);
+fn inverse_root(mean_square: f32) -> f32 {
+    1.0 / (mean_square + EPSILON).sqrt()
+}
+
+/// The gradient of an element is `(h - mean_h - x̂ mean_hx) inverse`, where x̂ is the normalized row and h =
+/// gy * gain. Returns `(mean_h, mean_hx)` from the sums of h and of h x̂ over a row of `c` elements.
+#[inline(always)]
+pub(super) fn gradient_means(kind: Norm, sums: (f32, f32), c: usize) -> (f32, f32) {
+    let (mean_h, mean_hx) = (sums.0 / c as f32, sums.1 / c as f32);
+    match kind {
+        Norm::Layernorm => (mean_h, mean_hx),
+        Norm::Rmsnorm => (0.0, mean_hx),
+        Norm::None => (0.0, 0.0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Normalization of the rows of a matrix: LayerNorm (Ba et al. 2016) and RMSNorm (Zhang & Sennrich
 //! 2019). The kinds differ in [`kinds`] alone.
 
-pub(super) mod cpu;
+mod cpu;
 pub(super) mod kinds;
 
 use super::backend::operation;

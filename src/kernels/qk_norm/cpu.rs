@@ -1,10 +1,9 @@
 //! RMSNorm of each head's row, in place of the queries and keys.
 
 use crate::kernels::attention::Heads;
-use crate::kernels::cpu::simd::vectorized;
+use crate::kernels::cpu::simd::{sum, vectorized};
 use crate::kernels::cpu::storage::{matrix, slice};
 use crate::kernels::matrix::Matrix;
-use crate::kernels::norm::cpu::{backward_row, scale_row};
 use crate::kernels::norm::kinds::RowStatistics;
 use crate::spec::Norm;
 use dfdx::prelude::*;
@@ -52,8 +51,10 @@ fn forward(x: &mut [f32], width: usize, heads: Heads, gains: [&[f32]; 2]) {
             for row in x.chunks_exact_mut(width) {
                 for (part, gain) in [0..q_end, q_end..k_end].into_iter().zip(gains) {
                     for head in row[part].chunks_exact_mut(hs) {
-                        let statistics = RowStatistics::of(head, Norm::Rmsnorm);
-                        scale_row(head, statistics, gain);
+                        let inverse = RowStatistics::of(head, Norm::Rmsnorm).inverse;
+                        for (x, &gain) in head.iter_mut().zip(gain) {
+                            *x = *x * inverse * gain;
+                        }
                     }
                 }
             }
@@ -85,8 +86,7 @@ impl Backward<'_> {
         } = self;
         let hs = heads.head_size(width);
         let (q_end, k_end) = (heads.count * hs, (heads.count + heads.kv_count) * hs);
-        let (mut normalized, mut h) = (vec![0.0; hs], vec![0.0; hs]);
-        let (normalized, h) = (normalized.as_mut_slice(), h.as_mut_slice());
+        let mut buffers = [(); 3].map(|()| vec![0.0; hs]);
         let [g_q_gain, g_k_gain] = g_gains;
         vectorized(
             #[inline(always)]
@@ -99,15 +99,8 @@ impl Backward<'_> {
                             true => (gains[0], &mut *g_q_gain),
                             false => (gains[1], &mut *g_k_gain),
                         };
-                        let statistics = RowStatistics::of(&x[head.clone()], Norm::Rmsnorm);
-                        backward_row(
-                            (&x[head.clone()], &gy[head.clone()], &mut gx[head]),
-                            Norm::Rmsnorm,
-                            gain,
-                            statistics,
-                            (g_gain, &mut []),
-                            (normalized, h),
-                        );
+                        let row = (&x[head.clone()], &gy[head.clone()], &mut gx[head]);
+                        backward_row(row, gain, g_gain, &mut buffers);
                     }
                     for (gx, gy) in gx[k_end..].iter_mut().zip(&gy[k_end..]) {
                         *gx += gy;
@@ -115,5 +108,32 @@ impl Backward<'_> {
                 }
             },
         );
+    }
+}
+
+/// The backward pass of one row: `(x, gy, gx)`, the gradient of the gain, and buffers of the size of the row.
+#[inline(always)]
+fn backward_row(
+    (x, gy, gx): (&[f32], &[f32], &mut [f32]),
+    gain: &[f32],
+    g_gain: &mut [f32],
+    [normalized, h, products]: &mut [Vec<f32>; 3],
+) {
+    let inverse = RowStatistics::of(x, Norm::Rmsnorm).inverse;
+    for (normalized, x) in normalized.iter_mut().zip(x) {
+        *normalized = x * inverse;
+    }
+    for ((h, gy), gain) in h.iter_mut().zip(gy).zip(gain) {
+        *h = gy * gain;
+    }
+    for ((product, h), normalized) in products.iter_mut().zip(&*h).zip(&*normalized) {
+        *product = h * normalized;
+    }
+    let mean = sum(products) / x.len() as f32;
+    for ((gx, h), normalized) in gx.iter_mut().zip(&*h).zip(&*normalized) {
+        *gx += (h - normalized * mean) * inverse;
+    }
+    for ((g_gain, gy), normalized) in g_gain.iter_mut().zip(gy).zip(&*normalized) {
+        *g_gain += gy * normalized;
     }
 }
