@@ -5,7 +5,8 @@
 //! implementations it runs. A new operation changes no backend.
 
 use super::cpu::storage::{slice, slice_mut};
-use super::matrix::{DeviceError, Matrix, first_non_finite};
+use super::matrix::{DeviceError, Matrix};
+use super::non_finite::first_non_finite;
 use super::update::UpdateRule;
 use dfdx::prelude::*;
 use std::fmt::Debug;
@@ -170,7 +171,7 @@ macro_rules! operation {
                 ($($arg,)*): &Self::Args<'_, $D, $T>,
             ) -> Option<f32> {
                 let _ = ($($arg,)*);
-                None$(.or_else(|| $crate::kernels::matrix::first_non_finite($input)))?
+                None$(.or_else(|| $crate::kernels::non_finite::first_non_finite($input)))?
             }
 
             fn parameter<'x, $D: Device<f32>, $T: Tape<f32, $D>>(

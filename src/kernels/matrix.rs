@@ -11,11 +11,6 @@ pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, D, T>;
 /// The error type of a device: out of memory, or a refusal of the driver.
 pub type DeviceError<D> = <D as HasErr>::Err;
 
-/// The first element that is not finite.
-pub fn first_non_finite<S: Shape, D: Device<f32>, T>(x: &Tensor<S, f32, D, T>) -> Option<f32> {
-    x.as_vec().into_iter().find(|value| !value.is_finite())
-}
-
 /// Columns `range` of a matrix (N, C), on a new tape. The caller puts the tape of `x` back with
 /// [`merge_tapes`].
 pub(super) fn columns<D: Device<f32>, T: Tape<f32, D>>(

@@ -2,12 +2,12 @@
 //! forward pass, or in a gradient. Each finding is a text such as "NaN in the parameter `wte.weight`".
 
 use super::step_batch::StepBatch;
-use crate::kernels::{self, Backend, DeviceError, GradientSum, NanCheckBackend, Scalar};
+use crate::kernels::{self, Backend, Checkable, DeviceError, GradientSum, NonFinite, Scalar};
 use crate::model::Model;
 
 /// The reason why a step whose loss or gradient is not finite ends the run. `model` still has the
 /// weights from before the step, so that the forward pass can be repeated with checks.
-pub(super) fn describe<B: Backend>(
+pub(super) fn describe<B: Checkable>(
     model: &Model<B>,
     batch: &StepBatch,
     loss: f64,
@@ -39,24 +39,28 @@ pub(super) fn non_finite_parameter<B: Backend>(model: &Model<B>) -> Option<Strin
 }
 
 /// The first operation of a forward pass with a number that is not finite in its input or output.
-pub(super) fn non_finite_activation<B: Backend>(
+fn non_finite_activation<B: Checkable>(
     model: &Model<B>,
     batch: &StepBatch,
 ) -> Result<Option<String>, DeviceError<B::Device>> {
-    let model = nan_checked(model, batch)?;
+    let model = checked(model, batch)?;
     for rows in batch.micro_batches().flat_map(|rows| batch.shards(rows)) {
-        let parameters = model.parameters().into_iter();
-        let named = parameters.map(|parameter| (&parameter.value, parameter.name.as_str()));
-        let (loss, finding) = kernels::detect_non_finite(named, || {
+        let (loss, found) = kernels::detect_non_finite(|| {
             let loss: Result<Scalar<B::Device>, _> = batch.loss(&model, rows);
             loss
         });
         loss?;
-        if let Some(finding) = finding {
-            return Ok(Some(finding.to_string()));
+        if let Some(found) = found {
+            return Ok(Some(describe_activation(&model, &found)));
         }
     }
     Ok(None)
+}
+
+/// What [`kernels::detect_non_finite`] found in a forward pass of `model`, as a text.
+pub(super) fn describe_activation<B: Backend>(model: &Model<B>, found: &NonFinite) -> String {
+    let parameters = model.parameters().into_iter();
+    found.describe(parameters.map(|parameter| (&parameter.value, parameter.name.as_str())))
 }
 
 /// The first gradient of the backward pass that is not finite. The pass goes through the model from
@@ -74,12 +78,12 @@ fn non_finite_gradient<B: Backend>(
 }
 
 /// The model on a backend that checks every operation. It shares the weights.
-fn nan_checked<B: Backend>(
+fn checked<B: Checkable>(
     model: &Model<B>,
     batch: &StepBatch,
-) -> Result<Model<NanCheckBackend<B>>, DeviceError<B::Device>> {
+) -> Result<Model<B::Checked>, DeviceError<B::Device>> {
     let device = model.parameters()[0].value.device().clone();
-    let mut checked = Model::zeros(&device, &batch.spec.model, batch.vocab_size)?;
+    let mut checked = Model::<B::Checked>::zeros(&device, &batch.spec.model, batch.vocab_size)?;
     let parameters = checked.parameters_mut().into_iter();
     for (checked, parameter) in parameters.zip(model.parameters()) {
         checked.value = parameter.value.clone();

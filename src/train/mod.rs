@@ -34,7 +34,7 @@ pub use peak_memory::peak_memory_mb;
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};
 
-use crate::kernels::{Bf16Backend, CpuBackend};
+use crate::kernels::{Bf16Backend, CpuBackend, NanCheckBackend};
 use crate::results::RunStatus;
 use crate::spec::{ModelKind, Precision};
 
@@ -52,8 +52,15 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
         .num_threads(job.threads)
         .build()
         .map_err(|error| TrainError::Device(error.to_string()))?;
+    let detect_anomaly = job.spec.train.detect_anomaly;
     match job.device {
         Device::Cpu => {
+            let train = match (job.spec.train.precision, detect_anomaly) {
+                (Precision::F32, false) => train_loop::run::<CpuBackend>,
+                (Precision::F32, true) => train_loop::run::<NanCheckBackend<CpuBackend>>,
+                (Precision::Bf16, false) => train_loop::run::<Bf16Backend>,
+                (Precision::Bf16, true) => train_loop::run::<NanCheckBackend<Bf16Backend>>,
+            };
             let device = dfdx::prelude::Cpu::default();
             // The run is computed on a thread of the pool. `on_progress` stays on this thread,
             // because it is not `Send`.
@@ -61,14 +68,7 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
             std::thread::scope(|scope| {
                 let run = scope.spawn(|| {
                     let mut send = move |update| drop(sender.send(update));
-                    threads.install(|| match job.spec.train.precision {
-                        Precision::F32 => {
-                            train_loop::run::<CpuBackend>(&job, device, "cpu", &mut send)
-                        }
-                        Precision::Bf16 => {
-                            train_loop::run::<Bf16Backend>(&job, device, "cpu", &mut send)
-                        }
-                    })
+                    threads.install(|| train(&job, device, "cpu", &mut send))
                 });
                 receiver.into_iter().for_each(on_progress);
                 run.join()
@@ -77,15 +77,15 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
         }
         #[cfg(feature = "cuda")]
         Device::Cuda(ordinal) => {
+            type Plain = crate::kernels::ReferenceBackend<dfdx::prelude::Cuda>;
+            let train = match detect_anomaly {
+                false => train_loop::run::<Plain>,
+                true => train_loop::run::<NanCheckBackend<Plain>>,
+            };
             let device = dfdx::prelude::Cuda::try_build(ordinal, 0)
                 .map_err(|error| TrainError::Device(format!("{error:?}")))?;
             let name = format!("cuda:{ordinal}");
-            train_loop::run::<crate::kernels::ReferenceBackend<dfdx::prelude::Cuda>>(
-                &job,
-                device,
-                &name,
-                on_progress,
-            )
+            train(&job, device, &name, on_progress)
         }
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => Err(TrainError::Device(

@@ -1,5 +1,6 @@
 use crate::kernels::{
-    Backend, Bf16Backend, CpuBackend, DeviceError, ReferenceBackend, with_product_threads,
+    Backend, Bf16Backend, CpuBackend, DeviceError, NanCheckBackend, ReferenceBackend,
+    with_product_threads,
 };
 use dfdx::prelude::*;
 use rayon::prelude::*;
@@ -42,5 +43,14 @@ impl<D: Device<f32>, T, R> MapOrdered<T, R> for ReferenceBackend<D> {
         f: fn(T) -> Result<R, DeviceError<D>>,
     ) -> Result<Vec<R>, DeviceError<D>> {
         items.into_iter().map(f).collect()
+    }
+}
+
+impl<B: MapOrdered<T, R>, T, R> MapOrdered<T, R> for NanCheckBackend<B> {
+    fn map_ordered(
+        items: Vec<T>,
+        f: fn(T) -> Result<R, DeviceError<B::Device>>,
+    ) -> Result<Vec<R>, DeviceError<B::Device>> {
+        B::map_ordered(items, f)
     }
 }

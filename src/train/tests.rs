@@ -4,7 +4,9 @@
 use super::testing::{Fixture, results_of, spec};
 use super::{Device, Job, Trainer, run};
 use crate::results::{Metric, RunDir, RunState, RunStatus};
-use crate::spec::{BatchOrder, Every, ModelKind, Optimizer, OptimizerKind, RunSpec, ScheduleKind};
+use crate::spec::{
+    BatchOrder, Every, ModelKind, Optimizer, OptimizerKind, Precision, RunSpec, ScheduleKind,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -257,14 +259,18 @@ fn a_diverged_run_names_the_first_tensor_that_is_not_finite() {
 
 #[test]
 fn checking_for_nan_changes_no_bit() {
-    let (fixture, mut spec) = (Fixture::new(), spec());
-    spec.train.steps = 5;
-    let plain = fixture.dir("plain", &spec);
-    fixture.run(&plain, &spec, 1, u64::MAX);
-    spec.train.detect_anomaly = true;
-    let checked = fixture.dir("checked", &spec);
-    fixture.run(&checked, &spec, 1, u64::MAX);
-    assert!(results_of(&plain) == results_of(&checked));
+    for precision in [Precision::F32, Precision::Bf16] {
+        let (fixture, mut spec) = (Fixture::new(), spec());
+        spec.train.steps = 5;
+        spec.train.ema = Some(0.9);
+        spec.train.precision = precision;
+        let plain = fixture.dir("plain", &spec);
+        fixture.run(&plain, &spec, 1, u64::MAX);
+        spec.train.detect_anomaly = true;
+        let checked = fixture.dir("checked", &spec);
+        fixture.run(&checked, &spec, 2, u64::MAX);
+        assert!(results_of(&plain) == results_of(&checked));
+    }
 }
 
 #[test]

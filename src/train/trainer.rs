@@ -8,7 +8,8 @@ use super::step_batch::StepBatch;
 use crate::data::{Batches, Tokens};
 use crate::kernels::operations::*;
 use crate::kernels::{
-    Backend, Bf16Backend, CpuBackend, DeviceError, GradientSum, Matrix, ReferenceBackend, Scalar,
+    Backend, Bf16Backend, Checkable, CpuBackend, DeviceError, GradientSum, Matrix, NanCheckBackend,
+    ReferenceBackend, Scalar, detect_non_finite,
 };
 use crate::model::Model;
 use crate::random::Stream;
@@ -20,7 +21,7 @@ use std::ops::Range;
 /// A backend that can train: it can apply each of the parts that a step and an evaluation consist
 /// of.
 pub trait TrainBackend:
-    Backend
+    Checkable
     + for<'a> MapOrdered<ShardInput<'a, Self>, Shard<Self>>
     + MapOrdered<Vec<Matrix<<Self as Backend>::Device>>, GradientSum<<Self as Backend>::Device>>
     + for<'a> MapOrdered<ParameterUpdate<'a, Self>, ()>
@@ -32,6 +33,9 @@ pub trait TrainBackend:
 impl TrainBackend for CpuBackend {}
 impl TrainBackend for Bf16Backend {}
 impl<D: Device<f32>> TrainBackend for ReferenceBackend<D> {}
+impl TrainBackend for NanCheckBackend<CpuBackend> {}
+impl TrainBackend for NanCheckBackend<Bf16Backend> {}
+impl<D: Device<f32>> TrainBackend for NanCheckBackend<ReferenceBackend<D>> {}
 
 /// A model in training.
 #[derive(Debug)]
@@ -83,8 +87,9 @@ impl<B: TrainBackend> Trainer<B> {
         })
     }
 
-    /// Takes one optimizer step on the next batch. If the loss or the gradient is not finite, the
-    /// weights stay as they are and `divergence` holds the reason.
+    /// Takes one optimizer step on the next batch. If the loss or the gradient is not finite, or an
+    /// activation on a backend that checks them, the weights stay as they are and `divergence` holds
+    /// the reason.
     ///
     /// # Errors
     /// If the device fails.
@@ -96,15 +101,14 @@ impl<B: TrainBackend> Trainer<B> {
             vocab_size: self.vocab_size,
             dropout: &self.dropout,
         };
-        let detect_anomaly = self.spec.train.detect_anomaly;
         let number = self.step + 1;
         let at_this_step = |finding| format!("{finding} at step {number}");
-        self.divergence = None;
-        if detect_anomaly {
-            let finding = divergence::non_finite_activation(&self.model, &batch)?;
-            self.divergence = finding.map(at_this_step);
-        }
-        let (loss, sums) = gradients(&self.model, &batch)?;
+        let BatchGradients {
+            loss,
+            sums,
+            finding,
+        } = gradients(&self.model, &batch)?;
+        self.divergence = finding.map(at_this_step);
         let grad_norm = sums.iter().map(|sum| sum.squared_norm).sum::<f64>().sqrt();
         let lr = learning_rate(&self.spec.optimizer, self.step, self.schedule_steps);
         if !loss.is_finite() || !grad_norm.is_finite() {
@@ -118,7 +122,7 @@ impl<B: TrainBackend> Trainer<B> {
             if let Some(ema) = &mut self.ema {
                 ema.update(model, number)?;
             }
-            if detect_anomaly {
+            if B::CHECKED {
                 self.divergence = divergence::non_finite_parameter(model).map(at_this_step);
             }
         }
@@ -143,22 +147,35 @@ impl<B: Backend> Trainer<B> {
     }
 }
 
+/// The result of the forward and backward pass of a batch.
+struct BatchGradients<B: Backend> {
+    /// The mean loss.
+    loss: f64,
+    sums: GradientSums<B>,
+    /// The finding of the first shard that has one.
+    finding: Option<String>,
+}
+
 /// Loss and gradients of a batch. Micro-batches are computed one after another, so that memory holds
 /// the activations of one at a time.
 fn gradients<B: TrainBackend>(
     model: &Model<B>,
     batch: &StepBatch,
-) -> Result<(f64, GradientSums<B>), DeviceError<B::Device>> {
-    let mut loss = 0.0;
-    let mut sums = Vec::new();
+) -> Result<BatchGradients<B>, DeviceError<B::Device>> {
+    let (mut loss, mut sums, mut finding) = (0.0, Vec::new(), None);
     for rows in batch.micro_batches() {
         let shards = batch.shards(rows).into_iter();
         let inputs = shards.map(|rows| ShardInput { model, batch, rows });
-        let shards = B::map_ordered(inputs.collect(), ShardInput::forward_backward)?;
+        let mut shards = B::map_ordered(inputs.collect(), ShardInput::forward_backward)?;
+        finding = finding.or_else(|| shards.iter_mut().find_map(|shard| shard.finding.take()));
         loss += shards.iter().map(|shard| shard.loss).sum::<f64>();
         sums = add_shards::<B>(sums, shards)?;
     }
-    Ok((loss, sums))
+    Ok(BatchGradients {
+        loss,
+        sums,
+        finding,
+    })
 }
 
 /// Rows of a batch whose forward and backward pass one thread computes.
@@ -176,20 +193,24 @@ pub struct Shard<B: Backend> {
     loss: f64,
     /// The gradient of each parameter, in the model's order.
     gradients: Vec<Matrix<B::Device>>,
+    /// The first activation that is not finite, if the backend checks them.
+    finding: Option<String>,
 }
 
 impl<B: Backend> ShardInput<'_, B> {
     fn forward_backward(self) -> Result<Shard<B>, DeviceError<B::Device>> {
-        let loss: Scalar<B::Device, OwnedTape<f32, B::Device>> =
-            self.batch.loss(self.model, self.rows)?;
+        let Self { model, batch, rows } = self;
+        let (loss, found) = detect_non_finite(|| batch.loss(model, rows));
+        let loss: Scalar<B::Device, OwnedTape<f32, B::Device>> = loss?;
         let value = f64::from(loss.as_vec()[0]);
         let mut gradients = loss.try_backward()?;
-        let parameters = self.model.parameters().into_iter();
+        let parameters = model.parameters().into_iter();
         let gradients =
             parameters.map(|parameter| B::take_gradient(&mut gradients, &parameter.value));
         Ok(Shard {
             loss: value,
             gradients: gradients.collect::<Result<_, _>>()?,
+            finding: found.map(|found| divergence::describe_activation(model, &found)),
         })
     }
 }

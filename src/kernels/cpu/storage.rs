@@ -13,25 +13,30 @@ use std::mem::MaybeUninit;
 /// If the matrix is not contiguous, that is broadcast or permuted. The operations of this crate make
 /// contiguous matrices only.
 pub fn slice(x: &Matrix<Cpu>) -> &[f32] {
+    try_slice(x).expect("a kernel needs a contiguous matrix")
+}
+
+/// [`slice`], or `None` if the matrix is not contiguous.
+pub(crate) fn try_slice(x: &Matrix<Cpu>) -> Option<&[f32]> {
     let (rows, cols) = *x.shape();
     if rows * cols == 0 {
-        return &[];
+        return Some(&[]);
     }
     let first: *const f32 = &x[[0, 0]];
     let last: *const f32 = &x[[rows - 1, cols - 1]];
     let next_row: *const f32 = &x[[rows.min(2) - 1, 0]];
-    assert!(
-        last == first.wrapping_add(rows * cols - 1)
-            && next_row == first.wrapping_add((rows.min(2) - 1) * cols),
-        "a kernel needs a contiguous matrix"
-    );
+    let is_contiguous = last == first.wrapping_add(rows * cols - 1)
+        && next_row == first.wrapping_add((rows.min(2) - 1) * cols);
+    if !is_contiguous {
+        return None;
+    }
     // SAFETY: dfdx keeps the elements in one `Vec<f32>`, and bounds checks of `Index` have shown
     // that the first and the last element lie in it. They are rows * cols - 1 elements apart, so
     // that all elements between them are initialized elements of this vector. It lives as long as
     // `x`, and nobody writes to it while `x` is borrowed. (The pointer comes from a reference to
     // the first element. That it may reach the others holds under Tree Borrows; Stacked Borrows is
     // stricter.)
-    unsafe { std::slice::from_raw_parts(first, rows * cols) }
+    Some(unsafe { std::slice::from_raw_parts(first, rows * cols) })
 }
 
 /// [`slice`], mutable. Copies the data first if another tensor shares it.
