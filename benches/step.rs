@@ -1,5 +1,5 @@
 //! Measures training steps of one size, matrix products of the same shapes, and multiply-adds in registers, in turn:
-//! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS] [f32|bf16] [checked]`.
+//! `cargo bench --bench step -- [SIZE] [THREADS] [SECONDS] [f32|bf16]`.
 //! Prints one line of JSON, so that a script can alternate it with another implementation.
 
 mod setup;
@@ -7,7 +7,7 @@ mod setup;
 use dfdx::prelude::Cpu;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use runner::kernels::{Bf16Backend, CpuBackend, LinearProducts, NanCheckBackend};
+use runner::kernels::{Bf16Backend, CpuBackend, LinearProducts};
 use runner::model;
 use runner::spec::Precision;
 use runner::train::{TrainBackend, peak_memory_mb};
@@ -39,17 +39,10 @@ fn main() {
     let size = SIZES.iter().find(|size| size.name == name);
     let size = size.unwrap_or_else(|| panic!("no size {name}: names, baby or ten"));
     let precision = argument(3, "f32");
-    let checked = match argument(4, "").as_str() {
-        "" => false,
-        "checked" => true,
-        other => panic!("no mode {other}: checked or nothing"),
-    };
-    let line = setup::pool(threads).install(|| match (precision.as_str(), checked) {
-        ("f32", false) => measure::<CpuBackend>(size, Precision::F32, seconds),
-        ("f32", true) => measure::<NanCheckBackend<CpuBackend>>(size, Precision::F32, seconds),
-        ("bf16", false) => measure::<Bf16Backend>(size, Precision::Bf16, seconds),
-        ("bf16", true) => measure::<NanCheckBackend<Bf16Backend>>(size, Precision::Bf16, seconds),
-        (other, _) => panic!("no precision {other}: f32 or bf16"),
+    let line = setup::pool(threads).install(|| match precision.as_str() {
+        "f32" => measure::<CpuBackend>(size, Precision::F32, seconds),
+        "bf16" => measure::<Bf16Backend>(size, Precision::Bf16, seconds),
+        other => panic!("no precision {other}: f32 or bf16"),
     });
     println!("{line}");
 }
@@ -87,9 +80,8 @@ fn measure<B: TrainBackend<Device = Cpu>>(
     let flops_per_token = model::size(&size.model(), vocab_size, size.block_size).flops_per_token;
     let tokens_per_second = size.tokens() as f64 / step;
     format!(
-        r#"{{"size": "{}", "precision": "{precision:?}", "checked": {}, "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}, "peak_memory_mb": {:.0}}}"#,
+        r#"{{"size": "{}", "precision": "{precision:?}", "threads": {threads}, "ms": {:.3}, "tokens_per_second": {tokens_per_second:.0}, "steps": {}, "matmul_gflops": {:.1}, "mfu": {:.4}, "peak_gflops": {:.1}, "peak_share": {:.4}, "peak_memory_mb": {:.0}}}"#,
         size.name,
-        B::CHECKED,
         step * 1e3,
         steps.len(),
         matmul_rate / 1e9,

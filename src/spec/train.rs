@@ -57,7 +57,7 @@ pub struct Train {
     /// in 32-bit floats.
     pub precision: Precision,
     /// Whether to check all activations and all weights in every step, and to stop the run at the first
-    /// NaN or infinity. It reads each activation and each weight once more. Without it, a run still
+    /// NaN or infinity. The check reads each activation and each weight once more. Without it, a run still
     /// stops when its loss or gradient is not finite, and the error names the first such tensor.
     #[serde(alias = "debug")]
     pub detect_anomaly: bool,

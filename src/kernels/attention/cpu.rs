@@ -27,7 +27,8 @@ pub(super) fn attention<T: Tape<f32, Cpu>>(
     let (sequences, vectors) = (layout.n / heads.block, layout.vectors());
     let mut statistics = vec![Statistics::default(); sequences * heads.count * vectors];
     let mut y = Vec::with_capacity(layout.n * layout.c);
-    let mut stored = (T::OWNS_TAPE && dropout.is_none() && heads.block <= QUERIES).then(Vec::new);
+    let mut stored = (T::OWNS_TAPE && dropout.is_none() && heads.block <= QUERIES)
+        .then(|| Vec::with_capacity(sequences * heads.count * score_elements(heads.block)));
     run(Forward {
         layout,
         qkv: slice(&qkv),

@@ -270,8 +270,8 @@ impl QueryBlock {
         for ((i, keys), statistics) in self.vectors().zip(statistics) {
             for key in keys {
                 let scores = self.at(scores, key, i);
-                for lane in 0..LANES {
-                    scores[lane] = exp(scores[lane] - statistics.largest[lane]);
+                for (score, largest) in scores.iter_mut().zip(statistics.largest) {
+                    *score = exp(*score - largest);
                 }
             }
         }
@@ -283,8 +283,8 @@ impl QueryBlock {
         for ((i, keys), statistics) in self.vectors().zip(statistics) {
             for key in keys {
                 let scores = self.at(scores, key, i);
-                for lane in 0..LANES {
-                    scores[lane] *= statistics.inverse_sum[lane];
+                for (score, inverse_sum) in scores.iter_mut().zip(statistics.inverse_sum) {
+                    *score *= inverse_sum;
                 }
             }
         }

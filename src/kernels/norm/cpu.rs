@@ -1,6 +1,6 @@
 //! Forward and backward over rows, for every kind of norm, [`LANES`] rows at a time.
 
-use super::kinds::{RowStatistics, gradient_means};
+use super::kinds::{RowStatistics, gradient, with_constant};
 use crate::kernels::cpu::simd::{LANES, Lanes, sum_each, vectorized};
 use crate::kernels::cpu::storage::{matrix, slice, vec_from_writer};
 use crate::kernels::matrix::Matrix;
@@ -82,7 +82,11 @@ impl Forward<'_> {
             #[inline(always)]
             || {
                 for (x, y) in x.chunks(LANES * c).zip(y.chunks_mut(LANES * c)) {
-                    let rows = RowStatistics::of_rows(x, c, kind);
+                    let rows = with_constant(
+                        kind,
+                        #[inline(always)]
+                        |kind| RowStatistics::of_rows(x, c, kind),
+                    );
                     let pairs = x.chunks_exact(c).zip(y.chunks_exact_mut(c));
                     for ((x, y), row) in pairs.zip(rows) {
                         match bias {
@@ -154,20 +158,23 @@ impl Backward<'_> {
                         x,
                         gy,
                         statistics,
-                        means: &gradient_means_of_rows((x, gy, gain), kind, statistics),
+                        means: &gradient_means((x, gy, gain), statistics),
                     };
-                    rows.add_gradients(gx, gain, g_gain, g_bias);
+                    with_constant(
+                        kind,
+                        #[inline(always)]
+                        |kind| rows.add_gradients(kind, gx, gain, (g_gain, g_bias)),
+                    );
                 }
             },
         );
     }
 }
 
-/// [`gradient_means`] of up to [`LANES`] rows.
+/// The means of h and of h x̂ over each of up to [`LANES`] rows: see [`gradient`].
 #[inline(always)]
-fn gradient_means_of_rows(
+fn gradient_means(
     (x, gy, gain): (&[f32], &[f32], &[f32]),
-    kind: Norm,
     statistics: &[RowStatistics],
 ) -> [(f32, f32); LANES] {
     let c = gain.len();
@@ -186,7 +193,7 @@ fn gradient_means_of_rows(
         (*sums.0, *sums.1) = (h_lanes, hx_lanes);
     }
     let (sums_h, sums_hx) = (sum_each(&sums_h), sum_each(&sums_hx));
-    from_fn(|row| gradient_means(kind, (sums_h[row], sums_hx[row]), c))
+    from_fn(|row| (sums_h[row] / c as f32, sums_hx[row] / c as f32))
 }
 
 /// Up to [`LANES`] rows of the backward pass.
@@ -196,7 +203,7 @@ struct Rows<'a> {
     /// (rows, C)
     gy: &'a [f32],
     statistics: &'a [RowStatistics],
-    /// See [`gradient_means`].
+    /// Those of [`gradient_means`].
     means: &'a [(f32, f32); LANES],
 }
 
@@ -204,7 +211,13 @@ impl Rows<'_> {
     /// Adds to the gradients of x (rows, C), of the gain (C), and of the bias (C), which may be empty. Takes a
     /// vector of columns at a time, so that the gradients of gain and bias stay in registers.
     #[inline(always)]
-    fn add_gradients(self, gx: &mut [f32], gain: &[f32], g_gain: &mut [f32], g_bias: &mut [f32]) {
+    fn add_gradients(
+        self,
+        kind: Norm,
+        gx: &mut [f32],
+        gain: &[f32],
+        (g_gain, g_bias): (&mut [f32], &mut [f32]),
+    ) {
         let c = gain.len();
         for columns in Columns::all(c) {
             let gains = columns.of(gain);
@@ -216,16 +229,17 @@ impl Rows<'_> {
             let rows = (self.x.chunks_exact(c))
                 .zip(self.gy.chunks_exact(c))
                 .zip(gx.chunks_exact_mut(c));
-            for (((x, gy), gx), (row, means)) in rows.zip(self.statistics.iter().zip(self.means)) {
-                let (x, gy, mut gradient) = (columns.of(x), columns.of(gy), columns.of(gx));
+            let statistics = self.statistics.iter().zip(self.means);
+            for (((x, gy), gx), (row, &means)) in rows.zip(statistics) {
+                let (x, gy, mut gradients) = (columns.of(x), columns.of(gy), columns.of(gx));
                 for i in 0..LANES {
                     let normalized = (x[i] - row.mean) * row.inverse;
                     let h = gy[i] * gains[i];
-                    gradient[i] += (h - means.0 - normalized * means.1) * row.inverse;
+                    gradients[i] += gradient(kind, (h, normalized), means) * row.inverse;
                     g_gains[i] += gy[i] * normalized;
                     g_biases[i] += gy[i];
                 }
-                columns.write(gx, gradient);
+                columns.write(gx, gradients);
             }
             columns.write(g_gain, g_gains);
             if !g_bias.is_empty() {

@@ -21,24 +21,13 @@ impl RowStatistics {
     #[inline(always)]
     pub(in crate::kernels) fn of(row: &[f32], kind: Norm) -> Self {
         let n = row.len() as f32;
-        match kind {
-            Norm::Layernorm => {
-                let mean = sum(row) / n;
-                let variance = sum_of(row, |x| (x - mean) * (x - mean)) / n;
-                Self {
-                    mean,
-                    inverse: inverse_root(variance),
-                }
-            }
-            Norm::Rmsnorm => Self {
-                mean: 0.0,
-                inverse: inverse_root(sum_of(row, |x| x * x) / n),
-            },
-            Norm::None => Self {
-                mean: 0.0,
-                inverse: 1.0,
-            },
-        }
+        let mean = match has_mean(kind) {
+            true => sum(row) / n,
+            false => 0.0,
+        };
+        let magnitude = sum_of(row, |x| magnitude(kind, x - mean)) / n;
+        let inverse = inverse(kind, magnitude);
+        Self { mean, inverse }
     }
 
     /// [`Self::of`] each of up to [`LANES`] rows of `c` elements. For each row that is missing, it has no
@@ -46,19 +35,12 @@ impl RowStatistics {
     #[inline(always)]
     pub(super) fn of_rows(rows: &[f32], c: usize, kind: Norm) -> [Self; LANES] {
         let n = c as f32;
-        let (means, mean_squares) = match kind {
-            Norm::Layernorm => {
-                let means = sums_of_rows(rows, c, |_, x| x).map(|sum| sum / n);
-                let deviations = |row: usize, x: f32| (x - means[row]) * (x - means[row]);
-                (means, sums_of_rows(rows, c, deviations).map(|sum| sum / n))
-            }
-            Norm::Rmsnorm => {
-                let squares = sums_of_rows(rows, c, |_, x| x * x);
-                ([0.0; LANES], squares.map(|sum| sum / n))
-            }
-            Norm::None => ([0.0; LANES], [1.0 - EPSILON; LANES]),
+        let means = match has_mean(kind) {
+            true => sums_of_rows(rows, c, |_, x| x).map(|sum| sum / n),
+            false => [0.0; LANES],
         };
-        let inverses = mean_squares.map(inverse_root);
+        let magnitudes = sums_of_rows(rows, c, |row, x| magnitude(kind, x - means[row]));
+        let inverses = magnitudes.map(|sum| inverse(kind, sum / n));
         from_fn(|row| Self {
             mean: means[row],
             inverse: inverses[row],
@@ -66,21 +48,56 @@ impl RowStatistics {
     }
 }
 
-/// One over the root of a mean square.
+/// Calls `work` with the kind as a constant, so that the compiler makes loops for each kind. `work` is
+/// `#[inline(always)]`.
 #[inline(always)]
-fn inverse_root(mean_square: f32) -> f32 {
-    1.0 / (mean_square + EPSILON).sqrt()
+pub(super) fn with_constant<R>(kind: Norm, work: impl FnOnce(Norm) -> R) -> R {
+    match kind {
+        Norm::Layernorm => work(Norm::Layernorm),
+        Norm::Rmsnorm => work(Norm::Rmsnorm),
+        Norm::None => work(Norm::None),
+    }
 }
 
-/// The gradient of an element is `(h - mean_h - x̂ mean_hx) inverse`, where x̂ is the normalized row and h =
-/// gy * gain. Returns `(mean_h, mean_hx)` from the sums of h and of h x̂ over a row of `c` elements.
+/// Whether the mean of a row is subtracted.
 #[inline(always)]
-pub(super) fn gradient_means(kind: Norm, sums: (f32, f32), c: usize) -> (f32, f32) {
-    let (mean_h, mean_hx) = (sums.0 / c as f32, sums.1 / c as f32);
+fn has_mean(kind: Norm) -> bool {
     match kind {
-        Norm::Layernorm => (mean_h, mean_hx),
-        Norm::Rmsnorm => (0.0, mean_hx),
-        Norm::None => (0.0, 0.0),
+        Norm::Layernorm => true,
+        Norm::Rmsnorm | Norm::None => false,
+    }
+}
+
+/// The magnitude of an element, whose mean over a row decides the scale.
+#[inline(always)]
+fn magnitude(kind: Norm, x: f32) -> f32 {
+    match kind {
+        Norm::Layernorm | Norm::Rmsnorm => x * x,
+        Norm::None => 0.0,
+    }
+}
+
+/// The factor that normalizes a row, from the mean of [`magnitude`].
+#[inline(always)]
+fn inverse(kind: Norm, magnitude: f32) -> f32 {
+    match kind {
+        Norm::Layernorm | Norm::Rmsnorm => 1.0 / (magnitude + EPSILON).sqrt(),
+        Norm::None => 1.0,
+    }
+}
+
+/// The gradient of an element, divided by `inverse`. x̂ is the normalized row and h = gy * gain. The means are
+/// those of h and of h x̂ over the row.
+#[inline(always)]
+pub(in crate::kernels) fn gradient(
+    kind: Norm,
+    (h, normalized): (f32, f32),
+    (mean_h, mean_hx): (f32, f32),
+) -> f32 {
+    match kind {
+        Norm::Layernorm => h - mean_h - normalized * mean_hx,
+        Norm::Rmsnorm => h - normalized * mean_hx,
+        Norm::None => h,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::kernels::attention::Heads;
 use crate::kernels::cpu::simd::{sum, vectorized};
 use crate::kernels::cpu::storage::{matrix, slice};
 use crate::kernels::matrix::Matrix;
-use crate::kernels::norm::kinds::RowStatistics;
+use crate::kernels::norm::kinds::{RowStatistics, gradient};
 use crate::spec::Norm;
 use dfdx::prelude::*;
 use std::mem::take;
@@ -129,9 +129,9 @@ fn backward_row(
     for ((product, h), normalized) in products.iter_mut().zip(&*h).zip(&*normalized) {
         *product = h * normalized;
     }
-    let mean = sum(products) / x.len() as f32;
-    for ((gx, h), normalized) in gx.iter_mut().zip(&*h).zip(&*normalized) {
-        *gx += (h - normalized * mean) * inverse;
+    let means = (0.0, sum(products) / x.len() as f32);
+    for ((gx, &h), &normalized) in gx.iter_mut().zip(&*h).zip(&*normalized) {
+        *gx += gradient(Norm::Rmsnorm, (h, normalized), means) * inverse;
     }
     for ((g_gain, gy), normalized) in g_gain.iter_mut().zip(gy).zip(&*normalized) {
         *g_gain += gy * normalized;
