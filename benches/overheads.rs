@@ -32,22 +32,28 @@ fn main() {
     let seconds: f64 = argument(1, "9").parse().expect("a number of seconds");
     let slice = Duration::from_secs_f64(seconds / f64::from(ROUNDS) / 3.0);
     let competitors = Competitors::new(threads);
-    println!("| Size | `detect_anomaly` / plain | beside {threads} busy processes / alone |");
-    println!("|:--|--:|--:|");
+    println!(
+        "| Size | Tokens/s | Time with `detect_anomaly` / without | Time beside {threads} busy processes / alone |"
+    );
+    println!("|:--|--:|--:|--:|");
     for size in &SIZES {
-        let [checked, beside] = setup::pool(threads).install(|| {
+        let [plain, checked, beside] = setup::pool(threads).install(|| {
             let mut plain = Training::<CpuBackend>::new(size);
             let mut checked = Training::<NanCheckBackend<CpuBackend>>::new(size);
-            let mut ratios = [const { Vec::new() }; 2];
+            let mut figures = [const { Vec::new() }; 3];
             for _ in 0..=ROUNDS {
                 let alone = seconds_of(slice, || plain.step());
-                ratios[0].push(seconds_of(slice, || checked.step()) / alone);
+                figures[0].push(size.tokens() as f64 / alone);
+                figures[1].push(seconds_of(slice, || checked.step()) / alone);
                 let busy = competitors.run(|| seconds_of(slice, || plain.step()));
-                ratios[1].push(busy / alone);
+                figures[2].push(busy / alone);
             }
-            ratios.map(|ratios| median(ratios[1..].to_vec())) // the first round warms up
+            figures.map(|figures| median(figures[1..].to_vec())) // the first round warms up
         });
-        println!("| {} | {checked:.3} | {beside:.2} |", size.name);
+        println!(
+            "| {} | {plain:.0} | {checked:.3} | {beside:.2} |",
+            size.name
+        );
     }
 }
 
