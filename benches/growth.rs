@@ -129,7 +129,7 @@ fn measure_here(numbers: &[String]) -> Result<(), Box<dyn Error>> {
         batch_size,
         ..BASE
     };
-    let times = setup::pool(1).install(|| {
+    let times = setup::on_threads(1, || {
         let mut training = Training::<CpuBackend>::new(&size);
         training.step();
         let (mut times, started) = (Vec::new(), Instant::now());

@@ -207,7 +207,6 @@ fn updates(criterion: &mut Criterion, inputs: &Inputs) {
 /// A whole training step on all cores.
 fn step(criterion: &mut Criterion, size: &Size) {
     let threads = available_parallelism().map_or(1, usize::from);
-    let pool = setup::pool(threads);
     let mut training = Training::<CpuBackend>::new(size);
     let mut group = criterion.benchmark_group(size.name);
     group
@@ -215,7 +214,7 @@ fn step(criterion: &mut Criterion, size: &Size) {
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10);
     group.bench_function("step", |bencher| {
-        pool.install(|| bencher.iter(|| training.step()));
+        setup::on_threads(threads, || bencher.iter(|| training.step()));
     });
     group.finish();
 }

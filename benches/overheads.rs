@@ -37,7 +37,7 @@ fn main() {
     );
     println!("|:--|--:|--:|--:|");
     for size in &SIZES {
-        let [plain, checked, beside] = setup::pool(threads).install(|| {
+        let [plain, checked, beside] = setup::on_threads(threads, || {
             let mut plain = Training::<CpuBackend>::new(size);
             let mut checked = Training::<NanCheckBackend<CpuBackend>>::new(size);
             let mut figures = [const { Vec::new() }; 3];

@@ -39,7 +39,7 @@ fn main() {
     let size = SIZES.iter().find(|size| size.name == name);
     let size = size.unwrap_or_else(|| panic!("no size {name}: names, baby or ten"));
     let precision = argument(3, "f32");
-    let line = setup::pool(threads).install(|| match precision.as_str() {
+    let line = setup::on_threads(threads, || match precision.as_str() {
         "f32" => measure::<CpuBackend>(size, Precision::F32, seconds),
         "bf16" => measure::<Bf16Backend>(size, Precision::Bf16, seconds),
         other => panic!("no precision {other}: f32 or bf16"),

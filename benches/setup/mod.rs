@@ -4,7 +4,7 @@ use dfdx::prelude::Cpu;
 use runner::data::{self, Corpus};
 use runner::spec::{Data, Model, Optimizer, RunSpec, Sample, Tokenizer, Train};
 use runner::sweep::WORKER_ENVIRONMENT;
-use runner::train::{TrainBackend, Trainer};
+use runner::train::{self, TrainBackend, Trainer};
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -83,10 +83,9 @@ impl Size {
     }
 }
 
-/// A pool with this number of threads. Training runs inside it, as it does in a sweep.
-pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.expect("threads")
+/// Runs `work` on this number of threads, as a worker process does.
+pub(crate) fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    train::on_threads(threads, work).expect("threads")
 }
 
 /// Training of a model on the default text.

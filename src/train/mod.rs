@@ -22,6 +22,7 @@ mod step_batch;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod thread_team;
 mod train_error;
 mod train_loop;
 mod trainer;
@@ -30,6 +31,7 @@ pub use checkpoints::saved_step;
 pub use estimate::{Estimate, estimate, reference_seconds};
 pub use job::{Device, Job, Phase, Progress};
 pub use memory_estimate::MemoryEstimate;
+pub use parallel::on_threads;
 pub use peak_memory::peak_memory_mb;
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};
@@ -48,10 +50,6 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
     if job.spec.model.kind == ModelKind::Ngram {
         return ngram_run::run(&job, on_progress);
     }
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(job.threads)
-        .build()
-        .map_err(|error| TrainError::Device(error.to_string()))?;
     let detect_anomaly = job.spec.train.detect_anomaly;
     match job.device {
         Device::Cpu => {
@@ -68,11 +66,12 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
             std::thread::scope(|scope| {
                 let run = scope.spawn(|| {
                     let mut send = move |update| drop(sender.send(update));
-                    threads.install(|| train(&job, device, "cpu", &mut send))
+                    on_threads(job.threads, || train(&job, device, "cpu", &mut send))
                 });
                 receiver.into_iter().for_each(on_progress);
-                run.join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                let run = run.join();
+                let run = run.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                run.map_err(|error| TrainError::Device(error.to_string()))?
             })
         }
         #[cfg(feature = "cuda")]

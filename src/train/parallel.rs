@@ -1,9 +1,11 @@
+use super::thread_team::{self, with_team};
 use crate::kernels::{
     Backend, Bf16Backend, CpuBackend, DeviceError, NanCheckBackend, ReferenceBackend,
     with_product_threads,
 };
 use dfdx::prelude::*;
 use rayon::prelude::*;
+use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// Applies a function to items: on the CPU in parallel, on any other device one after another. The
 /// results are in the order of the items, so they do not depend on the number of threads.
@@ -22,8 +24,12 @@ pub trait MapOrdered<T, R>: Backend {
 
 impl<T: Send, R: Send> MapOrdered<T, R> for CpuBackend {
     fn map_ordered(items: Vec<T>, f: fn(T) -> Result<R, CpuError>) -> Result<Vec<R>, CpuError> {
-        // With fewer items than threads, the other threads help with the matrix products.
-        let threads = rayon::current_num_threads() / items.len().max(1);
+        let threads = rayon::current_num_threads();
+        if items.len() >= threads {
+            return thread_team::map(items, f).into_iter().collect();
+        }
+        // The other threads help with the matrix products.
+        let threads = threads / items.len().max(1);
         let items = items.into_par_iter().with_max_len(1);
         items
             .map(|item| with_product_threads(threads, || f(item)))
@@ -35,6 +41,18 @@ impl<T: Send, R: Send> MapOrdered<T, R> for Bf16Backend {
     fn map_ordered(items: Vec<T>, f: fn(T) -> Result<R, CpuError>) -> Result<Vec<R>, CpuError> {
         CpuBackend::map_ordered(items, f)
     }
+}
+
+/// Runs `work` on this number of threads, which [`MapOrdered`] uses.
+///
+/// # Errors
+/// If the system has no more threads.
+pub fn on_threads<R: Send>(
+    threads: usize,
+    work: impl FnOnce() -> R + Send,
+) -> Result<R, ThreadPoolBuildError> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+    Ok(pool.install(|| with_team(threads, work)))
 }
 
 impl<D: Device<f32>, T, R> MapOrdered<T, R> for ReferenceBackend<D> {
