@@ -3,6 +3,7 @@ use super::blocks::attention::score_flops;
 use super::initializer::ParameterShape;
 use super::language_model::parameter_shapes;
 use super::parameter::ParamGroup;
+use crate::kernels::SharedGradients;
 use crate::spec::{Model, ModelKind};
 
 /// The number of parameters of a model, and its cost per token.
@@ -11,6 +12,8 @@ pub struct Size {
     pub params: u64,
     /// Without the tables of tokens and positions. A tied head is such a table.
     pub params_non_embedding: u64,
+    /// In large linear layers, whose gradients the threads of a step share: see [`SharedGradients`].
+    pub params_with_shared_gradients: u64,
     /// Floating-point operations per training token, forward and backward. The backward pass costs
     /// twice the forward pass. Attention is counted for the tokens that the causal mask leaves
     /// (Chowdhery et al. 2022, appendix B).
@@ -32,6 +35,10 @@ pub fn size(config: &Model, vocab_size: usize, block: usize) -> Size {
     Size {
         params: count(&|_| true),
         params_non_embedding: count(&|shape| !shape.is_table),
+        params_with_shared_gradients: count(&|shape| {
+            shape.group == ParamGroup::Matrix
+                && shape.count() >= SharedGradients::MIN_ELEMENTS as u64
+        }),
         flops_per_token: match config.kind {
             ModelKind::Bigram => bigram::flops_per_token(vocab_size),
             ModelKind::Ngram => 0.0,

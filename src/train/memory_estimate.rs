@@ -4,7 +4,9 @@
 
 use super::evaluation::CHUNK_TOKENS;
 use super::optim;
+use super::parallel::are_begun_in_order;
 use super::step_batch::shard_count;
+use crate::model::Size;
 use crate::results::CorpusInfo;
 use crate::spec::{Model, ModelKind, RunSpec};
 
@@ -33,8 +35,10 @@ pub struct MemoryEstimate {
     pub fixed: f64,
     /// What each active thread keeps besides its blocks.
     pub thread: f64,
-    /// The gradients of all shards of a step.
+    /// The gradients of all shards of a step, if none is shared.
     pub gradients: f64,
+    /// Those of them that are not needed if the shards share the gradients of large weights.
+    pub spared_gradients: f64,
     /// The activations of a shard.
     pub shard: f64,
     pub shards: usize,
@@ -46,11 +50,12 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// `steps` is the number of steps of the run, and `params` that of its parameters.
-    pub(super) fn new(spec: &RunSpec, corpus: &CorpusInfo, params: u64, steps: u64) -> Self {
+    /// `steps` is the number of steps of the run.
+    pub(super) fn new(spec: &RunSpec, corpus: &CorpusInfo, size: &Size, steps: u64) -> Self {
         let (model, train) = (&spec.model, &spec.train);
         let sequence = spec.sequence_length();
-        let weights = params as f64 * FLOAT / MIB;
+        let weights = size.params as f64 * FLOAT / MIB;
+        let shared = size.params_with_shared_gradients as f64 * FLOAT / MIB;
         let states = optim::state_count(spec.optimizer.kind).max as f64;
         let average = if train.ema.is_some() { 1.0 } else { 0.0 };
         let kept = weights * (1.0 + states + average);
@@ -76,6 +81,7 @@ impl MemoryEstimate {
                 ModelKind::Bigram | ModelKind::Ngram => 0.0,
             },
             gradients: shards as f64 * weights,
+            spared_gradients: (shards - 1) as f64 * shared,
             shard: trained_floats(model, corpus.vocab_size, shard_rows as f64) * FLOAT / MIB,
             shards,
             chunk: evaluated_floats(model, corpus.vocab_size, chunk_rows as f64) * FLOAT / MIB,
@@ -88,8 +94,11 @@ impl MemoryEstimate {
     pub fn on(&self, threads: usize) -> f64 {
         let in_step = self.shards.min(threads);
         let in_evaluation = self.chunks.min(threads);
-        let computing =
-            self.gradients + in_step as f64 * self.shard + in_evaluation as f64 * self.chunk;
+        let gradients = match are_begun_in_order(self.shards, threads) {
+            true => self.gradients - self.spared_gradients,
+            false => self.gradients,
+        };
+        let computing = gradients + in_step as f64 * self.shard + in_evaluation as f64 * self.chunk;
         self.fixed + in_step.max(in_evaluation) as f64 * self.thread + computing.max(self.saving)
     }
 }
@@ -164,8 +173,14 @@ mod tests {
              train: {batch_size: 16, checkpoint_every: 100}}",
         );
         let (spec, corpus) = (&plan.runs[0].spec, &plan.corpora[0]);
-        let parameters = 1 << 18; // 1 MiB of weights
-        let memory = MemoryEstimate::new(spec, corpus, parameters, 100);
+        // 1 MiB of weights, a quarter of them large.
+        let size = Size {
+            params: 1 << 18,
+            params_non_embedding: 1 << 18,
+            params_with_shared_gradients: 1 << 16,
+            flops_per_token: 1.0,
+        };
+        let memory = MemoryEstimate::new(spec, corpus, &size, 100);
         let assert_close = |estimated: f64, by_hand: f64| {
             let difference = (estimated - by_hand).abs();
             assert!(difference < 1e-3, "{estimated} instead of {by_hand}");
@@ -175,6 +190,8 @@ mod tests {
         assert_close(memory.fixed, 35.1226);
         // The 1024 rows of a step are 4 shards of 256, each with gradients for all weights.
         assert_eq!((memory.shards, memory.gradients), (4, 4.0));
+        // One gradient of the large weights is enough.
+        assert_eq!(memory.spared_gradients, 0.75);
         // The widths are 32 for the residual stream, 96 for queries, keys and values, and 2 * 128 for the MLP.
         // A layer keeps 5 * 32 + 96 + 256 = 512 numbers of a row, and the ends 3 * 32 = 96. Those are
         // 256 * (2 * 512 + 96) = 286,720. The head adds 65 * (64 + 32) = 6240. In all, 292,960 * 4 bytes.
@@ -185,10 +202,10 @@ mod tests {
         assert_close(memory.chunk, 1.2366);
         // Two copies of the weights and the states.
         assert_eq!(memory.saving, 6.0);
-        // Two shards at a time: 35.1226 + 2 * 12 + 4 + 2 * 1.1176 + 1.2366.
-        assert_close(memory.on(2), 66.5944);
+        // Two shards at a time: 35.1226 + 2 * 12 + 4 - 0.75 + 2 * 1.1176 + 1.2366.
+        assert_close(memory.on(2), 65.8444);
         // A run that ends before its first checkpoint writes the weights only.
-        let short = MemoryEstimate::new(spec, corpus, parameters, 99);
+        let short = MemoryEstimate::new(spec, corpus, &size, 99);
         assert_eq!(short.saving, 2.0);
     }
 
@@ -198,6 +215,7 @@ mod tests {
             fixed: 100.0,
             thread: 12.0,
             gradients: 8.0,
+            spared_gradients: 4.0,
             shard: 5.0,
             shards: 2,
             chunk: 3.0,
@@ -211,7 +229,7 @@ mod tests {
             saving: 0.0,
             ..memory
         };
-        assert_eq!(unsaved.on(1), 100.0 + 12.0 + 8.0 + 5.0 + 3.0);
+        assert_eq!(unsaved.on(1), 100.0 + 12.0 + (8.0 - 4.0) + 5.0 + 3.0);
         let most = 100.0 + 4.0 * 12.0 + 8.0 + 2.0 * 5.0 + 4.0 * 3.0;
         assert_eq!(unsaved.on(4), most);
         assert_eq!(unsaved.on(16), most);

@@ -22,10 +22,16 @@ pub trait MapOrdered<T, R>: Backend {
     ) -> Result<Vec<R>, DeviceError<Self::Device>>;
 }
 
+/// Whether the items are begun in their order, so that one may wait for an earlier one. Otherwise there are more
+/// threads than items, and a thread that waits for a part of one item may begin another.
+pub(super) fn are_begun_in_order(items: usize, threads: usize) -> bool {
+    items >= threads
+}
+
 impl<T: Send, R: Send> MapOrdered<T, R> for CpuBackend {
     fn map_ordered(items: Vec<T>, f: fn(T) -> Result<R, CpuError>) -> Result<Vec<R>, CpuError> {
         let threads = rayon::current_num_threads();
-        if items.len() >= threads {
+        if are_begun_in_order(items.len(), threads) {
             return thread_team::map(items, f).into_iter().collect();
         }
         // The other threads help with the matrix products.

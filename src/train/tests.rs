@@ -19,9 +19,14 @@ fn the_number_of_threads_changes_no_bit() {
     one_shard.model.n_embd = 256;
     one_shard.train.batch_size = 8;
     one_shard.train.steps = 3;
-    for spec in [four_shards, one_shard] {
+    // Four shards that share the gradients of large weights, except on five threads.
+    let mut large = spec();
+    large.model.n_embd = 256;
+    large.train.steps = 2;
+    large.train.gradient_accumulation_steps = 2;
+    for spec in [four_shards, one_shard, large] {
         let fixture = Fixture::new();
-        let results = [1, 2, 3].map(|threads| {
+        let results = [1, 2, 5].map(|threads| {
             let dir = fixture.dir(&format!("threads-{threads}"), &spec);
             assert_eq!(
                 fixture.run(&dir, &spec, threads, u64::MAX).state,

@@ -3,20 +3,21 @@ use super::ema::{AverageUpdate, Ema};
 use super::evaluation::Chunk;
 use super::lr_schedule::learning_rate;
 use super::optimizer_state::{Optimizer, ParameterUpdate};
-use super::parallel::MapOrdered;
+use super::parallel::{MapOrdered, are_begun_in_order};
 use super::step_batch::StepBatch;
 use crate::data::{Batches, Tokens};
 use crate::kernels::operations::*;
 use crate::kernels::{
     Backend, Bf16Backend, Checkable, CpuBackend, DeviceError, GradientSum, Matrix, NanCheckBackend,
-    ReferenceBackend, Scalar, detect_non_finite,
+    ReferenceBackend, Scalar, SharedGradients, detect_non_finite,
 };
-use crate::model::Model;
+use crate::model::{Model, ParamGroup};
 use crate::random::Stream;
 use crate::results::StepMetric;
 use crate::spec::RunSpec;
 use dfdx::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A backend that can train: it can apply each of the parts that a step and an evaluation consist
 /// of.
@@ -164,12 +165,21 @@ fn gradients<B: TrainBackend>(
 ) -> Result<BatchGradients<B>, DeviceError<B::Device>> {
     let (mut loss, mut sums, mut finding) = (0.0, Vec::new(), None);
     for rows in batch.micro_batches() {
-        let shards = batch.shards(rows).into_iter();
-        let inputs = shards.map(|rows| ShardInput { model, batch, rows });
+        let shards = batch.shards(rows);
+        let shared = shared_gradients(model, shards.len());
+        let earlier_sums = begin_with(model, &shared, sums);
+        let inputs = shards.into_iter().enumerate();
+        let inputs = inputs.map(|(number, rows)| ShardInput {
+            model,
+            batch,
+            number,
+            rows,
+            shared: shared.clone(),
+        });
         let mut shards = B::map_ordered(inputs.collect(), ShardInput::forward_backward)?;
         finding = finding.or_else(|| shards.iter_mut().find_map(|shard| shard.finding.take()));
         loss += shards.iter().map(|shard| shard.loss).sum::<f64>();
-        sums = add_shards::<B>(sums, shards)?;
+        sums = add_shards(model, &shared, earlier_sums, shards)?;
     }
     Ok(BatchGradients {
         loss,
@@ -178,12 +188,31 @@ fn gradients<B: TrainBackend>(
     })
 }
 
+/// The gradients that the shards of a micro-batch add up in one place.
+fn shared_gradients<B: Backend>(model: &Model<B>, shards: usize) -> Arc<SharedGradients> {
+    let threads = rayon::current_num_threads();
+    match shards > 1 && are_begun_in_order(shards, threads) {
+        true => SharedGradients::new(linear_weights(model)),
+        false => Arc::default(),
+    }
+}
+
+/// The weights that have one product in a pass.
+fn linear_weights<B: Backend>(model: &Model<B>) -> impl Iterator<Item = &Matrix<B::Device>> {
+    let parameters = model.parameters().into_iter();
+    let linear = parameters.filter(|parameter| parameter.group == ParamGroup::Matrix);
+    linear.map(|parameter| &parameter.value)
+}
+
 /// Rows of a batch whose forward and backward pass one thread computes.
 #[derive(Debug)]
 pub struct ShardInput<'a, B: Backend> {
     model: &'a Model<B>,
     batch: &'a StepBatch<'a>,
+    /// Within the micro-batch.
+    number: usize,
     rows: Range<usize>,
+    shared: Arc<SharedGradients>,
 }
 
 /// The result of the forward and backward pass of a shard.
@@ -191,25 +220,40 @@ pub struct ShardInput<'a, B: Backend> {
 pub struct Shard<B: Backend> {
     /// Its part of the batch's mean loss.
     loss: f64,
-    /// The gradient of each parameter, in the model's order.
-    gradients: Vec<Matrix<B::Device>>,
+    /// The gradient of each parameter, in the model's order. `None` if it is shared.
+    gradients: Vec<Option<Matrix<B::Device>>>,
     /// The first activation that is not finite, if the backend checks them.
     finding: Option<String>,
 }
 
 impl<B: Backend> ShardInput<'_, B> {
     fn forward_backward(self) -> Result<Shard<B>, DeviceError<B::Device>> {
-        let Self { model, batch, rows } = self;
+        let shared = self.shared.clone();
+        shared.compute_shard(self.number, || self.with_shared_gradients())
+    }
+
+    fn with_shared_gradients(self) -> Result<Shard<B>, DeviceError<B::Device>> {
+        let Self {
+            model,
+            batch,
+            number,
+            rows,
+            shared,
+        } = self;
         let (loss, found) = detect_non_finite(|| batch.loss(model, rows));
         let loss: Scalar<B::Device, OwnedTape<f32, B::Device>> = loss?;
         let value = f64::from(loss.as_vec()[0]);
         let mut gradients = loss.try_backward()?;
         let parameters = model.parameters().into_iter();
-        let gradients =
-            parameters.map(|parameter| B::take_gradient(&mut gradients, &parameter.value));
+        let own = parameters.map(
+            |parameter| match shared.includes(&parameter.value, number) {
+                true => Ok(None),
+                false => B::take_gradient(&mut gradients, &parameter.value).map(Some),
+            },
+        );
         Ok(Shard {
             loss: value,
-            gradients: gradients.collect::<Result<_, _>>()?,
+            gradients: own.collect::<Result<_, _>>()?,
             finding: found.map(|found| divergence::describe_activation(model, &found)),
         })
     }
@@ -218,17 +262,39 @@ impl<B: Backend> ShardInput<'_, B> {
 /// The gradient of each parameter, in the model's order.
 type GradientSums<B> = Vec<GradientSum<<B as Backend>::Device>>;
 
-/// Adds the gradients of shards, in order, to the sum of the shards before them.
-fn add_shards<B: TrainBackend>(
+/// For each parameter, in the model's order, gradients to be added up.
+type GradientTerms<B> = Vec<Vec<Matrix<<B as Backend>::Device>>>;
+
+/// The sums of earlier micro-batches as the first terms of those with the next one. Shared gradients begin with them.
+fn begin_with<B: Backend>(
+    model: &Model<B>,
+    shared: &SharedGradients,
     sums: GradientSums<B>,
+) -> GradientTerms<B> {
+    let mut terms: GradientTerms<B> = model.parameters().iter().map(|_| Vec::new()).collect();
+    let parameters = model.parameters().into_iter();
+    for ((parameter, sum), terms) in parameters.zip(sums).zip(&mut terms) {
+        match shared.has(&parameter.value) {
+            true => shared.begin_with(&parameter.value, sum.gradient),
+            false => terms.push(sum.gradient),
+        }
+    }
+    terms
+}
+
+/// Adds the gradients of shards, in order, to the terms before them.
+fn add_shards<B: TrainBackend>(
+    model: &Model<B>,
+    shared: &SharedGradients,
+    mut terms: GradientTerms<B>,
     shards: Vec<Shard<B>>,
 ) -> Result<GradientSums<B>, DeviceError<B::Device>> {
-    let mut by_parameter: Vec<Vec<_>> = Vec::new();
-    by_parameter.extend(sums.into_iter().map(|sum| vec![sum.gradient]));
     for shard in shards {
-        by_parameter.resize_with(shard.gradients.len(), Vec::new);
-        let pairs = by_parameter.iter_mut().zip(shard.gradients);
-        pairs.for_each(|(gradients, gradient)| gradients.push(gradient));
+        let pairs = terms.iter_mut().zip(shard.gradients);
+        pairs.for_each(|(terms, gradient)| terms.extend(gradient));
     }
-    B::map_ordered(by_parameter, B::sum_gradients)
+    for (parameter, terms) in model.parameters().into_iter().zip(&mut terms) {
+        terms.extend(shared.take(&parameter.value));
+    }
+    B::map_ordered(terms, B::sum_gradients)
 }

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 /// Terms that are added up in one chain.
-pub(super) const TERMS: usize = 512;
+pub(crate) const TERMS: usize = 512;
 
 /// Words of a row that are multiplied at a time. A panel of the right factor with so many words stays in the
 /// first-level cache while it is multiplied with all rows.

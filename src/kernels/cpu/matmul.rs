@@ -5,7 +5,8 @@
 //! this order: neither tiles nor threads nor the width of the vectors. So a product has the same bits on every
 //! processor. In bfloat16, the terms are added in pairs: see [`super::term_format::Bf16`].
 
-use super::blocked_product::{BlockedProduct, TERMS};
+use super::blocked_product::BlockedProduct;
+pub(crate) use super::blocked_product::TERMS;
 use super::instruction_set::is_best;
 pub(crate) use super::microkernel::Accumulate;
 use super::microkernel::Destination;

@@ -11,6 +11,10 @@ pub(crate) fn transpose(
     columns: usize,
     k: usize,
 ) {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_mut, reason = "there is no other version than the loop")
+    )]
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx") {

@@ -32,6 +32,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The number of rows.
+    pub(crate) fn row_count(self) -> usize {
+        self.rows
+    }
+
     /// The transpose.
     pub(crate) fn t(self) -> Self {
         Self {

@@ -5,6 +5,7 @@ use crate::kernels::cpu::matmul::{self, Accumulate, Products, View, matmul};
 use crate::kernels::cpu::simd::{add_assign, sum_columns};
 use crate::kernels::cpu::storage::{matrix, slice};
 use crate::kernels::matrix::Matrix;
+use crate::kernels::shared_gradients;
 use crate::spec::{Mlp, Precision};
 use dfdx::prelude::*;
 use std::mem::take;
@@ -151,15 +152,12 @@ impl Backward {
     fn run(self, gradients: &mut Gradients<f32, Cpu>, gy: &[f32]) -> Result<(), CpuError> {
         let ((n, c), d) = (*self.x.shape(), self.weight.shape().0);
         let gy_view = View::new(gy, n, d);
-        let gw = gradients.get_or_alloc_mut(&self.weight)?;
-        matmul(
-            self.precision,
-            gw,
-            c,
-            Accumulate::Add,
-            gy_view.t(),
-            View::new(slice(&self.x), n, c),
-        );
+        let x_view = View::new(slice(&self.x), n, c);
+        if !shared_gradients::add_product(self.precision, &self.weight, gy_view, x_view) {
+            let gw = gradients.get_or_alloc_mut(&self.weight)?;
+            let gy_view = gy_view.t();
+            matmul(self.precision, gw, c, Accumulate::Add, gy_view, x_view);
+        }
         let gx = gradients.get_or_alloc_mut(&self.x)?;
         matmul(
             self.precision,
