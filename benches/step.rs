@@ -56,10 +56,11 @@ fn measure<B: TrainBackend<Device = Cpu>>(
     let threads = rayon::current_num_threads();
     let mut training = Training::<B>::new(size);
     let vocab_size = training.corpus.info.vocab_size;
-    let mut products = Products::new(size, precision, vocab_size, threads);
     for _ in 0..5 {
         training.step();
     }
+    let peak_memory_mb = peak_memory_mb(); // of training alone
+    let mut products = Products::new(size, precision, vocab_size, threads);
     products.run();
 
     let slice = Duration::from_secs_f64(seconds / f64::from(SLICES));
@@ -88,7 +89,7 @@ fn measure<B: TrainBackend<Device = Cpu>>(
         tokens_per_second * flops_per_token / matmul_rate,
         peak_rate / 1e9,
         tokens_per_second * flops_per_token / peak_rate,
-        peak_memory_mb(),
+        peak_memory_mb,
     )
 }
 
