@@ -1,10 +1,10 @@
-//! Measures what else costs time in a step: `cargo bench --bench overheads -- [THREADS] [SECONDS]`. Prints a table
+//! Measures the cost of NaN checks and of other busy processes: `cargo bench --bench overheads -- [THREADS] [SECONDS]`. Prints a table
 //! of ratios to a plain step: with `train.detect_anomaly`, and beside as many busy processes as there are threads.
 
 mod setup;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 use runner::kernels::{CpuBackend, NanCheckBackend};
 use setup::{SIZES, Training};
 use std::env;
@@ -21,9 +21,11 @@ const BUSY: &str = "busy";
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
     if arguments.first().is_some_and(|argument| argument == BUSY) {
-        loop {
-            black_box(0);
+        let parent = getppid();
+        while getppid() == parent {
+            black_box((0..1_000_000).fold(0, |sum, i| black_box(sum + i)));
         }
+        return;
     }
     setup::in_the_environment_of_a_worker();
     let argument =
@@ -31,7 +33,7 @@ fn main() {
     let threads: usize = argument(0, "2").parse().expect("a number of threads");
     let seconds: f64 = argument(1, "9").parse().expect("a number of seconds");
     let slice = Duration::from_secs_f64(seconds / f64::from(ROUNDS) / 3.0);
-    let competitors = Competitors::new(threads);
+    let busy_processes = BusyProcesses::new(threads);
     println!(
         "| Size | Tokens/s | Time with `detect_anomaly` / without | Time beside {threads} busy processes / alone |"
     );
@@ -45,7 +47,7 @@ fn main() {
                 let alone = seconds_of(slice, || plain.step());
                 figures[0].push(size.tokens() as f64 / alone);
                 figures[1].push(seconds_of(slice, || checked.step()) / alone);
-                let busy = competitors.run(|| seconds_of(slice, || plain.step()));
+                let busy = busy_processes.run(|| seconds_of(slice, || plain.step()));
                 figures[2].push(busy / alone);
             }
             figures.map(|figures| median(figures[1..].to_vec())) // the first round warms up
@@ -76,18 +78,18 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Processes that keep a core busy each. They are stopped most of the time.
-struct Competitors(Vec<Child>);
+struct BusyProcesses(Vec<Child>);
 
-impl Competitors {
+impl BusyProcesses {
     fn new(count: usize) -> Self {
         let start = || {
             let program = env::current_exe().expect("this program's path");
             let child = Command::new(program).arg(BUSY).stdin(Stdio::null()).spawn();
             child.expect("a process")
         };
-        let competitors = Self((0..count).map(|_| start()).collect());
-        competitors.signal(Signal::SIGSTOP);
-        competitors
+        let processes = Self((0..count).map(|_| start()).collect());
+        processes.signal(Signal::SIGSTOP);
+        processes
     }
 
     /// Runs `work` beside them.
@@ -106,7 +108,7 @@ impl Competitors {
     }
 }
 
-impl Drop for Competitors {
+impl Drop for BusyProcesses {
     fn drop(&mut self) {
         for child in &mut self.0 {
             let _ = child.kill();

@@ -37,6 +37,7 @@ pub use backend::{Backend, Bf16Backend, CpuBackend, DecodeBackend, Operation, Re
 pub use cpu::instruction_set::InstructionSet;
 pub use cpu::matmul::with_product_threads;
 pub use cpu::storage::slice as elements;
+pub(crate) use cpu::thread_team;
 pub use cpu::threads::with_helper_thread;
 pub use cross_entropy::Head;
 pub use dropout::Dropout;

@@ -2,11 +2,12 @@
 //! shard, which would take more memory than the weights and the optimizer together.
 //!
 //! Each shard adds its products in its turn, so that the order of the sums, and with it their bits, is that of the
-//! shards. A shard waits for the one before it, which is usually further ahead.
+//! shards. A shard waits for the one before it, which has usually finished this weight already.
 
 use super::cpu::matmul::{self, Accumulate, TERMS, View, matmul};
 use super::cpu::simd::add_assign;
 use super::cpu::storage::{matrix, slice, slice_mut};
+use super::cpu::thread_team::spin_until;
 use super::matrix::Matrix;
 use crate::spec::Precision;
 use dfdx::prelude::*;
@@ -16,8 +17,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How often a shard looks whether it is its turn before it sleeps.
-const LOOKS: u32 = 20_000;
+/// How often a shard waits for 50 µs before it sleeps until its turn.
+const WAITS: usize = 40;
 
 /// The gradients of the large weights of a model, while the shards of a batch are computed.
 #[derive(Debug, Default)]
@@ -82,18 +83,22 @@ impl SharedGradients {
     /// Computes the shard with this number on this thread. The shards before it have been begun, each on a thread of
     /// its own or before on this one.
     pub fn compute_shard<R>(self: &Arc<Self>, number: usize, work: impl FnOnce() -> R) -> R {
-        SHARD.set(Some((self.clone(), number)));
-        let _end = EndOfShard;
+        let _end = EndOfShard {
+            outer: SHARD.replace(Some((self.clone(), number))),
+        };
         work()
     }
 }
 
 /// Lets the later shards continue, also after an error or a panic.
-struct EndOfShard;
+struct EndOfShard {
+    /// A shard that waits for other threads, on one of which this thread began this shard.
+    outer: Option<(Arc<SharedGradients>, usize)>,
+}
 
 impl Drop for EndOfShard {
     fn drop(&mut self) {
-        if let Some((gradients, number)) = SHARD.take() {
+        if let Some((gradients, number)) = SHARD.replace(self.outer.take()) {
             for shared in gradients.by_weight.values() {
                 if shared.turn.load(Ordering::Acquire) <= number {
                     shared.wait_for_turn(number);
@@ -122,7 +127,7 @@ pub(super) fn add_product(precision: Precision, weight: &Matrix<Cpu>, gy: View, 
                 matmul::product(precision, gy.t(), x),
             ))
         }
-        // A product of few terms is one sum, which is added. Others are added term by term, and so first by themselves.
+        // With more rows, `Accumulate::Add` would add each block of terms by itself, and change the bits.
         Some(sum) if x.row_count() <= TERMS => {
             let stride = weight.shape().1;
             matmul(
@@ -148,11 +153,9 @@ impl SharedGradient {
             assert!(turn <= number, "a large weight has one product in a pass");
             turn == number
         };
-        for _ in 0..LOOKS {
-            if is_turn() {
-                return;
-            }
-            std::hint::spin_loop();
+        // About as long as the product of an earlier shard takes.
+        if (0..WAITS).any(|_| spin_until(is_turn)) {
+            return;
         }
         let mut sum = lock(&self.sum);
         while !is_turn() {
@@ -211,7 +214,7 @@ mod tests {
     /// Shards of few rows and of more than are added up in one chain, on several threads.
     #[test]
     fn the_sum_is_that_of_one_shard_after_another() {
-        for rows in [3, TERMS + 2] {
+        for (rows, has_earlier) in [(3, true), (3, false), (TERMS + 2, true), (TERMS + 2, false)] {
             let weight = matrix(SHAPE, vec![0.0; SHAPE.0 * SHAPE.1]);
             let shards: Vec<_> = (0..3)
                 .map(|i| (numbers(rows * SHAPE.0, i), numbers(rows * SHAPE.1, 7 + i)))
@@ -219,7 +222,9 @@ mod tests {
             let before = numbers(SHAPE.0 * SHAPE.1, 3);
             let gradients = SharedGradients::new([&weight]);
             assert!(gradients.has(&weight));
-            gradients.begin_with(&weight, matrix(SHAPE, before.clone()));
+            if has_earlier {
+                gradients.begin_with(&weight, matrix(SHAPE, before.clone()));
+            }
             thread::scope(|scope| {
                 for (number, (gy, x)) in shards.iter().enumerate().rev() {
                     let (gradients, weight) = (gradients.clone(), weight.clone());
@@ -229,7 +234,10 @@ mod tests {
                     });
                 }
             });
-            let mut expected = before;
+            let mut expected = match has_earlier {
+                true => before,
+                false => vec![0.0; before.len()],
+            };
             for (gy, x) in &shards {
                 let (gy, x) = (View::new(gy, rows, SHAPE.0), View::new(x, rows, SHAPE.1));
                 add_assign(&mut expected, &product(Precision::F32, gy.t(), x));

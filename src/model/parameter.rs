@@ -5,7 +5,8 @@ use crate::kernels::{Backend, Matrix};
 /// What a parameter is used for. Optimizers can treat each group differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamGroup {
-    /// The weight (out, in) of a linear layer inside the model.
+    /// The weight (out, in) of a linear layer inside the model. A pass has one product with it, which
+    /// [`crate::kernels::SharedGradients`] relies on.
     Matrix,
     /// A table whose rows are looked up, and which has no other use.
     Embedding,

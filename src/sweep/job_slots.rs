@@ -131,7 +131,7 @@ mod tests {
             fixed,
             thread: 0.0,
             gradients: 0.0,
-            spared_gradients: 0.0,
+            saved_by_sharing: 0.0,
             shard: 0.0,
             shards: 1,
             chunk: 0.0,

@@ -4,8 +4,9 @@
 
 use super::evaluation::CHUNK_TOKENS;
 use super::optim;
-use super::parallel::are_begun_in_order;
+use super::parallel::uses_thread_team;
 use super::step_batch::shard_count;
+use crate::kernels::Heads;
 use crate::model::Size;
 use crate::results::CorpusInfo;
 use crate::spec::{Model, ModelKind, RunSpec};
@@ -37,8 +38,8 @@ pub struct MemoryEstimate {
     pub thread: f64,
     /// The gradients of all shards of a step, if none is shared.
     pub gradients: f64,
-    /// Those of them that are not needed if the shards share the gradients of large weights.
-    pub spared_gradients: f64,
+    /// What is saved if the shards share the gradients of large weights.
+    pub saved_by_sharing: f64,
     /// The activations of a shard.
     pub shard: f64,
     pub shards: usize,
@@ -81,8 +82,9 @@ impl MemoryEstimate {
                 ModelKind::Bigram | ModelKind::Ngram => 0.0,
             },
             gradients: shards as f64 * weights,
-            spared_gradients: (shards - 1) as f64 * shared,
-            shard: trained_floats(model, corpus.vocab_size, shard_rows as f64) * FLOAT / MIB,
+            saved_by_sharing: (shards - 1) as f64 * shared,
+            shard: trained_floats(model, corpus.vocab_size, shard_rows as f64, sequence) * FLOAT
+                / MIB,
             shards,
             chunk: evaluated_floats(model, corpus.vocab_size, chunk_rows as f64) * FLOAT / MIB,
             chunks: (corpus.val_tokens as usize).div_ceil(chunk_rows.max(1)),
@@ -94,17 +96,21 @@ impl MemoryEstimate {
     pub fn on(&self, threads: usize) -> f64 {
         let in_step = self.shards.min(threads);
         let in_evaluation = self.chunks.min(threads);
-        let gradients = match are_begun_in_order(self.shards, threads) {
-            true => self.gradients - self.spared_gradients,
-            false => self.gradients,
+        // Without the team, a step is computed by other threads than an evaluation.
+        let (gradients, active) = match uses_thread_team(self.shards, threads) {
+            true => (
+                self.gradients - self.saved_by_sharing,
+                in_step.max(in_evaluation),
+            ),
+            false => (self.gradients, in_step + in_evaluation - 1),
         };
         let computing = gradients + in_step as f64 * self.shard + in_evaluation as f64 * self.chunk;
-        self.fixed + in_step.max(in_evaluation) as f64 * self.thread + computing.max(self.saving)
+        self.fixed + active as f64 * self.thread + computing.max(self.saving)
     }
 }
 
 /// Numbers that the forward pass of a shard of so many rows keeps for the backward pass.
-fn trained_floats(model: &Model, vocab_size: usize, rows: f64) -> f64 {
+fn trained_floats(model: &Model, vocab_size: usize, rows: f64, sequence: usize) -> f64 {
     match model.kind {
         // The logits, their gradient, and the gradient of the rows of the table.
         ModelKind::Bigram => rows * 3.0 * vocab_size as f64,
@@ -112,7 +118,11 @@ fn trained_floats(model: &Model, vocab_size: usize, rows: f64) -> f64 {
         ModelKind::Gpt => {
             let Columns { c, qkv, mlp } = Columns::of(model);
             // Two norms, attention and its product, the product of the MLP.
-            let layer = 5.0 * c + qkv + mlp;
+            let scores = match model.dropout > 0.0 {
+                true => 0,
+                false => Heads::new(model.n_head, sequence).stored_scores(),
+            };
+            let layer = 5.0 * c + qkv + mlp + scores as f64;
             // The embedding, the last norm and its gradient.
             let ends = 3.0 * c;
             rows * (model.n_layer as f64 * layer + ends) + head_floats(vocab_size, c)
@@ -191,19 +201,19 @@ mod tests {
         // The 1024 rows of a step are 4 shards of 256, each with gradients for all weights.
         assert_eq!((memory.shards, memory.gradients), (4, 4.0));
         // One gradient of the large weights is enough.
-        assert_eq!(memory.spared_gradients, 0.75);
+        assert_eq!(memory.saved_by_sharing, 0.75);
         // The widths are 32 for the residual stream, 96 for queries, keys and values, and 2 * 128 for the MLP.
-        // A layer keeps 5 * 32 + 96 + 256 = 512 numbers of a row, and the ends 3 * 32 = 96. Those are
-        // 256 * (2 * 512 + 96) = 286,720. The head adds 65 * (64 + 32) = 6240. In all, 292,960 * 4 bytes.
-        assert_close(memory.shard, 1.1176);
+        // A layer keeps 5 * 32 + 96 + 256 = 512 numbers of a row and 2 * 64 scores, and the ends 3 * 32 = 96. Those
+        // are 256 * (2 * 640 + 96) = 352,256. The head adds 65 * (64 + 32) = 6240. In all, 358,496 * 4 bytes.
+        assert_close(memory.shard, 1.3676);
         // An evaluation has one chunk of 1000 rows, each with 2 * 32 + max(96 + 32, 256) = 320 numbers, and
         // 64 * 65 = 4160 logits. In all, 324,160 * 4 bytes.
         assert_eq!(memory.chunks, 1);
         assert_close(memory.chunk, 1.2366);
         // Two copies of the weights and the states.
         assert_eq!(memory.saving, 6.0);
-        // Two shards at a time: 35.1226 + 2 * 12 + 4 - 0.75 + 2 * 1.1176 + 1.2366.
-        assert_close(memory.on(2), 65.8444);
+        // Two shards at a time: 35.1226 + 2 * 12 + 4 - 0.75 + 2 * 1.3676 + 1.2366.
+        assert_close(memory.on(2), 66.3443);
         // A run that ends before its first checkpoint writes the weights only.
         let short = MemoryEstimate::new(spec, corpus, &size, 99);
         assert_eq!(short.saving, 2.0);
@@ -215,7 +225,7 @@ mod tests {
             fixed: 100.0,
             thread: 12.0,
             gradients: 8.0,
-            spared_gradients: 4.0,
+            saved_by_sharing: 4.0,
             shard: 5.0,
             shards: 2,
             chunk: 3.0,
@@ -230,7 +240,8 @@ mod tests {
             ..memory
         };
         assert_eq!(unsaved.on(1), 100.0 + 12.0 + (8.0 - 4.0) + 5.0 + 3.0);
-        let most = 100.0 + 4.0 * 12.0 + 8.0 + 2.0 * 5.0 + 4.0 * 3.0;
+        // Two threads of rayon, and four of the team, to which one of them belongs.
+        let most = 100.0 + 5.0 * 12.0 + 8.0 + 2.0 * 5.0 + 4.0 * 3.0;
         assert_eq!(unsaved.on(4), most);
         assert_eq!(unsaved.on(16), most);
     }

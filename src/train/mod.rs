@@ -22,7 +22,6 @@ mod step_batch;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod thread_team;
 mod train_error;
 mod train_loop;
 mod trainer;

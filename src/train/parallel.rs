@@ -1,6 +1,5 @@
-use super::thread_team::{self, with_team};
 use crate::kernels::{
-    Backend, Bf16Backend, CpuBackend, DeviceError, NanCheckBackend, ReferenceBackend,
+    Backend, Bf16Backend, CpuBackend, DeviceError, NanCheckBackend, ReferenceBackend, thread_team,
     with_product_threads,
 };
 use dfdx::prelude::*;
@@ -22,20 +21,24 @@ pub trait MapOrdered<T, R>: Backend {
     ) -> Result<Vec<R>, DeviceError<Self::Device>>;
 }
 
-/// Whether the items are begun in their order, so that one may wait for an earlier one. Otherwise there are more
-/// threads than items, and a thread that waits for a part of one item may begin another.
-pub(super) fn are_begun_in_order(items: usize, threads: usize) -> bool {
+/// Whether a thread team of this size computes so many items. It begins them in their order, so that one may wait
+/// for an earlier one. Fewer items than threads are computed by rayon, whose other threads help with the matrix
+/// products, and where a thread that waits for them may begin another item.
+pub(super) fn uses_thread_team(items: usize, threads: usize) -> bool {
     items >= threads
+}
+
+/// [`uses_thread_team`] for the team of this thread, if it has one.
+pub(super) fn uses_own_thread_team(items: usize) -> bool {
+    thread_team::threads().is_some_and(|threads| uses_thread_team(items, threads))
 }
 
 impl<T: Send, R: Send> MapOrdered<T, R> for CpuBackend {
     fn map_ordered(items: Vec<T>, f: fn(T) -> Result<R, CpuError>) -> Result<Vec<R>, CpuError> {
-        let threads = rayon::current_num_threads();
-        if are_begun_in_order(items.len(), threads) {
+        if uses_own_thread_team(items.len()) {
             return thread_team::map(items, f).into_iter().collect();
         }
-        // The other threads help with the matrix products.
-        let threads = threads / items.len().max(1);
+        let threads = rayon::current_num_threads() / items.len().max(1);
         let items = items.into_par_iter().with_max_len(1);
         items
             .map(|item| with_product_threads(threads, || f(item)))
@@ -58,7 +61,7 @@ pub fn on_threads<R: Send>(
     work: impl FnOnce() -> R + Send,
 ) -> Result<R, ThreadPoolBuildError> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
-    Ok(pool.install(|| with_team(threads, work)))
+    Ok(pool.install(|| thread_team::with_team(threads, work)))
 }
 
 impl<D: Device<f32>, T, R> MapOrdered<T, R> for ReferenceBackend<D> {

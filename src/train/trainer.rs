@@ -3,7 +3,7 @@ use super::ema::{AverageUpdate, Ema};
 use super::evaluation::Chunk;
 use super::lr_schedule::learning_rate;
 use super::optimizer_state::{Optimizer, ParameterUpdate};
-use super::parallel::{MapOrdered, are_begun_in_order};
+use super::parallel::{MapOrdered, uses_own_thread_team};
 use super::step_batch::StepBatch;
 use crate::data::{Batches, Tokens};
 use crate::kernels::operations::*;
@@ -190,8 +190,7 @@ fn gradients<B: TrainBackend>(
 
 /// The gradients that the shards of a micro-batch add up in one place.
 fn shared_gradients<B: Backend>(model: &Model<B>, shards: usize) -> Arc<SharedGradients> {
-    let threads = rayon::current_num_threads();
-    match shards > 1 && are_begun_in_order(shards, threads) {
+    match shards > 1 && uses_own_thread_team(shards) {
         true => SharedGradients::new(linear_weights(model)),
         false => Arc::default(),
     }
@@ -294,7 +293,9 @@ fn add_shards<B: TrainBackend>(
         pairs.for_each(|(terms, gradient)| terms.extend(gradient));
     }
     for (parameter, terms) in model.parameters().into_iter().zip(&mut terms) {
-        terms.extend(shared.take(&parameter.value));
+        if let Some(sum) = shared.take(&parameter.value) {
+            terms.insert(0, sum);
+        }
     }
     B::map_ordered(terms, B::sum_gradients)
 }

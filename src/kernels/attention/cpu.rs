@@ -6,8 +6,8 @@
 //! 2022, section 3.1). Where a sequence is a single block, its scores are few, and they are stored
 //! for the backward pass instead.
 
-use super::heads::{Heads, Layout};
-use super::query_block::{QUERIES, QueryBlock, Statistics, score_elements};
+use super::heads::{Heads, Layout, QUERIES};
+use super::query_block::{QueryBlock, Statistics, score_elements};
 use crate::kernels::cpu::matmul::Accumulate;
 use crate::kernels::cpu::simd::{Kernel, run};
 use crate::kernels::cpu::storage::{matrix, slice};
@@ -27,8 +27,9 @@ pub(super) fn attention<T: Tape<f32, Cpu>>(
     let (sequences, vectors) = (layout.n / heads.block, layout.vectors());
     let mut statistics = vec![Statistics::default(); sequences * heads.count * vectors];
     let mut y = Vec::with_capacity(layout.n * layout.c);
-    let mut stored = (T::OWNS_TAPE && dropout.is_none() && heads.block <= QUERIES)
-        .then(|| Vec::with_capacity(sequences * heads.count * score_elements(heads.block)));
+    let scores = layout.n * heads.stored_scores();
+    let mut stored =
+        (T::OWNS_TAPE && dropout.is_none() && scores > 0).then(|| Vec::with_capacity(scores));
     run(Forward {
         layout,
         qkv: slice(&qkv),

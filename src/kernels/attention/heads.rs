@@ -2,6 +2,9 @@
 
 use crate::kernels::cpu::simd::LANES;
 
+/// Queries whose scores are computed together. Scores of 256 x 64 take 64 KiB, which fits in the second-level cache.
+pub(super) const QUERIES: usize = 64;
+
 /// How the rows and columns of a matrix of queries, keys and values are read, and which tokens see
 /// which. The columns (width) are the queries of all heads, then the keys, then the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +35,14 @@ impl Heads {
             first: 0,
             window: None,
             alibi: false,
+        }
+    }
+
+    /// Scores that training keeps of each row for the backward pass, if there is no dropout.
+    pub fn stored_scores(&self) -> usize {
+        match self.block <= QUERIES {
+            true => self.count * self.block.next_multiple_of(LANES),
+            false => 0,
         }
     }
 

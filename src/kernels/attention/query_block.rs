@@ -3,16 +3,13 @@
 //! Scores are transposed: each row belongs to a key, each lane of a vector to a query. So the
 //! softmax works on whole vectors, and adds nothing up across lanes.
 
-use super::heads::Heads;
+use super::heads::{Heads, QUERIES};
 use crate::kernels::cpu::matmul::Accumulate;
 use crate::kernels::cpu::simd::{LANES, Lanes, exp};
 use crate::kernels::cpu::tile::{Lhs, product, tile_rows};
 use crate::kernels::cpu::transpose::transpose;
 use crate::kernels::dropout::Dropout;
 use std::ops::Range;
-
-/// Queries in a block. Scores of 256 x 64 take 64 KiB, which fits in the second-level cache.
-pub(super) const QUERIES: usize = 64;
 
 /// Elements of the scores of a block, for sequences of `t` tokens.
 pub(super) fn score_elements(t: usize) -> usize {

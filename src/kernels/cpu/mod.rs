@@ -9,6 +9,7 @@ mod packing;
 pub(crate) mod simd;
 pub(crate) mod storage;
 mod term_format;
+pub(crate) mod thread_team;
 pub(crate) mod threads;
 pub(crate) mod tile;
 pub(crate) mod transpose;

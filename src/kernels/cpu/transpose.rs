@@ -1,7 +1,7 @@
 //! Transposition of small matrices.
 
-/// Writes `columns` rows of k numbers, `stride` apart, as the columns of `panel` (k, width), of which there may be
-/// more.
+/// Writes `columns` rows of k numbers, `stride` apart, as the columns of `panel` (k, width), whose
+/// other columns stay as they are.
 #[inline(always)]
 pub(crate) fn transpose(
     panel: &mut [f32],

@@ -235,7 +235,7 @@ impl Rows<'_> {
                 for i in 0..LANES {
                     let normalized = (x[i] - row.mean) * row.inverse;
                     let h = gy[i] * gains[i];
-                    gradients[i] += gradient(kind, (h, normalized), means) * row.inverse;
+                    gradients[i] += gradient(kind, (h, normalized), means, row.inverse);
                     g_gains[i] += gy[i] * normalized;
                     g_biases[i] += gy[i];
                 }

@@ -86,18 +86,19 @@ fn inverse(kind: Norm, magnitude: f32) -> f32 {
     }
 }
 
-/// The gradient of an element, divided by `inverse`. x̂ is the normalized row and h = gy * gain. The means are
+/// The gradient of an element. x̂ is the normalized row and h = gy * gain. The means are
 /// those of h and of h x̂ over the row.
 #[inline(always)]
 pub(in crate::kernels) fn gradient(
     kind: Norm,
     (h, normalized): (f32, f32),
     (mean_h, mean_hx): (f32, f32),
+    inverse: f32,
 ) -> f32 {
     match kind {
-        Norm::Layernorm => h - mean_h - normalized * mean_hx,
-        Norm::Rmsnorm => h - normalized * mean_hx,
-        Norm::None => h,
+        Norm::Layernorm => (h - mean_h - normalized * mean_hx) * inverse,
+        Norm::Rmsnorm => (h - normalized * mean_hx) * inverse,
+        Norm::None => h * inverse,
     }
 }
 

@@ -131,7 +131,7 @@ fn backward_row(
     }
     let means = (0.0, sum(products) / x.len() as f32);
     for ((gx, &h), &normalized) in gx.iter_mut().zip(&*h).zip(&*normalized) {
-        *gx += gradient(Norm::Rmsnorm, (h, normalized), means) * inverse;
+        *gx += gradient(Norm::Rmsnorm, (h, normalized), means, inverse);
     }
     for ((g_gain, gy), normalized) in g_gain.iter_mut().zip(gy).zip(&*normalized) {
         *g_gain += gy * normalized;

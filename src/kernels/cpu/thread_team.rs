@@ -6,18 +6,19 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::mem::{forget, transmute};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder, Thread};
 
-/// How often a thread looks for what it waits for before it sleeps. This takes about 50 µs.
-const LOOKS: u32 = 2000;
+/// Checks of a condition before a thread that waits for it sleeps. They take about 50 µs.
+const SPIN_LIMIT: u32 = 2000;
 
 /// The work of one call of [`map`].
 struct Job {
-    /// Computes the item with this index.
-    compute: &'static (dyn Fn(usize) + Sync),
+    /// Computes the item with this index. It exists until all items are computed.
+    compute: *const (dyn Fn(usize) + Sync),
     count: usize,
     /// The next item that nobody has begun.
     next: AtomicUsize,
@@ -28,6 +29,11 @@ struct Job {
     caller: Thread,
 }
 
+// SAFETY: the function that `compute` points to is `Sync`, and the other fields are `Send` and `Sync`.
+unsafe impl Send for Job {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Job {}
+
 /// What the threads share.
 #[derive(Default)]
 struct Team {
@@ -37,13 +43,16 @@ struct Team {
     is_closed: AtomicBool,
 }
 
+/// A team, and its threads besides the one that leads it.
+type Led = (Arc<Team>, Vec<Thread>);
+
 thread_local! {
-    /// The team that this thread leads, and its other threads.
-    static TEAM: RefCell<Option<(Arc<Team>, Vec<Thread>)>> = const { RefCell::new(None) };
+    /// The team that this thread leads. `None` while it computes items.
+    static TEAM: RefCell<Option<Led>> = const { RefCell::new(None) };
 }
 
 /// Runs `work` on this thread, with `threads - 1` others for [`map`].
-pub(super) fn with_team<R>(threads: usize, work: impl FnOnce() -> R) -> R {
+pub(crate) fn with_team<R>(threads: usize, work: impl FnOnce() -> R) -> R {
     let team = Arc::new(Team::default());
     thread::scope(|scope| {
         let spawn = |_| {
@@ -53,27 +62,39 @@ pub(super) fn with_team<R>(threads: usize, work: impl FnOnce() -> R) -> R {
             spawned.ok().map(|handle| handle.thread().clone())
         };
         let others: Vec<Thread> = (1..threads).filter_map(spawn).collect();
-        TEAM.set(Some((team.clone(), others)));
-        let _end = EndOfTeam;
+        let _end = EndOfTeam {
+            outer: TEAM.replace(Some((team.clone(), others.clone()))),
+            team,
+            others,
+        };
         work()
     })
 }
 
-/// Ends the team of this thread, also after a panic.
-struct EndOfTeam;
+/// Ends a team, also after a panic.
+struct EndOfTeam {
+    /// The team that this thread led before.
+    outer: Option<Led>,
+    team: Arc<Team>,
+    others: Vec<Thread>,
+}
 
 impl Drop for EndOfTeam {
     fn drop(&mut self) {
-        if let Some((team, others)) = TEAM.take() {
-            team.is_closed.store(true, Ordering::Release);
-            others.iter().for_each(Thread::unpark);
-        }
+        TEAM.set(self.outer.take());
+        self.team.is_closed.store(true, Ordering::Release);
+        self.others.iter().for_each(Thread::unpark);
     }
 }
 
-/// Applies `f` to items on all threads of the team. The results are in the order of the items. Without a team, or
-/// inside of `f`, this thread does it alone.
-pub(super) fn map<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync) -> Vec<R> {
+/// Threads of the team that this thread leads, if it leads one.
+pub(crate) fn threads() -> Option<usize> {
+    TEAM.with_borrow(|team| team.as_ref().map(|(_, others)| others.len() + 1))
+}
+
+/// Applies `f` to items on all threads of the team, which begin them in their order. The results are in this order
+/// too. Without a team, or inside of `f`, this thread does it alone.
+pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync) -> Vec<R> {
     let team = match items.len() {
         0 | 1 => None,
         _ => TEAM.take(),
@@ -115,10 +136,11 @@ impl Team {
         count: usize,
         compute: &(dyn Fn(usize) + Sync),
     ) -> Option<Box<dyn Any + Send>> {
-        // SAFETY: `compute` is called once for each item. This function ends after the last of these calls.
-        // Whoever holds the job longer gets no item.
+        // SAFETY: only the lifetime changes, and `Job::work` calls it only while this function waits.
         let compute = unsafe {
-            std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(compute)
+            transmute::<*const (dyn Fn(usize) + Sync), *const (dyn Fn(usize) + Sync + 'static)>(
+                compute,
+            )
         };
         let job = Arc::new(Job {
             compute,
@@ -139,15 +161,16 @@ impl Team {
 
     /// Takes part in each job until the team is closed.
     fn serve(&self) {
-        let mut seen = 0;
+        let mut last_job = 0;
         loop {
             wait_until(|| {
-                self.jobs.load(Ordering::Acquire) != seen || self.is_closed.load(Ordering::Acquire)
+                let is_new = self.jobs.load(Ordering::Acquire) != last_job;
+                is_new || self.is_closed.load(Ordering::Acquire)
             });
             if self.is_closed.load(Ordering::Acquire) {
                 return;
             }
-            seen = self.jobs.load(Ordering::Acquire);
+            last_job = self.jobs.load(Ordering::Acquire);
             let job = lock(&self.job).clone();
             if let Some(job) = job {
                 job.work();
@@ -157,15 +180,21 @@ impl Team {
 }
 
 impl Job {
-    /// Computes items until all are begun.
+    /// Computes items until all are begun. Does not panic, so that [`Team::run`] always waits for the others.
     fn work(&self) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= self.count {
                 return;
             }
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.compute)(index))) {
-                lock(&self.panic).get_or_insert(panic);
+            // SAFETY: this item is not computed yet, and until all are, `Team::run` keeps the function.
+            let compute = AssertUnwindSafe(|| unsafe { (*self.compute)(index) });
+            if let Err(panic) = catch_unwind(compute) {
+                let mut first = lock(&self.panic);
+                match &*first {
+                    None => *first = Some(panic),
+                    Some(_) => forget(panic), // to drop it could panic
+                }
             }
             if self.done.fetch_add(1, Ordering::AcqRel) + 1 == self.count {
                 self.caller.unpark();
@@ -176,14 +205,22 @@ impl Job {
 
 /// Waits until `is_over`. Whoever makes it true unparks this thread afterwards.
 fn wait_until(is_over: impl Fn() -> bool) {
-    let mut looks = 0;
-    while !is_over() {
-        match looks < LOOKS {
-            true => std::hint::spin_loop(),
-            false => thread::park(),
+    if !spin_until(&is_over) {
+        while !is_over() {
+            thread::park();
         }
-        looks += 1;
     }
+}
+
+/// Waits for about 50 µs, and returns whether `is_over` then.
+pub(crate) fn spin_until(is_over: impl Fn() -> bool) -> bool {
+    for _ in 0..SPIN_LIMIT {
+        if is_over() {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    false
 }
 
 #[cfg(test)]
@@ -239,6 +276,16 @@ mod tests {
             assert_eq!(done.load(Ordering::Relaxed), 9);
             assert_eq!(map(vec![1, 2], |i| i + 1), [2, 3], "the team goes on");
         });
+    }
+
+    #[test]
+    fn a_team_inside_of_a_team_ends_before_it() {
+        with_team(2, || {
+            with_team(3, || assert_eq!(threads(), Some(3)));
+            assert_eq!(threads(), Some(2));
+            assert_eq!(map(vec![1, 2], |i| i + 1), [2, 3]);
+        });
+        assert_eq!(threads(), None);
     }
 
     #[test]
