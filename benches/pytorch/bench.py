@@ -89,9 +89,10 @@ def main() -> None:
     kind = fastest_optimizer(trainer, arguments.seconds / 10)
     trainer.use(kind)
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
-    products = Products(trainer.config, trainer.batch_size * trainer.block_size, dtype)
+    rows = trainer.batch_size * trainer.block_size
     details = {"threads": arguments.threads, "optimizer": kind, "compile": arguments.compile, "bf16": arguments.bf16}
-    measure(trainer.step, products.run, arguments.size, arguments.seconds, **details)
+    new_products = lambda: Products(trainer.config, rows, dtype).run
+    measure(trainer.step, new_products, arguments.size, arguments.seconds, **details)
 
 
 if __name__ == "__main__":

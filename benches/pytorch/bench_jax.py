@@ -67,8 +67,9 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
     config, batch_size = config_of(arguments.size)
     trainer = Trainer(config, batch_size)
-    products = Products(config, batch_size * config.block_size)
-    measure(trainer.step, products.run, arguments.size, arguments.seconds, threads=arguments.threads)
+    rows = batch_size * config.block_size
+    new_products = lambda: Products(config, rows).run
+    measure(trainer.step, new_products, arguments.size, arguments.seconds, threads=arguments.threads)
 
 
 if __name__ == "__main__":

@@ -82,15 +82,20 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def measure(step: Callable[[], None], products: Callable[[], None], size: str, seconds: float, **details) -> None:
+def measure(
+    step: Callable[[], None], new_products: Callable[[], Callable[[], None]], size: str, seconds: float, **details
+) -> None:
     """Measures training steps and matrix products in turn, and prints one line of JSON.
 
-    `products` computes each of Config.product_shapes() forward and backward, for all rows of a batch.
+    `new_products` allocates matrices and returns a function that computes each of Config.product_shapes() forward
+    and backward, for all rows of a batch. The memory is that of training, before they are allocated.
     """
     config, batch_size = config_of(size)
     rows = batch_size * config.block_size
     for _ in range(WARM_UP):
         step()
+    memory = peak_memory_mb()  # of training alone
+    products = new_products()
     products()
     steps, rounds = [], []
     for _ in range(SLICES):
@@ -106,7 +111,7 @@ def measure(step: Callable[[], None], products: Callable[[], None], size: str, s
         "steps": len(steps),
         "matmul_gflops": round(matmul_rate / 1e9, 1),
         "mfu": round(tokens_per_second * config.flops_per_token() / matmul_rate, 4),
-        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "peak_memory_mb": round(memory, 1),
         **details,
     }
     print(json.dumps(result))
