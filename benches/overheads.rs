@@ -1,5 +1,6 @@
-//! Measures the cost of NaN checks and of other busy processes: `cargo bench --bench overheads -- [THREADS] [SECONDS]`. Prints a table
-//! of ratios to a plain step: with `train.detect_anomaly`, and beside as many busy processes as there are threads.
+//! Measures the cost of NaN checks and of other busy processes:
+//! `cargo bench --bench overheads -- [THREADS] [SECONDS]`. Prints a table of ratios to a plain step: with
+//! `train.detect_anomaly`, and beside as many busy processes as there are threads.
 
 mod setup;
 
@@ -23,7 +24,9 @@ fn main() {
     if arguments.first().is_some_and(|argument| argument == BUSY) {
         let parent = getppid();
         while getppid() == parent {
-            black_box((0..1_000_000).fold(0, |sum, i| black_box(sum + i)));
+            (0..1_000_000).for_each(|i| {
+                black_box(i);
+            });
         }
         return;
     }

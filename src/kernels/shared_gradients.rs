@@ -7,7 +7,7 @@
 use super::cpu::matmul::{self, Accumulate, TERMS, View, matmul};
 use super::cpu::simd::add_assign;
 use super::cpu::storage::{matrix, slice, slice_mut};
-use super::cpu::thread_team::spin_until;
+use super::cpu::thread_team::{lock, spin_until};
 use super::matrix::Matrix;
 use crate::spec::Precision;
 use dfdx::prelude::*;
@@ -15,7 +15,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How often a shard waits for 50 µs before it sleeps until its turn.
 const WAITS: usize = 40;
@@ -56,28 +56,32 @@ impl SharedGradients {
         })
     }
 
+    /// The gradient of this weight, if it is shared.
+    fn of<D: Device<f32>>(&self, weight: &Matrix<D>) -> Option<&SharedGradient> {
+        self.by_weight.get(&address(weight)?)
+    }
+
     /// Whether the gradient of this weight can be shared.
     pub fn has<D: Device<f32>>(&self, weight: &Matrix<D>) -> bool {
-        address(weight).is_some_and(|address| self.by_weight.contains_key(&address))
+        self.of(weight).is_some()
     }
 
     /// Begins with this sum of earlier shards instead of nothing.
     pub fn begin_with<D: Device<f32>>(&self, weight: &Matrix<D>, sum: Matrix<D>) {
-        if let Some(shared) = address(weight).and_then(|address| self.by_weight.get(&address)) {
+        if let Some(shared) = self.of(weight) {
             *lock(&shared.sum) = cast(sum);
         }
     }
 
     /// Whether the shard with this number has added its gradient of this weight.
     pub fn includes<D: Device<f32>>(&self, weight: &Matrix<D>, number: usize) -> bool {
-        let shared = address(weight).and_then(|address| self.by_weight.get(&address));
+        let shared = self.of(weight);
         shared.is_some_and(|shared| shared.turn.load(Ordering::Acquire) > number)
     }
 
     /// The sum of all shards. `None` if the gradient is not shared, or nothing was added.
     pub fn take<D: Device<f32>>(&self, weight: &Matrix<D>) -> Option<Matrix<D>> {
-        let shared = self.by_weight.get(&address(weight)?)?;
-        lock(&shared.sum).take().and_then(cast)
+        lock(&self.of(weight)?.sum).take().and_then(cast)
     }
 
     /// Computes the shard with this number on this thread. The shards before it have been begun, each on a thread of
@@ -115,7 +119,7 @@ pub(super) fn add_product(precision: Precision, weight: &Matrix<Cpu>, gy: View, 
     let Some((gradients, number)) = shard else {
         return false;
     };
-    let Some(shared) = gradients.by_weight.get(&slice(weight).as_ptr().addr()) else {
+    let Some(shared) = gradients.of(weight) else {
         return false;
     };
     shared.wait_for_turn(number);
@@ -172,10 +176,6 @@ impl SharedGradient {
         self.turn.fetch_add(1, Ordering::Release);
         self.next_turn.notify_all();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The address of the first element of a large weight on the CPU.
