@@ -71,7 +71,8 @@ def run_pytorch(program: str, out: Path, text: Path, arguments: argparse.Namespa
     command += ["--size", arguments.size, "--steps", str(arguments.steps)]
     command += ["--threads", str(arguments.threads // processes)]
     commands = [[*command, "--part", str(i + 1), str(processes)] for i in range(processes)]
-    cache = out.parent / program.removesuffix(CACHED)
+    # The compiler does not accept spaces.
+    cache = out.parent / program.removesuffix(CACHED).replace(" ", "-").replace(",", "")
     return run_together(commands, TORCHINDUCTOR_CACHE_DIR=str(cache))
 
 

@@ -36,6 +36,7 @@ pub enum Command {
     Sweep(Sweep),
     Plan(Plan),
     Report(Report),
+    Verify(Verify),
     Generate(Generate),
     Schema(Schema),
     /// Train the run that standard input describes. Used by `runner sweep` only.
@@ -71,7 +72,7 @@ pub struct Sweep {
     /// CPU.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Train failed and diverged runs again from the beginning.
+    /// Train failed runs again from their last checkpoint, and diverged runs from the beginning.
     #[arg(long)]
     pub retry_failed: bool,
     /// Train all runs again from the beginning, including finished ones.
@@ -143,6 +144,39 @@ pub struct Report {
     /// is used by `runner sweep` only.
     #[arg(long, value_name = "FILE")]
     pub template: Option<String>,
+}
+
+/// Check that recorded results are undamaged, and that runs can be reproduced.
+///
+/// Every file of a run is compared with the digest that the run recorded, and summary.csv with the runs. With
+/// --rerun, some finished runs are trained again: all their losses and weights must have the same bits. A
+/// folder that was committed has no plan.json and no runs; there, --rerun compares with summary.csv.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner verify results/ablation
+  runner verify results/ablation --rerun 2
+  runner verify results/mine --rerun 1 --experiment experiments/ablation.yaml train.steps=500
+
+Exit codes: 0 all is as recorded, 1 a file is damaged or a run differs, 2 the command line or the folder has \
+an error.")]
+#[command(override_usage = "runner verify DIR [PATH=VALUE]... [OPTIONS]")]
+pub struct Verify {
+    /// Results folder of an experiment, such as results/ablation.
+    #[arg(value_name = "DIR")]
+    pub results: PathBuf,
+    /// Overrides of values in the experiment file, for a folder without plan.json.
+    #[arg(value_name = "PATH=VALUE", value_parser = parse_override)]
+    pub overrides: Vec<String>,
+    /// Train N randomly chosen runs again, and compare every bit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub rerun: usize,
+    /// Seed of the choice of runs. By default, each call chooses other runs.
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// Experiment file of a folder without plan.json. By default, experiments/NAME.yaml for the folder NAME.
+    #[arg(long, value_name = "FILE")]
+    pub experiment: Option<PathBuf>,
 }
 
 /// Generate text from the model of a run.

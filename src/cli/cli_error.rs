@@ -2,6 +2,7 @@ use super::generate_error::GenerateError;
 use crate::config::Diagnostics;
 use crate::report::ReportError;
 use crate::sweep as sweeps;
+use crate::sweep::MachineFailure;
 use crate::text::terminal::print_note;
 use std::io;
 use std::path::PathBuf;
@@ -51,8 +52,22 @@ pub enum Error {
         file: PathBuf,
         files: Vec<String>,
     },
+    /// `verify` in a folder without a plan.
+    #[error(
+        "{} has no plan.json, and the experiment file {} does not exist\nname the file with --experiment",
+        folder.display(),
+        file.display()
+    )]
+    NoExperiment { folder: PathBuf, file: PathBuf },
     #[error(transparent)]
     Sweep(#[from] sweeps::Error),
+    /// A sweep was ended by something that the machine lacks.
+    #[error(
+        "the sweep was stopped: {}\n{}; the same command then continues every run from its last checkpoint",
+        .0.reason,
+        .0.advice()
+    )]
+    Machine(MachineFailure),
     #[error(transparent)]
     Report(ReportError),
     #[error("the runs have ended and their results are saved, but the report could not be written")]
@@ -80,24 +95,28 @@ impl Error {
     pub fn exit(&self) -> Exit {
         use sweeps::Error as SweepError;
         match self {
-            Self::NoFile { .. } | Self::MissingFile { .. } | Self::Environment(_) => Exit::Usage,
+            Self::NoFile { .. }
+            | Self::MissingFile { .. }
+            | Self::NoExperiment { .. }
+            | Self::Environment(_) => Exit::Usage,
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
             Self::Generate(_) => Exit::Usage,
             Self::Sweep(error) => match error {
                 SweepError::Config(_)
                 | SweepError::Held { .. }
-                | SweepError::Record { .. }
                 | SweepError::NothingMatches { .. }
                 | SweepError::NoCuda
                 | SweepError::NoGpu { .. } => Exit::Usage,
-                SweepError::Io { .. } | SweepError::Signals(_) | SweepError::Program(_) => {
-                    Exit::Failed
-                }
+                SweepError::Io { .. }
+                | SweepError::Record(_)
+                | SweepError::Signals(_)
+                | SweepError::Program(_) => Exit::Failed,
             },
             Self::Report(
                 ReportError::NoFolder(_) | ReportError::NotAFolder(_) | ReportError::NoPlan(_),
             ) => Exit::Usage,
-            Self::Report(_)
+            Self::Machine(_)
+            | Self::Report(_)
             | Self::ReportAfterSweep(_)
             | Self::Output(_)
             | Self::Worker(_)

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folder whose files an error about a missing experiment file lists.
-const EXPERIMENTS: &str = "experiments";
+pub(super) const EXPERIMENTS: &str = "experiments";
 
 /// The experiment to try first.
 const QUICKSTART: &str = "quickstart.yaml";
@@ -116,6 +116,10 @@ impl Cache {
         if kept.is_dir() {
             return Ok(Self::Kept(kept));
         }
+        Self::temporary()
+    }
+
+    pub(super) fn temporary() -> Result<Self, Error> {
         tempfile::tempdir()
             .map(Self::Temporary)
             .map_err(Error::Temporary)

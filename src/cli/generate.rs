@@ -6,7 +6,7 @@ use crate::config::check_run;
 use crate::data::Tokenizer;
 use crate::kernels::CpuBackend;
 use crate::model::{Decoder, Model, generate, prompt_tokens};
-use crate::results::{RunDir, RunState, RunStatus};
+use crate::results::{RecordError, RunDir, RunState, RunStatus};
 use crate::spec::{ModelKind, RunSpec, Sample};
 use crate::text::escape;
 use dfdx::prelude::{Cpu, CpuError};
@@ -48,25 +48,32 @@ pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
     }
 }
 
-/// The file with the weights after `step`, or after the last step.
-fn weights(dir: &RunDir, step: Option<u64>) -> Result<PathBuf, GenerateError> {
-    let status = || dir.status().map_err(unreadable(dir));
+/// The file with the weights after `step`, or after the last step. `status` is that of a run that has ended.
+fn weights(
+    dir: &RunDir,
+    status: Option<&RunStatus>,
+    step: Option<u64>,
+) -> Result<PathBuf, GenerateError> {
     let folder = dir.path().to_owned();
     let last = dir.weights();
     let Some(step) = step else {
         if last.exists() {
             return Ok(last);
         }
-        let state = describe_state(status()?);
+        let state = describe_state(status);
         return Err(GenerateError::NoModel { folder, state });
     };
     let saved = dir.weights_at(step);
     if saved.exists() {
         return Ok(saved);
     }
-    let mut steps = dir.saved_steps().map_err(unreadable(dir))?;
+    let listed = dir.saved_steps();
+    let mut steps = listed.map_err(|source| {
+        let path = folder.clone();
+        GenerateError::Record(RecordError::Read { path, source })
+    })?;
     if last.exists()
-        && let Some(outcome) = status()?.and_then(|status| status.outcome)
+        && let Some(outcome) = status.and_then(|status| status.outcome.as_ref())
     {
         if outcome.steps == step {
             return Ok(last);
@@ -82,17 +89,9 @@ fn weights(dir: &RunDir, step: Option<u64>) -> Result<PathBuf, GenerateError> {
     })
 }
 
-/// The error of a file of a run that cannot be read.
-fn unreadable(dir: &RunDir) -> impl Fn(io::Error) -> GenerateError {
-    |source| GenerateError::Record {
-        folder: dir.path().to_owned(),
-        source,
-    }
-}
-
 /// The state of a run that has no model.
-fn describe_state(status: Option<RunStatus>) -> String {
-    match status.map(|status| (status.state, status.reason)) {
+fn describe_state(status: Option<&RunStatus>) -> String {
+    match status.map(|status| (status.state, &status.reason)) {
         Some((RunState::Failed, why)) => format!("failed: {why}"),
         Some((RunState::Diverged, why)) => format!("diverged: {why}"),
         Some((RunState::Done, _)) => "is done, but its model.safetensors is missing".to_owned(),
@@ -125,12 +124,21 @@ struct Run {
 impl Run {
     /// Reads the files of a run, with the weights after `step`, or after the last step.
     fn read(dir: &RunDir, step: Option<u64>) -> Result<Self, GenerateError> {
-        let spec = dir.spec().map_err(unreadable(dir))?;
-        check_run(&spec).map_err(|message| unreadable(dir)(io::Error::other(message)))?;
+        let record = dir.record()?;
+        let spec = dir.spec(record.as_ref())?;
+        check_run(&spec).map_err(|why| {
+            let path = dir.path().join("config.yaml");
+            GenerateError::Record(RecordError::Damaged { path, why })
+        })?;
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Ngram(dir.samples_markdown()));
         }
-        let weights = weights(dir, step)?;
+        let status = record.as_ref().map(|record| &record.status);
+        let weights = weights(dir, status, step)?;
+        if let Some(record) = &record {
+            dir.check_file(&dir.tokenizer(), record)?;
+            dir.check_file(&weights, record)?;
+        }
         let tokenizer = Tokenizer::load(&dir.tokenizer()).map_err(GenerateError::Tokenizer)?;
         let vocab_size = tokenizer.vocab_size();
         let context = spec.sequence_length();

@@ -1,6 +1,7 @@
 use super::find_run::{FindError, lines};
 use crate::data::DataError;
 use crate::model::WeightsError;
+use crate::results::RecordError;
 use dfdx::prelude::CpuError;
 use std::io;
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ pub enum GenerateError {
     SeveralRuns(Vec<String>),
     #[error(transparent)]
     Find(#[from] FindError),
-    #[error("cannot read the results in {}: {source}{DAMAGED}", folder.display())]
-    Record { folder: PathBuf, source: io::Error },
+    #[error("{0}{DAMAGED}")]
+    Record(#[from] RecordError),
     #[error("{} has no model: the run {state}", folder.display())]
     NoModel { folder: PathBuf, state: String },
     #[error(

@@ -13,6 +13,7 @@ mod report;
 mod result_tables;
 mod shell_quoting;
 mod sweep;
+mod verify;
 
 use crate::kernels::InstructionSet;
 use crate::sweep as sweeps;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         }
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(mut arguments) => {
             arguments.apply_former_names();
             generate::run(&arguments)

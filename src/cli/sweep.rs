@@ -10,7 +10,7 @@ use crate::sweep::{
 };
 use crate::text::terminal::print_note;
 use crate::text::units;
-use crate::train::Device;
+use crate::train::{self, Device};
 use std::collections::HashSet;
 
 /// Most runs that are listed one by one at the end.
@@ -25,6 +25,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
     store.continue_plan(&mut plan);
+    note_damage(&store, &plan);
     clear_runs(&store, &plan, &selected, arguments)?;
     let needed = needed(&store, &plan, &selected)?;
     let before = states(&store, &plan, &needed)?;
@@ -34,6 +35,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         print_note(&note);
     }
     store.write_plan(&mut plan, open.is_empty())?;
+    note_runs_with_fewer_steps(&store, &plan, &open);
     let capacity = Capacity {
         jobs: arguments.jobs,
         device,
@@ -50,6 +52,9 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;
         execute(&plan, &store, queue, &selected, executor.as_mut())?
     };
+    if let SweepEnd::MachineFailed(failure) = &end {
+        return Err(Error::Machine(failure.clone()));
+    }
     let template = document.experiment().report.template.as_deref();
     let summary = report::write(store.root(), plan.clone(), template);
     let summary = summary.map_err(Error::ReportAfterSweep)?;
@@ -75,29 +80,67 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-/// Deletes the runs that `--restart` or `--retry-failed` trains again.
+/// Says which records are damaged. The runs are trained again.
+fn note_damage(store: &Store, plan: &SweepPlan) {
+    if let Some(damage) = store.plan_damage() {
+        print_note(&format!(
+            "note: {damage}; it is written again, and how variants were compared before is not known"
+        ));
+    }
+    for (run, error) in store.damaged_runs(plan) {
+        let name = &plan.runs[run].name;
+        print_note(&format!("note: {name} is trained again: {error}"));
+    }
+}
+
+/// Says which runs have finished with fewer steps, but cannot be continued.
+fn note_runs_with_fewer_steps(store: &Store, plan: &SweepPlan, open: &[(usize, RunState)]) {
+    let not_started = open
+        .iter()
+        .filter(|(_, state)| *state == RunState::NotStarted);
+    let reasons = not_started.filter_map(|(run, _)| {
+        let run = &plan.runs[*run];
+        let shorter = store.shorter_run(run)?;
+        let reason = train::why_not_extended(&shorter.spec, &run.spec)?;
+        Some((shorter, run, reason))
+    });
+    let reasons: Vec<_> = reasons.collect();
+    if let Some((shorter, run, reason)) = reasons.first() {
+        let others = match reasons.len() - 1 {
+            0 => String::new(),
+            others => format!(" (and {others} more)"),
+        };
+        print_note(&format!(
+            "note: {}{others} has finished with {} steps, but is not continued to {} steps, because {reason}; \
+             it is trained from the beginning",
+            shorter.name, shorter.spec.train.steps, run.spec.train.steps
+        ));
+    }
+}
+
+/// Removes what keeps the runs from being trained that `--restart` or `--retry-failed` selects.
 fn clear_runs(
     store: &Store,
     plan: &SweepPlan,
     selected: &[usize],
     arguments: &args::Sweep,
 ) -> Result<(), Error> {
-    // --restart does not read the state, and so deletes even a run whose files are damaged.
-    let cleared = if arguments.restart {
-        selected.to_vec()
-    } else if arguments.retry_failed {
-        let mut runs = states(store, plan, &needed(store, plan, selected)?)?;
-        runs.retain(|(run, state)| match state {
-            RunState::Failed => true,
-            RunState::Diverged => !plan.runs[*run].is_search(),
-            _ => false,
-        });
-        runs.into_iter().map(|(run, _)| run).collect()
-    } else {
-        Vec::new()
-    };
-    for run in cleared {
-        store.remove(&plan.runs[run])?;
+    if arguments.restart {
+        // The state is not read, so that a run with unreadable files is deleted too.
+        for &run in selected {
+            store.remove(&plan.runs[run])?;
+        }
+    }
+    if arguments.retry_failed {
+        for (run, state) in states(store, plan, &needed(store, plan, selected)?)? {
+            let planned = &plan.runs[run];
+            match state {
+                RunState::Failed => store.reopen(planned)?,
+                // From its checkpoint, it would diverge again.
+                RunState::Diverged if !planned.is_search() => store.remove(planned)?,
+                _ => {}
+            }
+        }
     }
     Ok(())
 }
@@ -240,12 +283,10 @@ fn print_unfinished(store: &Store, plan: &SweepPlan, states: &[(usize, RunState)
     }
     print_note(&format!("{} not done:", units::plural(open.len(), "run")));
     for &run in open.iter().take(MAX_LISTED) {
-        // A status that cannot be read was an error before this.
-        let status = store.run_dir(&plan.runs[run]).status().ok().flatten();
-        print_note(&format!(
-            "  {}",
-            describe_end(&plan.runs[run], status.as_ref())
-        ));
+        // A record that cannot be read was an error before this.
+        let record = store.record(&plan.runs[run]).ok().flatten();
+        let status = record.as_ref().map(|record| &record.status);
+        print_note(&format!("  {}", describe_end(&plan.runs[run], status)));
     }
     if open.len() > MAX_LISTED {
         print_note(&format!("  and {} more", open.len() - MAX_LISTED));

@@ -6,8 +6,8 @@ use super::limits::MAX_HIDDEN;
 use super::spans::Span;
 use super::tree::Node;
 use crate::spec::{
-    BatchOrder, Choice, Model, ModelKind, Norm, NormPosition, PositionKind, RunSpec, Source,
-    TokenizerKind,
+    BatchOrder, Choice, EvaluatedWeights, Model, ModelKind, Norm, NormPosition, PositionKind,
+    RunSpec, Source, TokenizerKind,
 };
 
 /// Tokens of a byte-level vocabulary before the first merge.
@@ -41,6 +41,12 @@ pub(super) fn check(spec: &RunSpec, tree: &Node) -> Vec<Diagnostic> {
         report(
             ["tokenizer.nbest", "tokenizer"],
             ErrorKind::NbestWithoutAlpha,
+        );
+    }
+    if spec.train.evaluate == Some(EvaluatedWeights::Ema) && spec.train.ema.is_none() {
+        report(
+            ["train.evaluate", "train.ema"],
+            ErrorKind::EvaluateWithoutEma,
         );
     }
     let sampled = tokenizer.alpha.is_some() || tokenizer.dropout > 0.0;

@@ -204,6 +204,9 @@ impl ErrorKind {
                 "set `alpha`, for example to 0.1, to sample segmentations, or remove `nbest`"
                     .to_owned()
             }
+            Self::EvaluateWithoutEma => {
+                "set `ema`, for example to 0.99, or remove `evaluate`".to_owned()
+            }
             Self::NoTokenizerPath => "add `path: tokenizer.json`".to_owned(),
             Self::KvHeads { n_head, .. } => format!("`n_kv_head` can be {}", divisors(*n_head)),
             Self::RotaryWidth { .. } => {

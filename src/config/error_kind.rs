@@ -193,6 +193,8 @@ pub(super) enum ErrorKind {
     SampledSequential,
     #[error("`nbest` has no effect without `alpha`")]
     NbestWithoutAlpha,
+    #[error("`evaluate: ema` requires `train.ema`")]
+    EvaluateWithoutEma,
     #[error("`kind: file` requires a `path`")]
     NoTokenizerPath,
     #[error("`n_head` ({n_head}) must be divisible by `n_kv_head` ({n_kv_head})")]

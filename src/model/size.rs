@@ -14,6 +14,8 @@ pub struct Size {
     pub params_non_embedding: u64,
     /// In large linear layers, whose gradients the threads of a step share: see [`SharedGradients`].
     pub params_with_shared_gradients: u64,
+    /// Elements of the largest parameter.
+    pub largest_parameter: u64,
     /// Floating-point operations per training token, forward and backward. The backward pass costs
     /// twice the forward pass. Attention is counted for the tokens that the causal mask leaves
     /// (Chowdhery et al. 2022, appendix B).
@@ -39,6 +41,7 @@ pub fn size(config: &Model, vocab_size: usize, block: usize) -> Size {
             shape.group == ParamGroup::Matrix
                 && shape.count() >= SharedGradients::MIN_ELEMENTS as u64
         }),
+        largest_parameter: shapes.iter().map(ParameterShape::count).max().unwrap_or(0),
         flops_per_token: match config.kind {
             ModelKind::Bigram => bigram::flops_per_token(vocab_size),
             ModelKind::Ngram => 0.0,

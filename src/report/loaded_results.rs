@@ -1,10 +1,10 @@
 use crate::results::{
-    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunResult, RunState, RunStatus,
-    SampleText, Search, StepMetric, SweepPlan, VariantComparison,
+    CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RecordError, RunDir, RunRecord, RunResult,
+    RunState, RunStatus, SampleText, Search, StepMetric, SweepPlan, Thoroughness,
+    VariantComparison,
 };
 use crate::spec::{CompareMetric, Measure, ModelKind};
 use crate::stats::Verdict;
-use std::io;
 use std::path::Path;
 
 /// The contents of a results folder.
@@ -34,8 +34,38 @@ pub(super) struct Run {
     pub(super) status: Option<RunStatus>,
     pub(super) metrics: Vec<Metric>,
     pub(super) samples: Vec<SampleText>,
-    /// Why one of its files could not be read. The report still shows the other runs.
-    problem: Option<String>,
+    /// What is damaged. Nothing that such a run recorded is used.
+    pub(super) damage: Option<String>,
+    /// Whether a digest protects its record. Those of earlier versions have none.
+    pub(super) is_verified: bool,
+}
+
+/// What the files of a run hold.
+struct Recorded {
+    record: Option<RunRecord>,
+    metrics: Vec<Metric>,
+    samples: Vec<SampleText>,
+}
+
+impl Recorded {
+    fn read(folder: &RunDir) -> Result<Self, RecordError> {
+        let record = folder.record()?;
+        if let Some(record) = &record {
+            folder.check(record, Thoroughness::Reported)?;
+        }
+        Ok(Self {
+            metrics: folder.metrics(record.as_ref())?,
+            samples: folder.read_samples(record.as_ref())?,
+            record,
+        })
+    }
+}
+
+/// The error with the path of its file in the folder of the run, so that a report does not depend on where its
+/// folder is.
+fn within(folder: &RunDir, error: &RecordError) -> String {
+    let prefix = format!("{}/", folder.path().display());
+    error.to_string().replace(&prefix, "")
 }
 
 impl Results {
@@ -132,40 +162,32 @@ fn earlier_results(
 }
 
 impl Run {
+    /// A run with a damaged file counts as failed, and nothing that it has recorded is used.
     fn read(dir: &Path, planned: &PlannedRun) -> Self {
         let folder = RunDir::new(dir.join("runs").join(&planned.name));
-        let mut problem = None;
-        let mut note = |file: &str, error: io::Error| {
-            problem.get_or_insert_with(|| format!("{file} cannot be read: {error}"));
-        };
-        let status = folder.status().unwrap_or_else(|error| {
-            note("status.json", error);
-            Some(RunStatus {
-                state: RunState::Failed,
-                reason: String::new(),
-                outcome: None,
-            })
-        });
-        let metrics = folder.metrics().unwrap_or_else(|error| {
-            note("metrics.jsonl", error);
-            Vec::new()
-        });
-        let samples = folder.read_samples().unwrap_or_else(|error| {
-            // Runs of earlier versions have no samples.json.
-            let file = match folder.samples().exists() {
-                true => "samples.json",
-                false => "samples.md",
-            };
-            note(file, error);
-            Vec::new()
-        });
-        Self {
-            planned: planned.clone(),
-            begun: folder.has_checkpoint(),
-            status,
-            metrics,
-            samples,
-            problem,
+        let begun = folder.has_checkpoint();
+        match Recorded::read(&folder) {
+            Ok(recorded) => Self {
+                planned: planned.clone(),
+                begun,
+                damage: None,
+                is_verified: recorded
+                    .record
+                    .as_ref()
+                    .is_none_or(|record| record.is_verified),
+                status: recorded.record.map(|record| record.status),
+                metrics: recorded.metrics,
+                samples: recorded.samples,
+            },
+            Err(error) => Self {
+                planned: planned.clone(),
+                begun,
+                damage: Some(within(&folder, &error)),
+                is_verified: true,
+                status: Some(RunStatus::failed(within(&folder, &error))),
+                metrics: Vec::new(),
+                samples: Vec::new(),
+            },
         }
     }
 
@@ -180,11 +202,6 @@ impl Run {
     /// Why the run has no complete result. Empty for a finished run that was read without errors.
     pub(super) fn reason(&self) -> String {
         let recorded = self.status.as_ref().map_or("", |status| &status.reason);
-        if let Some(problem) = &self.problem {
-            let both = [recorded, problem.as_str()];
-            let known = both.into_iter().filter(|reason| !reason.is_empty());
-            return known.collect::<Vec<_>>().join("; ");
-        }
         match self.metrics.last() {
             Some(metric) if recorded.is_empty() && self.state() == RunState::Stopped => {
                 let all = self.planned.spec.train.planned_steps();
@@ -222,6 +239,10 @@ impl Run {
             let steps = self.steps().filter(|step| is_at(step.step));
             return steps.last().map(|step| step.loss);
         }
+        // Without a step, it is the evaluation that is the result of the run.
+        let result = self.outcome().and_then(|outcome| outcome.evaluated_step);
+        let step = step.or(result);
+        let is_at = |other: u64| step.is_none_or(|step| step == other);
         let evaluations = self
             .evaluations()
             .filter(|evaluation| is_at(evaluation.step));
@@ -236,6 +257,9 @@ impl Run {
     /// A loss of the last evaluation up to [`EARLIER_SHARE`] of the steps. `None` if the run was not
     /// evaluated in the second half of this time. A model that is not trained has only one value.
     fn earlier_loss(&self, measure: Measure) -> Option<f64> {
+        if self.planned.spec.train.keeps_best() {
+            return None; // the best evaluation may have been earlier
+        }
         let steps = self.outcome()?.steps as f64;
         let until = EARLIER_SHARE * steps;
         let evaluations = self.evaluations().map(|evaluation| evaluation.step);

@@ -13,6 +13,7 @@ mod page_blocks;
 mod pages;
 mod plots;
 mod ranking_columns;
+mod recorded_summary;
 mod report_error;
 mod sections;
 mod side_by_side;
@@ -28,6 +29,7 @@ pub use analysis::claim_results::{ClaimResult, TestedClaim};
 pub use analysis::matched_variants::matched_variants;
 pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
 pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
+pub use recorded_summary::{SummaryRow, read_summary};
 pub use report_error::ReportError;
 pub use text_table::TextTable;
 
@@ -83,7 +85,7 @@ pub fn read_plan(results_dir: &Path) -> Result<SweepPlan, ReportError> {
     let path = results_dir.join("plan.json");
     let json = match fs::read(&path) {
         Ok(json) => json,
-        Err(_) if !results_dir.exists() => {
+        Err(_) if matches!(results_dir.try_exists(), Ok(false)) => {
             return Err(ReportError::NoFolder(results_dir.to_owned()));
         }
         Err(_) if !results_dir.is_dir() => {
@@ -94,7 +96,10 @@ pub fn read_plan(results_dir: &Path) -> Result<SweepPlan, ReportError> {
         }
         Err(source) => return Err(ReportError::Read { path, source }),
     };
-    SweepPlan::from_json(&json).map_err(|source| ReportError::BadPlan { path, source })
+    match SweepPlan::from_json(&json) {
+        Ok(plan) => Ok(plan.value),
+        Err(source) => Err(ReportError::BadPlan { path, source }),
+    }
 }
 
 /// Reads `runs/` of a results folder and writes `report.md`, `report.html`, `summary.csv` and
@@ -151,6 +156,14 @@ pub fn write(
         checks,
     };
     Ok(summary)
+}
+
+/// Whether the `summary.csv` of a results folder is what its runs give. `plan` is the plan of this folder.
+pub fn summary_agrees(results_dir: &Path, plan: SweepPlan) -> Result<bool, ReportError> {
+    let path = results_dir.join("summary.csv");
+    let found = fs::read(&path).map_err(|source| ReportError::Read { path, source })?;
+    let expected = summary_csv::summary_csv(&Results::read(results_dir, plan))?;
+    Ok(found == expected)
 }
 
 fn write_file(dir: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, ReportError> {

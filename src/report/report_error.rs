@@ -1,3 +1,4 @@
+use crate::results::SealError;
 use std::io;
 use std::path::PathBuf;
 
@@ -20,10 +21,7 @@ pub enum ReportError {
         "{} is not a valid plan; `runner sweep FILE` writes it again and keeps the finished runs",
         path.display()
     )]
-    BadPlan {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    BadPlan { path: PathBuf, source: SealError },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]

@@ -2,7 +2,7 @@
 
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunState, RunStatus, SampleText,
-    StepMetric, SweepPlan, write_json_atomic,
+    StepMetric, SweepPlan, write_sealed_json,
 };
 use crate::spec::{
     Compare, Data, Experiment, Mlp, Model, ModelKind, Norm, Optimizer, Report, RunSpec, Sample,
@@ -89,7 +89,7 @@ impl Folder {
     }
 
     pub(super) fn write_plan(&self) {
-        write_json_atomic(&self.path().join("plan.json"), &*self.plan.borrow()).unwrap();
+        write_sealed_json(&self.path().join("plan.json"), &*self.plan.borrow()).unwrap();
     }
 
     pub(super) fn write(&self) -> super::Summary {
@@ -254,6 +254,7 @@ impl RunBuilder<'_> {
         );
         let dir = RunDir::new(self.folder.path().join("runs").join(name));
         std::fs::create_dir_all(dir.checkpoint()).unwrap();
+        std::fs::write(dir.checkpoint().join("state.safetensors"), "").unwrap();
         self.end(None);
     }
 
@@ -268,8 +269,7 @@ impl RunBuilder<'_> {
         let name = self.spec.run_name(&identity);
         let dir = RunDir::new(self.folder.path().join("runs").join(&name));
         dir.create(&self.spec).unwrap();
-        let (mut writer, _) = dir.open_metrics(0).unwrap();
-        writer.write(&self.metrics).unwrap();
+        dir.create_metrics(&self.metrics).unwrap();
         let steps = self.metrics.last().map_or(0, Metric::step);
         let outcome = Outcome {
             steps,
@@ -280,19 +280,12 @@ impl RunBuilder<'_> {
             train_loss: Some(self.bits_per_byte * std::f64::consts::LN_2),
             val_loss: Some(self.bits_per_byte * std::f64::consts::LN_2),
             bits_per_byte: Some(self.bits_per_byte),
+            evaluated_step: None,
             tokens_per_second: 384_000.0 / self.seconds,
             seconds: self.seconds + 3.0,
             peak_memory_mb: 187.25,
             device: "cpu".to_owned(),
         };
-        if let Some((state, reason)) = ending {
-            dir.write_status(&RunStatus {
-                state,
-                reason: reason.to_owned(),
-                outcome: (state != RunState::Failed).then_some(outcome),
-            })
-            .unwrap();
-        }
         if matches!(ending, Some((RunState::Done, _))) {
             let drawn = |step, text: &str| SampleText {
                 step,
@@ -304,6 +297,15 @@ impl RunBuilder<'_> {
             let mut samples: Vec<_> = before.map(|(step, text)| drawn(*step, text)).collect();
             samples.push(drawn(steps, &self.text));
             dir.write_samples(&samples).unwrap();
+        }
+        if let Some((state, reason)) = ending {
+            dir.write_record(&RunStatus {
+                state,
+                reason: reason.to_owned(),
+                outcome: (state != RunState::Failed).then_some(outcome),
+                environment: None,
+            })
+            .unwrap();
         }
         plan.runs.push(PlannedRun {
             name,

@@ -2,6 +2,7 @@ use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// Start of the name of a file that is being written.
 const PARTIAL_PREFIX: &str = ".partial-";
@@ -9,22 +10,49 @@ const PARTIAL_PREFIX: &str = ".partial-";
 /// Writes a file so that it is complete or absent: it is written under another name in the same folder,
 /// synced, and renamed. Its permissions follow the umask, as those of any other new file.
 pub fn write_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = dir.unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL_PREFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The system removes the bits of the umask when it creates the file.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(dir)?;
-    file.write_all(contents)?;
+    write_atomic_with(path, |file| file.as_file_mut().write_all(contents))
+}
+
+/// [`write_atomic`] of what `write` gives to the temporary file.
+pub fn write_atomic_with(
+    path: &Path,
+    write: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = temporary_file(folder_of(path))?;
+    write(&mut file)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The rename is durable once the folder is synced.
-    File::open(dir)?.sync_all()
+    sync_folder(folder_of(path))
+}
+
+/// [`write_atomic`] without syncing. Other processes see the file complete or not at all, but it can be
+/// damaged after a power failure. What depends on it must sync it before.
+pub fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = temporary_file(folder_of(path))?;
+    file.as_file_mut().write_all(contents)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// It is opened here because the errors of `tempfile` name the temporary file and hide that of the system.
+fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let create = |path: &Path| File::options().write(true).create_new(true).open(path);
+    tempfile::Builder::new()
+        .prefix(PARTIAL_PREFIX)
+        .make_in(folder, create)
 }
 
 /// [`write_atomic`] of a value as indented JSON with a final newline.
@@ -67,6 +95,13 @@ pub fn remove_partial_files(folder: &Path, depth: usize) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn errors_do_not_name_the_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_atomic(&folder.path().join("absent/file"), b"x").unwrap_err();
+        assert_eq!(error.to_string(), "No such file or directory (os error 2)");
+    }
 
     #[test]
     fn permissions_are_those_of_any_new_file() {

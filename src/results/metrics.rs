@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use std::io;
 
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,16 @@ impl Metric {
             Self::Step(step) => step.step,
             Self::Eval(eval) => eval.step,
         }
+    }
+
+    /// The lines of `metrics.jsonl` for some metrics.
+    pub fn lines(metrics: &[Self]) -> io::Result<Vec<u8>> {
+        let mut lines = Vec::new();
+        for metric in metrics {
+            serde_json::to_writer(&mut lines, metric)?;
+            lines.push(b'\n');
+        }
+        Ok(lines)
     }
 }
 

@@ -2,14 +2,20 @@
 
 mod atomic_files;
 mod changed_design;
+mod death;
 mod earlier_design;
+mod environment;
+mod file_digest;
 mod metrics;
+mod record_error;
 mod run_dir;
+mod run_record;
 mod run_result;
 mod run_state;
 mod sample_files;
 mod sample_text;
 mod samples_markdown;
+mod sealed_json;
 mod seed_rounds;
 mod status;
 mod sweep_plan;
@@ -17,13 +23,21 @@ mod sweep_plan;
 pub(crate) mod testing;
 mod variant_runs;
 
-pub use atomic_files::{remove_partial_files, write_atomic, write_json_atomic};
+pub use atomic_files::{
+    remove_partial_files, replace_file, sync_folder, write_atomic, write_atomic_with,
+    write_json_atomic,
+};
 pub use earlier_design::EarlierDesign;
+pub use environment::Environment;
+pub use file_digest::FileDigest;
 pub use metrics::{Evaluation, Metric, StepMetric};
+pub use record_error::RecordError;
 pub use run_dir::{MetricsWriter, RunDir};
+pub use run_record::{RunRecord, Thoroughness};
 pub use run_result::RunResult;
 pub use run_state::RunState;
 pub use sample_text::SampleText;
+pub use sealed_json::{SealError, Sealed, from_sealed_json, write_sealed_json};
 pub use seed_rounds::VariantComparison;
 pub use status::{Outcome, RunStatus};
 pub use sweep_plan::{ChosenValue, CorpusInfo, MatchedVariant, PlannedRun, SweepPlan};

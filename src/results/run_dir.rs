@@ -1,16 +1,20 @@
-use super::{Evaluation, Metric, RunStatus, write_atomic, write_json_atomic};
+use super::atomic_files::{replace_file, sync_folder};
+use super::{Evaluation, Metric, RecordError, RunRecord};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Folder of the weights of steps before the last.
 const WEIGHTS_FOLDER: &str = "weights";
 
+/// Start of the names of checkpoints, in the folder [`RunDir::checkpoint`].
+const CHECKPOINT_PREFIX: &str = "state";
+
 /// The folder of one run: `runs/<variant>-s<seed>-<hash8>/`.
 ///
 /// A file in it is complete or absent. Only `metrics.jsonl` is appended line by line, and an incomplete
-/// last line is dropped on reading.
+/// last line is dropped on reading. Files are synced before a checkpoint or a record that depends on them.
 #[derive(Debug, Clone)]
 pub struct RunDir(PathBuf);
 
@@ -27,27 +31,28 @@ impl RunDir {
     pub fn create(&self, spec: &RunSpec) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
         let yaml = serde_yaml::to_string(spec).map_err(io::Error::other)?;
-        write_atomic(&self.0.join("config.yaml"), yaml.as_bytes())
+        replace_file(&self.config(), yaml.as_bytes())
     }
 
-    /// The configuration in `config.yaml`. It is as written, which does not mean that it is valid.
-    pub fn spec(&self) -> io::Result<RunSpec> {
-        let yaml = fs::read_to_string(self.0.join("config.yaml"))?;
-        serde_yaml::from_str(&yaml)
-            .map_err(|error| io::Error::other(format!("config.yaml: {error}")))
+    /// The configuration in `config.yaml`. It is as written, which does not mean that it is valid. `record` is
+    /// that of the run, if it has ended.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not the one that `record` lists, or is no configuration.
+    pub fn spec(&self, record: Option<&RunRecord>) -> Result<RunSpec, RecordError> {
+        let path = self.config();
+        let Some(yaml) = self.read_checked(&path, record)? else {
+            return Err(RecordError::damaged(path)("it is missing"));
+        };
+        serde_yaml::from_slice(&yaml).map_err(RecordError::damaged(path))
     }
 
-    /// `status.json`. `None` if the run has not ended.
-    pub fn status(&self) -> io::Result<Option<RunStatus>> {
-        match fs::read(self.0.join("status.json")) {
-            Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    pub(super) fn config(&self) -> PathBuf {
+        self.0.join("config.yaml")
     }
 
-    pub fn write_status(&self, status: &RunStatus) -> io::Result<()> {
-        write_json_atomic(&self.0.join("status.json"), status)
+    pub(super) fn status_file(&self) -> PathBuf {
+        self.0.join("status.json")
     }
 
     pub fn samples(&self) -> PathBuf {
@@ -96,58 +101,90 @@ impl RunDir {
         self.0.join("checkpoint")
     }
 
-    /// Whether a run that has not ended can be continued.
-    pub fn has_checkpoint(&self) -> bool {
-        self.checkpoint().exists()
+    /// The weights of the best evaluation so far, if the run keeps them. They are the result of a run that has
+    /// ended.
+    pub fn best_weights(&self) -> PathBuf {
+        self.checkpoint().join("best.safetensors")
     }
 
-    fn metrics_path(&self) -> PathBuf {
+    /// Whether a run that has not ended can be continued.
+    pub fn has_checkpoint(&self) -> bool {
+        let files = fs::read_dir(self.checkpoint())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names = files.map(|file| file.file_name());
+        names.any(|name| {
+            name.as_encoded_bytes()
+                .starts_with(CHECKPOINT_PREFIX.as_bytes())
+        })
+    }
+
+    pub fn metrics_file(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
     }
 
-    /// All complete lines of `metrics.jsonl`. Empty if there is no such file.
-    pub fn metrics(&self) -> io::Result<Vec<Metric>> {
-        let file = match File::open(self.metrics_path()) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+    /// All complete lines of `metrics.jsonl`. Empty if there is no such file. `record` is that of the run, if
+    /// it has ended.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not the one that `record` lists, or has a line that is no metric.
+    pub fn metrics(&self, record: Option<&RunRecord>) -> Result<Vec<Metric>, RecordError> {
+        let path = self.metrics_file();
+        let text = self.read_checked(&path, record)?.unwrap_or_default();
+        let number = |(index, line): (usize, &[u8])| {
+            let metric = serde_json::from_slice(line);
+            metric.map_err(|error| {
+                RecordError::damaged(&path)(format!("line {}: {error}", index + 1))
+            })
         };
-        let mut metrics = Vec::new();
-        let mut reader = BufReader::new(file);
-        let mut line = String::new();
-        while reader.read_line(&mut line)? > 0 {
-            if !line.ends_with('\n') {
-                break; // the process was killed during the write
-            }
-            metrics.push(serde_json::from_str(&line)?);
-            line.clear();
-        }
-        Ok(metrics)
+        complete_lines(&text).enumerate().map(number).collect()
     }
 
-    /// The evaluations of `metrics.jsonl`.
-    pub fn evaluations(&self) -> io::Result<Vec<Evaluation>> {
+    /// The lines of `metrics.jsonl` before the first one that is no metric.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn readable_metrics(&self) -> Result<Vec<Metric>, RecordError> {
+        let text = self.read_checked(&self.metrics_file(), None)?;
+        let text = text.unwrap_or_default();
+        let metrics = complete_lines(&text).map_while(|line| serde_json::from_slice(line).ok());
+        Ok(metrics.collect())
+    }
+
+    /// The evaluations of `metrics.jsonl`. See [`Self::metrics`].
+    pub fn evaluations(&self, record: Option<&RunRecord>) -> Result<Vec<Evaluation>, RecordError> {
         let evaluation = |metric| match metric {
             Metric::Eval(evaluation) => Some(evaluation),
             Metric::Step(_) => None,
         };
-        Ok(self.metrics()?.into_iter().filter_map(evaluation).collect())
+        let metrics = self.metrics(record)?.into_iter();
+        Ok(metrics.filter_map(evaluation).collect())
     }
 
-    /// Opens `metrics.jsonl` for appending, and removes every line after `step`, because a run that
-    /// continues from this step writes them again. Returns the remaining lines.
-    pub fn open_metrics(&self, step: u64) -> io::Result<(MetricsWriter, Vec<Metric>)> {
-        let mut kept = self.metrics()?;
-        kept.retain(|metric| metric.step() <= step);
-        let mut text = Vec::new();
-        for metric in &kept {
-            serde_json::to_writer(&mut text, metric)?;
-            text.push(b'\n');
+    /// Makes the metrics and samples durable, because a checkpoint depends on them.
+    pub fn sync_records(&self) -> io::Result<()> {
+        let files = [self.metrics_file(), self.samples()];
+        for file in files.iter().filter(|file| file.exists()) {
+            File::open(file)?.sync_all()?;
         }
-        write_atomic(&self.metrics_path(), &text)?;
-        let file = OpenOptions::new().append(true).open(self.metrics_path())?;
-        Ok((MetricsWriter(file), kept))
+        sync_folder(&self.0)
     }
+
+    /// Replaces `metrics.jsonl` by these lines, and opens it for appending.
+    pub fn create_metrics(&self, metrics: &[Metric]) -> io::Result<MetricsWriter> {
+        let path = self.metrics_file();
+        replace_file(&path, &Metric::lines(metrics)?)?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(MetricsWriter(file))
+    }
+}
+
+/// The lines of a text that end with a line feed. The process may have been killed while it wrote the last one.
+fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let end = text.iter().rposition(|&byte| byte == b'\n');
+    let lines = text[..end.unwrap_or(0)].split(|&byte| byte == b'\n');
+    lines.take(if end.is_some() { usize::MAX } else { 0 })
 }
 
 /// Appends lines to `metrics.jsonl`.
@@ -156,11 +193,6 @@ pub struct MetricsWriter(File);
 
 impl MetricsWriter {
     pub fn write(&mut self, metrics: &[Metric]) -> io::Result<()> {
-        let mut lines = Vec::new();
-        for metric in metrics {
-            serde_json::to_writer(&mut lines, metric)?;
-            lines.push(b'\n');
-        }
-        self.0.write_all(&lines)
+        self.0.write_all(&Metric::lines(metrics)?)
     }
 }

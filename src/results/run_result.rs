@@ -106,6 +106,7 @@ mod tests {
             state: RunState::Diverged,
             reason: String::new(),
             outcome: None,
+            environment: None,
         };
         let result = |target_loss: f64| {
             let compare = Compare {

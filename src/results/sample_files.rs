@@ -1,50 +1,59 @@
 //! The files with the generated texts of a run.
 
-use super::{RunDir, SampleText, samples_markdown, write_atomic, write_json_atomic};
-use std::fs;
-use std::io::{self, ErrorKind};
+use super::atomic_files::replace_file;
+use super::{RecordError, RunDir, RunRecord, SampleText, samples_markdown};
+use std::io;
 
 impl RunDir {
     /// Writes `samples.json`, and `samples.md` with the same texts for people.
     pub fn write_samples(&self, samples: &[SampleText]) -> io::Result<()> {
-        write_json_atomic(&self.samples(), &samples)?;
+        replace_file(&self.samples(), &SampleText::json(samples)?)?;
         let markdown = samples_markdown::render(samples);
-        write_atomic(&self.samples_markdown(), markdown.as_bytes())
+        replace_file(&self.samples_markdown(), markdown.as_bytes())
     }
 
     /// The texts of `samples.json`, or of the `samples.md` of a run that was trained before there was
-    /// a `samples.json`. Empty if neither exists.
-    pub fn read_samples(&self) -> io::Result<Vec<SampleText>> {
-        if let Some(json) = read_if_exists(fs::read(self.samples()))? {
-            return Ok(serde_json::from_slice(&json)?);
+    /// a `samples.json`. Empty if neither exists. `record` is that of the run, if it has ended.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not the one that `record` lists, or holds no samples.
+    pub fn read_samples(&self, record: Option<&RunRecord>) -> Result<Vec<SampleText>, RecordError> {
+        let path = self.samples();
+        if let Some(json) = self.read_checked(&path, record)? {
+            return serde_json::from_slice(&json).map_err(RecordError::damaged(path));
         }
-        let Some(markdown) = read_if_exists(fs::read_to_string(self.samples_markdown()))? else {
+        let path = self.samples_markdown();
+        let Some(markdown) = self.read_checked(&path, record)? else {
             return Ok(Vec::new());
         };
-        samples_markdown::parse(&markdown).ok_or_else(|| {
-            let message = "samples.md is not in the format in which it was written";
-            io::Error::new(ErrorKind::InvalidData, message)
+        let samples = std::str::from_utf8(&markdown)
+            .ok()
+            .and_then(samples_markdown::parse);
+        samples.ok_or_else(|| {
+            RecordError::damaged(path)("it is not in the format in which it was written")
         })
     }
 }
 
-fn read_if_exists<T>(read: io::Result<T>) -> io::Result<Option<T>> {
-    match read {
-        Ok(contents) => Ok(Some(contents)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+impl SampleText {
+    /// The contents of `samples.json` for some samples.
+    pub fn json(samples: &[Self]) -> io::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(samples)?;
+        json.push(b'\n');
+        Ok(json)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn samples_read_back_exactly_from_either_file() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::new(dir.path());
-        assert_eq!(run.read_samples().unwrap(), []);
+        assert_eq!(run.read_samples(None).unwrap(), []);
         let sample = |step, number, text: &str| SampleText {
             step,
             number,
@@ -57,10 +66,10 @@ mod tests {
             sample(u64::MAX, 1, "`````\n"),
         ];
         run.write_samples(&samples).unwrap();
-        assert_eq!(run.read_samples().unwrap(), samples);
+        assert_eq!(run.read_samples(None).unwrap(), samples);
         // As runs of earlier versions.
         fs::remove_file(run.samples()).unwrap();
-        assert_eq!(run.read_samples().unwrap(), samples);
+        assert_eq!(run.read_samples(None).unwrap(), samples);
     }
 
     #[test]
@@ -68,9 +77,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::new(dir.path());
         fs::write(run.samples_markdown(), "# Samples\n\n## torn").unwrap();
-        let error = run.read_samples().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let error = run.read_samples(None).unwrap_err();
+        assert!(error.is_damage(), "{error}");
         fs::write(run.samples(), "[{").unwrap();
-        assert!(run.read_samples().is_err());
+        assert!(run.read_samples(None).is_err());
     }
 }

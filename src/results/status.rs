@@ -1,8 +1,9 @@
-use super::RunState;
+use super::{Environment, RunState};
 use serde::{Deserialize, Serialize};
 
-/// The contents of `status.json`, which is written once, when a run ends.
+/// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RunStatus {
     /// Never [`RunState::NotStarted`].
     pub state: RunState,
@@ -10,6 +11,9 @@ pub struct RunStatus {
     pub reason: String,
     /// The measurements. `None` if the run ended before they could be made.
     pub outcome: Option<Outcome>,
+    /// `None` if its process was lost, and for runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
 }
 
 impl RunState {
@@ -31,6 +35,7 @@ impl RunStatus {
             state: RunState::Failed,
             reason,
             outcome: None,
+            environment: None,
         }
     }
 }
@@ -38,6 +43,7 @@ impl RunStatus {
 /// Measurements of a finished or diverged run. They are deterministic, except for the fields that say
 /// otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// Optimizer steps taken.
     pub steps: u64,
@@ -50,9 +56,13 @@ pub struct Outcome {
     pub flops_per_token: f64,
     /// Mean training loss of the last tenth of the steps (at least one), in nats per token.
     pub train_loss: Option<f64>,
-    /// Validation loss of the last evaluation, in nats per token.
+    /// Validation loss of the last evaluation, or of the best one if `train.evaluate` is `best`, in nats per
+    /// token.
     pub val_loss: Option<f64>,
     pub bits_per_byte: Option<f64>,
+    /// Step of this evaluation. `None` for runs of earlier versions, in which it is the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_step: Option<u64>,
     /// Speed of the training steps, without evaluation and sampling. Not deterministic.
     pub tokens_per_second: f64,
     /// Time of training, evaluation and sampling, added up over interruptions. Not deterministic.

@@ -1,4 +1,5 @@
 use super::EarlierDesign;
+use super::sealed_json::{SealError, Sealed, from_sealed_json};
 use crate::hash;
 use crate::spec::{Experiment, RunSpec, TunedRun};
 use serde::de::Error as _;
@@ -8,6 +9,7 @@ use std::path::{Component, Path};
 /// The contents of `plan.json`: every run of a sweep with its full configuration, and what a report needs
 /// besides the files of the runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SweepPlan {
     /// The experiment with overrides applied and defaults filled in.
     pub experiment: Experiment,
@@ -41,19 +43,16 @@ impl SweepPlan {
     /// Reads the contents of a `plan.json`.
     ///
     /// # Errors
-    /// If it is not a plan, if the name of a run is not a plain file name, or if a run refers to a
+    /// If it is damaged or not a plan, if the name of a run is not a plain file name, or if a run refers to a
     /// corpus that is not listed.
-    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
-        let plan: Self = serde_json::from_slice(json)?;
-        match plan
-            .runs
-            .iter()
-            .find(|run| run.corpus >= plan.corpora.len())
-        {
-            Some(run) => Err(serde_json::Error::custom(format!(
+    pub fn from_json(json: &[u8]) -> Result<Sealed<Self>, SealError> {
+        let plan: Sealed<Self> = from_sealed_json(json)?;
+        let corpora = plan.value.corpora.len();
+        match plan.value.runs.iter().find(|run| run.corpus >= corpora) {
+            Some(run) => Err(SealError::Json(serde_json::Error::custom(format!(
                 "run {} refers to a corpus that is not listed",
                 run.name
-            ))),
+            )))),
             None => Ok(plan),
         }
     }

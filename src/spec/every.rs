@@ -13,10 +13,10 @@ pub enum Every {
     Epochs(f64),
 }
 
-/// The text form of an interval.
-const PATTERN: &str = concat!(
-    r"^(0*[1-9][0-9]{0,17} (steps?|tokens?)",
-    r"|(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8}) epochs?)$"
+/// The text form of an interval, as a part of a pattern.
+pub(super) const TEXT: &str = concat!(
+    r"0*[1-9][0-9]{0,17} (steps?|tokens?)",
+    r"|(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8}) epochs?"
 );
 
 impl Every {
@@ -45,7 +45,7 @@ impl Every {
         self.steps().is_some_and(|every| step.is_multiple_of(every))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (number, unit) = text.split_once(' ')?;
         let whole = || number.parse().ok().filter(|&number: &u64| number > 0);
         Some(match unit {
@@ -112,9 +112,14 @@ impl JsonSchema for Every {
 }
 
 fn alternatives() -> Vec<Schema> {
+    number_or_text(TEXT)
+}
+
+/// The schemas of an interval that is a number of steps or a text of this pattern.
+pub(super) fn number_or_text(pattern: &str) -> Vec<Schema> {
     vec![
         json_schema!({ "type": "integer", "minimum": 1 }),
-        json_schema!({ "type": "string", "pattern": PATTERN }),
+        json_schema!({ "type": "string", "pattern": format!("^({pattern})$") }),
     ]
 }
 

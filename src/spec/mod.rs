@@ -7,10 +7,12 @@
 //! There is one file per section. An option has its type, default, range, documentation and former
 //! name in one place, and the type of a choice says which keys apply with it ([`Choice`]).
 
+mod checkpoint_interval;
 mod choice;
 mod claims;
 mod compare_settings;
 mod data;
+mod early_stop;
 mod every;
 mod expect;
 mod former_names;
@@ -29,10 +31,12 @@ mod train;
 mod training_length;
 mod tune;
 
+pub use checkpoint_interval::CheckpointInterval;
 pub use choice::Choice;
 pub use claims::{Claim, ClaimMetric, ComparisonTest, Statement};
 pub use compare_settings::{Compare, CompareMetric, Margin};
 pub use data::{Data, Source};
+pub use early_stop::EarlyStop;
 pub use every::Every;
 pub use expect::{Expect, Measure};
 pub use former_names::{RENAMED_CHOICES, RENAMED_KEYS, RenamedChoice, RenamedKey};
@@ -53,7 +57,9 @@ pub use sample_settings::Sample;
 pub use seeds::{Seeds, SequentialSeeds, Until};
 pub use sweep_settings::{Report, Sweep};
 pub use tokenizer::{Encoding, Tokenizer, TokenizerKind};
-pub use train::{BatchOrder, Precision, Train, is_logged, is_logged_of_open_run, log_every};
+pub use train::{
+    BatchOrder, EvaluatedWeights, Precision, Train, is_logged, is_logged_of_open_run, log_every,
+};
 pub use training_length::TrainingLength;
 pub use tune::{Tune, TunedRun};
 

@@ -58,10 +58,10 @@ impl RunSpec {
         let length = train.length();
         let steps = length.in_steps(tokens_per_step, steps_per_epoch, flops_per_token);
         train.steps = steps.unwrap_or(train.steps); // it has no effect with a length in seconds
-        let required = [&mut train.eval_every, &mut train.checkpoint_every];
-        let optional = train.save_every.iter_mut();
-        let optional = optional.chain(&mut self.sample.every);
-        for interval in required.into_iter().chain(optional) {
+        let checkpoints = &mut train.checkpoint_every;
+        *checkpoints = checkpoints.in_steps(tokens_per_step, steps_per_epoch);
+        let optional = train.save_every.iter_mut().chain(&mut self.sample.every);
+        for interval in optional.chain([&mut train.eval_every]) {
             *interval = Every::Steps(interval.in_steps(tokens_per_step, steps_per_epoch));
         }
     }
@@ -143,6 +143,7 @@ pub fn sequences_per_epoch(tokens: u64, length: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::CheckpointInterval;
 
     fn spec() -> RunSpec {
         RunSpec {
@@ -192,11 +193,12 @@ mod tests {
     fn intervals_are_converted_into_steps() {
         let train = counted(|train| {
             train.eval_every = Every::Epochs(2.0);
-            train.checkpoint_every = Every::Tokens(120);
+            train.checkpoint_every = CheckpointInterval::Every(Every::Tokens(120));
             train.save_every = Some(Every::Epochs(1.0));
         });
         assert_eq!(train.eval_every, Every::Steps(5));
-        assert_eq!(train.checkpoint_every, Every::Steps(3));
+        let three = CheckpointInterval::Every(Every::Steps(3));
+        assert_eq!(train.checkpoint_every, three);
         assert_eq!(train.save_every, Some(Every::Steps(3)));
         let mut again = spec();
         again.train = train.clone();

@@ -1,4 +1,4 @@
-use super::Every;
+use super::{CheckpointInterval, EarlyStop, Every};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,10 +48,15 @@ pub struct Train {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub sequence_length: Option<usize>,
     /// Decay of an exponential moving average (EMA) of the weights, with the bias correction of Adam
-    /// (Kingma & Ba 2015, section 3). The average is evaluated, sampled from and saved. Training itself
-    /// uses the weights. `null` means no average.
+    /// (Kingma & Ba 2015, section 3). The average is evaluated, sampled from and saved, unless
+    /// `train.evaluate` is `last`. Training itself uses the weights. `null` means no average.
     #[schemars(range(min = 0.000_001, max = 0.999_999_9))]
     pub ema: Option<f64>,
+    /// The weights that are evaluated, sampled from and saved. `null` means `ema` if `train.ema` is set, and
+    /// `last` otherwise.
+    pub evaluate: Option<EvaluatedWeights>,
+    /// When a run ends before its last step, because its validation loss does not fall any more.
+    pub early_stop: EarlyStop,
     /// Precision of the factors of the matrix products in linear layers and in the output head, in training
     /// and in evaluation. Weights, gradients, optimizer, norms, attention, losses and samples are computed
     /// in 32-bit floats.
@@ -68,9 +73,10 @@ pub struct Train {
     /// Whether each evaluation also measures the loss on the whole training split. The time of an
     /// evaluation grows with the size of that split.
     pub eval_train: bool,
-    /// Interval between checkpoints: a number of steps, or a text such as `1 epoch`. An interrupted run
-    /// resumes from its last checkpoint. Checkpoints do not change the result.
-    pub checkpoint_every: Every,
+    /// Interval between checkpoints: a time such as `30 seconds` or `10 minutes`, a number of steps, or a text
+    /// such as `1 epoch`. An interrupted run resumes from its last checkpoint. The one before it is kept as
+    /// well. Checkpoints do not change the result.
+    pub checkpoint_every: CheckpointInterval,
     /// Interval between copies of the weights that are kept for `runner generate RUN --step N`: a number
     /// of steps, or a text such as `1 epoch`. `null` keeps only the weights after the last step.
     #[serde(alias = "keep_weights_every")]
@@ -91,11 +97,13 @@ impl Default for Train {
             gradient_accumulation_steps: 1,
             sequence_length: None,
             ema: None,
+            evaluate: None,
+            early_stop: EarlyStop::default(),
             precision: Precision::F32,
             detect_anomaly: false,
             eval_every: Every::Steps(100),
             eval_train: false,
-            checkpoint_every: Every::Steps(100),
+            checkpoint_every: CheckpointInterval::Seconds(60.0),
             save_every: None,
         }
     }
@@ -107,6 +115,29 @@ impl Train {
         self.batch_size
             .saturating_mul(self.gradient_accumulation_steps)
     }
+
+    /// Whether the moving average of the weights is evaluated, and not the weights themselves.
+    pub fn evaluates_average(&self) -> bool {
+        self.ema.is_some() && self.evaluate != Some(EvaluatedWeights::Last)
+    }
+
+    /// Whether the result is that of the evaluation with the lowest loss.
+    pub fn keeps_best(&self) -> bool {
+        self.evaluate == Some(EvaluatedWeights::Best)
+    }
+}
+
+/// The weights of a run that are its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluatedWeights {
+    /// The weights after the last step.
+    Last,
+    /// The weights at the evaluation with the lowest validation loss. Their loss is too low on average,
+    /// because they are chosen by it. With `train.ema`, these are averages.
+    Best,
+    /// The moving average of the weights. It needs `train.ema`.
+    Ema,
 }
 
 /// The precision of the factors of matrix products.

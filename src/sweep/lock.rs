@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,20 +49,27 @@ impl Lock {
                 source,
             }
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held(Holder::read(&mut file)));
+        let mut file = loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(failed("open"))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::Held(Holder::read(&mut file)));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
-        }
+            // A sweep that found an error removes its lock file. If that happened since the file was opened,
+            // the next sweep would lock another file.
+            if is_at(&file, &path).map_err(failed("lock"))? {
+                break file;
+            }
+        };
         // The holder is written for error messages only. The lock works without it.
         let _ = Holder::of_this_process().write(&mut file);
         Ok(Self { _file: file })
@@ -74,6 +81,16 @@ impl Lock {
         let file = File::create(folder.join(Self::FILE))?;
         file.lock()?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Whether a path still leads to an open file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -132,6 +149,7 @@ fn host_name() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     /// The holder of a folder that cannot be locked.
     fn holder(folder: &Path) -> String {
@@ -153,6 +171,32 @@ mod tests {
         );
         drop(first);
         Lock::take(folder.path()).unwrap();
+    }
+
+    /// Many threads take the lock and remove its file, as sweeps with errors do. No two of them have it at once.
+    #[test]
+    fn removed_lock_file_is_not_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(Lock::FILE);
+        let holders = AtomicU32::new(0);
+        let taken = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let Ok(_lock) = Lock::take(folder.path()) else {
+                            continue;
+                        };
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        // A sweep removes the file when its work is done, and then releases the lock.
+                        std::fs::remove_file(&path).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(taken.into_inner() > 0);
     }
 
     #[test]

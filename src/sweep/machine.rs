@@ -1,3 +1,5 @@
+use crate::kernels::InstructionSet;
+use crate::results::Environment;
 use crate::train::Device;
 use std::thread::available_parallelism;
 use sysinfo::{CGroupLimits, CpuRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -48,6 +50,22 @@ fn free_memory_mb(available: u64, limits: Option<&CGroupLimits>) -> Option<f64> 
     let left = limits.map(|limits| limits.total_memory.saturating_sub(limits.rss));
     let free = available.into_iter().chain(left).min()?;
     Some(free as f64 / MIB)
+}
+
+/// What this process trains with.
+pub(super) fn environment() -> Environment {
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    Environment {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: format!("{profile} {os} {arch}"),
+        processor: processor_name(),
+        instruction_set: InstructionSet::used().name().to_owned(),
+    }
 }
 
 /// One line that describes the machine: GPU (if it is used), processor, cores and operating system.

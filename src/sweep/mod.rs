@@ -19,10 +19,12 @@ mod scheduler;
 mod slow_notice;
 mod store;
 mod sweep_error;
+mod verification;
 
 pub use device::DeviceChoice;
 pub use executor::{
-    Event, Executor, WORKER_ENVIRONMENT, WorkerRequest, create_executor, run_worker,
+    Event, Executor, MachineFailure, Resource, RunEnd, WORKER_ENVIRONMENT, WorkerRequest,
+    create_executor, run_worker,
 };
 pub use job_slots::{Capacity, Jobs, Slots};
 pub use machine::Machine;
@@ -32,3 +34,6 @@ pub use run_queue::RunQueue;
 pub use scheduler::{SweepEnd, execute};
 pub use store::Store;
 pub use sweep_error::Error;
+pub use verification::{
+    Retrained, RunCheck, choose_runs, first_difference, train_again, why_not_comparable,
+};

@@ -1,24 +1,27 @@
 use super::eta::EtaEstimator;
-use super::executor::{Event, Executor, WorkerRequest};
+use super::executor::{Event, Executor, MachineFailure, RunEnd, WorkerRequest};
 use super::job_slots::Capacity;
 use super::progress::{self, Display, SweepProgress};
 use super::run_queue::{RunQueue, divided, estimate};
 use super::{Error, Store, interrupts};
-use crate::results::{RunResult, RunState, RunStatus, SweepPlan};
-use crate::train::{self, Device, Estimate};
+use crate::results::{PlannedRun, RunResult, RunState, RunStatus, SweepPlan};
+use crate::train::{self, Device, Estimate, Update};
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longest wait for an event, after which interrupts are checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How a sweep ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SweepEnd {
     /// Every run has ended, successfully or not.
     Complete,
     /// It was interrupted by Ctrl-C or a signal.
     Interrupted,
+    /// The machine failed. Runs that have not ended continue when the sweep is started again.
+    MachineFailed(MachineFailure),
 }
 
 /// Trains the runs of `queue` by `executor` and records how each of them ended. Then trains those of
@@ -66,6 +69,8 @@ struct Scheduler<'a> {
     ended: usize,
     /// Interrupts that have been handled.
     interrupts: u32,
+    /// The first failure of the machine. No run starts after it.
+    failure: Option<MachineFailure>,
 }
 
 impl<'a> Scheduler<'a> {
@@ -93,6 +98,7 @@ impl<'a> Scheduler<'a> {
             active: BTreeSet::new(),
             ended: 0,
             interrupts: 0,
+            failure: None,
         }
     }
 
@@ -100,7 +106,7 @@ impl<'a> Scheduler<'a> {
     fn run(&mut self, interrupts: impl Fn() -> u32) -> Result<SweepEnd, Error> {
         loop {
             self.handle_interrupts(interrupts());
-            while self.interrupts == 0 && self.active.len() < self.jobs {
+            while !self.is_ending() && self.active.len() < self.jobs {
                 let Some(run) = self.queue.pop_front() else {
                     break;
                 };
@@ -110,18 +116,27 @@ impl<'a> Scheduler<'a> {
                 break;
             }
             match self.executor.poll(POLL_TIMEOUT) {
-                Some(Event::Progress { run, progress }) => self.show_progress(run, &progress),
-                Some(Event::Ended { run, status }) => {
+                Some(Event::Update { run, update }) => match update {
+                    Update::Progress(progress) => self.show_progress(run, &progress),
+                    Update::Notice(text) => self.notice(run, &text),
+                },
+                Some(Event::Ended { run, end }) => {
                     self.active.remove(&run);
-                    self.record(run, status)?;
+                    self.end(run, end)?;
                 }
                 None => {}
             }
         }
-        Ok(match self.interrupts {
-            0 => SweepEnd::Complete,
-            _ => SweepEnd::Interrupted,
+        Ok(match (self.failure.take(), self.interrupts) {
+            (Some(failure), _) => SweepEnd::MachineFailed(failure),
+            (None, 0) => SweepEnd::Complete,
+            (None, _) => SweepEnd::Interrupted,
         })
+    }
+
+    /// Whether no more runs are started.
+    fn is_ending(&self) -> bool {
+        self.interrupts > 0 || self.failure.is_some()
     }
 
     /// The first interrupt asks every run for a checkpoint. The second ends them at once.
@@ -129,7 +144,7 @@ impl<'a> Scheduler<'a> {
         if interrupts == self.interrupts {
             return;
         }
-        if self.interrupts == 0 {
+        if !self.is_ending() {
             self.display.notice(
                 "stopping: every run writes a checkpoint first (press Ctrl-C again to stop at once)",
             );
@@ -144,12 +159,17 @@ impl<'a> Scheduler<'a> {
     fn start(&mut self, run: usize) -> Result<(), Error> {
         let planned = &self.plan.runs[run];
         let dir = self.store.run_dir(planned);
-        let saved_step = match self.store.state(planned)? {
-            RunState::Stopped => train::saved_step(&dir.checkpoint()),
-            _ => None,
+        let (saved_step, extends) = match self.store.state(planned)? {
+            RunState::Stopped => (train::saved_step(&dir.checkpoint()), None),
+            _ => (None, self.extended_run(planned)),
         };
-        dir.create(&planned.spec)
-            .map_err(Error::io("create", dir.path()))?;
+        // A record that is still there is damaged.
+        let created = dir.create(&planned.spec).and_then(|()| dir.remove_status());
+        if let Err(error) = created {
+            let reason = format!("cannot write in {}: {error}", dir.path().display());
+            self.machine_failed(run, MachineFailure::new(&error, reason));
+            return Ok(());
+        }
         let request = WorkerRequest {
             run_dir: dir.path().to_owned(),
             cache: self.store.cache(),
@@ -159,6 +179,7 @@ impl<'a> Scheduler<'a> {
                 Device::Cuda(ordinal) => Some(ordinal),
             },
             threads: self.threads,
+            extends,
         };
         let steps = planned.spec.train.steps;
         self.display.started(run, &planned.name, steps, saved_step);
@@ -166,13 +187,71 @@ impl<'a> Scheduler<'a> {
         match self.executor.start(run, request) {
             Ok(()) => {
                 self.active.insert(run);
-                Ok(())
             }
             Err(error) => {
                 let reason = format!("cannot start a worker process: {error}");
-                self.record(run, Some(RunStatus::failed(reason)))
+                self.machine_failed(run, MachineFailure::new(&error, reason));
             }
         }
+        Ok(())
+    }
+
+    /// The folder of a finished run that a run continues.
+    fn extended_run(&self, run: &PlannedRun) -> Option<PathBuf> {
+        let shorter = self.store.shorter_run(run)?;
+        let is_possible = train::why_not_extended(&shorter.spec, &run.spec).is_none();
+        is_possible.then(|| shorter.dir.path().to_owned())
+    }
+
+    /// Handles the end of a run that was active.
+    fn end(&mut self, run: usize, end: RunEnd) -> Result<(), Error> {
+        match end {
+            RunEnd::Recorded(status) => self.record(run, &status)?,
+            RunEnd::Stopped => {
+                let text = progress::describe_stop(&self.plan.runs[run]);
+                self.show_end(run, &text);
+            }
+            RunEnd::MachineFailed(failure) => self.machine_failed(run, failure),
+            RunEnd::Died(failure) => self.died(run, failure)?,
+        }
+        Ok(())
+    }
+
+    /// The process of a run was killed or crashed. If this happens twice with the same checkpoint, the run
+    /// itself is likely to be the reason.
+    fn died(&mut self, run: usize, failure: MachineFailure) -> Result<(), Error> {
+        let dir = self.store.run_dir(&self.plan.runs[run]);
+        let step = train::saved_step(&dir.checkpoint()).unwrap_or(0);
+        if dir.last_death() == Some(step) {
+            let reason = format!(
+                "its process ended twice after step {step}: {}",
+                failure.reason
+            );
+            return self.record(run, &RunStatus::failed(reason));
+        }
+        // If it cannot be written, the run continues once more.
+        let _ = dir.write_death(step, &failure.reason);
+        self.machine_failed(run, failure);
+        Ok(())
+    }
+
+    /// Leaves the run as it is, and ends the sweep.
+    fn machine_failed(&mut self, run: usize, failure: MachineFailure) {
+        let name = &self.plan.runs[run].name;
+        self.show_end(run, &format!("{name}: stopped: {}", failure.reason));
+        if self.failure.is_none() {
+            if !self.active.is_empty() && self.interrupts == 0 {
+                self.display
+                    .notice("stopping: every other run writes a checkpoint first");
+            }
+            self.executor.stop();
+            self.failure = Some(failure);
+        }
+    }
+
+    fn notice(&mut self, run: usize, text: &str) {
+        let name = &self.plan.runs[run].name;
+        self.display.notice(&format!("{name}: {text}"));
     }
 
     fn show_progress(&mut self, run: usize, progress: &train::Progress) {
@@ -184,24 +263,31 @@ impl<'a> Scheduler<'a> {
         self.show_sweep_progress();
     }
 
-    /// Writes how a run ended. `None` leaves it stopped.
-    fn record(&mut self, run: usize, status: Option<RunStatus>) -> Result<(), Error> {
+    /// Writes how a run ended.
+    fn record(&mut self, run: usize, status: &RunStatus) -> Result<(), Error> {
         let planned = &self.plan.runs[run];
-        if let Some(status) = &status {
-            let dir = self.store.run_dir(planned);
-            dir.write_status(status)
-                .map_err(Error::io("write the status in", dir.path()))?;
+        let dir = self.store.run_dir(planned);
+        if let Err(error) = dir.write_record(status).and_then(|()| dir.forget_death()) {
+            let reason = format!(
+                "cannot write the status in {}: {error}",
+                dir.path().display()
+            );
+            self.machine_failed(run, MachineFailure::new(&error, reason));
+            return Ok(());
         }
-        self.ended += 1;
-        self.eta.ended(run);
         if let Some(result) = self.results.get_mut(run) {
-            *result = self.store.result(self.plan, planned, status.as_ref())?;
+            *result = self.store.result(self.plan, planned)?;
             self.queue_needed_runs();
         }
-        let text = progress::describe_end(planned, status.as_ref());
-        self.display.ended(run, &text);
-        self.show_sweep_progress();
+        self.show_end(run, &progress::describe_end(planned, Some(status)));
         Ok(())
+    }
+
+    fn show_end(&mut self, run: usize, text: &str) {
+        self.ended += 1;
+        self.eta.ended(run);
+        self.display.ended(run, text);
+        self.show_sweep_progress();
     }
 
     /// Adds the runs to the queue that the results have made necessary, and divides the machine again.
@@ -255,6 +341,7 @@ mod tests {
     use crate::results::testing::plan_of;
     use std::cell::Cell;
     use std::io;
+    use std::path::Path;
 
     const EXPERIMENT: &str =
         "{name: x, sweep: {seeds: [1, 2, 3], variants: {a: {}, b: {model: {n_layer: 2}}}}}";
@@ -268,6 +355,21 @@ mod tests {
         },
     };
 
+    /// Needs no outcome, unlike a run that is done.
+    fn diverged() -> RunEnd {
+        RunEnd::Recorded(RunStatus {
+            state: RunState::Diverged,
+            reason: String::new(),
+            outcome: None,
+            environment: None,
+        })
+    }
+
+    fn failure() -> MachineFailure {
+        let error = io::Error::from(io::ErrorKind::StorageFull);
+        MachineFailure::new(&error, "cannot write x")
+    }
+
     /// Ends the oldest active run at each poll, until it is asked to stop.
     #[derive(Default)]
     struct FakeExecutor {
@@ -275,6 +377,8 @@ mod tests {
         started: Vec<usize>,
         most_active: usize,
         refused: Option<usize>,
+        /// How the first runs end. The others diverge.
+        ends: VecDeque<RunEnd>,
         stopped: bool,
         killed: bool,
     }
@@ -293,12 +397,11 @@ mod tests {
 
         fn poll(&mut self, _: Duration) -> Option<Event> {
             let run = self.active.pop_front()?;
-            let status = (!self.stopped).then(|| RunStatus {
-                state: RunState::Done,
-                reason: String::new(),
-                outcome: None,
-            });
-            Some(Event::Ended { run, status })
+            let end = match self.stopped {
+                true => RunEnd::Stopped,
+                false => self.ends.pop_front().unwrap_or_else(diverged),
+            };
+            Some(Event::Ended { run, end })
         }
 
         fn stop(&mut self) {
@@ -316,8 +419,17 @@ mod tests {
         interrupts: impl Fn() -> u32,
     ) -> (SweepEnd, Vec<RunState>) {
         let folder = tempfile::tempdir().unwrap();
+        sweep_in(folder.path(), executor, interrupts)
+    }
+
+    fn sweep_in(
+        folder: &Path,
+        executor: &mut FakeExecutor,
+        interrupts: impl Fn() -> u32,
+    ) -> (SweepEnd, Vec<RunState>) {
         let plan = plan_of(EXPERIMENT);
-        let store = Store::open(folder.path().to_owned()).unwrap();
+        let mut store = Store::open(folder.to_owned()).unwrap();
+        store.write_plan(&mut plan.clone(), false).unwrap();
         let queue = RunQueue {
             runs: (0..plan.runs.len()).collect(),
             estimates: Vec::new(),
@@ -339,21 +451,57 @@ mod tests {
         let mut executor = FakeExecutor::default();
         let (end, states) = sweep(&mut executor, || 0);
         assert_eq!(end, SweepEnd::Complete);
-        assert_eq!(states, [RunState::Done; 6]);
+        assert_eq!(states, [RunState::Diverged; 6]);
         assert_eq!(executor.started, [0, 1, 2, 3, 4, 5]);
         assert_eq!(executor.most_active, 2);
     }
 
     #[test]
-    fn run_that_cannot_start_is_recorded_and_the_others_continue() {
+    fn run_that_cannot_start_ends_the_sweep_and_can_be_started_again() {
         let mut executor = FakeExecutor {
             refused: Some(1),
             ..Default::default()
         };
         let (end, states) = sweep(&mut executor, || 0);
-        assert_eq!(end, SweepEnd::Complete);
-        assert_eq!(states[1], RunState::Failed);
-        assert_eq!(executor.started, [0, 2, 3, 4, 5]);
+        assert!(matches!(end, SweepEnd::MachineFailed(_)), "{end:?}");
+        assert!(executor.stopped);
+        assert_eq!(executor.started, [0]);
+        assert_eq!(states, [RunState::NotStarted; 6]);
+    }
+
+    #[test]
+    fn failure_of_the_machine_stops_all_runs() {
+        let mut executor = FakeExecutor {
+            ends: [diverged(), RunEnd::MachineFailed(failure())].into(),
+            ..Default::default()
+        };
+        let (end, states) = sweep(&mut executor, || 0);
+        assert_eq!(end, SweepEnd::MachineFailed(failure()));
+        assert!(executor.stopped && !executor.killed);
+        assert_eq!(executor.started, [0, 1, 2]);
+        assert_eq!(states[0], RunState::Diverged);
+        assert_eq!(states[1..], [RunState::NotStarted; 5]);
+    }
+
+    #[test]
+    fn run_whose_process_dies_twice_after_the_same_checkpoint_has_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let sweep = |ends: &[RunEnd]| {
+            let mut executor = FakeExecutor {
+                ends: ends.to_vec().into(),
+                ..Default::default()
+            };
+            let (end, states) = sweep_in(folder.path(), &mut executor, || 0);
+            (end, states[0])
+        };
+        let died = RunEnd::Died(failure());
+        let first = sweep(&[died.clone()]);
+        assert_eq!(
+            first,
+            (SweepEnd::MachineFailed(failure()), RunState::NotStarted)
+        );
+        let second = sweep(&[died]);
+        assert_eq!(second, (SweepEnd::Complete, RunState::Failed));
     }
 
     #[test]
@@ -364,10 +512,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().to_owned()).unwrap();
         let queue = RunQueue::new(&plan, vec![(0, RunState::NotStarted)], CAPACITY);
-        let mut executor = FakeExecutor {
-            refused: Some(5),
-            ..Default::default()
-        };
+        let mut executor = FakeExecutor::default();
         let display = Box::new(Lines::new(io::sink()));
         let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, display);
         // Known: seed 2 of `a`, seed 1 of `b`, and the seeds 1 and 2 of `c`.
@@ -381,9 +526,9 @@ mod tests {
         let end = scheduler.run(|| 0).unwrap();
         drop(scheduler);
         assert_eq!(end, SweepEnd::Complete);
-        // Run 0 ends without a value. Then seed 2 of `b` is needed, which cannot start. With too few pairs,
-        // `b` and `c` are undecided, so seed 3 is needed. It is selected for `a` only.
-        assert_eq!(executor.started, [0, 2]);
+        // Run 0 ends without a value. With too few pairs, `b` and `c` are undecided, so seed 3 is needed, which
+        // is selected for `a` only. Seed 2 of `b` is needed too.
+        assert_eq!(executor.started, [0, 2, 5]);
     }
 
     #[test]
@@ -438,8 +583,8 @@ mod tests {
         assert_eq!(end, SweepEnd::Interrupted);
         assert!(executor.stopped && !executor.killed);
         assert_eq!(executor.started, [0, 1]);
-        assert_eq!(states[0], RunState::Done, "it had ended before");
-        assert!(!states[1..].contains(&RunState::Done));
+        assert_eq!(states[0], RunState::Diverged, "it had ended before");
+        assert!(!states[1..].contains(&RunState::Diverged));
 
         calls.set(0);
         let mut executor = FakeExecutor::default();

@@ -2,9 +2,10 @@ use super::Error;
 use super::lock::Lock;
 use crate::data;
 use crate::results::{
-    PlannedRun, RunDir, RunResult, RunState, RunStatus, SweepPlan, remove_partial_files,
-    write_json_atomic,
+    PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SweepPlan, Thoroughness,
+    remove_partial_files, write_sealed_json,
 };
+use crate::train::ShorterRun;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,49 +114,57 @@ impl Store {
     }
 
     pub fn state(&self, run: &PlannedRun) -> Result<RunState, Error> {
-        let status = self.status(run)?;
-        Ok(RunState::new(
-            status.as_ref(),
-            self.run_dir(run).has_checkpoint(),
-        ))
+        let record = self.record(run)?;
+        let status = record.as_ref().map(|record| &record.status);
+        Ok(RunState::new(status, self.run_dir(run).has_checkpoint()))
     }
 
-    fn status(&self, run: &PlannedRun) -> Result<Option<RunStatus>, Error> {
+    /// The record of a run that has ended. `None` if it has not, or if a file that a report reads is damaged:
+    /// such a run is trained again.
+    pub fn record(&self, run: &PlannedRun) -> Result<Option<RunRecord>, Error> {
+        match self.checked_record(run) {
+            Err(error) if error.is_damage() => Ok(None),
+            result => result.map_err(Error::Record),
+        }
+    }
+
+    fn checked_record(&self, run: &PlannedRun) -> Result<Option<RunRecord>, RecordError> {
         let dir = self.run_dir(run);
-        dir.status().map_err(|source| Error::Record {
-            folder: dir.path().to_owned(),
-            source,
-        })
+        let record = dir.record()?;
+        if let Some(record) = &record {
+            dir.check(record, Thoroughness::Reported)?;
+        }
+        Ok(record)
+    }
+
+    /// The runs of a plan that have ended and have a damaged file: (index, what is damaged).
+    pub fn damaged_runs(&self, plan: &SweepPlan) -> Vec<(usize, RecordError)> {
+        let runs = plan.runs.iter().enumerate();
+        let damaged = runs.filter_map(|(index, run)| {
+            let error = self.checked_record(run).err()?;
+            error.is_damage().then_some((index, error))
+        });
+        damaged.collect()
     }
 
     /// What is known of each run of a plan.
     pub(super) fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
-        let result = |run| self.result(plan, run, self.status(run)?.as_ref());
+        let result = |run| self.result(plan, run);
         plan.runs.iter().map(result).collect()
     }
 
-    /// The result of a run that has this status.
-    pub(super) fn result(
-        &self,
-        plan: &SweepPlan,
-        run: &PlannedRun,
-        status: Option<&RunStatus>,
-    ) -> Result<RunResult, Error> {
-        let dir = self.run_dir(run);
+    pub(super) fn result(&self, plan: &SweepPlan, run: &PlannedRun) -> Result<RunResult, Error> {
+        let record = self.record(run)?;
+        let status = record.as_ref().map(|record| &record.status);
         let mut problem = None;
         let result = RunResult::new(status, &plan.experiment.compare, || {
-            dir.evaluations().unwrap_or_else(|error| {
+            let evaluations = self.run_dir(run).evaluations(record.as_ref());
+            evaluations.unwrap_or_else(|error| {
                 problem = Some(error);
                 Vec::new()
             })
         });
-        match problem {
-            None => Ok(result),
-            Some(source) => Err(Error::Record {
-                folder: dir.path().to_owned(),
-                source,
-            }),
-        }
+        problem.map_or(Ok(result), |error| Err(Error::Record(error)))
     }
 
     /// Indices of the runs that are needed according to the results so far, in the order of the plan.
@@ -198,6 +207,31 @@ impl Store {
         fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))
     }
 
+    /// The longest finished run that is the beginning of a run and has a checkpoint.
+    pub fn shorter_run(&self, run: &PlannedRun) -> Option<ShorterRun> {
+        let start = format!("{}-s{}-", run.spec.variant, run.spec.seed);
+        let folders = fs::read_dir(self.root.join("runs")).ok()?.flatten();
+        let shorter = folders.filter_map(|folder| {
+            let name = folder.file_name().into_string().ok()?;
+            let dir = RunDir::new(folder.path());
+            if !name.starts_with(&start) || name == run.name || !dir.has_checkpoint() {
+                return None;
+            }
+            let record = dir.record().ok()?.filter(RunRecord::is_done)?;
+            let spec = dir.spec(Some(&record)).ok()?;
+            let shorter = ShorterRun { name, spec, dir };
+            shorter.is_beginning_of(&run.spec).then_some(shorter)
+        });
+        shorter.max_by_key(|shorter| shorter.spec.train.steps)
+    }
+
+    /// Forgets how a run ended, so that it continues from its checkpoint.
+    pub fn reopen(&self, run: &PlannedRun) -> Result<(), Error> {
+        let dir = self.run_dir(run);
+        let reopened = dir.remove_status().and_then(|()| dir.forget_death());
+        reopened.map_err(Error::io("write in", dir.path()))
+    }
+
     /// Takes over from `plan.json`, if there is one, how its runs were compared before.
     pub fn continue_plan(&self, plan: &mut SweepPlan) {
         let Some(before) = self.read_plan() else {
@@ -223,7 +257,7 @@ impl Store {
             plan.version = before.version;
         }
         let path = self.plan_path();
-        write_json_atomic(&path, plan).map_err(Error::io("write", &path))?;
+        write_sealed_json(&path, plan).map_err(Error::io("write", &path))?;
         self.cleanup.disarm();
         Ok(())
     }
@@ -235,7 +269,14 @@ impl Store {
     /// The plan of the last sweep in this folder. `None` if there is none that can be read.
     pub fn read_plan(&self) -> Option<SweepPlan> {
         let json = fs::read(self.plan_path()).ok()?;
-        SweepPlan::from_json(&json).ok()
+        Some(SweepPlan::from_json(&json).ok()?.value)
+    }
+
+    /// Why the plan of the last sweep in this folder cannot be used, if there is one.
+    pub fn plan_damage(&self) -> Option<String> {
+        let path = self.plan_path();
+        let error = SweepPlan::from_json(&fs::read(&path).ok()?).err()?;
+        Some(format!("{} is damaged: {error}", path.display()))
     }
 
     /// Removes what killed sweeps have left: folders of runs that were being deleted, and files that
@@ -279,25 +320,84 @@ mod tests {
         assert_eq!(left, ["report.md"]);
     }
 
-    #[test]
-    fn an_evaluation_that_cannot_be_read_is_an_error() {
-        let around = tempfile::tempdir().unwrap();
-        let store = Store::open_readonly(around.path().to_owned());
-        let plan = plan_of(
-            "{name: x, compare: {metric: steps_to_loss, target_loss: 2}, sweep: {seeds: 2, \
-             variants: {a: {}, b: {model: {n_layer: 2}}}}}",
-        );
+    /// A plan with one finished run of an earlier version.
+    fn store_with_a_finished_run(root: &Path) -> (Store, SweepPlan, RunDir) {
+        let store = Store::open_readonly(root.to_owned());
+        let plan =
+            plan_of("{name: x, sweep: {seeds: 2, variants: {a: {}, b: {model: {n_layer: 2}}}}}");
         let dir = store.run_dir(&plan.runs[0]);
         dir.create(&plan.runs[0].spec).unwrap();
         let status = r#"{"state": "done", "reason": "", "outcome": {"steps": 1, "tokens": 1,
             "params": 1, "params_non_embedding": 1, "flops_per_token": 1.0, "train_loss": 1.0,
-            "val_loss": 1.0, "bits_per_byte": 1.0, "tokens_per_second": 1.0, "seconds": 1.0,
+            "val_loss": 1.5, "bits_per_byte": 1.0, "tokens_per_second": 1.0, "seconds": 1.0,
             "peak_memory_mb": 1.0, "device": "cpu"}}"#;
         fs::write(dir.path().join("status.json"), status).unwrap();
-        assert_eq!(store.results(&plan).unwrap()[0], RunResult::Ended(None));
-        fs::write(dir.path().join("metrics.jsonl"), "damaged\n").unwrap();
-        let error = store.results(&plan).unwrap_err();
-        assert!(matches!(error, Error::Record { .. }), "{error}");
+        let evaluation =
+            r#"{"event":"eval","step":1,"val_loss":1.5,"bits_per_byte":1.0,"seconds":1.0}"#;
+        fs::write(dir.metrics_file(), format!("{evaluation}\n")).unwrap();
+        (store, plan, dir)
+    }
+
+    #[test]
+    fn finished_run_with_a_damaged_file_is_trained_again() {
+        let around = tempfile::tempdir().unwrap();
+        let (store, plan, dir) = store_with_a_finished_run(around.path());
+        let earlier = store.record(&plan.runs[0]).unwrap().unwrap();
+        assert!(!earlier.is_verified);
+        dir.write_samples(&[]).unwrap();
+        dir.write_record(&earlier.status).unwrap();
+        let record = store.record(&plan.runs[0]).unwrap().unwrap();
+        assert!(record.is_verified && record.status == earlier.status);
+        assert!(store.damaged_runs(&plan).is_empty());
+
+        for file in [
+            "status.json",
+            "metrics.jsonl",
+            "config.yaml",
+            "samples.json",
+        ] {
+            let path = dir.path().join(file);
+            let whole = fs::read(&path).unwrap();
+            let mut flipped = whole.clone();
+            flipped[whole.len() / 2] ^= 1;
+            for damage in [&flipped[..], &whole[..whole.len() - 1], b""] {
+                fs::write(&path, damage).unwrap();
+                let damaged = store.damaged_runs(&plan);
+                assert_eq!(damaged.len(), 1, "{file}");
+                let message = damaged[0].1.to_string();
+                assert!(message.contains(file), "{message}");
+                assert_eq!(store.state(&plan.runs[0]).unwrap(), RunState::NotStarted);
+                assert_eq!(store.results(&plan).unwrap()[0], RunResult::Open);
+            }
+            fs::write(&path, &whole).unwrap();
+        }
+        for file in ["metrics.jsonl", "samples.json"] {
+            let path = dir.path().join(file);
+            let whole = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            assert_eq!(store.damaged_runs(&plan).len(), 1, "{file}");
+            fs::write(&path, &whole).unwrap();
+        }
+        assert!(store.damaged_runs(&plan).is_empty());
+    }
+
+    #[test]
+    fn record_of_an_earlier_version_must_agree_with_its_metrics() {
+        let around = tempfile::tempdir().unwrap();
+        let (store, plan, dir) = store_with_a_finished_run(around.path());
+        assert!(store.damaged_runs(&plan).is_empty());
+        let whole = fs::read_to_string(dir.metrics_file()).unwrap();
+        for metrics in [
+            "",
+            "damaged\n",
+            &whole.replace("1.5", "1.4"),
+            &whole.replace("step\":1", "step\":9"),
+        ] {
+            fs::write(dir.metrics_file(), metrics).unwrap();
+            assert_eq!(store.damaged_runs(&plan).len(), 1, "{metrics}");
+        }
+        fs::remove_file(dir.metrics_file()).unwrap();
+        assert_eq!(store.damaged_runs(&plan).len(), 1);
     }
 
     #[test]

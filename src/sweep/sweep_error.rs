@@ -1,5 +1,6 @@
 use super::lock::{Holder, LockError};
 use crate::config::Diagnostics;
+use crate::results::RecordError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,9 @@ pub enum Error {
         path: PathBuf,
         source: io::Error,
     },
-    #[error("cannot read the results in {}: {source}\nremove this folder, or train the run again with --restart", folder.display())]
-    Record { folder: PathBuf, source: io::Error },
+    /// A file of a run cannot be read. A damaged file is no error: the run is trained again.
+    #[error(transparent)]
+    Record(RecordError),
     #[error("no run matches --only '{glob}'\nthe variants are {}", variants.join(", "))]
     NothingMatches { glob: String, variants: Vec<String> },
     #[error(

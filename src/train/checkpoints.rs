@@ -1,18 +1,27 @@
-//! Checkpoints: safetensors files from which a run resumes.
+//! Checkpoints: safetensors files from which a run resumes. The newest and the one before it are kept, so that
+//! damage to one of them costs only the steps in between.
 
 use super::train_error::TrainError;
 use super::trainer::Trainer;
+use crate::hash;
 use crate::kernels::{Backend, Matrix};
-use crate::model::{Matrices, write_matrices};
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufReader, ErrorKind, Read};
+use crate::model::{Matrices, MatricesError, read_text, write_matrices};
+use crate::results::{Metric, RecordError, RunDir, SampleText, sync_folder};
+use dfdx::prelude::HasShape;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Name of the file.
-const FILE: &str = "state.safetensors";
-/// Version of the layout of the file.
-const FORMAT: &str = "runner-checkpoint-2";
+/// Names of the files, newest first. A file is written under the first name, and then takes the place of the
+/// second one, whose file takes the place of the third. A run that is killed in between has the first.
+const FILES: [&str; 3] = [
+    "state-next.safetensors",
+    "state.safetensors",
+    "state-previous.safetensors",
+];
+/// Versions of the layout of the file, the current one first. The one before had no digests.
+const FORMATS: [&str; 2] = ["runner-checkpoint-3", "runner-checkpoint-2"];
 
 /// Totals of a run over all its interruptions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -24,87 +33,190 @@ pub(super) struct RunTotals {
     pub(super) peak_memory_mb: f64,
 }
 
+/// What a run has recorded so far.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) metrics: Vec<Metric>,
+    pub(super) samples: Vec<SampleText>,
+}
+
+impl Records {
+    /// SHA-256 of the metrics and of the samples, as they are written.
+    fn digests(&self) -> io::Result<[String; 2]> {
+        let metrics = hash::sha256(&Metric::lines(&self.metrics)?);
+        let samples = hash::sha256(&SampleText::json(&self.samples)?);
+        Ok([metrics, samples])
+    }
+
+    /// Reads the records of the steps until `step`. Without digests, a line that cannot be read is an error.
+    /// With digests, they decide whether anything is missing.
+    fn read(dir: &RunDir, step: u64, has_digests: bool) -> Result<Self, RecordError> {
+        let mut metrics = match has_digests {
+            true => dir.readable_metrics()?,
+            false => dir.metrics(None)?,
+        };
+        metrics.retain(|metric| metric.step() <= step);
+        let mut samples = dir.read_samples(None)?;
+        samples.retain(|sample| sample.step <= step);
+        Ok(Self { metrics, samples })
+    }
+}
+
+/// Keys of [`Records::digests`] in the metadata.
+const RECORD_DIGESTS: [&str; 2] = ["metrics_sha256", "samples_sha256"];
+
 /// Writes everything that the next step depends on. The random streams are functions of the seed
-/// and the step, so they have no state besides the step.
+/// and the step, so they have no state besides the step. The records must be in their files.
 pub(super) fn save_checkpoint<B: Backend>(
     trainer: &mut Trainer<B>,
     totals: RunTotals,
+    records: &Records,
     identity: &str,
-    folder: &Path,
+    dir: &RunDir,
 ) -> Result<(), TrainError> {
-    fs::create_dir_all(folder).map_err(TrainError::file(folder))?;
+    let folder = dir.checkpoint();
+    let failed = || TrainError::file(&folder);
+    fs::create_dir_all(&folder).map_err(failed())?;
+    dir.sync_records().map_err(TrainError::file(dir.path()))?;
+    let [metrics, samples] = records.digests().map_err(failed())?;
     let metadata = [
-        ("format", FORMAT.to_owned()),
+        ("format", FORMATS[0].to_owned()),
         ("identity", identity.to_owned()),
         ("step", trainer.step.to_string()),
         ("training_seconds", totals.training_seconds.to_string()),
         ("seconds", totals.seconds.to_string()),
         ("peak_memory_mb", totals.peak_memory_mb.to_string()),
+        (RECORD_DIGESTS[0], metrics),
+        (RECORD_DIGESTS[1], samples),
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
-    let metadata = HashMap::from(metadata);
-    let path = folder.join(FILE);
+    let [next, newest, previous] = FILES.map(|name| folder.join(name));
     let matrices = named_matrices(trainer).into_iter();
     let matrices = matrices.map(|(name, matrix)| (name, &*matrix));
-    write_matrices(matrices, metadata, &path).map_err(TrainError::file(path))
+    write_matrices(matrices, BTreeMap::from(metadata), &next).map_err(TrainError::file(&next))?;
+    match fs::rename(&newest, previous) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(TrainError::file(newest)(error));
+        }
+        _ => {}
+    }
+    fs::rename(next, &newest).map_err(TrainError::file(newest))?;
+    sync_folder(&folder).map_err(failed())
 }
 
-/// Restores a trainer from the checkpoint in `folder`. Returns `None` if there is no checkpoint.
-pub(super) fn load_checkpoint<B: Backend>(
+/// What a run continues with.
+#[derive(Debug, Default)]
+pub(super) struct Resumed {
+    pub(super) totals: RunTotals,
+    pub(super) records: Records,
+}
+
+/// Restores a trainer from the newest checkpoint that is not damaged, and leaves it unchanged if there is none.
+/// `on_notice` gets a sentence for each damaged one.
+///
+/// # Errors
+/// If a checkpoint cannot be read, or is from another run or version.
+pub(super) fn resume<B: Backend>(
     trainer: &mut Trainer<B>,
     identity: &str,
-    folder: &Path,
-) -> Result<Option<RunTotals>, TrainError> {
-    let path = folder.join(FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(TrainError::file(path)(error)),
-    };
-    restore(trainer, identity, &bytes)
-        .map(Some)
-        .map_err(|why| TrainError::Checkpoint { path, why })
+    dir: &RunDir,
+    on_notice: &mut dyn FnMut(String),
+) -> Result<Resumed, TrainError> {
+    for name in FILES {
+        let path = dir.checkpoint().join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(TrainError::file(path)(error)),
+        };
+        match restore(trainer, identity, &bytes, dir) {
+            Ok(resumed) => return Ok(resumed),
+            Err(Refusal::Damaged(why)) => {
+                on_notice(format!("cannot continue from {}: {why}", path.display()));
+            }
+            Err(Refusal::Foreign(why)) => return Err(TrainError::Checkpoint { path, why }),
+            Err(Refusal::Record(error)) => return Err(TrainError::Record(error)),
+        }
+    }
+    Ok(Resumed::default())
 }
 
-/// The step of the checkpoint in `folder`, without reading its matrices. `None` if there is no checkpoint
-/// that can be read.
+/// Why a run does not continue from a checkpoint.
+enum Refusal {
+    /// The checkpoint, or a file that belongs to it, is damaged.
+    Damaged(String),
+    /// It is from another run or version.
+    Foreign(String),
+    /// A file that belongs to it cannot be read.
+    Record(RecordError),
+}
+
+impl From<RecordError> for Refusal {
+    fn from(error: RecordError) -> Self {
+        match error.is_damage() {
+            true => Self::Damaged(error.to_string()),
+            false => Self::Record(error),
+        }
+    }
+}
+
+/// The step of the newest checkpoint in `folder`, without reading its matrices. `None` if there is no
+/// checkpoint that can be read.
 pub fn saved_step(folder: &Path) -> Option<u64> {
-    // A safetensors file begins with the length of a JSON header and this header.
-    let mut file = File::open(folder.join(FILE)).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let header = BufReader::new(file.take(u64::from_le_bytes(length)));
-    let header: serde_json::Value = serde_json::from_reader(header).ok()?;
-    header["__metadata__"]["step"].as_str()?.parse().ok()
+    let step = |name: &&str| read_text(&folder.join(name), "step")?.parse().ok();
+    FILES.iter().find_map(|name| step(&name))
 }
 
+/// Checks everything before it changes the trainer.
 fn restore<B: Backend>(
     trainer: &mut Trainer<B>,
     identity: &str,
     bytes: &[u8],
-) -> Result<RunTotals, String> {
-    let matrices = Matrices::read(bytes, FORMAT)?;
+    dir: &RunDir,
+) -> Result<Resumed, Refusal> {
+    let matrices = Matrices::read(bytes, &FORMATS).map_err(|error| match error {
+        MatricesError::Damaged(why) => Refusal::Damaged(why),
+        MatricesError::Format { .. } => Refusal::Foreign(error.to_string()),
+    })?;
     let text = |key: &str| matrices.text(key);
     if text("identity") != identity {
-        return Err("it is from a run with another configuration".to_owned());
+        let why = "it is from a run with another configuration";
+        return Err(Refusal::Foreign(why.to_owned()));
     }
-    let number = |key: &str| -> Result<f64, String> {
-        text(key)
-            .parse()
-            .map_err(|_| format!("its metadata has no number '{key}'"))
+    let number = |key: &str| -> Result<f64, Refusal> {
+        let number = text(key).parse();
+        number.map_err(|_| Refusal::Damaged(format!("its metadata has no number '{key}'")))
     };
-    let step = text("step")
-        .parse()
-        .map_err(|_| "its metadata has no number 'step'".to_owned())?;
-    for (name, value) in named_matrices(trainer) {
-        matrices.fill(&name, value)?;
-    }
-    trainer.step = step;
-    Ok(RunTotals {
+    let totals = RunTotals {
         training_seconds: number("training_seconds")?,
         seconds: number("seconds")?,
         peak_memory_mb: number("peak_memory_mb")?,
-    })
+    };
+    let step = text("step").parse();
+    let step =
+        step.map_err(|_| Refusal::Damaged("its metadata has no number 'step'".to_owned()))?;
+    let records = Records::read(dir, step, matrices.has_digests())?;
+    if matrices.has_digests() {
+        let found = records.digests().map_err(TrainError::file(dir.path()));
+        let found = found.map_err(|error| Refusal::Damaged(error.to_string()))?;
+        let files = ["metrics.jsonl", "samples.json"];
+        for ((key, found), file) in RECORD_DIGESTS.iter().zip(found).zip(files) {
+            if text(key) != found {
+                let why = format!("{file} does not hold what the run had written until this step");
+                return Err(Refusal::Damaged(why));
+            }
+        }
+    }
+    let mut destinations = named_matrices(trainer);
+    for (name, value) in &destinations {
+        let fits = matrices.check_shape(name, *value.shape());
+        fits.map_err(Refusal::Foreign)?;
+    }
+    for (name, value) in &mut destinations {
+        matrices.fill(name, value).map_err(Refusal::Foreign)?;
+    }
+    trainer.step = step;
+    Ok(Resumed { totals, records })
 }
 
 /// All matrices of a trainer, with their names in a checkpoint.

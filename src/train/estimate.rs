@@ -80,7 +80,7 @@ pub fn estimate(spec: &RunSpec, corpus: &CorpusInfo) -> Estimate {
     let evaluated = evaluations.saturating_mul(corpus.val_tokens) as f64 / 3.0;
     Estimate {
         seconds: trained + evaluated * token_seconds(spec, &size, rate),
-        memory: MemoryEstimate::new(spec, corpus, &size, steps),
+        memory: MemoryEstimate::new(spec, corpus, &size),
         fixed_seconds,
         steps,
         shards: shard_count(train.batch_size, spec.sequence_length()),

@@ -22,8 +22,27 @@ pub struct Job<'a> {
     pub device: Device,
     /// Number of CPU threads. The result does not depend on it.
     pub threads: usize,
+    /// A finished run that differs only in its number of steps. This run continues it, if it has not begun.
+    pub extends: Option<ShorterRun>,
     /// Once another thread sets it, the run saves a checkpoint and returns.
     pub stop: &'a AtomicBool,
+}
+
+/// A finished run that takes fewer steps.
+#[derive(Debug, Clone)]
+pub struct ShorterRun {
+    pub name: String,
+    pub spec: RunSpec,
+    pub dir: RunDir,
+}
+
+/// What a run says while it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Update {
+    Progress(Progress),
+    /// A sentence for the user.
+    Notice(String),
 }
 
 /// Progress of a run.

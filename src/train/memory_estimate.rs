@@ -51,8 +51,7 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// `steps` is the number of steps of the run.
-    pub(super) fn new(spec: &RunSpec, corpus: &CorpusInfo, size: &Size, steps: u64) -> Self {
+    pub(super) fn new(spec: &RunSpec, corpus: &CorpusInfo, size: &Size) -> Self {
         let (model, train) = (&spec.model, &spec.train);
         let sequence = spec.sequence_length();
         let weights = size.params as f64 * FLOAT / MIB;
@@ -69,12 +68,6 @@ impl MemoryEstimate {
         let shards = shard_count(train.batch_size, sequence);
         let shard_rows = train.batch_size.saturating_mul(sequence).div_ceil(shards);
         let chunk_rows = CHUNK_TOKENS.max(sequence).min(corpus.val_tokens as usize);
-        let has_checkpoint = train
-            .checkpoint_every
-            .steps()
-            .is_some_and(|every| every <= steps);
-        // A file is written from a copy of each matrix and one of all of them.
-        let saved = if has_checkpoint { kept } else { weights };
         Self {
             fixed: BASE_MB + text + corpus.vocab_size as f64 * TOKEN_MB + kept,
             thread: match model.kind {
@@ -88,7 +81,8 @@ impl MemoryEstimate {
             shards,
             chunk: evaluated_floats(model, corpus.vocab_size, chunk_rows as f64) * FLOAT / MIB,
             chunks: (corpus.val_tokens as usize).div_ceil(chunk_rows.max(1)),
-            saving: 2.0 * saved,
+            // A file is written from two copies of one parameter after another.
+            saving: 2.0 * size.largest_parameter as f64 * FLOAT / MIB,
         }
     }
 
@@ -188,9 +182,10 @@ mod tests {
             params: 1 << 18,
             params_non_embedding: 1 << 18,
             params_with_shared_gradients: 1 << 16,
+            largest_parameter: 1 << 16,
             flops_per_token: 1.0,
         };
-        let memory = MemoryEstimate::new(spec, corpus, &size, 100);
+        let memory = MemoryEstimate::new(spec, corpus, &size);
         let assert_close = |estimated: f64, by_hand: f64| {
             let difference = (estimated - by_hand).abs();
             assert!(difference < 1e-3, "{estimated} instead of {by_hand}");
@@ -210,13 +205,10 @@ mod tests {
         // 64 * 65 = 4160 logits. In all, 324,160 * 4 bytes.
         assert_eq!(memory.chunks, 1);
         assert_close(memory.chunk, 1.2366);
-        // Two copies of the weights and the states.
-        assert_eq!(memory.saving, 6.0);
+        // Two copies of the largest parameter.
+        assert_eq!(memory.saving, 0.5);
         // Two shards at a time: 35.1226 + 2 * 12 + 4 - 0.75 + 2 * 1.3676 + 1.2366.
         assert_close(memory.on(2), 66.3443);
-        // A run that ends before its first checkpoint writes the weights only.
-        let short = MemoryEstimate::new(spec, corpus, &size, 99);
-        assert_eq!(short.saving, 2.0);
     }
 
     #[test]

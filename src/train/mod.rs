@@ -8,7 +8,10 @@ mod divergence;
 mod ema;
 mod estimate;
 mod evaluation;
+mod extension;
 mod job;
+#[cfg(test)]
+mod long_run_tests;
 mod lr_schedule;
 mod memory_estimate;
 mod ngram_run;
@@ -28,7 +31,8 @@ mod trainer;
 
 pub use checkpoints::saved_step;
 pub use estimate::{Estimate, estimate, reference_seconds};
-pub use job::{Device, Job, Phase, Progress};
+pub use extension::why_not_extended;
+pub use job::{Device, Job, Phase, Progress, ShorterRun, Update};
 pub use memory_estimate::MemoryEstimate;
 pub use parallel::on_threads;
 pub use peak_memory::peak_memory_mb;
@@ -38,6 +42,7 @@ pub use trainer::{TrainBackend, Trainer};
 use crate::kernels::{Bf16Backend, CpuBackend, NanCheckBackend};
 use crate::results::RunStatus;
 use crate::spec::{ModelKind, Precision};
+use std::{panic, thread};
 
 /// Trains a run until its last step or until `job.stop` is set, and returns its status. Writes all
 /// files of the run except `status.json`.
@@ -45,9 +50,9 @@ use crate::spec::{ModelKind, Precision};
 /// # Errors
 /// If a file cannot be written, the checkpoint is damaged or from another run, or the device fails.
 /// Divergence is not an error: the status says so.
-pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus, TrainError> {
+pub fn run(job: Job, on_update: &mut dyn FnMut(Update)) -> Result<RunStatus, TrainError> {
     if job.spec.model.kind == ModelKind::Ngram {
-        return ngram_run::run(&job, on_progress);
+        return ngram_run::run(&job, on_update);
     }
     let detect_anomaly = job.spec.train.detect_anomaly;
     match job.device {
@@ -59,18 +64,19 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
                 (Precision::Bf16, true) => train_loop::run::<NanCheckBackend<Bf16Backend>>,
             };
             let device = dfdx::prelude::Cpu::default();
-            // The run is computed on a thread of the pool. `on_progress` stays on this thread,
+            // The run is computed on a thread of the pool. `on_update` stays on this thread,
             // because it is not `Send`.
             let (sender, receiver) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
-                let run = scope.spawn(|| {
+                let run = thread::Builder::new().spawn_scoped(scope, || {
                     let mut send = move |update| drop(sender.send(update));
                     on_threads(job.threads, || train(&job, device, "cpu", &mut send))
                 });
-                receiver.into_iter().for_each(on_progress);
+                let run = run.map_err(TrainError::Threads)?;
+                receiver.into_iter().for_each(on_update);
                 let run = run.join();
-                let run = run.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                run.map_err(|error| TrainError::Device(error.to_string()))?
+                let run = run.unwrap_or_else(|panic| panic::resume_unwind(panic));
+                run.map_err(TrainError::Threads)?
             })
         }
         #[cfg(feature = "cuda")]
@@ -83,7 +89,7 @@ pub fn run(job: Job, on_progress: &mut dyn FnMut(Progress)) -> Result<RunStatus,
             let device = dfdx::prelude::Cuda::try_build(ordinal, 0)
                 .map_err(|error| TrainError::Device(format!("{error:?}")))?;
             let name = format!("cuda:{ordinal}");
-            train(&job, device, &name, on_progress)
+            train(&job, device, &name, on_update)
         }
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => Err(TrainError::Device(

@@ -1,7 +1,7 @@
 //! Runs of an n-gram model. It is counted from the training split and evaluated once; there are no
 //! training steps.
 
-use super::job::{Job, Phase, Progress};
+use super::job::{Job, Phase, Progress, Update};
 use super::peak_memory::peak_memory_mb;
 use super::sampling::generate_samples;
 use super::train_error::TrainError;
@@ -12,22 +12,19 @@ use crate::results::{Evaluation, Metric, Outcome, RunState, RunStatus};
 use std::time::Instant;
 
 /// Counts and evaluates. It takes seconds, so it writes no checkpoint.
-pub(super) fn run(
-    job: &Job,
-    on_progress: &mut dyn FnMut(Progress),
-) -> Result<RunStatus, TrainError> {
+pub(super) fn run(job: &Job, on_update: &mut dyn FnMut(Update)) -> Result<RunStatus, TrainError> {
     let started = Instant::now();
     let info = &job.corpus.info;
     job.corpus.tokenizer.save(&job.dir.tokenizer())?;
     let mut report = |phase, val_loss| {
-        on_progress(Progress {
+        on_update(Update::Progress(Progress {
             step: 0,
             steps: 0,
             loss: None,
             val_loss,
             tokens_per_second: 0.0,
             phase,
-        });
+        }));
     };
     report(Phase::Training, None);
     let train = &job.corpus.train;
@@ -43,16 +40,8 @@ pub(super) fn run(
         train_loss: None,
         seconds: counting_seconds,
     });
-    let (mut metrics, existing) = job
-        .dir
-        .open_metrics(0)
-        .map_err(TrainError::file(job.dir.path()))?;
-    // If an earlier attempt was killed after it wrote the evaluation, the metrics have it already.
-    if existing.is_empty() {
-        metrics
-            .write(&[evaluation])
-            .map_err(TrainError::file(job.dir.path()))?;
-    }
+    let written = job.dir.create_metrics(&[evaluation]);
+    written.map_err(TrainError::file(job.dir.metrics_file()))?;
     report(Phase::Sampling, Some(val_loss));
     let params = model.size() as u64;
     let samples = generate_samples(job, Decoder::from_ngram(model), 0)?;
@@ -70,10 +59,12 @@ pub(super) fn run(
             train_loss: None,
             val_loss: Some(val_loss),
             bits_per_byte: Some(bits_per_byte),
+            evaluated_step: Some(0),
             tokens_per_second: tokens_per_second(info.train_tokens, counting_seconds),
             seconds: started.elapsed().as_secs_f64(),
             peak_memory_mb: peak_memory_mb(),
             device: "cpu".to_owned(),
         }),
+        environment: None,
     })
 }

@@ -3,8 +3,10 @@ use crate::kernels::{
     with_product_threads,
 };
 use dfdx::prelude::*;
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
+use std::error::Error;
+use std::io::{self, ErrorKind};
 
 /// Applies a function to items: on the CPU in parallel, on any other device one after another. The
 /// results are in the order of the items, so they do not depend on the number of threads.
@@ -56,11 +58,16 @@ impl<T: Send, R: Send> MapOrdered<T, R> for Bf16Backend {
 ///
 /// # Errors
 /// If the system has no more threads.
-pub fn on_threads<R: Send>(
-    threads: usize,
-    work: impl FnOnce() -> R + Send,
-) -> Result<R, ThreadPoolBuildError> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> io::Result<R> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| {
+        // The cause says which resource is missing.
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        let kind = cause.map_or(ErrorKind::WouldBlock, io::Error::kind);
+        io::Error::new(kind, error)
+    })?;
     Ok(pool.install(|| thread_team::with_team(threads, work)))
 }
 

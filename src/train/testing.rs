@@ -1,10 +1,11 @@
 //! A small corpus and runs on it, for tests.
 
-use super::{Device, Job, run};
+use super::{Device, Job, TrainError, Update, run};
 use crate::data::{self, Corpus};
 use crate::results::{Metric, RunDir, RunState, RunStatus};
 use crate::spec::{
-    Data, Every, Model, Optimizer, OptimizerKind, RunSpec, Sample, Tokenizer, Train,
+    CheckpointInterval, Data, Every, Model, Optimizer, OptimizerKind, RunSpec, Sample, Tokenizer,
+    Train,
 };
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +43,17 @@ impl Fixture {
         threads: usize,
         stop_at: u64,
     ) -> RunStatus {
+        self.try_run(dir, spec, threads, stop_at).unwrap().0
+    }
+
+    /// [`Self::run`], with the notices of the run or its error.
+    pub(super) fn try_run(
+        &self,
+        dir: &RunDir,
+        spec: &RunSpec,
+        threads: usize,
+        stop_at: u64,
+    ) -> Result<(RunStatus, Vec<String>), TrainError> {
         let stop = AtomicBool::new(false);
         let job = Job {
             spec,
@@ -49,14 +61,18 @@ impl Fixture {
             dir,
             device: Device::Cpu,
             threads,
+            extends: None,
             stop: &stop,
         };
-        run(job, &mut |progress| {
-            if progress.step >= stop_at {
+        let mut notices = Vec::new();
+        let status = run(job, &mut |update| match update {
+            Update::Progress(progress) if progress.step >= stop_at => {
                 stop.store(true, Ordering::Relaxed);
             }
-        })
-        .unwrap()
+            Update::Progress(_) => {}
+            Update::Notice(text) => notices.push(text),
+        });
+        Ok((status?, notices))
     }
 }
 
@@ -83,7 +99,7 @@ pub(super) fn spec() -> RunSpec {
             batch_size: 32, // 1024 rows, and so four shards
             eval_every: Every::Steps(15),
             eval_train: true,
-            checkpoint_every: Every::Steps(7),
+            checkpoint_every: CheckpointInterval::Every(Every::Steps(7)),
             ..Train::default()
         },
         sample: Sample {
@@ -97,7 +113,7 @@ pub(super) fn spec() -> RunSpec {
 
 /// Everything that a run writes and that is deterministic: weights, metrics and samples.
 pub(super) fn results_of(dir: &RunDir) -> (Vec<u8>, Vec<Metric>, String) {
-    let mut metrics = dir.metrics().unwrap();
+    let mut metrics = dir.metrics(None).unwrap();
     for metric in &mut metrics {
         if let Metric::Eval(eval) = metric {
             eval.seconds = 0.0;

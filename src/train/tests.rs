@@ -2,14 +2,16 @@
 //! loss.
 
 use super::testing::{Fixture, results_of, spec};
-use super::{Device, Job, Trainer, run};
+use super::{Trainer, saved_step};
+use crate::model::Matrices;
 use crate::results::{Metric, RunDir, RunState, RunStatus};
 use crate::spec::{
-    BatchOrder, Every, ModelKind, Optimizer, OptimizerKind, Precision, RunSpec, ScheduleKind,
+    BatchOrder, CheckpointInterval, Every, ModelKind, Optimizer, OptimizerKind, Precision, RunSpec,
+    ScheduleKind,
 };
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
@@ -97,7 +99,7 @@ fn micro_batches_give_the_losses_of_one_large_batch() {
         let dir = fixture.dir(name, spec);
         let outcome = fixture.run(&dir, spec, 2, u64::MAX).outcome.unwrap();
         assert_eq!(outcome.tokens, 40 * 32 * 32);
-        let metrics = dir.metrics().unwrap();
+        let metrics = dir.metrics(None).unwrap();
         let losses = metrics.iter().filter_map(|metric| match metric {
             Metric::Step(step) => Some(step.loss),
             Metric::Eval(_) => None,
@@ -122,7 +124,7 @@ fn the_moving_average_is_evaluated_and_survives_interruptions() {
     let (fixture, mut spec) = (Fixture::new(), spec());
     let losses = |dir: &RunDir| -> (Vec<f64>, Vec<f64>) {
         let (mut train, mut val) = (Vec::new(), Vec::new());
-        for metric in dir.metrics().unwrap() {
+        for metric in dir.metrics(None).unwrap() {
             match metric {
                 Metric::Step(step) => train.push(step.loss),
                 Metric::Eval(eval) => val.push(eval.val_loss),
@@ -158,7 +160,7 @@ fn sequential_batches_continue_where_a_run_was_stopped() {
     let (fixture, mut spec) = (Fixture::new(), spec());
     spec.train.batches = BatchOrder::Sequential;
     spec.train.epochs = Some(1.5);
-    spec.train.checkpoint_every = Every::Epochs(0.5);
+    spec.train.checkpoint_every = CheckpointInterval::Every(Every::Epochs(0.5));
     spec.count_steps(fixture.corpus.info.train_tokens, 1.0);
     let whole = fixture.dir("whole", &spec);
     let steps = fixture
@@ -184,7 +186,7 @@ fn sequential_batches_continue_where_a_run_was_stopped() {
 fn a_run_of_a_fixed_time_uses_it_up_over_all_its_interruptions() {
     let (fixture, mut spec) = (Fixture::new(), spec());
     spec.train.seconds = Some(1.0);
-    spec.train.checkpoint_every = Every::Steps(1);
+    spec.train.checkpoint_every = CheckpointInterval::Every(Every::Steps(1));
     spec.optimizer.schedule.kind = ScheduleKind::Linear;
     let dir = fixture.dir("timed", &spec);
     assert_eq!(fixture.run(&dir, &spec, 1, 2).state, RunState::Stopped);
@@ -192,7 +194,7 @@ fn a_run_of_a_fixed_time_uses_it_up_over_all_its_interruptions() {
     assert_eq!(status.state, RunState::Done);
     let steps = status.outcome.unwrap().steps;
     assert!(steps > 2, "{steps}");
-    let metrics = dir.metrics().unwrap();
+    let metrics = dir.metrics(None).unwrap();
     let mut evaluations = metrics.iter().filter_map(|metric| match metric {
         Metric::Eval(evaluation) => Some((evaluation.step, evaluation.seconds)),
         Metric::Step(_) => None,
@@ -222,7 +224,7 @@ fn the_loss_starts_at_that_of_a_uniform_guess_and_falls() {
     let dir = fixture.dir("run", &spec);
     let outcome = fixture.run(&dir, &spec, 1, u64::MAX).outcome.unwrap();
     let first = dir
-        .metrics()
+        .metrics(None)
         .unwrap()
         .into_iter()
         .find_map(|metric| match metric {
@@ -279,44 +281,126 @@ fn checking_for_nan_changes_no_bit() {
 }
 
 #[test]
-fn a_damaged_checkpoint_and_one_of_another_run_are_errors() {
+fn checkpoints_of_another_run_or_version_are_errors() {
     let (fixture, spec) = (Fixture::new(), spec());
     let dir = fixture.dir("run", &spec);
     fixture.run(&dir, &spec, 1, 10);
     let path = dir.checkpoint().join("state.safetensors");
     let resume_error = |spec: &RunSpec| {
-        let stop = AtomicBool::new(false);
-        let job = Job {
-            spec,
-            corpus: &fixture.corpus,
-            dir: &dir,
-            device: Device::Cpu,
-            threads: 1,
-            stop: &stop,
-        };
-        run(job, &mut |_| {}).unwrap_err().to_string()
+        let result = fixture.try_run(&dir, spec, 1, u64::MAX);
+        result.unwrap_err().to_string()
     };
     let mut other = spec.clone();
     other.optimizer.lr = 2e-2;
     assert_names(&resume_error(&other), &path, "another configuration");
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert_names(
-        &resume_error(&spec),
-        &path,
-        "cannot resume from the checkpoint",
-    );
-    assert!(
-        fs::read(&path).unwrap().len() == bytes.len() / 2,
-        "the file is unchanged"
-    );
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    let mut metadata = header.metadata().clone().unwrap();
-    metadata.insert("format".to_owned(), "runner-checkpoint-0".to_owned());
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let other = safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap();
-    fs::write(&path, other).unwrap();
+    change_format(&path, "runner-checkpoint-0");
+    let changed = fs::read(&path).unwrap();
     assert_names(&resume_error(&spec), &path, "runner-checkpoint-0");
+    assert!(fs::read(&path).unwrap() == changed, "the file is unchanged");
+}
+
+/// Writes a checkpoint again as earlier versions did: without digests, and each value as an entry.
+fn change_format(path: &Path, format: &str) {
+    let bytes = fs::read(path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let entry = &header.metadata().as_ref().unwrap()["runner"];
+    let (_, json) = entry.split_once(' ').unwrap();
+    let mut metadata: HashMap<String, String> = serde_json::from_str(json).unwrap();
+    metadata.retain(|key, _| !key.contains("sha256"));
+    metadata.insert("format".to_owned(), format.to_owned());
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let changed = safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap();
+    fs::write(path, changed).unwrap();
+}
+
+#[test]
+fn checkpoints_of_earlier_versions_are_continued() {
+    let (fixture, spec) = (Fixture::new(), spec());
+    let whole = fixture.dir("whole", &spec);
+    fixture.run(&whole, &spec, 1, u64::MAX);
+    let dir = fixture.dir("run", &spec);
+    fixture.run(&dir, &spec, 1, 10);
+    let folder = dir.checkpoint();
+    change_format(&folder.join("state.safetensors"), "runner-checkpoint-2");
+    fs::remove_file(folder.join("state-previous.safetensors")).unwrap();
+    assert_eq!(saved_step(&folder), Some(10));
+    let (_, notices) = fixture.try_run(&dir, &spec, 1, u64::MAX).unwrap();
+    assert!(notices.is_empty(), "{notices:?}");
+    assert!(results_of(&whole) == results_of(&dir));
+}
+
+/// Whatever is damaged, the run says so and ends with the same bits.
+#[test]
+fn damaged_checkpoint_costs_only_the_steps_after_the_one_before() {
+    let (fixture, spec) = (Fixture::new(), spec());
+    let whole = fixture.dir("whole", &spec);
+    fixture.run(&whole, &spec, 1, u64::MAX);
+    let names = [
+        "checkpoint/state.safetensors",
+        "checkpoint/state-previous.safetensors",
+        "metrics.jsonl",
+        "samples.json",
+    ];
+    // What is damaged, and the number of notices. Without the records, no checkpoint can be used.
+    for (number, (damaged, notices)) in [
+        (vec![0], 1),
+        (vec![1], 0),
+        (vec![0, 1], 2),
+        (vec![2], 2),
+        (vec![3], 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dir = fixture.dir(&format!("run-{number}"), &spec);
+        fixture.run(&dir, &spec, 1, 20);
+        for &name in &damaged {
+            let path = dir.path().join(names[name]);
+            let mut bytes = fs::read(&path).unwrap();
+            // In the header of a checkpoint, or in the middle of another file.
+            let at = if name < 2 {
+                100 + 7 * number
+            } else {
+                bytes.len() / 2
+            };
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+        let (status, said) = fixture.try_run(&dir, &spec, 1, u64::MAX).unwrap();
+        assert_eq!(said.len(), notices, "{damaged:?}: {said:?}");
+        assert_eq!(status.state, RunState::Done);
+        assert!(results_of(&whole) == results_of(&dir), "{damaged:?}");
+    }
+}
+
+#[test]
+fn every_damage_to_a_checkpoint_is_found() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
+    spec.model.n_embd = 8;
+    spec.model.n_layer = 1;
+    let dir = fixture.dir("run", &spec);
+    fixture.run(&dir, &spec, 1, 10);
+    let path = dir.checkpoint().join("state.safetensors");
+    let whole = fs::read(&path).unwrap();
+    let formats = ["runner-checkpoint-3", "runner-checkpoint-2"];
+    assert!(Matrices::read(&whole, &formats).is_ok());
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    // All of the header, and some of the numbers.
+    for at in (0..8 + header).chain((8 + header..whole.len()).step_by(97)) {
+        // Spaces at the end of the header mean nothing.
+        if whole[at] == b' ' {
+            continue;
+        }
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(Matrices::read(&damaged, &formats).is_err(), "byte {at}");
+    }
+    for length in (0..whole.len()).step_by(101) {
+        assert!(
+            Matrices::read(&whole[..length], &formats).is_err(),
+            "{length} bytes"
+        );
+    }
 }
 
 fn assert_names(error: &str, path: &Path, words: &str) {
@@ -324,7 +408,7 @@ fn assert_names(error: &str, path: &Path, words: &str) {
         error.contains(&path.display().to_string()) && error.contains(words),
         "{error}"
     );
-    assert!(error.contains("--retry-failed"), "{error}");
+    assert!(error.contains("--restart"), "{error}");
 }
 
 #[test]
@@ -341,7 +425,7 @@ fn an_ngram_takes_no_steps_and_a_higher_order_has_a_lower_loss() {
         // in the metrics once.
         fixture.run(&dir, &spec, 1, u64::MAX);
         let outcome = status.outcome.unwrap();
-        let metrics = dir.metrics().unwrap();
+        let metrics = dir.metrics(None).unwrap();
         assert!(
             matches!(&metrics[..], [Metric::Eval(eval)] if eval.step == 0
             && Some(eval.val_loss) == outcome.val_loss)
@@ -351,7 +435,7 @@ fn an_ngram_takes_no_steps_and_a_higher_order_has_a_lower_loss() {
             (0, fixture.corpus.info.train_tokens)
         );
         assert!(outcome.params > 0);
-        let texts = dir.read_samples().unwrap();
+        let texts = dir.read_samples(None).unwrap();
         assert!(
             texts.len() == spec.sample.num_samples
                 && texts[0].text.chars().count() == spec.sample.tokens

@@ -1,4 +1,6 @@
 use crate::data::DataError;
+use crate::model::WeightsError;
+use crate::results::RecordError;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,13 +11,19 @@ pub enum TrainError {
     File { path: PathBuf, source: io::Error },
     #[error(
         "cannot resume from the checkpoint {path}: {why}; the checkpoint was not changed; finish the run with \
-         the version of runner that started it, or train it from its first step with --retry-failed"
+         the version of runner that started it, or train it from its first step with --restart"
     )]
     Checkpoint { path: PathBuf, why: String },
+    #[error(transparent)]
+    Record(RecordError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     #[error("sample.prompt cannot be encoded: {0}")]
     Prompt(DataError),
     #[error(transparent)]
     Data(#[from] DataError),
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
     #[error("the device failed: {0}")]
     Device(String),
 }

@@ -1,7 +1,8 @@
-use super::checkpoints::{RunTotals, load_checkpoint, save_checkpoint};
+use super::checkpoints::{Records, RunTotals, resume, save_checkpoint};
 use super::divergence;
 use super::evaluation::evaluate;
-use super::job::{Job, Phase, Progress};
+use super::extension::{can_be_extended, extend};
+use super::job::{Job, Phase, Progress, Update};
 use super::lr_schedule::expected_steps;
 use super::peak_memory::peak_memory_mb;
 use super::sampling::generate_samples;
@@ -9,32 +10,38 @@ use super::train_error::TrainError;
 use super::trainer::{TrainBackend, Trainer};
 use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
-use crate::model::{self, Decoder, prompt_tokens};
-use crate::results::{Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, SampleText};
+use crate::model::{self, Decoder, Model, prompt_tokens};
+use crate::results::{Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus};
 use crate::spec::{TrainingLength, is_logged, is_logged_of_open_run};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+/// A run that took less time keeps no checkpoint of its last step. Instead of extending it, one can train it again.
+const MIN_SECONDS_OF_EXTENSION: f64 = 5.0;
+
 /// Trains a run. See [`super::run`].
 pub(super) fn run<B: TrainBackend>(
     job: &Job,
     device: B::Device,
     device_name: &str,
-    on_progress: &mut dyn FnMut(Progress),
+    on_update: &mut dyn FnMut(Update),
 ) -> Result<RunStatus, TrainError> {
     let (train, sample) = (&job.spec.train, &job.spec.sample);
     // A prompt that cannot be encoded fails before the training and not after it.
     prompt_tokens(&job.corpus.tokenizer, &sample.prompt).map_err(TrainError::Prompt)?;
     job.corpus.tokenizer.save(&job.dir.tokenizer())?;
-    let mut run = TrainLoop::<B>::start_or_resume(job, &device, device_name, on_progress)?;
+    let mut run = TrainLoop::<B>::start_or_resume(job, &device, device_name, on_update)?;
     while !run.is_finished() {
         let step = run.trainer.step;
         if train.eval_every.is_due(step)
             && let Some(divergence) = run.evaluate()?
         {
             return Ok(run.end(RunState::Diverged, divergence));
+        }
+        if run.stops_early() {
+            break;
         }
         if sample.every.is_some_and(|every| every.is_due(step)) {
             run.sample()?;
@@ -50,13 +57,18 @@ pub(super) fn run<B: TrainBackend>(
         if train.save_every.is_some_and(|every| every.is_due(step)) {
             run.save_weights(job.dir.weights_at(step))?;
         }
-        if train.checkpoint_every.is_due(step) {
+        let since = run.last_checkpoint.elapsed().as_secs_f64();
+        if train.checkpoint_every.is_due(step, since) {
             run.save_checkpoint()?;
         }
     }
     if let Some(divergence) = run.evaluate()? {
         return Ok(run.end(RunState::Diverged, divergence));
     }
+    if can_be_extended(job.spec) && run.training_seconds() > MIN_SECONDS_OF_EXTENSION {
+        run.save_checkpoint()?;
+    }
+    run.load_best_weights()?;
     run.sample()?;
     run.save_weights(job.dir.weights())?;
     Ok(run.end(RunState::Done, String::new()))
@@ -69,17 +81,18 @@ struct TrainLoop<'a, B: Backend> {
     trainer: Trainer<B>,
     split: TrainingSplit<'a>,
     metrics_writer: MetricsWriter,
-    /// All metrics so far, including those from before an interruption.
-    metrics: Vec<Metric>,
-    /// All samples so far.
-    samples: Vec<SampleText>,
-    on_progress: &'a mut dyn FnMut(Progress),
+    /// All metrics and samples so far, including those from before an interruption.
+    records: Records,
+    on_update: &'a mut dyn FnMut(Update),
     identity: String,
     /// The totals in the checkpoint that the run resumed from.
     totals_before: RunTotals,
     started: Instant,
     /// Time in optimizer steps since `started`.
     seconds_in_steps: f64,
+    last_checkpoint: Instant,
+    /// The model with the best weights, once training has ended, if the run keeps them.
+    best: Option<Model<B>>,
 }
 
 impl<'a, B: TrainBackend> TrainLoop<'a, B> {
@@ -88,33 +101,44 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         job: &'a Job<'a>,
         device: &B::Device,
         device_name: &'a str,
-        on_progress: &'a mut dyn FnMut(Progress),
+        on_update: &'a mut dyn FnMut(Update),
     ) -> Result<Self, TrainError> {
         let started = Instant::now();
         let info = &job.corpus.info;
         let trainer = Trainer::new(device, job.spec, info.vocab_size);
         let mut trainer = trainer.map_err(TrainError::device)?;
         let identity = job.spec.identity(&info.content_sha256());
-        let totals_before = load_checkpoint(&mut trainer, &identity, &job.dir.checkpoint())?;
-        // Metrics and samples from after the checkpoint are dropped here and written again.
-        let metrics = job.dir.open_metrics(trainer.step);
-        let (metrics_writer, metrics) = metrics.map_err(TrainError::file(job.dir.path()))?;
-        let samples = job.dir.read_samples();
-        let mut samples = samples.map_err(TrainError::file(job.dir.samples()))?;
-        samples.retain(|sample| sample.step <= trainer.step);
+        // The records from after the checkpoint are dropped here and written again.
+        let mut notice = |text| on_update(Update::Notice(text));
+        let mut resumed = resume(&mut trainer, &identity, job.dir, &mut notice)?;
+        if trainer.step == 0
+            && let Some(shorter) = &job.extends
+        {
+            let extended = extend(&mut trainer, shorter, job)?;
+            if let Some(extended) = extended {
+                notice(format!(
+                    "continues the run {} from step {}",
+                    shorter.name, trainer.step
+                ));
+                resumed = extended;
+            }
+        }
+        let metrics_writer = job.dir.create_metrics(&resumed.records.metrics);
+        let metrics_writer = metrics_writer.map_err(TrainError::file(job.dir.metrics_file()))?;
         Ok(Self {
             job,
             device_name,
             trainer,
             split: TrainingSplit::new(job.spec, job.corpus)?,
             metrics_writer,
-            metrics,
-            samples,
-            on_progress,
+            records: resumed.records,
+            on_update,
             identity,
-            totals_before: totals_before.unwrap_or_default(),
+            totals_before: resumed.totals,
             started,
             seconds_in_steps: 0.0,
+            last_checkpoint: started,
+            best: None,
         })
     }
 
@@ -125,6 +149,22 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             TrainingLength::Seconds(seconds) => step > 0 && self.training_seconds() >= seconds,
             _ => step >= train.steps,
         }
+    }
+
+    /// Whether the validation loss does not fall any more. It is known after the evaluation of a step.
+    fn stops_early(&self) -> bool {
+        let early_stop = &self.job.spec.train.early_stop;
+        early_stop.is_due(self.evaluations().map(|evaluation| evaluation.val_loss))
+    }
+
+    fn evaluations(&self) -> impl DoubleEndedIterator<Item = &Evaluation> {
+        self.records
+            .metrics
+            .iter()
+            .filter_map(|metric| match metric {
+                Metric::Eval(evaluation) => Some(evaluation),
+                Metric::Step(_) => None,
+            })
     }
 
     /// Number of steps of the run. If its length is a time, it is the number that the speed so far lets
@@ -170,7 +210,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     fn evaluate(&mut self) -> Result<Option<String>, TrainError> {
         let step = self.trainer.step;
         let is_done = |metric: &Metric| matches!(metric, Metric::Eval(eval) if eval.step == step);
-        if self.metrics.iter().any(is_done) {
+        if self.records.metrics.iter().any(is_done) {
             return Ok(None);
         }
         self.report_progress(Phase::Evaluating, None);
@@ -191,7 +231,37 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             train_loss,
             seconds: self.training_seconds(),
         }))?;
+        if self.job.spec.train.keeps_best() && self.result().is_some_and(|best| best.step == step) {
+            self.save_weights(self.job.dir.best_weights())?;
+        }
         Ok(None)
+    }
+
+    /// The evaluation that is the result of the run: the last one, or the first of those with the lowest loss.
+    fn result(&self) -> Option<&Evaluation> {
+        match self.job.spec.train.keeps_best() {
+            true => self
+                .evaluations()
+                .min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)),
+            false => self.evaluations().next_back(),
+        }
+    }
+
+    /// Goes back to the weights of the best evaluation, if they are the result.
+    fn load_best_weights(&mut self) -> Result<(), TrainError> {
+        if self.job.spec.train.keeps_best() {
+            let mut model = self.trainer.eval_model();
+            model.load(&self.job.dir.best_weights())?;
+            self.best = Some(model);
+        }
+        Ok(())
+    }
+
+    /// The model to sample from and to save.
+    fn model(&self) -> Model<B> {
+        self.best
+            .clone()
+            .unwrap_or_else(|| self.trainer.eval_model())
     }
 
     fn describe_evaluation_divergence(&self) -> String {
@@ -206,27 +276,36 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     /// Generates the samples of this step, unless they exist already, and writes all samples.
     fn sample(&mut self) -> Result<(), TrainError> {
         let (job, step) = (self.job, self.trainer.step);
-        if self.samples.iter().all(|sample| sample.step != step) {
+        if self
+            .records
+            .samples
+            .iter()
+            .all(|sample| sample.step != step)
+        {
             self.report_progress(Phase::Sampling, None);
             let vocab_size = job.corpus.info.vocab_size;
             let context = job.spec.sequence_length();
-            let model = self.trainer.eval_model();
+            let model = self.model();
             let decoder = Decoder::new(&model, &job.spec.model, vocab_size, context)?;
-            self.samples.extend(generate_samples(job, decoder, step)?);
+            self.records
+                .samples
+                .extend(generate_samples(job, decoder, step)?);
         }
-        let written = job.dir.write_samples(&self.samples);
+        let written = job.dir.write_samples(&self.records.samples);
         written.map_err(TrainError::file(job.dir.samples()))
     }
 
     fn save_checkpoint(&mut self) -> Result<(), TrainError> {
         let totals = self.totals();
-        let folder = self.job.dir.checkpoint();
-        save_checkpoint(&mut self.trainer, totals, &self.identity, &folder)
+        let (records, identity) = (&self.records, &self.identity);
+        save_checkpoint(&mut self.trainer, totals, records, identity, self.job.dir)?;
+        self.last_checkpoint = Instant::now();
+        Ok(())
     }
 
     fn save_weights(&self, path: PathBuf) -> Result<(), TrainError> {
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let saved = folder.and_then(|()| self.trainer.eval_model().save(&path));
+        let saved = folder.and_then(|()| self.model().save(&path));
         saved.map_err(TrainError::file(path))
     }
 
@@ -236,7 +315,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         let vocab_size = self.job.corpus.info.vocab_size;
         let size = model::size(&spec.model, vocab_size, spec.sequence_length());
         let (totals, tokens) = (self.totals(), self.tokens());
-        let evaluation = self.last_evaluation();
+        let evaluation = self.result();
         RunStatus {
             state,
             reason,
@@ -249,30 +328,29 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
                 train_loss: self.mean_train_loss(),
                 val_loss: evaluation.map(|evaluation| evaluation.val_loss),
                 bits_per_byte: evaluation.map(|evaluation| evaluation.bits_per_byte),
+                evaluated_step: evaluation.map(|evaluation| evaluation.step),
                 tokens_per_second: tokens_per_second(tokens, totals.training_seconds),
                 seconds: totals.seconds,
                 peak_memory_mb: totals.peak_memory_mb,
                 device: self.device_name.to_owned(),
             }),
+            environment: None,
         }
     }
 
     /// Mean training loss of the logged steps among the last tenth of the steps taken.
     fn mean_train_loss(&self) -> Option<f64> {
         let before = self.trainer.step - self.trainer.step.div_ceil(10);
-        let losses = self.metrics.iter().filter_map(|metric| match metric {
-            Metric::Step(step) if step.step > before => Some(step.loss),
-            _ => None,
-        });
+        let losses = self
+            .records
+            .metrics
+            .iter()
+            .filter_map(|metric| match metric {
+                Metric::Step(step) if step.step > before => Some(step.loss),
+                _ => None,
+            });
         let losses: Vec<f64> = losses.collect();
         (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
-    }
-
-    fn last_evaluation(&self) -> Option<&Evaluation> {
-        self.metrics.iter().rev().find_map(|metric| match metric {
-            Metric::Eval(evaluation) => Some(evaluation),
-            Metric::Step(_) => None,
-        })
     }
 
     /// Number of tokens trained on.
@@ -298,7 +376,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     fn write_metric(&mut self, metric: Metric) -> Result<(), TrainError> {
         let written = self.metrics_writer.write(std::slice::from_ref(&metric));
         written.map_err(TrainError::file(self.job.dir.path()))?;
-        self.metrics.push(metric);
+        self.records.metrics.push(metric);
         Ok(())
     }
 
@@ -308,11 +386,14 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             step: self.trainer.step,
             steps: self.expected_steps().unwrap_or(0),
             loss,
-            val_loss: self.last_evaluation().map(|evaluation| evaluation.val_loss),
+            val_loss: self
+                .evaluations()
+                .next_back()
+                .map(|evaluation| evaluation.val_loss),
             tokens_per_second: tokens_per_second(self.tokens(), training_seconds),
             phase,
         };
-        (self.on_progress)(progress);
+        (self.on_update)(Update::Progress(progress));
     }
 }
 

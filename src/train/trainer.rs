@@ -139,11 +139,11 @@ impl<B: TrainBackend> Trainer<B> {
 
 impl<B: Backend> Trainer<B> {
     /// The model to evaluate, sample from and save. Its weights are the moving average, if the run
-    /// keeps one. Copies no weights.
+    /// evaluates it. Copies no weights.
     pub(super) fn eval_model(&self) -> Model<B> {
         match &self.ema {
-            Some(ema) => ema.averaged_model(&self.model),
-            None => self.model.clone(),
+            Some(ema) if self.spec.train.evaluates_average() => ema.averaged_model(&self.model),
+            _ => self.model.clone(),
         }
     }
 }

@@ -210,7 +210,7 @@ fn invalid_arguments_and_damaged_runs() {
         fs::write(file(name), before).unwrap();
     };
     damage("model.safetensors", &weights[..weights.len() / 2]);
-    let version = b"runner-model-1";
+    let version = b"runner-model-2";
     let at = weights
         .windows(version.len())
         .position(|bytes| bytes == version)

@@ -125,6 +125,12 @@ impl Lab {
     }
 }
 
+/// The contents of a JSON file without the digest at its end, as earlier versions wrote it.
+pub(crate) fn without_digest(json: &str) -> String {
+    let (contents, _) = json.split_once(",\n  \"sha256\": ").unwrap();
+    format!("{contents}\n}}\n")
+}
+
 /// A line of `summary.csv`, by the names of the columns.
 pub(crate) type Row = BTreeMap<String, String>;
 
@@ -266,10 +272,15 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// The exit code. `None` if a signal ended the command.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(
-            self.status.code(),
+            self.code(),
             Some(code),
             "runner {}\nstdout: {}\nstderr: {}",
             self.command,

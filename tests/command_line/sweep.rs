@@ -1,6 +1,6 @@
 //! Sweeps from end to end: which runs are trained or skipped, and which files are written.
 
-use crate::support::{Lab, TINY, kill};
+use crate::support::{Lab, Running, TINY, kill, without_digest};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -190,25 +190,77 @@ fn diverged_run_is_recorded_and_the_others_continue() {
     lab.run("sweep tiny.yaml --only gpt").exits(0);
 }
 
+/// The system kills processes when memory is short. That is no fault of the run.
 #[test]
-fn killed_worker_fails_only_its_run() {
+fn killed_worker_ends_the_sweep_and_continues_from_its_checkpoint() {
+    let lab = Lab::new(TINY);
+    let mut sweep = lab.start(&format!(
+        "sweep tiny.yaml --jobs 1 --only gpt-s1-* {ENDLESS}"
+    ));
+    sweep.until_exists(|lab| {
+        Some(
+            lab.run_folder("gpt-s1-")?
+                .join("checkpoint/state.safetensors"),
+        )
+    });
+    kill_workers(&sweep);
+    sweep
+        .wait()
+        .exits(1)
+        .says(": stopped: killed by SIGKILL")
+        .says("error: the sweep was stopped: killed by SIGKILL")
+        .says("free memory, or train fewer runs at the same time with --jobs")
+        .says("the same command then continues every run from its last checkpoint");
+    let mut again = lab.start(&format!(
+        "sweep tiny.yaml --jobs 1 --only gpt-s1-* {ENDLESS}"
+    ));
+    again.until_says(": continues from step ");
+}
+
+#[test]
+fn run_whose_worker_is_killed_twice_without_progress_has_failed() {
     let lab = Lab::new(&TINY.replace(
         "    gpt: {}",
-        "    gpt: {}\n    victim: {train: {steps: 1000000, eval_every: 1000000}}",
+        "    gpt: {}\n    victim: {train: {steps: 1000000, eval_every: 1000000, checkpoint_every: 1000000}}",
     ));
-    lab.run("sweep tiny.yaml --only gpt").exits(0);
-    let mut sweep = lab.start("sweep tiny.yaml --jobs 1 --only [bv]*s1*");
-    sweep.until_exists(|lab| Some(lab.run_folder("victim-s1-")?.join("checkpoint")));
-    for worker in sweep.workers() {
-        kill("KILL", &worker.to_string());
+    let command = "sweep tiny.yaml --jobs 1 --only [gv]*s1*";
+    for exits in [
+        "the sweep was stopped: killed by SIGKILL",
+        "failed: its process ended twice after step 0",
+    ] {
+        let mut sweep = lab.start(command);
+        sweep.until_says("victim-s1-");
+        sweep.until_exists(|lab| Some(lab.run_folder("victim-s1-")?.join("metrics.jsonl")));
+        kill_workers(&sweep);
+        sweep.wait().exits(1).says(exits);
     }
-    sweep.wait().exits(1).says("failed: killed by SIGKILL");
     let status = lab.column("status");
     assert_eq!(
-        (&*status["victim-1"], &*status["bigram-1"]),
+        (&*status["victim-1"], &*status["gpt-1"]),
         ("failed", "done")
     );
-    assert!(lab.column("reason")["victim-1"].starts_with("killed by SIGKILL"));
+    let reason = &lab.column("reason")["victim-1"];
+    assert!(reason.contains("killed by SIGKILL"), "{reason}");
+    // It is tried again.
+    let mut sweep = lab.start(&format!("{command} --retry-failed"));
+    sweep.until_exists(|lab| Some(lab.run_folder("victim-s1-")?.join("metrics.jsonl")));
+    kill_workers(&sweep);
+    sweep
+        .wait()
+        .exits(1)
+        .says("the sweep was stopped: killed by SIGKILL");
+}
+
+/// Kills the workers of a sweep as soon as there are any.
+fn kill_workers(sweep: &Running) {
+    let mut workers = Vec::new();
+    while workers.is_empty() {
+        workers = sweep.workers();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for worker in workers {
+        kill("KILL", &worker.to_string());
+    }
 }
 
 #[test]
@@ -231,16 +283,85 @@ fn second_sweep_is_told_which_process_uses_the_folder() {
 }
 
 #[test]
-fn error_of_a_damaged_status_names_a_solution() {
+fn run_with_a_damaged_file_is_named_and_trained_again() {
     let lab = Lab::new(TINY);
-    lab.run("sweep tiny.yaml --only bigram-s1-*").exits(0);
-    let folder = lab.run_folder("bigram-s1-").unwrap();
-    fs::write(folder.join("status.json"), "{").unwrap();
-    lab.run("sweep tiny.yaml --only bigram-s1-*")
+    lab.run("sweep tiny.yaml --only gpt-s1-*").exits(0);
+    let (before, folder) = (lab.results(), lab.run_folder("gpt-s1-").unwrap());
+    for name in ["status.json", "metrics.jsonl"] {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        // One digit of a number.
+        fs::write(&path, text.replacen("3", "4", 1)).unwrap();
+        let damage = format!(
+            "runs/{}/{name} is damaged",
+            folder.file_name().unwrap().display()
+        );
+        lab.run("verify results/tiny").exits(1).shows(&damage);
+        let report = lab.run("report results/tiny").exits(1);
+        assert!(
+            report.stdout.contains(&format!("{name} is damaged")),
+            "{}",
+            report.stdout
+        );
+        assert_eq!(
+            lab.column("val_loss")["gpt-1"],
+            "",
+            "no number of a damaged run is shown"
+        );
+        lab.run("sweep tiny.yaml --only gpt-s1-*")
+            .exits(0)
+            .says(" is trained again: ")
+            .says(&damage);
+        assert_eq!(lab.results(), before);
+        lab.run("verify results/tiny")
+            .exits(0)
+            .shows("1 verified, 3 not ended");
+    }
+}
+
+#[test]
+fn reproducible_runs_are_confirmed_and_others_are_not() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml").exits(0);
+    let verified = lab.run("verify results/tiny --rerun 2 --seed 1").exits(0);
+    assert_eq!(
+        verified.stdout.matches(": identical\n").count(),
+        2,
+        "{}",
+        verified.stdout
+    );
+    assert!(
+        verified
+            .stdout
+            .contains("4 runs: 4 verified\nsummary.csv: agrees with the runs\n")
+    );
+    // As in a folder that was committed.
+    for name in ["plan.json", "runs", "cache"] {
+        let path = lab.path("results/tiny").join(name);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    lab.run("verify results/tiny --rerun 1")
         .exits(2)
-        .says("--restart");
-    lab.run("sweep tiny.yaml --only bigram-s1-* --restart")
-        .exits(0);
+        .says("the experiment file experiments/tiny.yaml does not exist");
+    let rerun = "verify results/tiny --rerun 9 --experiment tiny.yaml";
+    let verified = lab.run(rerun).exits(0);
+    assert_eq!(
+        verified.stdout.matches(": identical\n").count(),
+        4,
+        "{}",
+        verified.stdout
+    );
+    let csv = lab.path("results/tiny/summary.csv");
+    let rows = fs::read_to_string(&csv).unwrap();
+    let loss = lab.column("val_loss")["gpt-2"].clone();
+    fs::write(&csv, rows.replace(&loss, "1.25")).unwrap();
+    lab.run(rerun).exits(1).shows(&format!(
+        "NOT identical: val_loss is {loss} instead of 1.25"
+    ));
 }
 
 #[test]
@@ -358,7 +479,11 @@ fn run_names_of_a_foreign_plan_stay_in_its_folder() {
     let path = lab.path("results/tiny/plan.json");
     let plan = fs::read_to_string(&path).unwrap();
     let plan = plan.replacen("\"name\": \"bigram-s1-", "\"name\": \"../../bigram-s1-", 1);
-    fs::write(&path, plan).unwrap();
+    fs::write(&path, &plan).unwrap();
+    lab.run("report results/tiny")
+        .exits(1)
+        .says("its contents do not agree with the digest at its end");
+    fs::write(&path, without_digest(&plan)).unwrap();
     lab.run("report results/tiny")
         .exits(1)
         .says("is not a plain file name");
@@ -539,7 +664,8 @@ fn matched_variants_are_shown_by_the_plan_and_the_report() {
     assert!(report.contains("(matched: parameters +0."), "{report}");
     // An old plan has no list of matched variants.
     let path = lab.path("results/tiny/plan.json");
-    let mut plan: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let plan = without_digest(&fs::read_to_string(&path).unwrap());
+    let mut plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["matched"][1]["chosen"]["value"], 43);
     plan.as_object_mut().unwrap().remove("matched");
     fs::write(&path, plan.to_string()).unwrap();

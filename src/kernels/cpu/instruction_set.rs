@@ -79,6 +79,11 @@ impl InstructionSet {
         }
     }
 
+    /// Those that all kernels use.
+    pub fn used() -> Self {
+        CHOSEN.set
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx512Bf16 => "avx512bf16",

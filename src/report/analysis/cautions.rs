@@ -1,8 +1,10 @@
 //! What limits the comparison of a report, in sentences.
 
 use super::design_cautions::design_cautions;
+use super::evaluated_weights::evaluated_weights;
 use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
+use super::record_cautions::{damaged_runs, unverified_runs};
 use super::tuning::Tuning;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
@@ -19,12 +21,15 @@ pub(crate) fn cautions(
 ) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
+    cautions.extend(damaged_runs(results));
     cautions.extend(design_cautions(results, ranking, tuning));
     cautions.extend(within_warmup(ranking));
     cautions.extend(different_texts(ranking));
     cautions.extend(unknown_tokens(ranking));
     cautions.extend(changed_text(ranking));
     cautions.extend(unfair_differences(&results.plan, ranking));
+    cautions.extend(evaluated_weights(ranking));
+    cautions.extend(unverified_runs(results));
     cautions
 }
 

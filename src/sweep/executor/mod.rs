@@ -5,13 +5,14 @@
 //! one file or folder here, and its use in [`create_executor`].
 
 mod local;
+mod run_end;
 mod worker_request;
 
 pub use local::{WORKER_ENVIRONMENT, run_worker};
+pub use run_end::{MachineFailure, Resource, RunEnd};
 pub use worker_request::WorkerRequest;
 
-use crate::results::RunStatus;
-use crate::train::Progress;
+use crate::train::Update;
 use std::io;
 use std::time::Duration;
 
@@ -48,11 +49,8 @@ pub fn create_executor() -> io::Result<Box<dyn Executor>> {
 /// What an executor says about a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// How far the run is. An executor may leave these out.
-    Progress { run: usize, progress: Progress },
-    /// The last event of a run. `status` is `None` if the run was stopped and can be continued.
-    Ended {
-        run: usize,
-        status: Option<RunStatus>,
-    },
+    /// What a run says. An executor may leave out how far it is.
+    Update { run: usize, update: Update },
+    /// The last event of a run.
+    Ended { run: usize, end: RunEnd },
 }

@@ -1,9 +1,12 @@
+use super::run_end::{MachineFailure, RunEnd};
 use crate::config::check_run;
 use crate::data;
-use crate::results::{RunDir, RunStatus};
-use crate::train::{self, Device, Job, Progress};
+use crate::results::{RunDir, RunState, RunStatus};
+use crate::sweep::machine;
+use crate::text::one_line;
+use crate::train::{self, Device, Job, ShorterRun, TrainError, Update};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// Everything that a worker needs to train a run, besides the configuration, which it reads from
@@ -20,38 +23,69 @@ pub struct WorkerRequest {
     pub gpu: Option<usize>,
     /// Threads on the CPU.
     pub threads: usize,
+    /// Folder of a finished run that takes fewer steps. The run continues it, if it has not begun.
+    pub extends: Option<PathBuf>,
 }
 
 impl WorkerRequest {
-    /// Trains the run until it ends or `stop` is set. Every error becomes the reason of a failed run.
-    pub fn train(&self, stop: &AtomicBool, on_progress: &mut dyn FnMut(Progress)) -> RunStatus {
-        self.try_train(stop, on_progress)
-            .unwrap_or_else(RunStatus::failed)
+    /// Trains the run until it ends or `stop` is set.
+    pub fn train(&self, stop: &AtomicBool, on_update: &mut dyn FnMut(Update)) -> RunEnd {
+        let mut status = match self.try_train(stop, on_update) {
+            Ok(status) if status.state == RunState::Stopped => return RunEnd::Stopped,
+            Ok(status) => status,
+            Err(Failure::Machine(failure)) => return RunEnd::MachineFailed(failure),
+            Err(Failure::Run(reason)) => RunStatus::failed(one_line(&reason)),
+        };
+        status.environment = Some(machine::environment());
+        RunEnd::Recorded(status)
     }
 
     fn try_train(
         &self,
         stop: &AtomicBool,
-        on_progress: &mut dyn FnMut(Progress),
-    ) -> Result<RunStatus, String> {
+        on_update: &mut dyn FnMut(Update),
+    ) -> Result<RunStatus, Failure> {
         let dir = RunDir::new(&self.run_dir);
-        let spec = dir.spec().map_err(one_line)?;
-        check_run(&spec)?;
-        let corpus = data::open(&self.cache, &self.corpus).map_err(one_line)?;
+        let spec = dir.spec(None).map_err(TrainError::Record)?;
+        check_run(&spec).map_err(Failure::Run)?;
+        let corpus = data::open(&self.cache, &self.corpus).map_err(TrainError::Data)?;
         let job = Job {
             spec: &spec,
             corpus: &corpus,
             dir: &dir,
             device: self.gpu.map_or(Device::Cpu, Device::Cuda),
             threads: self.threads,
+            extends: self.extends.as_deref().map(shorter_run).transpose()?,
             stop,
         };
-        train::run(job, on_progress).map_err(one_line)
+        Ok(train::run(job, on_update)?)
     }
 }
 
-/// The message on one line, because a reason is one cell of a table.
-fn one_line(error: impl ToString) -> String {
-    let text = error.to_string();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn shorter_run(folder: &Path) -> Result<ShorterRun, TrainError> {
+    let dir = RunDir::new(folder);
+    let record = dir.record().map_err(TrainError::Record)?;
+    let spec = dir.spec(record.as_ref()).map_err(TrainError::Record)?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(ShorterRun {
+        name: name.into_owned(),
+        spec,
+        dir,
+    })
+}
+
+/// Why a run was not trained to its end.
+enum Failure {
+    Machine(MachineFailure),
+    /// The reason.
+    Run(String),
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        match MachineFailure::of_training(&error) {
+            Some(failure) => Self::Machine(failure),
+            None => Self::Run(error.to_string()),
+        }
+    }
 }

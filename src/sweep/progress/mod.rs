@@ -47,7 +47,7 @@ pub(super) fn display<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Displ
 /// One line that says how a run ended. A `status` of `None` means that it was interrupted.
 pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
     let Some(status) = status else {
-        return format!("{}: stopped; the same command continues it", run.name);
+        return describe_stop(run);
     };
     let outcome = status.outcome.as_ref();
     match status.state {
@@ -65,6 +65,11 @@ pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
         RunState::Failed => format!("{}: failed: {}", run.name, status.reason),
         RunState::NotStarted | RunState::Stopped => format!("{}: stopped", run.name),
     }
+}
+
+/// One line about a run that was interrupted.
+pub(super) fn describe_stop(run: &PlannedRun) -> String {
+    format!("{}: stopped; the same command continues it", run.name)
 }
 
 /// How a run begins: with its first step, or from a checkpoint.

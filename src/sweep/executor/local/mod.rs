@@ -1,5 +1,6 @@
 //! Runs as child processes on this machine.
 
+mod oom_kills;
 mod protocol;
 mod worker;
 mod worker_process;
@@ -7,7 +8,8 @@ mod worker_process;
 pub use worker::run_worker;
 pub use worker_process::WORKER_ENVIRONMENT;
 
-use super::{Event, Executor, WorkerRequest};
+use super::{Event, Executor, RunEnd, WorkerRequest};
+use oom_kills::oom_kills;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ pub(super) struct LocalExecutor {
     outputs: Receiver<(usize, Output)>,
     /// Whether the workers were asked to end.
     stopping: bool,
+    /// The count of [`oom_kills`] so far.
+    oom_kills: Option<u64>,
 }
 
 impl LocalExecutor {
@@ -39,19 +43,42 @@ impl LocalExecutor {
             sender,
             outputs,
             stopping: false,
+            oom_kills: oom_kills(),
         })
     }
 
     fn event(&mut self, run: usize, output: Output) -> Option<Event> {
         match output {
-            Output::Progress(progress) => Some(Event::Progress { run, progress }),
+            Output::Update(update) => Some(Event::Update { run, update }),
             Output::Closed(reported) => {
                 let worker = self.workers.remove(&run)?;
                 // A worker that was killed after a request to end has not failed.
                 let killed = reported.is_none() && self.stopping;
-                let status = worker.wait(reported).filter(|_| !killed);
-                Some(Event::Ended { run, status })
+                let mut end = worker.wait(reported);
+                if killed {
+                    end = RunEnd::Stopped;
+                }
+                if let RunEnd::Died(failure) = &mut end {
+                    failure.reason += &self.new_oom_kills();
+                }
+                Some(Event::Ended { run, end })
             }
+        }
+    }
+
+    /// Says how many processes the system has killed for lack of memory since the last call.
+    fn new_oom_kills(&mut self) -> String {
+        let now = oom_kills();
+        let new = now
+            .zip(self.oom_kills)
+            .map(|(now, before)| now.saturating_sub(before));
+        self.oom_kills = now;
+        match new {
+            Some(count @ 1..) => format!(
+                "; the system killed {count} {} of this control group for lack of memory",
+                if count == 1 { "process" } else { "processes" }
+            ),
+            _ => String::new(),
         }
     }
 }

@@ -5,16 +5,16 @@
 //! gone. The worker writes [`Message`]s to its standard output. The last one says how the run ended. A
 //! worker that ends without it has crashed.
 
-use crate::results::RunStatus;
-use crate::train::Progress;
+use crate::sweep::executor::RunEnd;
+use crate::train::Update;
 use serde::{Deserialize, Serialize};
 
 /// The line that asks a worker to write a checkpoint and end.
 pub(super) const STOP: &str = "stop";
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "message", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Message {
-    Progress(Progress),
-    Ended(RunStatus),
+    Update(Update),
+    Ended(RunEnd),
 }

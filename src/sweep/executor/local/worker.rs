@@ -1,8 +1,8 @@
 use super::WorkerRequest;
 use super::protocol::{Message, STOP};
-use crate::results::RunStatus;
+use crate::sweep::executor::{MachineFailure, RunEnd};
 use crate::sweep::lock::Lock;
-use crate::train::{Phase, Progress};
+use crate::train::{Phase, Progress, Update};
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,8 +16,8 @@ static STOP_REQUESTED: AtomicBool = AtomicBool::new(false);
 /// The main function of a worker process: reads one request, trains the run, and reports how it ended.
 ///
 /// # Errors
-/// If standard input holds no request, or if the status cannot be sent. An error of the run itself is
-/// reported as a [`RunStatus`].
+/// If standard input holds no request, or if the message cannot be sent. An error of the run itself is
+/// reported as a [`RunEnd`].
 pub fn run_worker() -> io::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
@@ -28,18 +28,31 @@ pub fn run_worker() -> io::Result<()> {
     })?;
     // A Ctrl-C reaches the whole process group. Without a handler it would end the worker before the
     // sweep can ask for a checkpoint.
-    ctrlc::set_handler(request_stop).map_err(io::Error::other)?;
-    thread::spawn(listen_for_stop);
-    send(&Message::Ended(train(&request)))
+    let end = match ctrlc::set_handler(request_stop) {
+        Ok(()) => listen_for_stop().map_or_else(cannot_start, |()| train(&request)),
+        Err(ctrlc::Error::System(error)) => cannot_start(error),
+        Err(error) => return Err(io::Error::other(error)),
+    };
+    send(&Message::Ended(end))
+}
+
+fn cannot_start(error: io::Error) -> RunEnd {
+    let reason = format!("cannot start a thread: {error}");
+    RunEnd::MachineFailed(MachineFailure::new(&error, reason))
 }
 
 fn request_stop() {
     STOP_REQUESTED.store(true, Ordering::Relaxed);
 }
 
-/// Requests a stop when the sweep sends [`STOP`]. Exits at once when the sweep is gone: the run then
-/// continues from its last checkpoint, as after any other kill.
-fn listen_for_stop() {
+/// Starts a thread that requests a stop when the sweep sends [`STOP`]. It ends the process when the sweep is
+/// gone: the run then continues from its last checkpoint, as after any other kill.
+fn listen_for_stop() -> io::Result<()> {
+    thread::Builder::new().spawn(read_requests)?;
+    Ok(())
+}
+
+fn read_requests() {
     for line in io::stdin().lock().lines() {
         match line {
             Ok(line) if line == STOP => request_stop(),
@@ -50,18 +63,22 @@ fn listen_for_stop() {
     std::process::exit(1);
 }
 
-fn train(request: &WorkerRequest) -> RunStatus {
+fn train(request: &WorkerRequest) -> RunEnd {
     // If an earlier sweep was killed, its worker may still be there. This waits for its end.
     let _lock = match Lock::wait(&request.run_dir) {
         Ok(lock) => lock,
         Err(error) => {
-            let folder = request.run_dir.display();
-            return RunStatus::failed(format!("cannot lock {folder}: {error}"));
+            let reason = format!("cannot lock {}: {error}", request.run_dir.display());
+            return RunEnd::MachineFailed(MachineFailure::new(&error, reason));
         }
     };
     let mut throttle = Throttle::default();
-    request.train(&STOP_REQUESTED, &mut |progress| {
-        if throttle.is_due(&progress) && send(&Message::Progress(progress)).is_err() {
+    request.train(&STOP_REQUESTED, &mut |update| {
+        let is_due = match &update {
+            Update::Progress(progress) => throttle.is_due(progress),
+            Update::Notice(_) => true,
+        };
+        if is_due && send(&Message::Update(update)).is_err() {
             request_stop(); // the sweep is gone
         }
     })

@@ -1,7 +1,8 @@
 use super::WorkerRequest;
 use super::protocol::{Message, STOP};
-use crate::results::{RunState, RunStatus};
-use crate::train::Progress;
+use crate::results::RunStatus;
+use crate::sweep::executor::{MachineFailure, Resource, RunEnd};
+use crate::train::Update;
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -25,9 +26,9 @@ pub const WORKER_ENVIRONMENT: [(&str, &str); 2] = [
 /// What arrives from a worker.
 #[derive(Debug)]
 pub(super) enum Output {
-    Progress(Progress),
-    /// The worker has closed its output. Holds the status, if it reported one.
-    Closed(Option<RunStatus>),
+    Update(Update),
+    /// The worker has closed its output. Says how the run ended, if the worker reported it.
+    Closed(Option<RunEnd>),
 }
 
 /// A worker process.
@@ -65,8 +66,17 @@ impl WorkerProcess {
         };
         // Both readers run before the request is written. A worker that fills its output pipe before
         // it reads the request would block this write otherwise.
-        thread::spawn(move || read_messages(stdout, on_output));
-        let stderr = thread::spawn(move || last_lines(stderr));
+        let threads = start_thread(move || last_lines(stderr)).and_then(|stderr| {
+            start_thread(move || read_messages(stdout, on_output)).map(|_| stderr)
+        });
+        let stderr = match threads {
+            Ok(stderr) => stderr,
+            Err(error) => {
+                let _ = process.kill();
+                let _ = process.wait();
+                return Err(error);
+            }
+        };
         // It fails if the worker has already ended. Its exit status tells the reason.
         let _ = stdin.write_all(&line);
         Ok(Self {
@@ -87,33 +97,48 @@ impl WorkerProcess {
         let _ = self.process.kill();
     }
 
-    /// Waits for the end of a worker that has closed its output, and returns the status of its run:
-    /// the `reported` one, or the reason of a crash. `None` means that the run was stopped and can be
-    /// continued.
-    pub(super) fn wait(mut self, reported: Option<RunStatus>) -> Option<RunStatus> {
+    /// Waits for the end of a worker that has closed its output, and returns how its run ended: as `reported`,
+    /// or by a crash.
+    pub(super) fn wait(mut self, reported: Option<RunEnd>) -> RunEnd {
         let exit = self.process.wait();
         let stderr = self.stderr.join().unwrap_or_default();
-        if let Some(status) = reported {
-            return (status.state != RunState::Stopped).then_some(status);
+        if let Some(end) = reported {
+            return end;
         }
-        let mut reason = match exit {
-            // The worker was asked to end before it had installed its signal handler.
-            Ok(exit) if signal(exit).is_some_and(is_request) => return None,
-            Ok(exit) => describe_exit(exit),
-            Err(error) => format!("the process was lost: {error}"),
+        let crash = crash_message(&stderr);
+        let with_crash = |reason: String| match &crash {
+            Some(message) => format!("{reason}: {message}"),
+            None => reason,
         };
-        if let Some(message) = crash_message(&stderr) {
-            reason = format!("{reason}: {message}");
+        match exit {
+            // The worker was asked to end before it had installed its signal handler.
+            Ok(exit) if signal(exit).is_some_and(is_request) => RunEnd::Stopped,
+            Ok(exit) => match exit.signal() {
+                Some(number) => RunEnd::Died(MachineFailure {
+                    reason: with_crash(describe_signal(number)),
+                    resource: resource_of_signal(signal(exit), crash.as_deref()),
+                }),
+                None => RunEnd::Recorded(RunStatus::failed(with_crash(describe_exit(exit)))),
+            },
+            Err(error) => {
+                let reason = with_crash(format!("the process was lost: {error}"));
+                RunEnd::MachineFailed(MachineFailure::new(&error, reason))
+            }
         }
-        Some(RunStatus::failed(reason))
     }
+}
+
+fn start_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().spawn(work)
 }
 
 fn read_messages(stdout: impl Read, on_output: impl Fn(Output)) {
     let mut status = None;
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
-            Ok(Message::Progress(progress)) => on_output(Output::Progress(progress)),
+            Ok(Message::Update(update)) => on_output(Output::Update(update)),
             Ok(Message::Ended(ended)) => status = Some(ended),
             // A library printed this line.
             Err(_) => {}
@@ -169,6 +194,20 @@ fn describe_exit(exit: ExitStatus) -> String {
 /// The signal that ended a process, if it is a known one.
 fn signal(exit: ExitStatus) -> Option<Signal> {
     Signal::try_from(exit.signal()?).ok()
+}
+
+/// What the machine probably lacked when a signal ended a process.
+fn resource_of_signal(signal: Option<Signal>, crash: Option<&str>) -> Resource {
+    match signal {
+        Some(Signal::SIGKILL) => Resource::Memory,
+        Some(Signal::SIGABRT)
+            if crash.is_some_and(|text| text.contains("memory allocation of")) =>
+        {
+            Resource::Memory
+        }
+        Some(Signal::SIGXFSZ) => Resource::Storage,
+        _ => Resource::Other,
+    }
 }
 
 /// Whether people and systems ask a process to end by this signal.

@@ -1,0 +1,251 @@
+use super::args;
+use super::experiment_target::{self, Cache};
+use super::{Error, Exit, print};
+use crate::config;
+use crate::report::{self, ReportError, SummaryRow};
+use crate::results::{Outcome, PlannedRun, RunDir, SweepPlan};
+use crate::sweep::{
+    RunCheck, Store, build_plan, choose_runs, first_difference, train_again, why_not_comparable,
+};
+use crate::text::terminal::print_note;
+use crate::text::units;
+use crate::train::Device;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Most damaged runs that are listed one by one.
+const MAX_LISTED: usize = 20;
+
+pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
+    let folder = &arguments.results;
+    let store = Store::open_readonly(folder.clone());
+    let mut is_good = true;
+    let (plan, _cache) = match report::read_plan(folder) {
+        Ok(plan) => {
+            is_good &= check_records(&store, &plan)?;
+            (plan, None)
+        }
+        Err(ReportError::NoPlan(_)) => {
+            print(&format!(
+                "plan.json: absent, as in a folder that was committed; only {} can be compared\n",
+                folder.join("summary.csv").display()
+            ))?;
+            let (plan, cache) = planned(folder, arguments)?;
+            (plan, Some(cache))
+        }
+        Err(error) => return Err(Error::Report(error)),
+    };
+    if arguments.rerun > 0 {
+        is_good &= rerun(&store, &plan, arguments)?;
+    }
+    Ok(if is_good { Exit::Success } else { Exit::Failed })
+}
+
+/// Compares the files of all runs with their records, and `summary.csv` with the runs.
+fn check_records(store: &Store, plan: &SweepPlan) -> Result<bool, Error> {
+    let checks: Vec<(&PlannedRun, RunCheck)> = plan
+        .runs
+        .iter()
+        .map(|run| (run, store.verify(run)))
+        .collect();
+    let count =
+        |wanted: fn(&RunCheck) -> bool| checks.iter().filter(|(_, check)| wanted(check)).count();
+    let counts = [
+        (
+            count(|check| matches!(check, RunCheck::Verified)),
+            "verified",
+        ),
+        (
+            count(|check| matches!(check, RunCheck::NotVerified)),
+            "without digests, from an earlier version",
+        ),
+        (
+            count(|check| matches!(check, RunCheck::Damaged(_))),
+            "damaged",
+        ),
+        (
+            count(|check| matches!(check, RunCheck::NotEnded)),
+            "not ended",
+        ),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    let runs = units::plural(checks.len(), "run");
+    let mut text = format!("{runs}: {}\n", counts.join(", "));
+    let mut damaged = checks.iter().filter_map(|(run, check)| match check {
+        RunCheck::Damaged(error) => Some((&run.name, error)),
+        _ => None,
+    });
+    for (name, error) in damaged.by_ref().take(MAX_LISTED) {
+        text += &format!("  {name}: {error}\n");
+    }
+    let is_damaged = text.lines().count() > 1;
+    let more = damaged.count();
+    if more > 0 {
+        text += &format!("  and {more} more\n");
+    }
+    let summary = store.root().join("summary.csv");
+    let agrees = !summary.exists()
+        || report::summary_agrees(store.root(), plan.clone()).map_err(Error::Report)?;
+    text += match (summary.exists(), agrees) {
+        (false, _) => "summary.csv: absent\n",
+        (true, true) => "summary.csv: agrees with the runs\n",
+        (true, false) => {
+            "summary.csv: does not agree with the runs; `runner report` writes it again\n"
+        }
+    };
+    print(&text)?;
+    Ok(!is_damaged && agrees)
+}
+
+/// The plan of the experiment that a folder without plan.json belongs to.
+fn planned(folder: &Path, arguments: &args::Verify) -> Result<(SweepPlan, Cache), Error> {
+    let file = arguments.experiment.clone();
+    let file = file.unwrap_or_else(|| default_experiment(folder));
+    if !file.exists() {
+        return Err(Error::NoExperiment {
+            folder: folder.to_owned(),
+            file,
+        });
+    }
+    let document = config::load(&file, &arguments.overrides)?;
+    let expansion = document.expand()?;
+    let cache = Cache::temporary()?;
+    let command = String::new();
+    let plan = build_plan(&document, expansion, cache.path(), command, Device::Cpu)?;
+    Ok((plan, cache))
+}
+
+/// `experiments/x.yaml` for `results/x`.
+fn default_experiment(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default();
+    Path::new(experiment_target::EXPERIMENTS)
+        .join(name)
+        .with_extension("yaml")
+}
+
+/// Trains some runs again and compares them with the recorded ones.
+fn rerun(store: &Store, plan: &SweepPlan, arguments: &args::Verify) -> Result<bool, Error> {
+    let recorded: Vec<Recorded> = recorded_runs(store, plan)?;
+    let (comparable, others): (Vec<&Recorded>, Vec<&Recorded>) = recorded
+        .iter()
+        .partition(|run| why_not_comparable(run.planned, &run.device).is_none());
+    if let Some(other) = others.first() {
+        let why = why_not_comparable(other.planned, &other.device).unwrap_or_default();
+        let name = &other.planned.name;
+        let count = units::plural(others.len(), "run");
+        print(&format!(
+            "{count} cannot be compared, such as {name}: {why}\n"
+        ))?;
+    }
+    if comparable.is_empty() {
+        print("no finished run can be trained again\n")?;
+        return Ok(false);
+    }
+    let seed = arguments.seed.unwrap_or_else(seed_of_clock);
+    let indices = (0..comparable.len()).collect();
+    let chosen = choose_runs(indices, arguments.rerun, seed);
+    print(&format!(
+        "{} of {} trained again, chosen with --seed {seed}\n",
+        chosen.len(),
+        units::plural(comparable.len(), "finished run")
+    ))?;
+    let mut is_good = true;
+    for index in chosen {
+        let run = comparable[index];
+        let name = &run.planned.name;
+        print_note(&format!("{name}: training"));
+        let folder = tempfile::tempdir().map_err(Error::Temporary)?;
+        let difference = difference(plan, run, folder.path());
+        is_good &= difference.is_none();
+        print(&match difference {
+            None => format!("{name}: identical\n"),
+            Some(difference) => format!("{name}: NOT identical: {difference}\n"),
+        })?;
+    }
+    Ok(is_good)
+}
+
+/// A finished run and what is known of it.
+struct Recorded<'a> {
+    planned: &'a PlannedRun,
+    device: String,
+    known: Known,
+}
+
+enum Known {
+    /// The files of the run.
+    Files(RunDir),
+    /// Its line in `summary.csv`.
+    Row(SummaryRow),
+}
+
+fn recorded_runs<'a>(store: &Store, plan: &'a SweepPlan) -> Result<Vec<Recorded<'a>>, Error> {
+    let has_records = store.root().join("plan.json").exists();
+    let rows = match has_records {
+        true => Vec::new(),
+        false => report::read_summary(store.root()).map_err(Error::Report)?,
+    };
+    let mut recorded = Vec::new();
+    for planned in &plan.runs {
+        if has_records {
+            let record = store.record(planned)?;
+            let outcome = record.filter(|record| record.is_done());
+            recorded.extend(
+                outcome
+                    .and_then(|record| record.status.outcome)
+                    .map(|outcome| Recorded {
+                        planned,
+                        device: outcome.device,
+                        known: Known::Files(store.run_dir(planned)),
+                    }),
+            );
+        } else if let Some(row) = rows.iter().find(|row| row.run == planned.name)
+            && row.status == "done"
+        {
+            recorded.push(Recorded {
+                planned,
+                device: row.device.clone(),
+                known: Known::Row(row.clone()),
+            });
+        }
+    }
+    Ok(recorded)
+}
+
+/// How a run that is trained again in `folder` differs from the recorded one.
+fn difference(plan: &SweepPlan, run: &Recorded, folder: &Path) -> Option<String> {
+    let again = match train_again(plan, run.planned, folder) {
+        Ok(again) => again,
+        Err(reason) => return Some(reason),
+    };
+    match &run.known {
+        Known::Files(recorded) => match first_difference(recorded, &again.dir) {
+            Ok(difference) => difference,
+            Err(error) => Some(error.to_string()),
+        },
+        Known::Row(row) => difference_of_row(row, &again.outcome),
+    }
+}
+
+fn difference_of_row(row: &SummaryRow, outcome: &Outcome) -> Option<String> {
+    let numbers = [
+        ("steps", row.steps, Some(outcome.steps as f64)),
+        ("train_loss", row.train_loss, outcome.train_loss),
+        ("val_loss", row.val_loss, outcome.val_loss),
+        ("bits_per_byte", row.bits_per_byte, outcome.bits_per_byte),
+    ];
+    let text = |number: Option<f64>| number.map_or("none".to_owned(), |number| number.to_string());
+    let different = numbers.iter().find(|(_, before, now)| before != now);
+    different
+        .map(|(name, before, now)| format!("{name} is {} instead of {}", text(*now), text(*before)))
+}
+
+/// A different seed at each call.
+fn seed_of_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::from(since.subsec_nanos()))
+}

@@ -1,0 +1,50 @@
+//! The file that remembers that the process of a run was killed or crashed.
+
+use super::{RunDir, write_json_atomic};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+/// The contents of `death.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Death {
+    /// Step of the checkpoint from which the run continues. 0 without a checkpoint.
+    step: u64,
+    reason: String,
+}
+
+impl RunDir {
+    fn death_file(&self) -> PathBuf {
+        self.path().join("death.json")
+    }
+
+    /// Remembers that the process of the run died, and that the run continues from `step`.
+    pub fn write_death(&self, step: u64, reason: &str) -> io::Result<()> {
+        let reason = reason.to_owned();
+        write_json_atomic(&self.death_file(), &Death { step, reason })
+    }
+
+    /// The step after which the process of the run died the last time. `None` if it did not.
+    pub fn last_death(&self) -> Option<u64> {
+        let json = fs::read(self.death_file()).ok()?;
+        let death: Death = serde_json::from_slice(&json).ok()?;
+        Some(death.step)
+    }
+
+    /// Removes the record of the run, so that it continues from its checkpoint.
+    pub fn remove_status(&self) -> io::Result<()> {
+        remove_if_exists(self.status_file())
+    }
+
+    pub fn forget_death(&self) -> io::Result<()> {
+        remove_if_exists(self.death_file())
+    }
+}
+
+fn remove_if_exists(path: PathBuf) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,15 @@
+use serde::{Deserialize, Serialize};
+
+/// What a run was trained with. None of it changes the results of a run in 32-bit floats, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Version of `runner`.
+    pub version: String,
+    /// Profile, operating system and architecture of the program, such as `release linux x86_64`.
+    pub build: String,
+    /// Name of the processor, if the system tells it.
+    pub processor: Option<String>,
+    /// Name of the vector instructions that the kernels used.
+    pub instruction_set: String,
+}

@@ -1,0 +1,33 @@
+use std::io;
+use std::path::PathBuf;
+
+/// A file of a run that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It does not hold what the run wrote.
+    #[error("{} is damaged: {why}", path.display())]
+    Damaged { path: PathBuf, why: String },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+}
+
+impl RecordError {
+    /// For an error of reading `path`.
+    pub(super) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Read { path, source }
+    }
+
+    /// For contents of `path` that are not what they should be.
+    pub(super) fn damaged<E: ToString>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |why| Self::Damaged {
+            path,
+            why: why.to_string(),
+        }
+    }
+
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+}
