@@ -50,8 +50,9 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let total = total(&plan, &rows, capacity);
     let tokenizers = tokenizers(&plan);
     let matched = matched(&plan);
+    let counted_once = counted_once(&plan);
     let table = table(&plan, &rows, threads(&plan, &rows, capacity));
-    let mut text = format!("{table}\n\n{tokenizers}\n\n{matched}{total}\n");
+    let mut text = format!("{table}\n\n{tokenizers}\n\n{matched}{counted_once}{total}\n");
     let checks = checks_of_plan(&plan);
     if !checks.is_empty() {
         text += &format!("\n{}\n", result_tables::checks(&checks));
@@ -178,6 +179,22 @@ fn matched(plan: &SweepPlan) -> String {
     }
     let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
     format!("matched to {}:\n{lines}\n", plan.baseline)
+}
+
+/// A paragraph with the variants that have one run although there are several seeds. Empty without one.
+fn counted_once(plan: &SweepPlan) -> String {
+    let sweep = plan.experiment.sweep.as_ref();
+    let has_seeds = sweep.is_some_and(|sweep| sweep.seeds.all().len() > 1);
+    let runs = plan.runs.iter().filter(|run| plan.is_seed_free(run));
+    let mut names: Vec<&str> = runs.map(|run| run.spec.variant.as_str()).collect();
+    names.dedup();
+    if names.is_empty() || !has_seeds {
+        return String::new();
+    }
+    format!(
+        "counted once, because the result does not depend on the seed: {}\n\n",
+        units::list(&names)
+    )
 }
 
 fn right(text: String) -> Cell {

@@ -1,6 +1,6 @@
 use super::Exit;
 use crate::report::{CheckResult, ClaimResult, MetricCheck, Summary, TestedClaim, TextTable};
-use crate::text::escape::visible;
+use crate::text::escape::visible_line;
 use crate::text::units;
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 pub(super) fn render(summary: &Summary) -> String {
     let mut text = String::from("\n");
     for sentence in &summary.answer {
-        text += &format!("{sentence}\n");
+        text += &format!("{}\n", visible_line(sentence));
     }
     if !summary.ranking.rows.is_empty() {
         text += &format!("\n{}\n", layout(&summary.ranking));
@@ -20,9 +20,10 @@ pub(super) fn render(summary: &Summary) -> String {
         text += &format!("\n{}\n", checks(&summary.checks));
     }
     for caution in &summary.cautions {
-        text += &format!("\nnote: {caution}");
+        text += &format!("\nnote: {}", visible_line(caution));
     }
-    text += &format!("\nreport: {}\n", summary.markdown.display());
+    let path = summary.markdown.display().to_string();
+    text += &format!("\nreport: {}\n", visible_line(&path));
     text
 }
 
@@ -116,15 +117,15 @@ pub(super) fn checks(checks: &[MetricCheck]) -> String {
     })
 }
 
-/// Lays out a table. Invisible characters are made visible first, because they change the width of a
-/// cell.
+/// Lays out a table by the width of its texts on a terminal. Invisible characters and line breaks are made
+/// visible first, because they change the width of a cell.
 fn layout(contents: &TextTable) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_header(&contents.headings);
     for row in &contents.rows {
-        table.add_row(row.iter().map(|cell| visible(cell)));
+        table.add_row(row.iter().map(|cell| visible_line(cell)));
     }
     for (column, right) in table.column_iter_mut().zip(&contents.right_aligned) {
         if *right {
@@ -137,6 +138,7 @@ fn layout(contents: &TextTable) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::width::display_width;
 
     fn check(result: CheckResult) -> MetricCheck {
         MetricCheck {
@@ -163,6 +165,29 @@ mod tests {
             p: String::new(),
             level: String::new(),
         }
+    }
+
+    #[test]
+    fn columns_stay_aligned_beside_wide_and_invisible_characters() {
+        let names = [
+            "gpt",
+            "東京",
+            "👩\u{200d}👩\u{200d}👧",
+            "a\u{202e}\nb",
+            "می\u{200c}خواهم",
+        ];
+        let table = layout(&TextTable {
+            headings: vec!["variant", "loss"],
+            right_aligned: vec![false, true],
+            rows: names
+                .iter()
+                .map(|name| vec![(*name).to_owned(), "1.5".to_owned()])
+                .collect(),
+        });
+        let widths: Vec<usize> = table.lines().map(display_width).collect();
+        assert_eq!(widths.len(), 1 + names.len(), "{table}");
+        assert!(widths.iter().all(|width| *width == widths[0]), "{table}");
+        assert!(table.contains("a⟨U+202E⟩␊b"), "{table}");
     }
 
     #[test]

@@ -7,7 +7,11 @@
 
 mod analysis;
 #[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
 mod decision_tests;
+#[cfg(test)]
+mod hostile_tests;
 mod loaded_results;
 mod page_blocks;
 mod pages;

@@ -59,7 +59,9 @@ fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, Rep
         }
     });
     environment.set_formatter(write_escaped);
+    environment.add_filter("prose", |text: &str| safe(escape::prose(text)));
     environment.add_filter("code", |text: &str| safe(escape::code(text)));
+    environment.add_filter("cell_code", |text: &str| safe(escape::cell_code(text)));
     environment.add_filter("fence", |text: &str| safe(escape::fence(text)));
     environment.add_function(
         "side_by_side",

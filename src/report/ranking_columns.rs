@@ -28,8 +28,8 @@ struct RankingColumn {
 /// One variant in the ranking.
 struct Entry<'a> {
     variant: &'a Variant<'a>,
-    /// Position in the ranking, from 1.
-    rank: usize,
+    /// Number of seeds of the baseline with a result.
+    baseline_seeds: usize,
     entropy_bound: Option<f64>,
     metric: Metric,
 }
@@ -153,7 +153,7 @@ const COLUMNS: &[RankingColumn] = &[
         name: "time",
         heading: "Time",
         short_heading: Some("time"),
-        cell: |entry| mean(entry, |o| o.seconds, units::duration),
+        cell: |entry| mean(entry, |o| o.seconds, units::measured_duration),
         ..COLUMN
     },
 ];
@@ -169,15 +169,17 @@ fn mean(entry: &Entry, of: fn(&Outcome) -> f64, format: fn(f64) -> String) -> Te
 
 fn rank(entry: &Entry) -> Text {
     match entry.variant.mean() {
-        Some(_) => entry.rank.to_string().into(),
+        Some(_) => entry.variant.rank.to_string().into(),
         None => Text::new(),
     }
 }
 
-/// Number of seeds with a result, and of all where some have none: `3`, `2 of 3`.
+/// Number of seeds with a result, and of all where some have none: `3`, `2 of 3`. `any` if the result does not
+/// depend on the seed.
 fn seeds(entry: &Entry) -> Text {
     let finished = entry.variant.values.len();
     match entry.variant.runs.len() {
+        1 if entry.variant.is_seed_free && finished == 1 => "any".into(),
         all if all == finished => finished.to_string().into(),
         all => format!("{finished} of {all}").into(),
     }
@@ -185,11 +187,16 @@ fn seeds(entry: &Entry) -> Text {
 
 /// Mean over the seeds and standard deviation.
 fn val_loss(entry: &Entry) -> Text {
-    let mean = value(entry.variant.mean_of(|o| o.val_loss), units::loss);
-    match entry.variant.sd_of(|o| o.val_loss) {
-        Some(sd) => mean.plain(format!(" ± {}", units::loss(sd))),
-        None => mean,
-    }
+    let Some(mean) = entry.variant.mean_of(|o| o.val_loss) else {
+        return NO_VALUE.into();
+    };
+    let sd = entry.variant.sd_of(|o| o.val_loss);
+    let Some(sd) = sd.filter(|_| entry.variant.is_trained()) else {
+        return units::loss(mean).into();
+    };
+    let decimals = units::decimals_to_show(&[sd], units::LOSS_DECIMALS);
+    let [mean, sd] = [mean, sd].map(|value| units::fixed(value, decimals));
+    format!("{mean} ± {sd}").into()
 }
 
 fn above_entropy_bound(entry: &Entry) -> Text {
@@ -199,18 +206,24 @@ fn above_entropy_bound(entry: &Entry) -> Text {
 }
 
 /// Mean difference from the baseline, its corrected 95 % interval, and the number of seeds if it is less
-/// than that of the variant.
+/// than that of the variant, or of the baseline if the variant does not depend on the seed.
 fn difference(entry: &Entry) -> Text {
     let Some(comparison) = entry.variant.comparison else {
         return NO_VALUE.into();
     };
-    let mut text: Text = entry.metric.difference(comparison.mean).into();
-    if let Some((low, high)) = wording::interval_ends(entry.metric, comparison) {
+    let difference = wording::difference(entry.metric, comparison);
+    let mut text: Text = difference.mean.into();
+    if let Some((low, high)) = difference.interval {
         text = text.plain(" ").interval(low, high);
     }
+    let (all, noun) = match entry.variant.is_seed_free {
+        true => (entry.baseline_seeds, "seed"),
+        false => (entry.variant.values.len(), "pair"),
+    };
     match comparison.pairs {
-        pairs if pairs == entry.variant.values.len() => text,
-        pairs => text.plain(format!(" ({})", units::plural(pairs, "pair"))),
+        _ if comparison.is_exact => text.plain(" (exact)"),
+        pairs if pairs == all => text,
+        pairs => text.plain(format!(" ({})", units::plural(pairs, noun))),
     }
 }
 
@@ -225,10 +238,11 @@ fn verdict(entry: &Entry) -> Text {
 
 fn entries<'a>(ranking: &'a Ranking<'a>) -> impl Iterator<Item = Entry<'a>> {
     let entropy_bound = ranking.entropy_bound();
-    let variants = ranking.variants.iter().enumerate();
-    variants.map(move |(index, variant)| Entry {
+    let baseline_seeds = ranking.baseline().map_or(0, |v| v.values.len());
+    let variants = ranking.variants.iter();
+    variants.map(move |variant| Entry {
         variant,
-        rank: index + 1,
+        baseline_seeds,
         entropy_bound,
         metric: ranking.metric,
     })
@@ -278,7 +292,7 @@ pub(super) fn template_rows(ranking: &Ranking) -> Vec<BTreeMap<&'static str, Str
     let row = |entry: Entry| {
         let value = |c: &RankingColumn| (c.name, (c.cell)(&entry).without_intervals());
         let comparison = entry.variant.comparison;
-        let interval = comparison.and_then(|c| wording::interval_ends(entry.metric, c));
+        let interval = comparison.and_then(|c| wording::difference(entry.metric, c).interval);
         let interval = interval.map(|(low, high)| format!("[{low}, {high}]"));
         let mut row: BTreeMap<_, _> = COLUMNS.iter().map(value).collect();
         row.insert("interval", interval.unwrap_or_default());

@@ -1,6 +1,6 @@
 use super::loaded_results::{Results, Run};
 use crate::results::{Outcome, RunState};
-use crate::text::escape::visible;
+use crate::text::escape::visible_line;
 use polars::prelude::*;
 
 /// `summary.csv`: one line per started run, in the order of the plan.
@@ -25,9 +25,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
         whole("seed", &begun, |run| Some(run.planned.spec.seed)),
         text("run", &begun, |run| run.planned.name.clone()),
         text("status", &begun, |run| run.state().name().to_owned()),
-        text("reason", &begun, |run| {
-            visible(&run.reason()).replace('\n', " ")
-        }),
+        text("reason", &begun, Run::reason),
         measured("steps", &begun, |outcome| outcome.steps as f64),
         measured("tokens", &begun, |outcome| outcome.tokens as f64),
         whole("params", &begun, |run| Some(run.params())),
@@ -58,7 +56,10 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
     Ok(csv)
 }
 
+/// Texts of one line without control characters: names can come from somebody else, and the file is shown on
+/// terminals.
 fn text(name: &str, runs: &[&Run], value: impl Fn(&Run) -> String) -> Column {
+    let value = |run: &Run| visible_line(&value(run));
     // An empty text is written as a missing value, without quotes.
     let value = |run: &&Run| Some(value(run)).filter(|text| !text.is_empty());
     Column::new(name.into(), runs.iter().map(value).collect::<Vec<_>>())
@@ -82,7 +83,8 @@ fn number(name: &str, runs: &[&Run], value: impl Fn(&Outcome) -> Option<f64>) ->
 }
 
 fn floats(name: &str, runs: &[&Run], value: impl Fn(&Run) -> Option<f64>) -> Column {
-    let value = |run: &&Run| value(run).filter(|v| v.is_finite());
+    // There is no negative zero in the table.
+    let value = |run: &&Run| value(run).filter(|v| v.is_finite()).map(|v| v + 0.0);
     Column::new(name.into(), runs.iter().map(value).collect::<Vec<_>>())
 }
 

@@ -1,5 +1,5 @@
 use super::testing::{Folder, ablation, corpus, unhashed, variant};
-use super::{Counts, ReportError, read_plan, write};
+use super::{Counts, ReportError, Summary, read_plan, write};
 use crate::results::CorpusInfo;
 use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
@@ -94,6 +94,100 @@ fn one_seed_has_no_interval() {
             .any(|c| c.contains("swiglu has 1.20 M (+49 %)")),
         "{:?}",
         summary.cautions
+    );
+}
+
+/// The names and ranks of the variants, in the order of the ranking.
+fn ranks(summary: &Summary) -> Vec<(String, String)> {
+    let rows = 0..summary.ranking.rows.len();
+    let cell = |row, heading| summary.ranking.cell(row, heading).to_owned();
+    rows.map(|row| (cell(row, "variant"), cell(row, "#")))
+        .collect()
+}
+
+fn owned(rows: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
+    rows.iter().map(owned).collect()
+}
+
+#[test]
+fn equal_means_have_the_same_rank_and_zero_has_no_sign() {
+    let folder = Folder::new("ties");
+    for (name, which, bits) in [
+        ("low", 1, -0.0),
+        ("gpt", 2, 0.0),
+        ("high", 3, 1.5),
+        ("same", 4, 1.5),
+    ] {
+        for seed in 1..=2 {
+            let run = folder.run(name, seed);
+            let run = run.spec(|spec| spec.model.n_layer = which);
+            run.evaluations(&[(0, 6.0), (500, bits)]).done();
+        }
+    }
+    let summary = folder.write();
+    assert_eq!(
+        ranks(&summary),
+        owned(&[("gpt", "1"), ("low", "1"), ("high", "3"), ("same", "3")])
+    );
+    assert!(
+        summary.answer[0].starts_with("No variant has a lower loss than the baseline gpt"),
+        "{:?}",
+        summary.answer
+    );
+    for file in [
+        "report.md",
+        "summary.csv",
+        "plots/difference.svg",
+        "plots/loss.svg",
+    ] {
+        let text = folder.read(file);
+        assert!(
+            !text.contains("-0.0") && !text.contains("−0.0"),
+            "{file}: {text}"
+        );
+    }
+    // Without the baseline, the headline names all that are the best.
+    folder.plan.borrow_mut().baseline = "high".to_owned();
+    let answer = &folder.write().answer;
+    assert!(
+        answer[0].contains("It has the lowest loss, tied with gpt: 0.0000 bits per byte"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_variant_without_all_results_is_ranked_last_and_named_in_the_headline() {
+    let folder = Folder::new("incomplete");
+    variant(&folder, "gpt", 4, 1.52, |run| run);
+    folder.run("lucky", 1).curve(1.2).done();
+    for seed in 2..=4 {
+        let run = folder.run("lucky", seed);
+        run.evaluations(&[(0, 6.0)]).diverged("loss is not finite");
+    }
+    variant(&folder, "worse", 4, 1.6, |run| run.params(806_000));
+    let summary = folder.write();
+    assert_eq!(
+        ranks(&summary),
+        owned(&[("gpt", "1"), ("worse", "2"), ("lucky", "3")])
+    );
+    let headline = &summary.answer[0];
+    let start = "No complete variant has a lower loss than the baseline gpt, which reaches 1.52";
+    let end = " Ranked after the others, because not every seed has a result: lucky (1 of 4).";
+    assert!(
+        headline.starts_with(start) && headline.ends_with(end),
+        "{headline}"
+    );
+    // If no variant is complete, none is ranked after the others.
+    let folder = Folder::new("unfinished");
+    for name in ["gpt", "other"] {
+        folder.run(name, 1).curve(1.5).done();
+        folder.run(name, 2).not_started();
+    }
+    let answer = &folder.write().answer[0];
+    assert!(
+        answer.ends_with(" Not every seed has a result: gpt (1 of 2) and other (1 of 2)."),
+        "{answer}"
     );
 }
 
@@ -255,7 +349,12 @@ fn variants_with_different_tokenizers_are_ranked_by_bits_per_byte() {
     let rows = "| char | gpt | 65 | 1.00 | 0 | yes | 900 k |\n\
                 | bpe 512 | bpe | 65 | 2.50 | 0.15 % | no | 900 k |\n";
     assert!(report.contains(rows), "{report}");
-    assert!(!folder.read("plots/loss.svg").contains("from counts"));
+    let plot = folder.read("plots/loss.svg");
+    assert!(!plot.contains("from counts"));
+    // A token of one tokenizer stands for more text than one of another.
+    assert!(plot.contains("bytes of training text") && !plot.contains("training tokens"));
+    let page = folder.read("report.html");
+    assert!(page.contains("so losses per token cannot be compared between the variants"));
 }
 
 #[test]
@@ -379,7 +478,7 @@ fn a_broken_record_affects_only_its_run() {
     assert!(
         folder
             .read("report.md")
-            .contains("status.json cannot be read")
+            .contains("status.json is damaged")
     );
 }
 
@@ -404,7 +503,7 @@ fn a_transformer_worse_than_bigram_counts_is_reported() {
     let folder = one_seed();
     variant(&folder, "lazy", 1, 3.6, |run| run);
     let answer = folder.write().answer;
-    let told = "Counting pairs of tokens in the training split reaches 3.4769 bits per byte. lazy is worse.";
+    let told = "Counting pairs of tokens in the training split reaches 3.4769 bits per byte. lazy does not have a lower mean.";
     assert!(answer.contains(&told.to_owned()), "{answer:?}");
 }
 
@@ -426,7 +525,7 @@ fn trained_models_worse_than_ngram_counts_are_reported() {
     let summary = folder.write();
     assert!(
         summary.answer.contains(
-            &"ngram, which only counts n-grams, reaches 2.5000 bits per byte. bigram is worse."
+            &"ngram, which only counts n-grams, reaches 2.5000 bits per byte. bigram does not have a lower mean."
                 .to_owned()
         ),
         "{:?}",

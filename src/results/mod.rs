@@ -16,6 +16,7 @@ mod sample_files;
 mod sample_text;
 mod samples_markdown;
 mod sealed_json;
+mod seed_free_runs;
 mod seed_rounds;
 mod status;
 mod sweep_plan;

@@ -7,21 +7,24 @@
 use super::variant_runs::VariantRuns;
 use super::{RunResult, Search, SweepPlan};
 use crate::spec::SequentialSeeds;
-use crate::stats::{
-    Comparison, Design, PairsToDecide, Verdict, compare, paired_differences, pairs_to_decide,
-};
+use crate::stats::{Comparison, Design, PairsToDecide, Verdict, compare, pairs_to_decide};
 
 /// A variant compared with the baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VariantComparison {
     pub variant: String,
+    /// Whether its result does not depend on the seed. It has one run.
+    pub is_seed_free: bool,
     /// The search for its best settings, if the variants are tuned.
     pub search: Option<Search>,
+    /// Most seeds of each variant that the comparison can use so far.
+    pub(super) seeds: usize,
     /// Indices in the plan of the runs of this variant that are needed so far, in the order of their seeds.
     pub runs: Vec<usize>,
     /// (seed, metric) of those of these runs that have a value.
     pub values: Vec<(u64, f64)>,
-    /// (seed, variant - baseline) for the seeds that both have.
+    /// (seed, variant - baseline) for the seeds that both have. A result that does not depend on the seed is
+    /// compared with every seed of the other.
     pub differences: Vec<(u64, f64)>,
     /// `None` for the baseline, and if there are no differences.
     pub comparison: Option<Comparison>,
@@ -56,7 +59,9 @@ impl SweepPlan {
                 let seeds = if is_baseline { most } else { seeds };
                 VariantComparison {
                     variant: variant.name.to_owned(),
+                    is_seed_free: variant.is_seed_free,
                     search: variant.search.clone(),
+                    seeds,
                     runs: variant.first(seeds).map(|(index, ..)| index).collect(),
                     values: variant.values(seeds),
                     seeds_to_decide: differences.seeds_to_decide(&design),
@@ -70,7 +75,8 @@ impl SweepPlan {
     /// Indices of the runs that are needed according to the results so far, in the order of the plan.
     pub fn needed_runs(&self, results: &[RunResult]) -> Vec<usize> {
         if !self.depends_on_results() {
-            return (0..self.runs.len()).collect();
+            let runs = 0..self.runs.len();
+            return runs.filter(|run| !self.repeats_a_result(*run)).collect();
         }
         let of_variant = |comparison: VariantComparison| {
             let search = comparison.search.into_iter().flat_map(|search| search.runs);
@@ -119,9 +125,8 @@ impl SweepPlan {
         let design = self.design(self.baseline_of(&known));
         let verdict = |(variant, compared): (&VariantRuns, &VariantComparison)| {
             compared.comparison.as_ref()?.corrected?;
-            let seeds = compared.runs.len();
-            let differences = paired_differences(&variant.values(seeds), &baseline?.values(seeds));
-            let comparison = Differences::tested(differences, &design).comparison?;
+            let tested = Differences::tested(variant, baseline?, compared.seeds, &design);
+            let comparison = tested.comparison?;
             comparison.corrected.map(|_| comparison.verdict)
         };
         variants.iter().zip(compared).map(verdict).collect()
@@ -170,9 +175,22 @@ impl Differences {
         }
     }
 
-    fn tested(by_seed: Vec<(u64, f64)>, design: &Design) -> Self {
+    /// With up to `seeds` of each variant. A difference of two results that do not depend on the seed is exact.
+    fn tested(
+        variant: &VariantRuns,
+        baseline: &VariantRuns,
+        seeds: usize,
+        design: &Design,
+    ) -> Self {
+        let by_seed = variant.differences(baseline, seeds);
+        let values = Self::values(&by_seed);
+        let is_exact = variant.is_seed_free && baseline.is_seed_free;
+        let comparison = match values.as_slice() {
+            [difference] if is_exact => Some(Comparison::exact(*difference, design)),
+            _ => compare(&values, design),
+        };
         Self {
-            comparison: compare(&Self::values(&by_seed), design),
+            comparison,
             by_seed,
         }
     }
@@ -188,7 +206,7 @@ impl Differences {
 
     /// Whether more seeds would not change the verdict.
     fn are_final(&self) -> bool {
-        let is_decided = |c: &Comparison| c.verdict != Verdict::Inconclusive;
+        let is_decided = |c: &Comparison| c.is_exact || c.verdict != Verdict::Inconclusive;
         // A variant with exactly the results of the baseline has them with every seed.
         let are_equal = self.by_seed.len() > 1 && self.by_seed.iter().all(|(_, d)| *d == 0.0);
         // A difference is infinite if the target loss was not reached.
@@ -209,15 +227,15 @@ impl VariantRuns<'_> {
         let Some(baseline) = baseline.filter(|baseline| baseline.name != self.name) else {
             return (Differences::default(), first);
         };
-        let differences = |seeds| paired_differences(&self.values(seeds), &baseline.values(seeds));
         let have_ended = |seeds| self.have_ended(seeds) && baseline.have_ended(seeds);
         if !have_ended(first) {
-            return (Differences::untested(differences(first)), first);
+            let differences = self.differences(baseline, first);
+            return (Differences::untested(differences), first);
         }
         let last = range.map_or(first, |range| range.max as usize);
         let mut seeds = first;
         loop {
-            let tested = Differences::tested(differences(seeds), design);
+            let tested = Differences::tested(self, baseline, seeds, design);
             // What failed with all of its seeds is not trained with more of them.
             let has_failed = self.values(seeds).is_empty() || baseline.values(seeds).is_empty();
             if has_failed || tested.are_final() || seeds >= last {

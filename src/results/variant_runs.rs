@@ -1,5 +1,5 @@
 use super::{RunResult, SweepPlan};
-use crate::stats::mean;
+use crate::stats::{mean, paired_differences};
 
 impl SweepPlan {
     /// Indices of the runs that the sweep can have in the end, in the order of the plan: those of the search,
@@ -8,7 +8,7 @@ impl SweepPlan {
     pub fn possible_runs(&self, results: &[RunResult]) -> Vec<usize> {
         let variants = VariantRuns::all(self, results);
         let seeds = self.possible_seeds(&variants, results);
-        let all: Vec<Indexed> = results.iter().copied().enumerate().collect();
+        let all = counted(self, results);
         let variant = |run: &Indexed| self.runs[run.0].spec.variant.as_str();
         let groups = all.chunk_by(|a, b| variant(a) == variant(b));
         let groups = groups.zip(variants.iter().zip(seeds));
@@ -32,7 +32,7 @@ impl SweepPlan {
     fn possible_seeds(&self, variants: &[VariantRuns], results: &[RunResult]) -> Vec<usize> {
         let first = self.first_seeds();
         let compared = self.compare(results).into_iter();
-        let needed: Vec<usize> = compared.map(|c| c.runs.len().max(first)).collect();
+        let needed: Vec<usize> = compared.map(|c| c.seeds.max(first)).collect();
         let Some(baseline) = self.baseline_of(variants) else {
             return vec![usize::MAX; variants.len()];
         };
@@ -63,6 +63,8 @@ impl SweepPlan {
 /// What is known of one variant.
 pub(super) struct VariantRuns<'a> {
     pub(super) name: &'a str,
+    /// Whether its result does not depend on the seed. It has one run, with the first seed.
+    pub(super) is_seed_free: bool,
     /// The search for its best settings, if the variants are tuned.
     pub(super) search: Option<Search>,
     /// Index in the plan, seed, and result of each run that compares it, in the order of its seeds. Empty
@@ -87,10 +89,17 @@ pub struct Search {
 /// A run of a variant: its index in the plan, and what is known of it.
 type Indexed = (usize, RunResult);
 
+/// The runs of a plan without those that repeat the result of another one.
+fn counted(plan: &SweepPlan, results: &[RunResult]) -> Vec<Indexed> {
+    let runs = results.iter().copied().enumerate();
+    runs.filter(|(run, _)| !plan.repeats_a_result(*run))
+        .collect()
+}
+
 impl<'a> VariantRuns<'a> {
     /// The variants of a plan, in its order.
     pub(super) fn all(plan: &'a SweepPlan, results: &[RunResult]) -> Vec<Self> {
-        let runs: Vec<Indexed> = results.iter().copied().enumerate().collect();
+        let runs = counted(plan, results);
         let variant = |run: &Indexed| plan.runs[run.0].spec.variant.as_str();
         // The runs of a variant follow each other.
         let groups = runs.chunk_by(|a, b| variant(a) == variant(b));
@@ -108,11 +117,26 @@ impl<'a> VariantRuns<'a> {
                     |&(index, result): &Indexed| (index, plan.runs[index].spec.seed, result);
                 Self {
                     name: variant(&runs[0]),
+                    is_seed_free: plan.is_seed_free(&plan.runs[runs[0].0]),
                     runs: compared.map(with_seed).collect(),
                     search,
                 }
             })
             .collect()
+    }
+
+    /// (seed, variant - baseline) for the seeds that both have among their first ones. A result that does not
+    /// depend on the seed is compared with every seed of the other variant.
+    pub(super) fn differences(&self, baseline: &Self, seeds: usize) -> Vec<(u64, f64)> {
+        let mut own = self.values(seeds);
+        let mut base = baseline.values(seeds);
+        if self.is_seed_free {
+            own = with_seeds_of(&base, &own);
+        }
+        if baseline.is_seed_free {
+            base = with_seeds_of(&own, &base);
+        }
+        paired_differences(&own, &base)
     }
 
     /// Whether the search for its best settings has not ended.
@@ -142,6 +166,13 @@ impl<'a> VariantRuns<'a> {
     pub(super) fn first(&self, seeds: usize) -> impl Iterator<Item = (usize, u64, RunResult)> {
         self.runs.iter().take(seeds).copied()
     }
+}
+
+/// The first of `values` with each seed of `others`.
+fn with_seeds_of(others: &[(u64, f64)], values: &[(u64, f64)]) -> Vec<(u64, f64)> {
+    let first = values.first();
+    let seeds = others.iter().map(|(seed, _)| *seed);
+    seeds.filter_map(|seed| Some((seed, first?.1))).collect()
 }
 
 impl Search {

@@ -62,6 +62,14 @@ impl CompareMetric {
         self == Self::TokensPerSecond
     }
 
+    /// Whether it is a measurement of time or memory, which varies even if a run is repeated exactly.
+    pub fn is_measurement(self) -> bool {
+        matches!(
+            self,
+            Self::TokensPerSecond | Self::Seconds | Self::PeakMemoryMb
+        )
+    }
+
     /// Whether it is a loss per token, which cannot be compared between tokenizers.
     pub fn is_per_token(self) -> bool {
         match self {

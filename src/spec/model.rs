@@ -314,8 +314,17 @@ pub enum ModelKind {
     Bigram,
     /// Counts of sequences of up to `order` tokens, where each order is smoothed with the next lower one
     /// (Witten & Bell 1991, method C; Chen & Goodman 1998, section 2.5). It is not trained, so
-    /// `optimizer` and `train` do not apply. It is a baseline for trained models.
+    /// `optimizer` and `train` do not apply, and its result is the same for every seed: it is counted
+    /// once. It is a baseline for trained models.
     Ngram,
+}
+
+impl ModelKind {
+    /// Whether it is trained by gradient descent, so that its result depends on the seed. N-gram models are
+    /// counted.
+    pub fn is_trained(self) -> bool {
+        self != Self::Ngram
+    }
 }
 
 /// Normalization of the residual stream.

@@ -25,6 +25,8 @@ pub struct Comparison {
     pub interval: Option<ConfidenceInterval>,
     /// The interval at the level that the design gives to this test. The verdict follows from it.
     pub corrected: Option<ConfidenceInterval>,
+    /// Whether the difference does not depend on the seed. It has no interval, and its verdict is certain.
+    pub is_exact: bool,
     pub verdict: Verdict,
 }
 
@@ -57,8 +59,28 @@ impl Comparison {
             mean: mean(differences)?,
             interval: None,
             corrected: None,
+            is_exact: false,
             verdict: Verdict::Inconclusive,
         })
+    }
+
+    /// A difference that is the same for every seed.
+    pub fn exact(difference: f64, design: &Design) -> Self {
+        let interval = ConfidenceInterval {
+            low: difference,
+            high: difference,
+        };
+        Self {
+            pairs: 1,
+            mean: difference,
+            interval: None,
+            corrected: None,
+            is_exact: true,
+            verdict: match difference.is_finite() {
+                true => verdict(interval, design),
+                false => Verdict::Inconclusive,
+            },
+        }
     }
 }
 
@@ -102,6 +124,23 @@ mod tests {
             );
         }
         assert_eq!(compare(&[], &design), None);
+    }
+
+    #[test]
+    fn an_exact_difference_has_a_verdict_and_no_interval() {
+        let design = Design::fixed(4).with_margin(Some(0.02));
+        for (difference, expected) in [
+            (-0.5, Verdict::Better),
+            (0.5, Verdict::Worse),
+            (0.01, Verdict::Equivalent),
+            (f64::INFINITY, Verdict::Inconclusive),
+        ] {
+            let comparison = Comparison::exact(difference, &design);
+            assert_eq!(comparison.verdict, expected, "{difference}");
+            assert_eq!((comparison.interval, comparison.corrected), (None, None));
+        }
+        let equal = Comparison::exact(0.0, &Design::fixed(1));
+        assert_eq!(equal.verdict, Verdict::Inconclusive);
     }
 
     #[test]

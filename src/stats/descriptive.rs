@@ -1,9 +1,10 @@
-/// Arithmetic mean. `None` for an empty slice.
+/// Arithmetic mean. `None` for an empty slice. The mean of negative zeros is 0, so that it is equal to other
+/// zeros wherever it is compared or shown.
 pub fn mean(values: &[f64]) -> Option<f64> {
     if values.is_empty() {
         return None;
     }
-    Some(values.iter().sum::<f64>() / values.len() as f64)
+    Some(values.iter().sum::<f64>() / values.len() as f64 + 0.0)
 }
 
 /// Sample standard deviation, with divisor n - 1. `None` for fewer than two values.
@@ -32,6 +33,7 @@ mod tests {
     #[test]
     fn too_few_values_have_no_result() {
         assert_eq!(mean(&[]), None);
+        assert!(mean(&[-0.0, -0.0]).unwrap().is_sign_positive());
         assert_eq!(sample_sd(&[]), None);
         assert_eq!(sample_sd(&[1.0]), None);
         assert_eq!(sample_sd(&[1.0, 1.0]), Some(0.0));

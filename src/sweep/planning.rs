@@ -85,18 +85,21 @@ pub fn build(
     if let Some(all) = Diagnostics::merged(errors) {
         return Err(Error::Config(all));
     }
-    Ok(SweepPlan {
+    let mut plan = SweepPlan {
         experiment: document.experiment().clone(),
         baseline: expansion.baseline,
         earlier: Vec::new(),
         matched,
         command,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        config_hash: config_hash(&runs),
+        config_hash: String::new(),
         machine: machine::describe(device),
         corpora: corpora.infos,
         runs,
-    })
+    };
+    plan.remove_repetitions();
+    plan.config_hash = config_hash(&plan.runs);
+    Ok(plan)
 }
 
 /// The corpora of a sweep. Each distinct (data, tokenizer) pair is prepared once.

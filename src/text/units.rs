@@ -19,12 +19,28 @@ pub(crate) fn count(value: f64) -> String {
         size if size >= 9.995 => 1,
         _ => 2,
     };
-    format!("{scaled:.digits$}{}", PREFIXES[prefix])
+    fixed(scaled, digits) + PREFIXES[prefix]
+}
+
+/// A number with a fixed number of decimals: `−0.0123`. A minus sign is `−` (U+2212), and 0 has none.
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = |size: &str| size.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    match text.strip_prefix('-') {
+        Some(size) if is_zero(size) => size.to_owned(),
+        Some(size) => format!("−{size}"),
+        None => text,
+    }
+}
+
+/// [`fixed`] with commas between groups of three digits: `10,788,929`.
+pub(crate) fn grouped(value: f64, decimals: usize) -> String {
+    group_digits(&fixed(value, decimals))
 }
 
 /// A number rounded to an integer, with all its digits: `10,788,929`.
 pub(crate) fn rounded(value: f64) -> String {
-    group_digits(&format!("{value:.0}"))
+    grouped(value, 0)
 }
 
 /// A count with all its digits: `50,257`.
@@ -32,26 +48,39 @@ pub(crate) fn exact(count: u64) -> String {
     group_digits(&count.to_string())
 }
 
-/// Puts a comma between groups of three digits. A minus sign becomes `−` (U+2212).
+/// Puts a comma between groups of three digits before the decimal point.
 fn group_digits(number: &str) -> String {
-    let (sign, digits) = match number.strip_prefix('-') {
-        // A small negative number may round to 0.
-        Some("0") => ("", "0"),
-        Some(digits) => ("−", digits),
-        None => ("", number),
-    };
+    let digits = number.trim_start_matches('−');
+    let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
     // Infinity and NaN have no digits to group.
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return format!("{sign}{digits}");
+    if !whole.bytes().all(|byte| byte.is_ascii_digit()) {
+        return number.to_owned();
     }
-    let mut text = sign.to_owned();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+    let mut text = number[..number.len() - digits.len()].to_owned();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
-    text
+    text + fraction
+}
+
+/// The number of decimals, at least `least`, with which no value that differs from 0 looks like 0. If `least`
+/// is too small, the smallest value gets two significant digits.
+pub(crate) fn decimals_to_show(values: &[f64], least: usize) -> usize {
+    /// Smaller values are rounding errors of sums of 64-bit numbers.
+    const MOST: usize = 17;
+    let sizes = values.iter().map(|value| value.abs());
+    let smallest = sizes
+        .filter(|size| *size > 0.0)
+        .fold(f64::INFINITY, f64::min);
+    let is_shown = |decimals: &usize| smallest > 0.5 * 10_f64.powi(-(*decimals as i32));
+    match (least..MOST).find(is_shown) {
+        Some(decimals) if decimals == least => least,
+        Some(decimals) => decimals + 1,
+        None => MOST.max(least),
+    }
 }
 
 /// An amount of data, given in bytes: `1.00 MB`, `512 B`.
@@ -65,7 +94,10 @@ pub(crate) fn bytes(bytes: f64) -> String {
 
 /// A count at an axis tick, without trailing zeros: `50 k`.
 pub(crate) fn tick(value: f64) -> String {
-    let text = count(value);
+    let text = match value.abs() < 1.0 {
+        true => fixed(value, decimals_to_show(&[value], 2)),
+        false => count(value),
+    };
     let (number, prefix) = text.split_once(' ').unwrap_or((&text, ""));
     let number = match number.contains('.') {
         true => number.trim_end_matches('0').trim_end_matches('.'),
@@ -82,7 +114,7 @@ pub(crate) fn rate(tokens_per_second: f64) -> String {
 /// A duration: `0.4 s`, `12 s`, `1 m 20 s`, `2 h 05 m`.
 pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 9.95 {
-        return format!("{seconds:.1} s");
+        return format!("{} s", fixed(seconds, 1));
     }
     let seconds = seconds.round() as u64;
     match seconds {
@@ -92,9 +124,12 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A number of seconds with two decimals: `41.97`.
-pub(crate) fn seconds(seconds: f64) -> String {
-    format!("{seconds:.2}")
+/// A duration that was measured, which is never shown as 0: `below 0.1 s`, `0.4 s`.
+pub(crate) fn measured_duration(seconds: f64) -> String {
+    match seconds {
+        0.0..0.05 => "below 0.1 s".to_owned(),
+        _ => duration(seconds),
+    }
 }
 
 /// An amount of memory, given in MiB: `340 MiB`, `1.5 GiB`.
@@ -106,23 +141,12 @@ pub(crate) fn memory(mib: f64) -> String {
     }
 }
 
+/// Number of decimals of a loss.
+pub(crate) const LOSS_DECIMALS: usize = 4;
+
 /// A loss, in nats per token or bits per byte: `1.2346`.
 pub(crate) fn loss(value: f64) -> String {
-    format!("{value:.4}")
-}
-
-/// A difference of losses, with its sign: `−0.0123`.
-pub(crate) fn difference(value: f64) -> String {
-    let text = format!("{value:+.4}");
-    match text.as_str() {
-        "+0.0000" | "-0.0000" => "0.0000".to_owned(),
-        _ => text.replace('-', "−"),
-    }
-}
-
-/// A loss with five decimals, for comparison with a target that is close: `3.27797`.
-pub(crate) fn precise_loss(value: f64) -> String {
-    format!("{value:.5}")
+    fixed(value, LOSS_DECIMALS)
 }
 
 /// A number with a sign, `+` included. `format` formats its absolute value.
@@ -138,7 +162,8 @@ pub(crate) fn signed(value: f64, format: impl Fn(f64) -> String) -> String {
 /// A number as a file has it: `0.005`, `1e300`.
 pub(crate) fn as_written(value: f64) -> String {
     match value.abs() {
-        0.0 | 1e-6..1e9 => value.to_string(),
+        0.0 => "0".to_owned(),
+        1e-6..1e9 => value.to_string(),
         _ => format!("{value:e}"),
     }
 }
@@ -177,7 +202,7 @@ pub(crate) fn degrees_of_freedom(value: f64) -> String {
 pub(crate) fn change(ratio: f64) -> String {
     let percent = (ratio - 1.0) * 100.0;
     let digits = usize::from(percent.abs() < 9.95);
-    format!("{percent:+.digits$} %").replace('-', "−")
+    signed(percent, |size| fixed(size, digits)) + " %"
 }
 
 /// A relative difference that should be small: `equal`, `+0.02 %`, `−1.2 %`.
@@ -308,6 +333,7 @@ mod tests {
     fn ticks() {
         let shown = [0.0, 0.1, 0.25, 20.0, 50_000.0, 1.0e6, 1.5e6].map(tick);
         assert_eq!(shown, ["0", "0.1", "0.25", "20", "50 k", "1 M", "1.5 M"]);
+        assert_eq!([0.002, 0.005, -0.5].map(tick), ["0.002", "0.005", "−0.5"]);
     }
 
     #[test]
@@ -320,6 +346,12 @@ mod tests {
     }
 
     #[test]
+    fn a_measured_duration_is_not_zero() {
+        let shown = [0.04, 0.06, 12.3].map(measured_duration);
+        assert_eq!(shown, ["below 0.1 s", "0.1 s", "12 s"]);
+    }
+
+    #[test]
     fn memories() {
         let shown = [0.4, 340.2, 1536.0].map(memory);
         assert_eq!(shown, ["0 MiB", "340 MiB", "1.5 GiB"]);
@@ -327,21 +359,52 @@ mod tests {
 
     #[test]
     fn differences_have_a_sign_unless_they_round_to_zero() {
-        let shown = [0.012_345, -0.012_345, 0.000_01, -0.000_01].map(difference);
-        assert_eq!(shown, ["+0.0123", "−0.0123", "0.0000", "0.0000"]);
+        let shown = [0.012_345, -0.012_345, 0.000_01, -0.000_01, -0.0];
+        let shown = shown.map(|value| signed(value, loss));
+        assert_eq!(shown, ["+0.0123", "−0.0123", "0.0000", "0.0000", "0.0000"]);
         assert_eq!(
-            [1.123, 0.5, 1.004].map(change),
-            ["+12 %", "−50 %", "+0.4 %"]
+            [1.123, 0.5, 1.004, 0.9999].map(change),
+            ["+12 %", "−50 %", "+0.4 %", "0.0 %"]
         );
     }
 
     #[test]
+    fn zero_has_no_sign() {
+        assert_eq!([0.0, -0.0, -0.00001].map(loss), ["0.0000"; 3]);
+        assert_eq!([-0.0, -0.2].map(rounded), ["0"; 2]);
+        assert_eq!(
+            [count(-0.0), duration(-0.0), as_written(-0.0)],
+            ["0", "0.0 s", "0"]
+        );
+        assert_eq!([-1.5, f64::NEG_INFINITY].map(loss), ["−1.5000", "−inf"]);
+        assert_eq!(grouped(-1_234_567.891, 2), "−1,234,567.89");
+    }
+
+    #[test]
+    fn small_values_get_the_digits_that_they_need() {
+        let decimals = |values: &[f64]| decimals_to_show(values, 4);
+        assert_eq!(decimals(&[]), 4);
+        assert_eq!(decimals(&[1.5, 0.0, -0.0, f64::INFINITY]), 4);
+        assert_eq!(decimals(&[1.5, -0.0002]), 4);
+        assert_eq!(decimals(&[-3.6e-5, 0.1]), 6);
+        assert_eq!(fixed(-3.6e-5, decimals(&[-3.6e-5])), "−0.000036");
+        assert_eq!(decimals_to_show(&[0.3], 0), 2);
+        assert_eq!(decimals(&[1e-300]), 17);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_looks_like_zero(lead in 1.0..10.0, power in -15i32..15, least in 0usize..6) {
+            let value: f64 = lead * 10_f64.powi(power);
+            let text = fixed(value, decimals_to_show(&[value], least));
+            prop_assert!(text.contains(|c: char| ('1'..='9').contains(&c)), "{}", text);
+        }
+    }
+
+    #[test]
     fn results_of_tests() {
-        assert_eq!(precise_loss(3.277_974), "3.27797");
         let shown = [0.005, 3.28, 0.0, 1e300, -1e-9].map(as_written);
         assert_eq!(shown, ["0.005", "3.28", "0", "1e300", "-1e-9"]);
-        let shown = [-0.002_026, 0.002_026, -0.000_001].map(|value| signed(value, precise_loss));
-        assert_eq!(shown, ["−0.00203", "+0.00203", "0.00000"]);
         let shown = [0.0, 2.1e-5, 0.0026, 0.5, 1.0].map(p_value);
         assert_eq!(
             shown,

@@ -3,7 +3,8 @@
 //! East Asian characters and emoji take two columns, combining marks take none (Unicode Standard
 //! Annex 11).
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// Number of columns that the text takes.
 pub(crate) fn display_width(text: &str) -> usize {
@@ -22,22 +23,24 @@ pub(crate) fn shorten(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     let head = columns / 2;
-    let start = prefix(text.chars(), head);
-    let end = prefix(text.chars().rev(), columns.saturating_sub(head + 1));
-    let characters: Vec<char> = text.chars().collect();
-    let (start, end) = (&characters[..start], &characters[characters.len() - end..]);
-    start.iter().chain(&['…']).chain(end).collect()
+    let end = end_of(text, columns.saturating_sub(head + 1));
+    format!("{}…{end}", start_of(text, head))
 }
 
-/// Number of characters that fit into `columns`.
-fn prefix(characters: impl Iterator<Item = char>, columns: usize) -> usize {
-    let mut used = 0;
-    characters
-        .take_while(|character| {
-            used += character.width().unwrap_or(0);
-            used <= columns
-        })
-        .count()
+/// The longest start of the text that fits into `columns`. An emoji or a letter with its marks is not cut.
+pub(crate) fn start_of(text: &str, columns: usize) -> &str {
+    let ends = text
+        .grapheme_indices(true)
+        .map(|(index, cluster)| index + cluster.len());
+    let fits = |end: &usize| display_width(&text[..*end]) <= columns;
+    &text[..ends.take_while(fits).last().unwrap_or(0)]
+}
+
+/// The longest end of the text that fits into `columns`.
+pub(crate) fn end_of(text: &str, columns: usize) -> &str {
+    let starts = text.grapheme_indices(true).rev().map(|(index, _)| index);
+    let fits = |start: &usize| display_width(&text[*start..]) <= columns;
+    &text[starts.take_while(fits).last().unwrap_or(text.len())..]
 }
 
 #[cfg(test)]
@@ -58,6 +61,17 @@ mod tests {
         assert_eq!(shorten("short", 8), "short");
         assert_eq!(shorten("a-very-long-name-2", 8), "a-ve…e-2");
         assert_eq!(shorten("東京東京東京", 8), "東京…京");
+    }
+
+    #[test]
+    fn characters_of_several_code_points_are_not_cut() {
+        let family = "👩\u{200d}👩\u{200d}👧";
+        let names = family.repeat(4);
+        assert_eq!(display_width(&names), 8);
+        assert_eq!(shorten(&names, 6), format!("{family}…{family}"));
+        assert_eq!(start_of("e\u{301}e\u{301}", 1), "e\u{301}");
+        assert_eq!(end_of("e\u{301}e\u{301}", 1), "e\u{301}");
+        assert_eq!([start_of("ab", 0), end_of("ab", 9)], ["", "ab"]);
     }
 
     proptest! {

@@ -8,10 +8,10 @@ use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, MatricesError, read_text, write_matrices};
 use crate::results::{Metric, RecordError, RunDir, SampleText, sync_folder};
 use dfdx::prelude::HasShape;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::str::FromStr;
 
 /// Names of the files, newest first. A file is written under the first name, and then takes the place of the
 /// second one, whose file takes the place of the third. A run that is killed in between has the first.
@@ -41,20 +41,43 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// SHA-256 of the metrics and of the samples, as they are written.
-    fn digests(&self) -> io::Result<[String; 2]> {
+    /// How much was recorded, and the SHA-256 of what is written of it, as metadata of a checkpoint.
+    fn metadata(&self) -> io::Result<[(&'static str, String); 4]> {
         let metrics = hash::sha256(&Metric::lines(&self.metrics)?);
         let samples = hash::sha256(&SampleText::json(&self.samples)?);
-        Ok([metrics, samples])
+        Ok([
+            ("metrics", self.metrics.len().to_string()),
+            ("metrics_sha256", metrics),
+            ("samples", self.samples.len().to_string()),
+            ("samples_sha256", samples),
+        ])
     }
 
-    /// Reads the records of the steps until `step`. Without digests, a line that cannot be read is an error.
-    /// With digests, they decide whether anything is missing.
-    fn read(dir: &RunDir, step: u64, has_digests: bool) -> Result<Self, RecordError> {
-        let mut metrics = match has_digests {
-            true => dir.readable_metrics()?,
-            false => dir.metrics(None)?,
+    /// Reads what was recorded when the checkpoint was written. What was recorded later is written again.
+    fn read(dir: &RunDir, matrices: &Matrices) -> Result<Self, Refusal> {
+        if !matrices.has_digests() {
+            return Self::read_until(dir, number(matrices, "step")?);
+        }
+        let mut records = Self {
+            metrics: dir.readable_metrics()?,
+            samples: dir.read_samples(None)?,
         };
+        records.metrics.truncate(number(matrices, "metrics")?);
+        records.samples.truncate(number(matrices, "samples")?);
+        let found = records.metadata();
+        let found = found.map_err(|error| Refusal::Damaged(error.to_string()))?;
+        match found.iter().find(|(key, value)| matrices.text(key) != value) {
+            None => Ok(records),
+            Some((key, _)) => Err(Refusal::Damaged(format!(
+                "the {} that were recorded before it are damaged",
+                key.trim_end_matches("_sha256")
+            ))),
+        }
+    }
+
+    /// Reads the records of the steps until `step`, for a checkpoint of an earlier version.
+    fn read_until(dir: &RunDir, step: u64) -> Result<Self, Refusal> {
+        let mut metrics = dir.metrics(None)?;
         metrics.retain(|metric| metric.step() <= step);
         let mut samples = dir.read_samples(None)?;
         samples.retain(|sample| sample.step <= step);
@@ -62,8 +85,11 @@ impl Records {
     }
 }
 
-/// Keys of [`Records::digests`] in the metadata.
-const RECORD_DIGESTS: [&str; 2] = ["metrics_sha256", "samples_sha256"];
+/// A number in the metadata of a checkpoint.
+fn number<T: FromStr>(matrices: &Matrices, key: &str) -> Result<T, Refusal> {
+    let number = matrices.text(key).parse();
+    number.map_err(|_| Refusal::Damaged(format!("its metadata has no number '{key}'")))
+}
 
 /// Writes everything that the next step depends on. The random streams are functions of the seed
 /// and the step, so they have no state besides the step. The records must be in their files.
@@ -78,7 +104,7 @@ pub(super) fn save_checkpoint<B: Backend>(
     let failed = || TrainError::file(&folder);
     fs::create_dir_all(&folder).map_err(failed())?;
     dir.sync_records().map_err(TrainError::file(dir.path()))?;
-    let [metrics, samples] = records.digests().map_err(failed())?;
+    let recorded = records.metadata().map_err(failed())?;
     let metadata = [
         ("format", FORMATS[0].to_owned()),
         ("identity", identity.to_owned()),
@@ -86,14 +112,13 @@ pub(super) fn save_checkpoint<B: Backend>(
         ("training_seconds", totals.training_seconds.to_string()),
         ("seconds", totals.seconds.to_string()),
         ("peak_memory_mb", totals.peak_memory_mb.to_string()),
-        (RECORD_DIGESTS[0], metrics),
-        (RECORD_DIGESTS[1], samples),
     ];
+    let metadata = metadata.into_iter().chain(recorded);
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
     let [next, newest, previous] = FILES.map(|name| folder.join(name));
     let matrices = named_matrices(trainer).into_iter();
     let matrices = matrices.map(|(name, matrix)| (name, &*matrix));
-    write_matrices(matrices, BTreeMap::from(metadata), &next).map_err(TrainError::file(&next))?;
+    write_matrices(matrices, metadata.collect(), &next).map_err(TrainError::file(&next))?;
     match fs::rename(&newest, previous) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(TrainError::file(newest)(error));
@@ -183,30 +208,13 @@ fn restore<B: Backend>(
         let why = "it is from a run with another configuration";
         return Err(Refusal::Foreign(why.to_owned()));
     }
-    let number = |key: &str| -> Result<f64, Refusal> {
-        let number = text(key).parse();
-        number.map_err(|_| Refusal::Damaged(format!("its metadata has no number '{key}'")))
-    };
     let totals = RunTotals {
-        training_seconds: number("training_seconds")?,
-        seconds: number("seconds")?,
-        peak_memory_mb: number("peak_memory_mb")?,
+        training_seconds: number(&matrices, "training_seconds")?,
+        seconds: number(&matrices, "seconds")?,
+        peak_memory_mb: number(&matrices, "peak_memory_mb")?,
     };
-    let step = text("step").parse();
-    let step =
-        step.map_err(|_| Refusal::Damaged("its metadata has no number 'step'".to_owned()))?;
-    let records = Records::read(dir, step, matrices.has_digests())?;
-    if matrices.has_digests() {
-        let found = records.digests().map_err(TrainError::file(dir.path()));
-        let found = found.map_err(|error| Refusal::Damaged(error.to_string()))?;
-        let files = ["metrics.jsonl", "samples.json"];
-        for ((key, found), file) in RECORD_DIGESTS.iter().zip(found).zip(files) {
-            if text(key) != found {
-                let why = format!("{file} does not hold what the run had written until this step");
-                return Err(Refusal::Damaged(why));
-            }
-        }
-    }
+    let step = number(&matrices, "step")?;
+    let records = Records::read(dir, &matrices)?;
     let mut destinations = named_matrices(trainer);
     for (name, value) in &destinations {
         let fits = matrices.check_shape(name, *value.shape());

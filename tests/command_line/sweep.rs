@@ -575,6 +575,48 @@ fn only_undecided_variants_get_more_seeds() {
 }
 
 #[test]
+fn a_model_that_does_not_depend_on_the_seed_is_counted_once() {
+    let variants = "    pairs: {model: {kind: ngram, order: 2}}
+    triples: {model: {kind: ngram, order: 3}}\n";
+    let lab = Lab::new(&format!("{TINY}{variants}").replace("baseline: bigram", "baseline: pairs"));
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("6 runs: 6 not started")
+        .shows("counted once, because the result does not depend on the seed: pairs and triples");
+    lab.run("sweep tiny.yaml")
+        .exits(0)
+        .says("tiny: 6 runs, 6 to train")
+        .shows("the same for every seed");
+    let runs: Vec<String> = lab.column("status").into_keys().collect();
+    assert_eq!(
+        runs,
+        [
+            "bigram-1",
+            "bigram-2",
+            "gpt-1",
+            "gpt-2",
+            "pairs-1",
+            "triples-1"
+        ]
+    );
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    let row = |name: &str| {
+        let row = report
+            .lines()
+            .find(|line| line.contains(&format!("| {name} |")));
+        row.unwrap_or_else(|| panic!("{report}")).to_owned()
+    };
+    assert!(row("pairs").contains("| any |") && !row("pairs").contains('±'));
+    assert!(row("triples").contains("(exact) | better |"), "{report}");
+    assert!(
+        row("gpt").contains("| 2 |") && row("gpt").contains('['),
+        "{report}"
+    );
+    assert!(report.contains("**Any** in the column of the seeds"));
+    lab.run("sweep tiny.yaml").exits(0).says("none to train");
+}
+
+#[test]
 fn every_variant_is_compared_with_its_best_settings() {
     let tune = "  seeds: 3\n  tune: {grid: {optimizer.lr: [0.0001, 0.001, 0.01]}, seeds: 1}\n";
     let experiment = TINY.replace("  seeds: [1, 2]\n", tune);

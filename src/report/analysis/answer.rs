@@ -1,5 +1,6 @@
 //! The answer to the question of an experiment, in sentences.
 
+use super::headline;
 use super::ranking::{Ranking, Untested, Variant};
 use super::wording;
 use crate::spec::ModelKind;
@@ -11,7 +12,7 @@ pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
     let Some(best) = ranking.best() else {
         return vec!["No run has finished with a result, so there is no answer yet.".to_owned()];
     };
-    let mut sentences = vec![best_variant(ranking, best)];
+    let mut sentences = vec![best_variant(ranking, best) + &headline::incomplete(ranking)];
     sentences.extend(other_variants(ranking, best));
     sentences.extend(within_margin(ranking));
     sentences.extend(noise_floor(ranking));
@@ -35,6 +36,7 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         "{} ({})",
         metric.with_unit(best.mean().unwrap_or(f64::NAN)),
         match best.values.len() {
+            _ if best.is_seed_free => "the same for every seed".to_owned(),
             1 => "one seed".to_owned(),
             n => format!("mean of {n} seeds"),
         }
@@ -56,7 +58,9 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         true => "",
         false => " relative to the baseline on the same seeds",
     };
-    let lowest = format!("{name} has {}{relative}: {reached}.", metric.best());
+    let scope = headline::scope(ranking, best);
+    let its_rank = format!("has {}{scope}{relative}: {reached}.", metric.best());
+    let lowest = format!("{name} {its_rank}");
     let Some(comparison) = best.comparison else {
         if !best.has_ended {
             return format!("{lowest} The baseline {baseline} has no result yet.");
@@ -66,7 +70,7 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
         );
     };
     let interval = interval(ranking, comparison);
-    let gap = metric.difference(comparison.mean);
+    let gap = wording::difference(metric, comparison).mean;
     let its_difference = format!("Its difference from the baseline {baseline} is");
     match (best.untested(), comparison.verdict) {
         (Some(Untested::OneSeed), _) => format!(
@@ -90,9 +94,8 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
                 false => "",
             };
             format!(
-                "{name} is better than the baseline {baseline}{within}: the difference is {gap} {}{interval}. It has {}{relative}: {reached}.",
+                "{name} is better than the baseline {baseline}{within}: the difference is {gap} {}{interval}. It {its_rank}",
                 metric.unit(),
-                metric.best(),
             )
         }
         (None, Verdict::Inconclusive) => format!(
@@ -114,8 +117,12 @@ fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
     let name = best.name;
     let inconclusive = with_verdict(ranking, best, Verdict::Inconclusive);
     if inconclusive.is_empty() {
+        let compared = match ranking.ranked().any(Variant::is_incomplete) {
+            true => "complete variant",
+            false => "variant",
+        };
         return format!(
-            "No variant has {} than the baseline {name}, which reaches {reached}.",
+            "No {compared} has {} than the baseline {name}, which reaches {reached}.",
             ranking.metric.better()
         );
     }
@@ -124,8 +131,9 @@ fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
         _ => ("the differences to", "are"),
     };
     format!(
-        "The baseline {name} has {} on average, {reached}, but {differences} {} {verb} inconclusive.{}",
+        "The baseline {name} has {}{} on average, {reached}, but {differences} {} {verb} inconclusive.{}",
         ranking.metric.best(),
+        headline::scope(ranking, best),
         names(&inconclusive),
         seeds_to_decide(ranking, &inconclusive),
     )
@@ -133,7 +141,10 @@ fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
 
 /// ` (95 % interval a to b)`; empty without an interval. The report says elsewhere what it is corrected for.
 fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
-    let ends = wording::interval_ends(ranking.metric, comparison);
+    if comparison.is_exact {
+        return " (exact for every seed)".to_owned();
+    }
+    let ends = wording::difference(ranking.metric, comparison).interval;
     ends.map_or(String::new(), |(low, high)| {
         format!(" (95 % interval {low} to {high})")
     })
@@ -208,7 +219,7 @@ fn with_differences(ranking: &Ranking, variants: &[&Variant]) -> String {
     let one = |variant: &&Variant| {
         let difference = variant
             .comparison
-            .map(|c| ranking.metric.difference(c.mean));
+            .map(|c| wording::difference(ranking.metric, c).mean);
         difference.map_or(variant.name.to_owned(), |d| {
             format!("{} ({d})", variant.name)
         })
@@ -321,7 +332,7 @@ fn other_variants(ranking: &Ranking, best: &Variant) -> Vec<String> {
     sentences
 }
 
-/// Which trained models are not better than n-gram counts. Without an n-gram variant, transformers
+/// Which trained models do not have a lower loss than n-gram counts. Without an n-gram variant, transformers
 /// are compared with the best bigram model that counting gives.
 fn against_counting(ranking: &Ranking) -> Option<String> {
     let counted = ranking.ranked().find(|variant| !variant.is_trained());
@@ -349,12 +360,13 @@ fn against_counting(ranking: &Ranking) -> Option<String> {
     let names: Vec<&str> = others.iter().map(|variant| variant.name).collect();
     let trained: Vec<_> = ranking.ranked().filter(|v| v.is_trained()).collect();
     let result = match names.len() {
-        0 => "All trained variants are better.".to_owned(),
+        // "Better" and "worse" are verdicts of a test, and this is none.
+        0 => "All trained variants have a lower mean.".to_owned(),
         _ if trained.len() > 1 && !trained.iter().any(is_better) => {
-            "All trained variants are worse.".to_owned()
+            "No trained variant has a lower mean.".to_owned()
         }
-        1 => format!("{} is worse.", list(&names)),
-        _ => format!("{} are worse.", list(&names)),
+        1 => format!("{} does not have a lower mean.", list(&names)),
+        _ => format!("{} do not have a lower mean.", list(&names)),
     };
     Some(format!(
         "{reference} reaches {} bits per byte. {result}",

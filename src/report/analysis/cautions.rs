@@ -1,6 +1,7 @@
 //! What limits the comparison of a report, in sentences.
 
 use super::design_cautions::design_cautions;
+use super::environment_cautions::environments;
 use super::evaluated_weights::evaluated_weights;
 use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
@@ -30,6 +31,7 @@ pub(crate) fn cautions(
     cautions.extend(unfair_differences(&results.plan, ranking));
     cautions.extend(evaluated_weights(ranking));
     cautions.extend(unverified_runs(results));
+    cautions.extend(environments(results));
     cautions
 }
 

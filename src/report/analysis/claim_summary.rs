@@ -33,7 +33,10 @@ pub(crate) fn summary(claims: &[TestedClaim]) -> Option<String> {
         }
     };
     let failed: Vec<String> = with(ClaimResult::Fails)
-        .map(|claim| format!("{} (p {})", claim.claim, claim.p))
+        .map(|claim| match claim.p.as_str() {
+            "" => format!("{} ({})", claim.claim, claim.statistic),
+            p => format!("{} (p {p})", claim.claim),
+        })
         .collect();
     let open: Vec<String> = with(ClaimResult::Open)
         .map(|claim| format!("{} ({})", claim.claim, claim.reason))

@@ -42,7 +42,7 @@ fn different_seeds(ranking: &Ranking) -> Option<String> {
 
 /// Variants of which some runs have no result.
 fn missing_results(ranking: &Ranking) -> Option<String> {
-    let missing = |variant: &&Variant| variant.values.len() < variant.runs.len();
+    let missing = |variant: &&Variant| variant.is_incomplete();
     let names: Vec<&str> = ranking.ranked().filter(missing).map(|v| v.name).collect();
     (!names.is_empty()).then(|| {
         format!(

@@ -4,14 +4,12 @@ use super::batch_pairing::different_batches;
 use super::config_diff::{Change, changes};
 use super::matched_variants::is_matched;
 use super::ranking::{Ranking, Variant};
+use super::wording::shortened;
 use super::written_settings::WrittenSettings;
 use crate::config::applies;
 use crate::results::SweepPlan;
 use crate::spec::{MatchedQuantity, RunSpec};
-use crate::text::units::{self, change, count, list};
-
-/// Most variants that a sentence names.
-const MOST_VARIANTS: usize = 6;
+use crate::text::units::{self, change, count};
 
 /// Most settings of a variant that a sentence names.
 const MOST_SETTINGS: usize = 3;
@@ -158,11 +156,7 @@ impl Compared<'_> {
     fn bytes(&self) -> Option<String> {
         let tokenizer = |v: &Variant| v.corpus.tokenizer_sha256.clone();
         let of_baseline = tokenizer(self.baseline);
-        let bytes = |v: &Variant| {
-            let tokens = v.corpus.sampled_train_tokens;
-            let tokens = tokens.unwrap_or(v.corpus.train_tokens);
-            Some(v.training_tokens()? as f64 * v.corpus.train_bytes as f64 / tokens as f64)
-        };
+        let bytes = |v: &Variant| Some(v.training_tokens()? as f64 * v.bytes_per_training_token());
         let comparable = |v: &Variant| match v.is_baseline || tokenizer(v) != of_baseline {
             true => bytes(v),
             false => None,
@@ -260,16 +254,6 @@ fn changed_width(variant: &Variant, baseline: &Variant) -> Option<Change> {
 /// Whether a setting has an effect in both runs. One that another kind ignores has its default.
 fn applies_to_both(change: &Change, own: &RunSpec, base: &RunSpec) -> bool {
     [own, base].iter().all(|run| applies(run, &change.path))
-}
-
-/// A list of at most [`MOST_VARIANTS`] variants, and the number of the others.
-fn shortened(mut variants: Vec<String>) -> String {
-    let more = variants.len().saturating_sub(MOST_VARIANTS);
-    if more > 1 {
-        variants.truncate(MOST_VARIANTS);
-        variants.push(format!("{more} other variants"));
-    }
-    list(&variants)
 }
 
 #[cfg(test)]

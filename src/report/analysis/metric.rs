@@ -81,42 +81,66 @@ impl Metric {
 
     /// A value without its unit.
     pub(crate) fn value(self, value: f64) -> String {
-        match self.decimals() {
-            _ if value.is_infinite() => "not reached".to_owned(),
-            None => units::loss(value),
-            Some(0) => units::rounded(value),
-            Some(decimals) => format!("{value:.0$}", decimals as usize),
+        match value.is_infinite() {
+            true => "not reached".to_owned(),
+            false => self.with_decimals(value, units::decimals_to_show(&[value], self.decimals())),
         }
     }
 
     /// A value with its unit.
     pub(crate) fn with_unit(self, value: f64) -> String {
         match value.is_infinite() {
-            true => "not reached".to_owned(),
+            true => self.value(value),
             false => format!("{} {}", self.value(value), self.unit()),
         }
     }
 
-    /// A difference of values with its sign. A small one has one more decimal.
+    /// A difference of values with its sign. A small one has more decimals.
     pub(crate) fn difference(self, value: f64) -> String {
-        match self.decimals() {
-            _ if !value.is_finite() => units::NO_VALUE.to_owned(),
-            None => units::difference(value),
-            Some(decimals) if value.abs() < 10_f64.powi(1 - decimals) => {
-                let decimals = decimals as usize + 1;
-                units::signed(value, |size| format!("{size:.decimals$}"))
-            }
-            Some(_) => units::signed(value, |size| self.value(size)),
+        self.difference_with(value, self.decimals_of_difference(value, &[value]))
+    }
+
+    /// A difference of values with its sign and this number of decimals.
+    pub(crate) fn difference_with(self, value: f64, decimals: usize) -> String {
+        match value.is_finite() {
+            true => units::signed(value, |size| self.with_decimals(size, decimals)),
+            false => units::NO_VALUE.to_owned(),
         }
     }
 
-    /// Number of decimals; `None` for losses.
-    fn decimals(self) -> Option<i32> {
+    /// The number of decimals for a difference, with which none of the values `shown` looks like 0.
+    pub(crate) fn decimals_of_difference(self, difference: f64, shown: &[f64]) -> usize {
+        let own = self.decimals();
+        let is_small = difference.abs() < 10_f64.powi(1 - own as i32);
+        let least = own + usize::from(is_small && !self.is_loss());
+        units::decimals_to_show(shown, least)
+    }
+
+    fn with_decimals(self, value: f64, decimals: usize) -> String {
         match self.kind {
-            CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss => None,
-            CompareMetric::StepsToLoss | CompareMetric::TokensPerSecond => Some(0),
-            CompareMetric::Seconds => Some(2),
-            CompareMetric::PeakMemoryMb => Some(1),
+            CompareMetric::StepsToLoss | CompareMetric::TokensPerSecond => {
+                units::grouped(value, decimals)
+            }
+            _ => units::fixed(value, decimals),
+        }
+    }
+
+    fn is_loss(self) -> bool {
+        matches!(
+            self.kind,
+            CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss
+        )
+    }
+
+    /// The usual number of decimals of a value.
+    fn decimals(self) -> usize {
+        match self.kind {
+            CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss => {
+                units::LOSS_DECIMALS
+            }
+            CompareMetric::StepsToLoss | CompareMetric::TokensPerSecond => 0,
+            CompareMetric::Seconds => 2,
+            CompareMetric::PeakMemoryMb => 1,
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::metric::Metric;
+use super::rank_order::{self, Class, Place};
 use crate::report::loaded_results::{Results, Run};
 use crate::results::{CorpusInfo, Outcome, RunState, Search, VariantComparison};
 use crate::spec::{Margin, ModelKind, RunSpec, SequentialSeeds};
@@ -7,8 +8,8 @@ use crate::stats::{Comparison, PairsToDecide, Verdict, mean, sample_sd};
 /// The variants of a sweep in order of their loss, compared with the baseline. Numbers only.
 #[derive(Debug)]
 pub(crate) struct Ranking<'a> {
-    /// Best first, by the metric of the comparison. Those without a result are at the end, in the order of
-    /// the file.
+    /// Best first, by the metric of the comparison. Those of which not every run has a result come after the
+    /// others, and those without any result are at the end, in the order of the file.
     pub(crate) variants: Vec<Variant<'a>>,
     pub(crate) baseline: &'a str,
     /// The range of the number of seeds, if it depends on the results.
@@ -28,9 +29,13 @@ pub(crate) struct Ranking<'a> {
 #[derive(Debug)]
 pub(crate) struct Variant<'a> {
     pub(crate) name: &'a str,
+    /// Position in the ranking, from 1. Variants with equal values have the same.
+    pub(crate) rank: usize,
     /// Index in the order of the experiment file, which does not depend on results.
     pub(crate) position: usize,
     pub(crate) is_baseline: bool,
+    /// Whether its result does not depend on the seed, so that it has one run.
+    pub(crate) is_seed_free: bool,
     /// The runs that compare it. Empty while the search for its best settings has not ended.
     pub(crate) runs: Vec<&'a Run>,
     /// Its first run, or before there is one, the first run of its search.
@@ -81,8 +86,10 @@ impl<'a> Ranking<'a> {
             let representative = *runs.iter().chain(&searched).next()?;
             Some(Variant {
                 name: &compared.variant,
+                rank: 0,
                 position,
                 is_baseline: compared.variant == baseline,
+                is_seed_free: compared.is_seed_free,
                 corpus: results.corpus(&representative.planned),
                 representative,
                 runs,
@@ -112,28 +119,24 @@ impl<'a> Ranking<'a> {
         let of_baseline = of_baseline.and_then(Variant::mean);
         let compare = &plan.experiment.compare;
         // Variants with different numbers of seeds are ranked by differences on the same seeds.
-        let rank = |v: &Variant| {
-            let same_seeds = match (sequential, of_baseline, v.comparison) {
-                (Some(_), Some(baseline), Some(comparison)) => Some(baseline + comparison.mean),
-                _ => None,
-            };
-            // A loss that is not reached is worse than any that is, and no result is last.
-            let finite = same_seeds.filter(|value| value.is_finite());
-            match finite.or_else(|| v.mean()) {
-                Some(value) if value.is_finite() => (0, value),
-                Some(_) => (1, 0.0),
-                None => (2, 0.0),
-            }
+        let on_same_seeds = |v: &Variant| match (sequential, of_baseline, v.comparison) {
+            _ if v.is_seed_free => None,
+            (Some(_), Some(baseline), Some(comparison)) => Some(baseline + comparison.mean),
+            _ => None,
         };
-        // Stable, so that ties and variants without a result keep the order of the file.
-        variants.sort_by(|a, b| {
-            let ((a_class, a), (b_class, b)) = (rank(a), rank(b));
-            let values = match compare.metric.is_better_higher() {
-                true => b.total_cmp(&a),
-                false => a.total_cmp(&b),
-            };
-            a_class.cmp(&b_class).then(values)
+        let value = |v: &Variant| {
+            let finite = on_same_seeds(v).filter(|value| value.is_finite());
+            finite.or_else(|| v.mean())
+        };
+        let is_better_higher = compare.metric.is_better_higher();
+        let places = variants.iter().map(|v| v.place(value(v), is_better_higher));
+        let order = rank_order::ordered(&places.collect::<Vec<_>>());
+        let mut unordered: Vec<Option<Variant>> = variants.into_iter().map(Some).collect();
+        let ranked = order.into_iter().filter_map(|(index, rank)| {
+            let variant = unordered[index].take()?;
+            Some(Variant { rank, ..variant })
         });
+        let variants = ranked.collect();
         Self {
             variants,
             baseline,
@@ -195,18 +198,20 @@ impl<'a> Ranking<'a> {
         let compared = self
             .variants
             .iter()
-            .filter(|variant| !variant.runs.is_empty());
+            .filter(|variant| !variant.runs.is_empty() && !variant.is_seed_free);
         let mut seeds = compared.map(|variant| variant.runs.len());
         let first = seeds.next();
         self.sequential.is_some() && seeds.any(|n| Some(n) != first)
     }
 
-    /// Whether no variant has a better mean, over whatever seeds.
+    /// Whether no variant has a better mean, over whatever seeds. A complete variant is compared with the
+    /// complete ones.
     pub(crate) fn has_best_mean(&self, variant: &Variant) -> bool {
         let Some(own) = variant.mean() else {
             return false;
         };
-        let mut means = self.ranked().filter_map(Variant::mean);
+        let is_alike = |other: &&Variant| variant.is_incomplete() || !other.is_incomplete();
+        let mut means = self.ranked().filter(is_alike).filter_map(Variant::mean);
         !means.any(|mean| match self.metric.kind.is_better_higher() {
             true => mean > own,
             false => mean < own,
@@ -245,7 +250,7 @@ impl Variant<'_> {
 
     /// Whether it is trained by gradient descent. N-gram models are counted.
     pub(crate) fn is_trained(&self) -> bool {
-        self.spec().model.kind != ModelKind::Ngram
+        self.spec().model.kind.is_trained()
     }
 
     /// Number of training tokens of a complete run: as planned or, if the length of training is a time,
@@ -258,6 +263,34 @@ impl Variant<'_> {
                 Some(mean.round() as u64)
             }
         }
+    }
+
+    /// Its place in the ranking, if it is ranked by `value`.
+    fn place(&self, value: Option<f64>, is_better_higher: bool) -> Place {
+        let sign = if is_better_higher { -1.0 } else { 1.0 };
+        let (class, value) = match value {
+            None => (Class::NoResult, 0.0),
+            Some(value) if !value.is_finite() => (Class::Unreached, 0.0),
+            Some(value) if self.is_incomplete() => (Class::Incomplete, sign * value),
+            Some(value) => (Class::Complete, sign * value),
+        };
+        Place {
+            class,
+            value,
+            is_baseline: self.is_baseline,
+        }
+    }
+
+    /// Mean number of bytes of the text that a training token stands for.
+    pub(crate) fn bytes_per_training_token(&self) -> f64 {
+        let corpus = self.corpus;
+        let tokens = corpus.sampled_train_tokens.unwrap_or(corpus.train_tokens);
+        corpus.train_bytes as f64 / tokens as f64
+    }
+
+    /// Whether some of its runs have no result.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.values.len() < self.runs.len()
     }
 
     /// Whether its result is exactly that of the baseline with each seed that both have.
@@ -276,7 +309,7 @@ impl Variant<'_> {
     /// where there is no comparison.
     pub(crate) fn untested(&self) -> Option<Untested> {
         let comparison = self.comparison?;
-        if comparison.corrected.is_some() {
+        if comparison.corrected.is_some() || comparison.is_exact {
             let is_open = comparison.verdict == Verdict::Inconclusive;
             return (is_open && self.has_same_results()).then_some(Untested::SameResults);
         }

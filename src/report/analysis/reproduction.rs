@@ -101,9 +101,19 @@ pub(crate) fn summary(checks: &[MetricCheck]) -> Option<String> {
 }
 
 fn check(plan: &SweepPlan, expect: &Expect, measured: Option<f64>) -> MetricCheck {
-    let format: fn(f64) -> String = match expect.metric.is_static() {
-        true => units::rounded,
-        false => units::loss,
+    let result = match measured {
+        Some(measured) if expect.is_met_by(measured) => CheckResult::Met,
+        Some(_) => CheckResult::Missed,
+        None => CheckResult::Pending,
+    };
+    let mut shown = vec![expect.allowed()];
+    // A value that is missed must not look like the expected one.
+    if result == CheckResult::Missed {
+        shown.extend(measured.map(|measured| measured - expect.value));
+    }
+    let format = |value: f64| match expect.metric.is_static() {
+        true => units::rounded(value),
+        false => units::fixed(value, units::decimals_to_show(&shown, units::LOSS_DECIMALS)),
     };
     let tolerance = match expect.allowed() {
         0.0 => String::new(),
@@ -114,11 +124,7 @@ fn check(plan: &SweepPlan, expect: &Expect, measured: Option<f64>) -> MetricChec
         metric: metric(expect),
         expected: format(expect.value) + &tolerance,
         measured: measured.map_or(String::new(), format),
-        result: match measured {
-            Some(measured) if expect.is_met_by(measured) => CheckResult::Met,
-            Some(_) => CheckResult::Missed,
-            None => CheckResult::Pending,
-        },
+        result,
         source: expect.source.clone(),
     }
 }

@@ -105,7 +105,7 @@ impl Axis {
         let step = self.ticks.windows(2).map(|pair| pair[1] - pair[0]);
         let smallest = step.fold(f64::INFINITY, f64::min);
         match smallest.is_finite() {
-            true => (-smallest.log10() - 1e-9).ceil().clamp(0.0, 8.0) as usize,
+            true => (-smallest.log10() - 1e-9).ceil().clamp(0.0, 17.0) as usize,
             false => 2,
         }
     }

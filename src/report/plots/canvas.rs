@@ -1,5 +1,6 @@
 use super::axis::Axis;
 use super::palette::{GRID, INK, MUTED, PAPER};
+use crate::text::escape::visible_line;
 use crate::text::width::display_width;
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -67,7 +68,9 @@ fn finish(drawn: &str, title: &str, height: i32) -> String {
          <style>{STYLE}</style>\n",
         WIDTH / UNITS_PER_PIXEL,
         height / UNITS_PER_PIXEL,
-        title.replace('&', "&amp;").replace('<', "&lt;"),
+        visible_line(title)
+            .replace('&', "&amp;")
+            .replace('<', "&lt;"),
     );
     // The style sets the font family. A viewer without style sheets uses `sans-serif`.
     svg + &body.replace(" opacity=\"1\"", "")
@@ -144,7 +147,8 @@ impl Canvas<'_> {
         // The SVG backend divides the size of a font by 1.24.
         let font = FontDesc::new(FontFamily::SansSerif, f64::from(size) * 1.24, weight);
         let style = font.color(&color).pos(Pos::new(side, VPos::Center));
-        self.area.draw(&Text::new(text.to_owned(), at, style))
+        // A control character would make the file malformed. A name can come from somebody else.
+        self.area.draw(&Text::new(visible_line(text), at, style))
     }
 }
 

@@ -1,21 +1,48 @@
 use super::Drawn;
 use super::axis::Axis;
+use super::legend::Legend;
 use super::lines::{Chart, Line, labelled_at_the_end, labelled_at_the_right, lines, settled, xs};
-use super::palette::Palette;
 use super::series;
 use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::results::StepMetric;
 use crate::text::units;
 
-const TOKENS: &str = "training tokens";
+/// Title of the x axis of the course of training.
+fn text_title(ranking: &Ranking) -> String {
+    let title = match ranking.same_tokens() {
+        true => "training tokens",
+        false => "bytes of training text",
+    };
+    title.to_owned()
+}
 
-fn validation_lines<'a>(ranking: &'a Ranking<'a>, palette: &Palette) -> Vec<Line<'a>> {
-    let mut lines = lines(ranking, palette, series::validation, |run| {
+/// Measures training in bytes instead of tokens if the variants have different tokens: a token of another
+/// tokenizer stands for another length of text.
+fn in_bytes(ranking: &Ranking, lines: &mut [Line]) {
+    if ranking.same_tokens() {
+        return;
+    }
+    for line in lines {
+        let bytes = line.variant.bytes_per_training_token();
+        let diverged = line.diverged_runs.iter_mut().flatten();
+        for (x, _) in line.curve.points.iter_mut().chain(diverged) {
+            *x *= bytes;
+        }
+        for (x, ..) in &mut line.curve.band {
+            *x *= bytes;
+        }
+    }
+}
+
+fn validation_lines<'a>(ranking: &'a Ranking<'a>, legend: &Legend) -> Vec<Line<'a>> {
+    let mut lines = lines(ranking, legend, series::validation, |run| {
         let per_step = run.tokens_per_step() as f64;
         let points = run.evaluations();
         points
             .map(|e| (e.step as f64 * per_step, e.bits_per_byte))
             .collect()
     });
+    in_bytes(ranking, &mut lines);
     // N-gram counts have one value, which is drawn as a horizontal line for comparison.
     let end = xs(&lines).fold(0.0, f64::max);
     for line in lines.iter_mut().filter(|line| !line.variant.is_trained()) {
@@ -27,8 +54,8 @@ fn validation_lines<'a>(ranking: &'a Ranking<'a>, palette: &Palette) -> Vec<Line
     lines
 }
 
-pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
-    let lines = validation_lines(ranking, palette);
+pub(super) fn loss(ranking: &Ranking, legend: &Legend) -> Drawn {
+    let lines = validation_lines(ranking, legend);
     let bound = ranking
         .entropy_bound()
         .map(|bound| (bound, "entropy bound"));
@@ -36,16 +63,19 @@ pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     let counts = counts.map(|bits| (bits, "bigram from counts"));
     let references: Vec<_> = bound.into_iter().chain(counts).collect();
     let shown = settled(&lines).chain(references.iter().map(|(value, _)| *value));
-    let mut caption = "Mean over the seeds. The band spans the lowest to the highest seed. The start of training is cut off.".to_owned();
+    let y = Axis::linear(shown)?;
+    let seeds = seeds(ranking);
+    let mut caption = format!("Mean over {seeds}. The band spans the lowest to the highest seed.");
+    caption += cut_off(&lines, &y);
     if lines.iter().any(|line| !line.diverged_runs.is_empty()) {
         caption += " A cross marks where a run diverged.";
     }
     let chart = Chart {
         title: "Validation loss (bits per byte, lower is better)".to_owned(),
         caption,
-        x_title: TOKENS.to_owned(),
+        x_title: text_title(ranking),
         x: Axis::from_zero(xs(&lines))?,
-        y: Axis::linear(shown)?,
+        y,
         references,
         has_points: false,
         x_tick: units::tick,
@@ -54,13 +84,30 @@ pub(super) fn loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     chart.drawn(svg)
 }
 
+/// Which runs a mean includes, in words.
+fn seeds(ranking: &Ranking) -> &'static str {
+    match ranking.variants.iter().any(Variant::is_incomplete) {
+        true => "the seeds with a result",
+        false => "the seeds",
+    }
+}
+
+/// Said if curves start above the plot.
+fn cut_off(lines: &[Line], y: &Axis) -> &'static str {
+    let mut points = lines.iter().flat_map(|line| &line.curve.points);
+    match points.any(|(_, value)| *value > y.high()) {
+        true => " The start of training is cut off.",
+        false => "",
+    }
+}
+
 /// If final values differ by more than this factor, the full plot shows the difference well enough.
 const CLOSE: f64 = 1.25;
 
 /// The second half of training, without the variants that end far from the best. `None` where this
 /// shows no more than the full plot.
-pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
-    let mut lines = validation_lines(ranking, palette);
+pub(super) fn loss_end(ranking: &Ranking, legend: &Legend) -> Drawn {
+    let mut lines = validation_lines(ranking, legend);
     let end = xs(&lines).fold(0.0, f64::max);
     for line in &mut lines {
         line.diverged_runs.clear();
@@ -106,7 +153,7 @@ pub(super) fn loss_end(ranking: &Ranking, palette: &Palette) -> Drawn {
         caption: format!(
             "The same curves on a finer scale{without}. Differences are tested seed by seed, so bands can overlap although a difference is clear."
         ),
-        x_title: TOKENS.to_owned(),
+        x_title: text_title(ranking),
         x: Axis::between(0.5 * end, end),
         y: Axis::linear(values)?,
         references: Vec::new(),
@@ -127,15 +174,40 @@ fn near_the_best(mut ends: Vec<f64>) -> Option<f64> {
     gap.map(|pair| pair[0]).or(ends.last().copied())
 }
 
-pub(super) fn train_loss(ranking: &Ranking, palette: &Palette) -> Drawn {
-    let curve = |variant: &Variant| series::steps(variant, |step| step.loss);
-    let lines = lines(ranking, palette, curve, |_| Vec::new());
+/// The curves of a value of each step.
+fn step_lines<'a>(
+    ranking: &'a Ranking<'a>,
+    legend: &Legend,
+    value: impl Fn(&StepMetric) -> f64,
+) -> Vec<Line<'a>> {
+    let curve = |variant: &Variant| series::steps(variant, &value);
+    let mut lines = lines(ranking, legend, curve, |_| Vec::new());
+    in_bytes(ranking, &mut lines);
+    lines
+}
+
+/// The caption of a value of each step.
+fn step_caption(ranking: &Ranking, lines: &[Line], y: &Axis) -> String {
+    let seeds = seeds(ranking);
+    let cut_off = cut_off(lines, y);
+    format!("Mean over {seeds} and over neighboring steps.{cut_off}")
+}
+
+pub(super) fn train_loss(ranking: &Ranking, legend: &Legend) -> Drawn {
+    let lines = step_lines(ranking, legend, |step| step.loss);
+    let y = Axis::linear(settled(&lines))?;
+    let per_token = match ranking.same_tokens() {
+        true => "",
+        false => {
+            " The tokenizers differ, so losses per token cannot be compared between the variants."
+        }
+    };
     let chart = Chart {
         title: "Batch loss during training (nats per token)".to_owned(),
-        caption: "Mean over the seeds and over neighboring steps.".to_owned(),
-        x_title: TOKENS.to_owned(),
+        caption: step_caption(ranking, &lines, &y) + per_token,
+        x_title: text_title(ranking),
         x: Axis::from_zero(xs(&lines))?,
-        y: Axis::linear(settled(&lines))?,
+        y,
         references: Vec::new(),
         has_points: false,
         x_tick: units::tick,
@@ -144,16 +216,16 @@ pub(super) fn train_loss(ranking: &Ranking, palette: &Palette) -> Drawn {
     chart.drawn(svg)
 }
 
-pub(super) fn grad_norm(ranking: &Ranking, palette: &Palette) -> Drawn {
-    let curve = |variant: &Variant| series::steps(variant, |step| step.grad_norm);
-    let lines = lines(ranking, palette, curve, |_| Vec::new());
+pub(super) fn grad_norm(ranking: &Ranking, legend: &Legend) -> Drawn {
+    let lines = step_lines(ranking, legend, |step| step.grad_norm);
     let settled: Vec<f64> = settled(&lines).collect();
+    let y = Axis::logarithmic_beyond(20.0, &settled)?;
     let chart = Chart {
         title: "Gradient norm before clipping".to_owned(),
-        caption: "Mean over the seeds and over neighboring steps.".to_owned(),
-        x_title: TOKENS.to_owned(),
+        caption: step_caption(ranking, &lines, &y),
+        x_title: text_title(ranking),
         x: Axis::from_zero(xs(&lines))?,
-        y: Axis::logarithmic_beyond(20.0, &settled)?,
+        y,
         references: Vec::new(),
         has_points: false,
         x_tick: units::tick,
@@ -162,8 +234,8 @@ pub(super) fn grad_norm(ranking: &Ranking, palette: &Palette) -> Drawn {
     chart.drawn(svg)
 }
 
-pub(super) fn time(ranking: &Ranking, palette: &Palette) -> Drawn {
-    let mut lines = lines(ranking, palette, series::over_time, |_| Vec::new());
+pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
+    let mut lines = lines(ranking, legend, series::over_time, |_| Vec::new());
     let longest = xs(&lines).fold(0.0, f64::max);
     let (unit, seconds) = match longest {
         0.0..300.0 => ("seconds", 1.0),
@@ -176,16 +248,20 @@ pub(super) fn time(ranking: &Ranking, palette: &Palette) -> Drawn {
     let end = |line: &Line| line.curve.points.last().map(|(x, _)| *x);
     let ends: Vec<f64> = lines.iter().filter_map(end).collect();
     let times: Vec<f64> = xs(&lines).collect();
+    let y = Axis::linear(settled(&lines))?;
+    let seeds = seeds(ranking);
+    let cut_off = cut_off(&lines, &y);
     let chart = Chart {
         title: "Validation loss against training time (bits per byte, lower is better)".to_owned(),
-        caption: "Mean over the seeds. The dot marks the end of training. The times were measured on one machine."
-            .to_owned(),
+        caption: format!(
+            "Mean over {seeds}. The dot marks the end of training. Times depend on the machine and on what else it does.{cut_off}"
+        ),
         x_title: format!("training time in {unit}, without evaluation and sampling"),
         x: match Axis::logarithmic_beyond(5.0, &ends)?.is_logarithmic() {
             true => Axis::logarithmic_beyond(5.0, &times)?,
             false => Axis::from_zero(times)?,
         },
-        y: Axis::linear(settled(&lines))?,
+        y,
         references: Vec::new(),
         has_points: false,
         x_tick: units::tick,

@@ -1,7 +1,8 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
-use super::labels::shorten;
-use super::palette::{GRID, INK, MUTED, REFERENCE};
+use super::legend::Legend;
+use super::margin_band::Limits;
+use super::palette::{GRID, INK, MUTED};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::wording;
@@ -21,13 +22,13 @@ const EQUIVALENT: RGBColor = RGBColor(0x00, 0x9e, 0x73);
 const FAR: f64 = 4.0;
 
 /// The differences from the baseline with their intervals, best first.
-pub(super) fn difference(ranking: &Ranking) -> Drawn {
+pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
     let rows: Vec<(&Variant, &Comparison)> = ranking
         .ranked()
         .filter_map(|variant| Some((variant, variant.comparison?)))
         .filter(|(_, comparison)| comparison.mean.is_finite())
         .collect();
-    let reach = scale(rows.iter().map(|(_, comparison)| *comparison).collect())?;
+    let reach = scale(rows.iter().map(|(v, c)| Reach::of(v, c)).collect())?;
     let shown = rows
         .iter()
         .flat_map(|(variant, comparison)| ends(variant, comparison));
@@ -35,14 +36,17 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
     let limits = Limits::of(ranking, reach);
     let shown = shown.chain(limits.margin.iter().flat_map(|margin| [-margin, *margin]));
     let widest = |texts: &mut dyn Iterator<Item = i32>| texts.max().unwrap_or(0);
-    let names = widest(&mut rows.iter().map(|(v, _)| text_width(&shorten(v.name), BODY)));
+    let name_width = |(variant, _): &(&Variant, _)| text_width(legend.name(variant.name), BODY);
+    let names = widest(&mut rows.iter().map(name_width));
     let numbers = widest(
         &mut rows
             .iter()
             .map(|(v, c)| text_width(&label(ranking, v, c), SMALL)),
     );
     let bottom = TOP + rows.len() as i32 * ROW;
-    let (left, right) = (60 + names, WIDTH - 50 - numbers);
+    let left = 60 + names;
+    // The numbers of a tiny difference are long.
+    let right = (WIDTH - 50 - numbers).max(left + 200);
     let frame = Frame {
         left,
         right,
@@ -51,24 +55,21 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         x: Axis::linear(shown)?.with_steps(f64::from((right - left) / 150).clamp(2.0, 6.0)),
         y: Axis::linear([0.0])?,
     };
+    let baseline = legend.name(ranking.baseline);
     let title = match ranking.metric.is_bits_per_byte() {
-        true => format!(
-            "Difference from {} (bits per byte)",
-            shorten(ranking.baseline)
-        ),
-        false => format!(
-            "Difference from {}: {}",
-            shorten(ranking.baseline),
-            ranking.metric.title()
-        ),
+        true => format!("Difference from {baseline} (bits per byte)"),
+        false => format!("Difference from {baseline}: {}", ranking.metric.title()),
     };
     let svg = svg(&title, bottom + BELOW, |canvas| {
         limits.draw(canvas, &frame)?;
         scaffold(canvas, &frame, ranking.metric.kind.is_better_higher())?;
         for (index, (variant, comparison)) in rows.iter().enumerate() {
             let y = TOP + index as i32 * ROW + ROW / 2;
+            let name = legend.name(variant.name);
+            canvas.text(name, (36, y), HPos::Left, BODY, INK)?;
             let numbers = label(ranking, variant, comparison);
-            row(canvas, &frame, y, (variant, comparison), &numbers)?;
+            canvas.text(&numbers, (right + 24, y), HPos::Left, SMALL, MUTED)?;
+            row(canvas, &frame, y, (variant, comparison))?;
         }
         Ok(())
     });
@@ -79,7 +80,11 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         true => " A triangle points to what lies outside of the plot.",
         false => "",
     };
-    let lines = format!("{}{}{beyond}", line_captions(ranking), limits.caption());
+    let lines = format!(
+        "{}{}{beyond}",
+        line_captions(ranking),
+        limits.caption(&frame)
+    );
     let finish = |svg| Drawing {
         title: title.to_owned(),
         caption: format!(
@@ -88,58 +93,6 @@ pub(super) fn difference(ranking: &Ranking) -> Drawn {
         svg,
     };
     Some(svg.map(finish))
-}
-
-/// Differences that do not matter.
-struct Limits {
-    /// The smallest difference that matters, if it lies within the plot.
-    margin: Option<f64>,
-    /// Standard deviation of the baseline over its seeds.
-    noise: Option<f64>,
-}
-
-impl Limits {
-    fn of(ranking: &Ranking, reach: f64) -> Self {
-        let baseline = ranking.baseline();
-        Self {
-            margin: ranking
-                .absolute_margin
-                .filter(|margin| *margin <= 2.0 * reach),
-            noise: baseline
-                .and_then(Variant::sd)
-                .filter(|sd| sd.is_finite() && *sd > 0.0),
-        }
-    }
-
-    fn draw(&self, canvas: &Canvas, frame: &Frame) -> Result<(), Error> {
-        if let Some(noise) = self.noise {
-            let left = frame.x(-noise).max(frame.left);
-            let right = frame.x(noise).min(frame.right);
-            let corners = vec![
-                (left, frame.top),
-                (right, frame.top),
-                (right, frame.bottom),
-                (left, frame.bottom),
-            ];
-            canvas.shape(corners, GRID, 0.6)?;
-        }
-        for margin in self.margin.iter().flat_map(|margin| [-margin, *margin]) {
-            let x = frame.x(margin);
-            canvas.line(vec![(x, frame.top), (x, frame.bottom)], REFERENCE, 3)?;
-        }
-        Ok(())
-    }
-
-    fn caption(&self) -> String {
-        let mut text = String::new();
-        if self.margin.is_some() {
-            text += " The dashed lines are the margin: smaller differences do not matter.";
-        }
-        if self.noise.is_some() {
-            text += " The grey band is one standard deviation of the baseline over its seeds.";
-        }
-        text
-    }
 }
 
 /// What the lines of a row mean.
@@ -166,37 +119,45 @@ fn line_captions(ranking: &Ranking) -> String {
     text
 }
 
+/// How far a row reaches from 0.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    mean: f64,
+    /// Its interval, as if it were the only one.
+    interval: f64,
+    /// Everything that it draws: its intervals, its mean and its seeds.
+    all: f64,
+}
+
+impl Reach {
+    fn of(variant: &Variant, comparison: &Comparison) -> Self {
+        // A sequential design has corrected intervals only.
+        let interval = comparison.interval.or(comparison.corrected);
+        let mean = comparison.mean.abs();
+        Self {
+            mean,
+            interval: interval.map_or(mean, |i| i.low.abs().max(i.high.abs())),
+            all: ends(variant, comparison).fold(0.0, |most, end| end.abs().max(most)),
+        }
+    }
+}
+
 /// Largest distance from 0 that the axis must contain. Rows that reach much further than the others
 /// end in an arrow.
-fn scale(comparisons: Vec<&Comparison>) -> Option<f64> {
-    let mut reaches: Vec<f64> = comparisons
-        .iter()
-        .map(|c| {
-            // A sequential design has corrected intervals only.
-            c.interval
-                .or(c.corrected)
-                .map_or(c.mean.abs(), |i| i.low.abs().max(i.high.abs()))
-        })
-        .collect();
-    reaches.sort_by(f64::total_cmp);
-    let widest = |comparison: &Comparison| {
-        let interval = comparison.corrected.unwrap_or(ConfidenceInterval {
-            low: comparison.mean,
-            high: comparison.mean,
-        });
-        interval.low.abs().max(interval.high.abs())
-    };
+fn scale(mut rows: Vec<Reach>) -> Option<f64> {
+    rows.sort_by(|a, b| a.interval.total_cmp(&b.interval));
     // At most half of the rows are cut off; otherwise the plot would hide most of its data.
-    let half = reaches.len() / 2;
-    let gap = (half..reaches.len().saturating_sub(1))
-        .find(|&index| reaches[index] > 0.0 && reaches[index + 1] > FAR * reaches[index]);
-    let Some(gap) = gap else {
-        return comparisons.into_iter().map(widest).reduce(f64::max);
+    let half = rows.len() / 2;
+    let gap = rows[half..]
+        .windows(2)
+        .find(|pair| pair[0].interval > 0.0 && pair[1].interval > FAR * pair[0].interval);
+    let Some(near) = gap.map(|pair| pair[0].interval) else {
+        return rows.iter().map(|row| row.all).reduce(f64::max);
     };
-    let near = comparisons.iter().filter(|c| c.mean.abs() <= reaches[gap]);
     // The corrected interval of another row may also reach far, and is then cut off as well.
-    near.map(|c| widest(c).min(2.5 * reaches[gap]))
-        .reduce(f64::max)
+    let is_near = |row: &&Reach| row.mean <= near;
+    let reaches = rows.iter().filter(is_near);
+    reaches.map(|row| row.all.min(2.5 * near)).reduce(f64::max)
 }
 
 /// The positions of everything that a row draws.
@@ -216,11 +177,15 @@ fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<I
 
 /// Mean difference, interval and verdict.
 fn label(ranking: &Ranking, variant: &Variant, comparison: &Comparison) -> String {
-    let metric = ranking.metric;
-    let interval = wording::interval_ends(metric, comparison);
-    let interval = interval.map_or(String::new(), |(low, high)| format!(" [{low}, {high}]"));
+    let difference = wording::difference(ranking.metric, comparison);
+    let interval = difference.interval;
+    let interval = match interval {
+        Some((low, high)) => format!(" [{low}, {high}]"),
+        None if comparison.is_exact => " (exact)".to_owned(),
+        None => String::new(),
+    };
     let verdict = wording::verdict(variant);
-    format!("{}{interval} {verdict}", metric.difference(comparison.mean))
+    format!("{}{interval} {verdict}", difference.mean)
 }
 
 fn scaffold(canvas: &Canvas, frame: &Frame, is_better_higher: bool) -> Result<(), Error> {
@@ -228,9 +193,9 @@ fn scaffold(canvas: &Canvas, frame: &Frame, is_better_higher: bool) -> Result<()
     for &tick in &frame.x.ticks {
         let x = frame.x(tick);
         canvas.line(vec![(x, frame.top), (x, frame.bottom)], GRID, 2)?;
-        let text = match tick.abs() < 1e-12 {
+        let text = match tick == 0.0 {
             true => "0".to_owned(),
-            false => units::signed(tick, |size| format!("{size:.decimals$}")),
+            false => units::signed(tick, |size| units::fixed(size, decimals)),
         };
         canvas.text(&text, (x, frame.bottom + 30), HPos::Center, SMALL, MUTED)?;
     }
@@ -245,12 +210,12 @@ fn scaffold(canvas: &Canvas, frame: &Frame, is_better_higher: bool) -> Result<()
     canvas.text(right, (frame.right, y), HPos::Right, SMALL, MUTED)
 }
 
+/// Seeds, interval and mean of a variant.
 fn row(
     canvas: &Canvas,
     frame: &Frame,
     y: i32,
     (variant, comparison): (&Variant, &Comparison),
-    numbers: &str,
 ) -> Result<(), Error> {
     let color = match comparison.verdict {
         Verdict::Better => BETTER,
@@ -258,8 +223,6 @@ fn row(
         Verdict::Equivalent => EQUIVALENT,
         Verdict::Inconclusive => MUTED,
     };
-    canvas.text(&shorten(variant.name), (36, y), HPos::Left, BODY, INK)?;
-    canvas.text(numbers, (frame.right + 24, y), HPos::Left, SMALL, MUTED)?;
     for (interval, width) in [(comparison.corrected, 3), (comparison.interval, 9)] {
         if let Some(interval) = interval {
             whisker(canvas, frame, y, interval, color, width)?;
@@ -267,16 +230,17 @@ fn row(
     }
     let inside = |x: i32| (frame.left..=frame.right).contains(&x);
     for (_, difference) in variant.differences {
-        let x = frame.x(*difference);
-        if inside(x) {
-            canvas.dot((x, y - 16), 5, color, 0.55)?;
+        let (x, y) = (frame.x(*difference), y - 16);
+        match inside(x) {
+            true => canvas.dot((x, y), 5, color, 0.55)?,
+            false => arrow(canvas, frame, y, x > frame.right, color, 6)?,
         }
     }
     let mean = frame.x(comparison.mean);
-    if inside(mean) {
-        return canvas.square((mean, y), 10, color);
+    match inside(mean) {
+        true => canvas.square((mean, y), 10, color),
+        false => arrow(canvas, frame, y, mean > frame.right, color, 12),
     }
-    arrow(canvas, frame, y, mean > frame.right, color)
 }
 
 /// A horizontal line over an interval, cut at the edges of the frame with an arrow.
@@ -295,31 +259,33 @@ fn whisker(
     let ends = vec![(low.max(frame.left), y), (high.min(frame.right), y)];
     canvas.line(ends, color, width)?;
     if low < frame.left {
-        arrow(canvas, frame, y, false, color)?;
+        arrow(canvas, frame, y, false, color, 12)?;
     }
     if high > frame.right {
-        arrow(canvas, frame, y, true, color)?;
+        arrow(canvas, frame, y, true, color, 12)?;
     }
     Ok(())
 }
 
-/// An arrow at the edge, for what continues beyond it.
+/// An arrow at the edge, for what continues or lies beyond it.
 fn arrow(
     canvas: &Canvas,
     frame: &Frame,
     y: i32,
     right: bool,
     color: RGBColor,
+    half_height: i32,
 ) -> Result<(), Error> {
+    let length = half_height * 5 / 3;
     let (edge, inwards) = if right {
-        (frame.right, -20)
+        (frame.right, -length)
     } else {
-        (frame.left, 20)
+        (frame.left, length)
     };
     let tip = vec![
         (edge, y),
-        (edge + inwards, y - 12),
-        (edge + inwards, y + 12),
+        (edge + inwards, y - half_height),
+        (edge + inwards, y + half_height),
     ];
     canvas.shape(tip, color, 1.0)
 }
@@ -327,28 +293,48 @@ fn arrow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::testing::Folder;
 
     /// A row whose interval reaches 0.05 to both sides of its mean.
-    fn row_with(mean: f64, is_sequential: bool) -> Comparison {
-        let interval = Some(ConfidenceInterval {
-            low: mean - 0.05,
-            high: mean + 0.05,
-        });
-        Comparison {
-            interval: interval.filter(|_| !is_sequential),
-            corrected: interval,
-            ..Comparison::untested(&[mean]).unwrap()
+    fn row_with(mean: f64) -> Reach {
+        Reach {
+            mean,
+            interval: mean + 0.05,
+            all: mean + 0.06,
         }
     }
 
     #[test]
-    fn intervals_count_in_the_scale_of_every_design() {
-        for is_sequential in [false, true] {
-            let rows = [0.01, 0.02, 0.1].map(|mean| row_with(mean, is_sequential));
-            let reach = scale(rows.iter().collect()).unwrap();
-            assert!((reach - 0.15).abs() < 1e-12, "{reach}");
+    fn the_scale_contains_all_but_far_rows() {
+        let reach = scale([0.01, 0.02, 0.1].map(row_with).to_vec()).unwrap();
+        assert!((reach - 0.16).abs() < 1e-12, "{reach}");
+        let reach = scale([0.01, 0.02, 5.0].map(row_with).to_vec()).unwrap();
+        assert!(reach < 0.2, "{reach}");
+        assert_eq!(scale(Vec::new()), None);
+        assert_eq!(scale(vec![row_with(1.0)]), Some(1.06));
+    }
+
+    /// With many seeds, the interval of the mean is narrower than the range of the seeds.
+    #[test]
+    fn every_seed_is_inside_of_the_plot() {
+        let folder = Folder::new("seeds");
+        for seed in 1..=12 {
+            let difference = 0.01 * (seed as f64 - 6.5);
+            for (name, n_layer, bits) in [("gpt", 1, 1.5), ("deep", 2, 1.5 + difference)] {
+                let run = folder.run(name, seed);
+                let run = run.spec(|spec| spec.model.n_layer = n_layer);
+                run.evaluations(&[(0, 6.0), (500, bits)]).done();
+            }
         }
-        let far = [0.01, 0.02, 5.0].map(|mean| row_with(mean, true));
-        assert!(scale(far.iter().collect()).unwrap() < 0.2);
+        folder
+            .plan
+            .borrow_mut()
+            .runs
+            .sort_by_key(|run| run.spec.model.n_layer);
+        folder.write();
+        let plot = folder.read("plots/difference.svg");
+        assert_eq!(plot.matches("<circle").count(), 12);
+        let report = folder.read("report.md");
+        assert!(!report.contains("A triangle points"), "{report}");
     }
 }

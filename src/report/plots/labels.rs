@@ -1,24 +1,6 @@
 //! Placement of names, so that they cover neither each other nor the data.
 
 use super::canvas::{Point, text_width};
-use crate::text::{escape, width};
-
-/// Largest width of a name, in columns of text.
-const MAX_COLUMNS: usize = 24;
-
-const SECTIONS: [&str; 5] = ["model.", "optimizer.", "schedule.", "train.", "tokenizer."];
-
-/// A name short enough for a plot.
-pub(super) fn shorten(name: &str) -> String {
-    let mut visible = escape::visible(name);
-    if width::display_width(&visible) > MAX_COLUMNS {
-        // The names of a grid repeat the sections of its keys.
-        for section in SECTIONS {
-            visible = visible.replace(section, "");
-        }
-    }
-    width::shorten(&visible, MAX_COLUMNS)
-}
 
 /// Heights near the wanted ones, in the same order, at least `gap` apart and between `low` and
 /// `high` where they all fit.
@@ -147,20 +129,6 @@ mod tests {
         assert_eq!(spread(&[100, 300, 200], 30, 0, 400), [100, 300, 200]);
         assert_eq!(spread(&[100, 105, 102], 30, 0, 400), [100, 160, 130]);
         assert_eq!(spread(&[399, 398], 30, 0, 400), [400, 370]);
-    }
-
-    #[test]
-    fn a_shortened_name_keeps_its_distinct_parts() {
-        assert_eq!(shorten("model.norm=rmsnorm"), "model.norm=rmsnorm");
-        assert_eq!(
-            shorten("model.n_embd=160-model.n_layer=15"),
-            "n_embd=160-n_layer=15"
-        );
-        let long = shorten("a-very-long-name-of-one-variant-2");
-        assert_eq!(
-            long,
-            "a-very-long-…f-variant-2".replace("f-variant", "e-variant")
-        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
-use super::labels::{shorten, spread};
-use super::palette::{INK, MUTED, Palette, REFERENCE};
+use super::labels::spread;
+use super::legend::Legend;
+use super::palette::{INK, MUTED, REFERENCE};
 use super::scatter::{label_points, right_edge};
 use super::series::{self, Curve};
 use super::{Drawing, Drawn};
@@ -20,6 +21,8 @@ const LEFT: i32 = 130;
 /// The curves of one variant.
 pub(super) struct Line<'a> {
     pub(super) variant: &'a Variant<'a>,
+    /// The short name of the variant.
+    name: String,
     pub(super) color: RGBColor,
     /// Whether the variant has a color of its own. The others share a grey.
     pub(super) is_highlighted: bool,
@@ -57,7 +60,7 @@ impl Chart {
 /// drawn on top.
 pub(super) fn lines<'a>(
     ranking: &'a Ranking<'a>,
-    palette: &Palette,
+    legend: &Legend,
     curve: impl Fn(&Variant) -> Curve,
     diverged_curve: impl Fn(&Run) -> Vec<(f64, f64)>,
 ) -> Vec<Line<'a>> {
@@ -66,8 +69,9 @@ pub(super) fn lines<'a>(
         .iter()
         .map(|variant| Line {
             variant,
-            color: palette.of(variant),
-            is_highlighted: palette.is_highlighted(variant),
+            name: legend.name(variant.name).to_owned(),
+            color: legend.color(variant),
+            is_highlighted: legend.is_highlighted(variant),
             curve: curve(variant),
             diverged_runs: diverged(variant)
                 .map(&diverged_curve)
@@ -157,11 +161,17 @@ fn right_labels(chart: &Chart, lines: &[Line]) -> Vec<Label> {
     };
     let mut labels: Vec<Label> = Vec::new();
     for line in lines.iter().filter(|line| line.is_highlighted) {
-        let mut text = shorten(line.variant.name);
-        if line.curve.points.is_empty() {
-            text += " (diverged)";
-        }
-        labels.extend(end(line).map(|value| label(value, text, line.color, INK)));
+        let Some(value) = end(line) else {
+            continue;
+        };
+        let note = match line.curve.points.is_empty() {
+            true => " (diverged)",
+            // Without this, the label would be taken for the end of a curve.
+            false if value > chart.y.high() => " (above)",
+            false => "",
+        };
+        let text = format!("{}{note}", line.name);
+        labels.push(label(value, text, line.color, INK));
     }
     let grey: Vec<&Line> = lines.iter().filter(|line| !line.is_highlighted).collect();
     if let Some(middle) = grey.get(grey.len() / 2) {
@@ -176,7 +186,7 @@ fn right_labels(chart: &Chart, lines: &[Line]) -> Vec<Label> {
 
 pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<String, Error> {
     let highlighted = lines.iter().filter(|line| line.is_highlighted);
-    let names: Vec<String> = highlighted.map(|line| shorten(line.variant.name)).collect();
+    let names: Vec<String> = highlighted.map(|line| line.name.clone()).collect();
     let frame = frame(chart, right_edge(&names));
     svg(&chart.title, HEIGHT, |canvas| {
         draw(canvas, chart, &frame, lines)?;
@@ -189,7 +199,7 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
             canvas.dot(frame.at(end), 9, line.color, 1.0)?;
             if line.is_highlighted {
                 ends.push(frame.at(end));
-                texts.push(shorten(line.variant.name));
+                texts.push(line.name.clone());
             }
         }
         let curves: Vec<Point> = lines
@@ -227,7 +237,7 @@ fn frame(chart: &Chart, right: i32) -> Frame {
 fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result<(), Error> {
     let decimals = chart.y.decimals();
     frame.draw(canvas, &chart.x_title, chart.x_tick, |tick| {
-        format!("{tick:.decimals$}")
+        units::fixed(tick, decimals)
     })?;
     for (value, _) in &chart.references {
         let y = frame.y(*value);

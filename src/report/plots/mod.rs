@@ -8,15 +8,18 @@ mod canvas;
 mod curves;
 mod forest;
 mod labels;
+mod legend;
 mod lines;
+mod margin_band;
 mod palette;
 mod scatter;
 mod search_curves;
 mod series;
+mod short_names;
 
 use super::ReportError;
 use super::analysis::ranking::Ranking;
-use palette::Palette;
+use legend::Legend;
 use serde::Serialize;
 
 /// A finished plot.
@@ -54,13 +57,11 @@ struct Drawing {
 type Drawn = Option<Result<Drawing, canvas::Error>>;
 
 /// Gathers the series of one plot and draws them.
-type Draw = fn(&Ranking, &Palette) -> Drawn;
+type Draw = fn(&Ranking, &Legend) -> Drawn;
 
 /// File name without extension, place and function of every plot, in the order of the report.
 const PLOTS: &[(&str, Placement, Draw)] = &[
-    ("difference", Placement::Ranking, |ranking, _| {
-        forest::difference(ranking)
-    }),
+    ("difference", Placement::Ranking, forest::difference),
     ("tuning", Placement::Tuning, search_curves::best_values),
     ("loss", Placement::Training, curves::loss),
     ("loss_end", Placement::Training, curves::loss_end),
@@ -77,10 +78,10 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Draws every plot that has data.
 pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
-    let palette = Palette::new(ranking);
+    let legend = Legend::new(ranking);
     let mut plots = Vec::new();
     for &(name, placement, draw) in PLOTS {
-        let Some(drawn) = draw(ranking, &palette) else {
+        let Some(drawn) = draw(ranking, &legend) else {
             continue;
         };
         let Drawing {

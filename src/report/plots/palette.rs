@@ -1,6 +1,6 @@
-use crate::report::analysis::ranking::{Ranking, Variant};
+//! The colors of the plots.
+
 use plotters::style::RGBColor;
-use std::collections::BTreeMap;
 
 // The style sheet in `canvas` replaces these colors on a dark page.
 pub(super) const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
@@ -10,11 +10,11 @@ pub(super) const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
 /// Lines of this color are dashed.
 pub(super) const REFERENCE: RGBColor = RGBColor(0x6e, 0x77, 0x81);
 /// Shared by the variants that are not highlighted.
-const OTHERS: RGBColor = RGBColor(0xa8, 0xb0, 0xb8);
+pub(super) const OTHERS: RGBColor = RGBColor(0xa8, 0xb0, 0xb8);
 
 /// Six of the eight colors of Okabe & Ito (2008), which people with any form of color blindness can
 /// distinguish. Black is the color of the baseline, and yellow is too light for a line.
-const COLORS: [RGBColor; 6] = [
+pub(super) const COLORS: [RGBColor; 6] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
@@ -22,32 +22,3 @@ const COLORS: [RGBColor; 6] = [
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x56, 0xb4, 0xe9),
 ];
-
-/// The color of each variant, the same in all plots of a report.
-#[derive(Debug)]
-pub(super) struct Palette(BTreeMap<String, RGBColor>);
-
-impl Palette {
-    /// If there are more variants than colors, the best variants get the colors and the others share
-    /// a grey.
-    pub(super) fn new(ranking: &Ranking) -> Self {
-        let mut colored: Vec<&Variant> = ranking.variants.iter().collect();
-        colored.retain(|variant| !variant.is_baseline);
-        colored.truncate(COLORS.len());
-        // Colors follow the order of the file, so that a new seed does not change them.
-        colored.sort_by_key(|variant| variant.position);
-        let colors = colored.iter().zip(COLORS);
-        let colors = colors.map(|(variant, color)| (variant.name.to_owned(), color));
-        let baseline = (ranking.baseline.to_owned(), INK);
-        Self(colors.chain([baseline]).collect())
-    }
-
-    pub(super) fn of(&self, variant: &Variant) -> RGBColor {
-        self.0.get(variant.name).copied().unwrap_or(OTHERS)
-    }
-
-    /// Whether the variant has a color of its own.
-    pub(super) fn is_highlighted(&self, variant: &Variant) -> bool {
-        self.0.contains_key(variant.name)
-    }
-}

@@ -1,7 +1,8 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
-use super::labels::{beside, shorten};
-use super::palette::{INK, MUTED, Palette};
+use super::labels::beside;
+use super::legend::Legend;
+use super::palette::{INK, MUTED};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::spec::ModelKind;
@@ -11,7 +12,7 @@ use plotters::style::text_anchor::HPos;
 const HEIGHT: i32 = 820;
 
 /// Bits per byte against the number of parameters, one point per variant.
-pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
+pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
     let ranked: Vec<_> = ranking.ranked().collect();
     let sizes: Vec<f64> = ranked
         .iter()
@@ -25,7 +26,10 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
     if are_equal(&sizes) || (transformers.len() > 1 && are_equal(&transformers)) {
         return None;
     }
-    let texts: Vec<String> = ranked.iter().map(|variant| shorten(variant.name)).collect();
+    let texts: Vec<String> = ranked
+        .iter()
+        .map(|variant| legend.name(variant.name).to_owned())
+        .collect();
     let values = ranked
         .iter()
         .filter_map(|variant| variant.range())
@@ -43,7 +47,7 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
     let caption = "Mean over the seeds. The bar spans the lowest to the highest seed.";
     let drawn = svg(title, HEIGHT, |canvas| {
         frame.draw(canvas, "parameters", units::tick, |tick| {
-            format!("{tick:.decimals$}")
+            units::fixed(tick, decimals)
         })?;
         let mut points = Vec::new();
         for variant in &ranked {
@@ -53,8 +57,8 @@ pub(super) fn params(ranking: &Ranking, palette: &Palette) -> Drawn {
             };
             let size = variant.params() as f64;
             let bar = vec![frame.at((size, low)), frame.at((size, high))];
-            canvas.line(bar, palette.of(variant), 4)?;
-            canvas.dot(frame.at((size, mean)), 10, palette.of(variant), 1.0)?;
+            canvas.line(bar, legend.color(variant), 4)?;
+            canvas.dot(frame.at((size, mean)), 10, legend.color(variant), 1.0)?;
             points.push(frame.at((size, mean)));
         }
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));

@@ -1,14 +1,14 @@
 use super::Drawn;
 use super::axis::Axis;
+use super::legend::Legend;
 use super::lines::{Chart, Line, labelled_at_the_right, lines, xs};
-use super::palette::Palette;
 use super::series::Curve;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::tuning::{number_at, run_of};
 
 /// The result of the search against the first of the varied settings that is a number. With several
 /// settings, each point has the best values of the others.
-pub(super) fn best_values(ranking: &Ranking, palette: &Palette) -> Drawn {
+pub(super) fn best_values(ranking: &Ranking, legend: &Legend) -> Drawn {
     let is_better_higher = ranking.metric.kind.is_better_higher();
     let paths = ranking.tuned_paths.iter();
     let path = paths.copied().find(|path| {
@@ -21,7 +21,7 @@ pub(super) fn best_values(ranking: &Ranking, palette: &Palette) -> Drawn {
     })?;
     let lines = lines(
         ranking,
-        palette,
+        legend,
         |variant| curve(variant, path, is_better_higher),
         |_| Vec::new(),
     );
@@ -33,20 +33,38 @@ pub(super) fn best_values(ranking: &Ranking, palette: &Palette) -> Drawn {
         _ => " Each point has the best values of the other settings.",
     };
     let direction = if is_better_higher { "higher" } else { "lower" };
+    let y = Axis::linear(near_the_best(means(&lines), is_better_higher))?;
+    let failed = match has_failed(ranking) {
+        true => " A combination that failed or diverged has no point.",
+        false => "",
+    };
+    let far = match means(&lines).iter().any(|mean| *mean > y.high()) {
+        true => " A combination that is far worse than the others lies outside of the plot.",
+        false => "",
+    };
     let chart = Chart {
         title: format!("Search: {} ({direction} is better)", ranking.metric.title()),
         caption: format!(
-            "Mean over the seeds of the search, one point for each value of {path}.{others} A combination that failed or diverged has no point, and one that is far worse than the others lies outside of the plot."
+            "Mean over the seeds of the search, one point for each value of {path}.{others}{failed}{far}"
         ),
         x_title: path.to_owned(),
         x: x_axis(values)?,
-        y: Axis::linear(near_the_best(means(&lines), is_better_higher))?,
+        y,
         references: Vec::new(),
         has_points: true,
         x_tick: |value| value.to_string(),
     };
     let svg = labelled_at_the_right(&chart, &lines);
     chart.drawn(svg)
+}
+
+/// Whether a combination of a search that has ended has no mean.
+fn has_failed(ranking: &Ranking) -> bool {
+    let variants = ranking.variants.iter();
+    let searches = variants.filter_map(|variant| variant.search.as_ref());
+    let ended = searches.filter(|(search, _)| search.has_ended);
+    let mut means = ended.flat_map(|(search, _)| &search.combinations);
+    means.any(|(_, mean)| mean.is_none())
 }
 
 /// An axis for the values of a setting, in increasing order. A logarithmic axis has no place for 0.
@@ -102,7 +120,7 @@ fn curve(variant: &Variant, path: &str, is_better_higher: bool) -> Curve {
 
 #[cfg(test)]
 mod tests {
-    use super::super::palette::Palette;
+    use super::super::legend::Legend;
     use super::*;
     use crate::report::loaded_results::Results;
     use crate::report::read_plan;
@@ -125,7 +143,7 @@ mod tests {
         let results = Results::read(folder.path(), read_plan(folder.path()).unwrap());
         let ranking = Ranking::new(&results);
         let curve = |variant: &Variant| curve(variant, "optimizer.lr", false);
-        let lines = lines(&ranking, &Palette::new(&ranking), curve, |_| Vec::new());
+        let lines = lines(&ranking, &Legend::new(&ranking), curve, |_| Vec::new());
         assert_eq!(means(&lines), [1.8, 1.5, 1.6]);
     }
 

@@ -68,6 +68,12 @@ fn explanation(findings: &Findings) -> String {
                 .to_owned(),
         );
     }
+    if findings.claims.iter().any(|claim| claim.seeds == "any") {
+        sentences.push(
+            "A claim about n-gram counts alone is exact, because they are the same for every seed. It has no p-value."
+                .to_owned(),
+        );
+    }
     if findings.claims.iter().any(|claim| claim.failed_runs > 0) {
         sentences.push("Runs that failed or diverged are left out of the tests.".to_owned());
     }

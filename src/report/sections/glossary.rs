@@ -41,6 +41,12 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
         } else {
             items.push(difference);
         }
+        if ranking.variants.iter().any(|variant| variant.is_seed_free) {
+            items.push(term(
+                "Any",
+                " in the column of the seeds means that the model counts n-grams and is not trained. Its loss is the same for every seed, so it is counted once and has no spread. The interval of its difference from a trained variant is that of the seeds of the trained variant. The difference of two such models is exact, and has no interval.",
+            ));
+        }
         items.push(term(
             "±",
             " is the standard deviation over the seeds. Deviations and intervals describe the effect of the seed. They do not describe other texts, model sizes or learning rates.",
@@ -51,7 +57,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
             .strong("Memory")
             .plain(" is the peak memory of a run. ")
             .strong("Time")
-            .plain(" is the duration of a whole run, evaluation and sampling included. All three are means over the seeds on the machine below."),
+            .plain(" is the duration of a whole run, evaluation and sampling included. All three are means over the seeds, and depend on the machine and on what else it does."),
     );
     vec![Block::heading(2, "How to read this"), Block::List { items }]
 }

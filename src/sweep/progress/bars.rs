@@ -1,4 +1,5 @@
 use super::{Display, SweepProgress, describe_activity, describe_start};
+use crate::text::width::pad;
 use crate::text::{escape, units};
 use crate::train::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -19,7 +20,7 @@ pub(crate) struct Bars {
 }
 
 impl Bars {
-    /// Names are padded to `name_width` characters, so that the bars are aligned.
+    /// Names are padded to `name_width` columns, so that the bars are aligned.
     pub(crate) fn new(name_width: usize) -> Self {
         let screen = MultiProgress::new();
         let sweep = screen.add(ProgressBar::new(SWEEP_BAR_STEPS));
@@ -51,11 +52,7 @@ impl Display for Bars {
         let bar = ProgressBar::new(steps);
         let bar = self.screen.insert_before(&self.sweep, bar);
         bar.set_style(style("{prefix} {bar:24.cyan/dim} {pos}/{len} {msg}"));
-        bar.set_prefix(format!(
-            "{:<width$}",
-            escape::visible(name),
-            width = self.name_width
-        ));
+        bar.set_prefix(pad(&escape::visible_line(name), self.name_width));
         bar.set_message(describe_start(saved_step));
         self.runs.insert(run, bar);
     }
@@ -85,8 +82,7 @@ impl Display for Bars {
         self.sweep
             .set_position((share * SWEEP_BAR_STEPS as f64) as u64);
         let runs = format!("{}/{} runs", progress.ended, progress.total);
-        self.sweep
-            .set_prefix(format!("{runs:<width$}", width = self.name_width));
+        self.sweep.set_prefix(pad(&runs, self.name_width));
         self.sweep
             .set_message(format!("{} left", units::duration(progress.seconds_left)));
     }

@@ -4,7 +4,9 @@ mod bars;
 mod plain_lines;
 
 use crate::results::{PlannedRun, RunState, RunStatus};
+use crate::text::escape::visible_line;
 use crate::text::units;
+use crate::text::width::display_width;
 use crate::train::{Phase, Progress};
 use std::io::IsTerminal;
 
@@ -37,7 +39,7 @@ pub(super) trait Display {
 /// Bars if standard error is a terminal, else lines. `names` are the names of the runs.
 pub(super) fn display<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Display> {
     if std::io::stderr().is_terminal() {
-        let width = names.map(|name| name.chars().count()).max();
+        let width = names.map(|name| display_width(&visible_line(name))).max();
         Box::new(Bars::new(width.unwrap_or(0)))
     } else {
         Box::new(Lines::new(std::io::stderr()))
@@ -46,13 +48,15 @@ pub(super) fn display<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Displ
 
 /// One line that says how a run ended. A `status` of `None` means that it was interrupted.
 pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
+    let name = visible_line(&run.name);
     let Some(status) = status else {
         return describe_stop(run);
     };
+    let reason = visible_line(&status.reason);
     let outcome = status.outcome.as_ref();
     match status.state {
         RunState::Done => {
-            let mut text = format!("{}: done", run.name);
+            let mut text = format!("{name}: done");
             if let Some(outcome) = outcome {
                 if let Some(val_loss) = outcome.val_loss {
                     text += &format!(", validation loss {}", units::loss(val_loss));
@@ -61,15 +65,18 @@ pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
             }
             text
         }
-        RunState::Diverged => format!("{}: diverged: {}", run.name, status.reason),
-        RunState::Failed => format!("{}: failed: {}", run.name, status.reason),
-        RunState::NotStarted | RunState::Stopped => format!("{}: stopped", run.name),
+        RunState::Diverged => format!("{name}: diverged: {reason}"),
+        RunState::Failed => format!("{name}: failed: {reason}"),
+        RunState::NotStarted | RunState::Stopped => format!("{name}: stopped"),
     }
 }
 
 /// One line about a run that was interrupted.
 pub(super) fn describe_stop(run: &PlannedRun) -> String {
-    format!("{}: stopped; the same command continues it", run.name)
+    format!(
+        "{}: stopped; the same command continues it",
+        visible_line(&run.name)
+    )
 }
 
 /// How a run begins: with its first step, or from a checkpoint.
@@ -88,7 +95,7 @@ fn describe_activity(progress: &Progress) -> String {
         Phase::Sampling => "sampling, ".to_owned(),
     };
     if let Some(loss) = progress.loss {
-        text += &format!("loss {loss:.3}, ");
+        text += &format!("loss {}, ", units::fixed(loss, 3));
     }
     text + &format!("{} tokens/s", units::rate(progress.tokens_per_second))
 }

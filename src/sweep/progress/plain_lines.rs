@@ -37,8 +37,9 @@ impl<W: Write> Display for Lines<W> {
     }
 
     fn started(&mut self, run: usize, name: &str, _steps: u64, saved_step: Option<u64>) {
+        let name = escape::visible_line(name);
         self.print_line(&format!("{name}: {}", describe_start(saved_step)));
-        self.runs.insert(run, (name.to_owned(), Instant::now()));
+        self.runs.insert(run, (name, Instant::now()));
     }
 
     fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>) {
