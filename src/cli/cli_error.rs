@@ -107,7 +107,8 @@ impl Error {
                 | SweepError::NothingMatches { .. }
                 | SweepError::NoCuda
                 | SweepError::NoGpu { .. } => Exit::Usage,
-                SweepError::Io { .. }
+                SweepError::Data(_)
+                | SweepError::Io { .. }
                 | SweepError::Record(_)
                 | SweepError::Signals(_)
                 | SweepError::Program(_) => Exit::Failed,

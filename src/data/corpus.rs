@@ -25,15 +25,24 @@ pub enum Split {
 
 /// Opens a corpus that [`super::prepare`] wrote. `key` is [`CorpusInfo::key`].
 ///
-/// Only the sizes of the files are checked, so this takes the same time for a corpus of any size.
+/// The files are not read for their checksums, which [`super::prepare`] compares: their sizes are
+/// checked, and the counts that results depend on.
 pub fn open(cache_root: &Path, key: &str) -> Result<Corpus, DataError> {
     let dir = cache_root.join(key);
     let info = corpus_cache::check(&dir, Check::Sizes)?;
     let width = Width::of(info.vocab_size);
+    let val = Tokens::open(&dir.join(corpus_cache::VAL), width)?;
+    let tokenizer = Tokenizer::load(&dir.join(corpus_cache::TOKENIZER))?;
+    corpus_cache::check_description(&info, &tokenizer, &val).map_err(|reason| {
+        DataError::Damaged {
+            path: dir.clone(),
+            reason,
+        }
+    })?;
     Ok(Corpus {
         train: Tokens::open(&dir.join(corpus_cache::TRAIN), width)?,
-        val: Tokens::open(&dir.join(corpus_cache::VAL), width)?,
-        tokenizer: Tokenizer::load(&dir.join(corpus_cache::TOKENIZER))?,
+        val,
+        tokenizer,
         info,
     })
 }

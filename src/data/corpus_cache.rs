@@ -1,12 +1,15 @@
 //! The folder of an encoded corpus. It is complete or absent, and its manifest says what its files
 //! must contain.
 
-use super::DataError;
+use super::partial_folder::{self, PartialFolder};
+use super::token_file::Width;
+use super::{DataError, Tokenizer, Tokens};
 use crate::hash;
-use crate::results::{CorpusInfo, write_json_atomic};
+use crate::results::{CorpusInfo, FileDigest, from_sealed_json, write_sealed_json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,21 +20,37 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 const MANIFEST: &str = "corpus.json";
 
 /// Version of the files. It is raised when the same data and tokenizer give other files.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// The content of `corpus.json`.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Manifest {
     format: u32,
     info: CorpusInfo,
-    files: BTreeMap<String, FileRecord>,
+    files: BTreeMap<String, FileDigest>,
 }
 
-/// Size and checksum of a file.
-#[derive(Serialize, Deserialize)]
-struct FileRecord {
-    bytes: u64,
-    sha256: String,
+impl Manifest {
+    fn new(info: CorpusInfo, files: BTreeMap<String, FileDigest>) -> Self {
+        Self {
+            format: FORMAT,
+            info,
+            files,
+        }
+    }
+
+    /// Compares the number of tokens in a file with the size of the file.
+    fn check_tokens(&self, name: &str, tokens: u64) -> Result<(), String> {
+        let bytes = self.files.get(name).map_or(0, |file| file.bytes);
+        let width = Width::of(self.info.vocab_size).bytes() as u64;
+        if tokens.checked_mul(width) != Some(bytes) {
+            return Err(format!(
+                "{MANIFEST} states {tokens} tokens for {name}, which has {bytes} bytes"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// How thoroughly [`check`] compares the files with the manifest.
@@ -50,12 +69,19 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
         reason,
     };
     let json = fs::read(dir.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&json).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-    if manifest.format != FORMAT {
+    let sealed = from_sealed_json::<Manifest>(&json)
+        .map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+    let manifest = sealed.value;
+    if manifest.format != FORMAT || !sealed.is_verified {
         return Err(damaged(format!(
             "it has format {}; this version of runner reads format {FORMAT}",
             manifest.format
+        )));
+    }
+    if dir.file_name() != Some(OsStr::new(&manifest.info.key)) {
+        return Err(damaged(format!(
+            "it is the corpus {}, under another name",
+            manifest.info.key
         )));
     }
     for name in [TRAIN, VAL, TOKENIZER] {
@@ -78,41 +104,77 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
             return Err(damaged(format!("{name} has a wrong checksum")));
         }
     }
+    manifest
+        .check_tokens(TRAIN, manifest.info.train_tokens)
+        .and_then(|()| manifest.check_tokens(VAL, manifest.info.val_tokens))
+        .map_err(damaged)?;
     Ok(manifest.info)
 }
 
-/// Prefix of the names of incomplete folders.
-const PARTIAL: &str = ".partial-";
-
-/// Removes the incomplete folders of processes that were killed. The caller must know that no other
-/// process prepares a corpus in `cache_root`. The folder may be absent.
-pub fn remove_leftovers(cache_root: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(cache_root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-            fs::remove_dir_all(entry.path())?;
-        }
+/// Compares the description of a corpus with its tokenizer and its validation tokens. Bits per byte
+/// depend on these numbers.
+pub(super) fn check_description(
+    info: &CorpusInfo,
+    tokenizer: &Tokenizer,
+    val: &Tokens,
+) -> Result<(), String> {
+    let (stated, found) = (info.vocab_size, tokenizer.vocab_size());
+    if stated != found {
+        return Err(format!(
+            "{MANIFEST} states a vocabulary of {stated} tokens, and {TOKENIZER} has {found}"
+        ));
+    }
+    if !info.lossless {
+        return Ok(()); // the tokens do not tell the size of the text
+    }
+    let bytes = tokenizer.text_len(val.iter().map(|token| token as u32));
+    if bytes != info.val_bytes {
+        return Err(format!(
+            "{MANIFEST} states {} bytes for {VAL}, whose tokens stand for {bytes}",
+            info.val_bytes
+        ));
     }
     Ok(())
+}
+
+/// Removes a damaged corpus. It may be absent.
+pub(super) fn discard(root: &Path, key: &str) -> Result<(), DataError> {
+    let target = root.join(key);
+    // Renaming comes first, so that no other process finds a part of the folder.
+    PartialFolder::new(root)
+        .and_then(
+            |aside| match fs::rename(&target, aside.path().join("damaged")) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                renamed => renamed,
+            },
+        )
+        .map_err(DataError::write(&target))
+}
+
+/// Removes the incomplete folders of processes that were killed. Those that another process is writing
+/// stay. The folder `cache_root` may be absent.
+pub fn remove_leftovers(cache_root: &Path) -> io::Result<()> {
+    partial_folder::remove_abandoned(cache_root)
+}
+
+/// Removes all corpora but those that another process is writing.
+pub fn remove_cache(cache_root: &Path) -> io::Result<()> {
+    partial_folder::remove_all(cache_root)
 }
 
 /// Writes the folder of a corpus under a temporary name. If it is dropped before [`Self::commit`],
 /// the folder is removed.
 pub(super) struct CorpusWriter {
-    dir: tempfile::TempDir,
+    dir: PartialFolder,
     root: PathBuf,
-    files: BTreeMap<String, FileRecord>,
+    files: BTreeMap<String, FileDigest>,
 }
 
 impl CorpusWriter {
     pub(super) fn new(root: &Path) -> Result<Self, DataError> {
         fs::create_dir_all(root).map_err(DataError::write(root))?;
         Ok(Self {
-            dir: partial_folder(root)?,
+            dir: PartialFolder::new(root).map_err(DataError::write(root))?,
             root: root.to_owned(),
             files: BTreeMap::new(),
         })
@@ -123,16 +185,20 @@ impl CorpusWriter {
         self.dir.path().join(name)
     }
 
+    /// The folder to name in an error of a file, whose temporary path tells a user nothing.
+    pub(super) fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
     /// Writes a file with the bytes that `write` gives to its argument. The checksum is computed
-    /// while writing and returned in hex.
+    /// while writing.
     pub(super) fn write_file<T>(
         &mut self,
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> Result<T, DataError>,
-    ) -> Result<(T, String), DataError> {
-        let path = self.path(name);
-        let failed = || DataError::write(&path);
-        let file = File::create(&path).map_err(failed())?;
+    ) -> Result<T, DataError> {
+        let failed = || DataError::write(&self.root);
+        let file = File::create(self.path(name)).map_err(failed())?;
         // The buffer comes first, so that the checksum is computed over large blocks.
         let mut out = BufWriter::with_capacity(
             1 << 16,
@@ -145,48 +211,37 @@ impl CorpusWriter {
         let result = write(&mut out)?;
         out.flush().map_err(failed())?;
         let written = out.get_ref();
-        let sha256 = hash::hex(&written.hash.clone().finalize());
-        let record = FileRecord {
+        let record = FileDigest {
             bytes: written.bytes,
-            sha256: sha256.clone(),
+            sha256: hash::hex(&written.hash.clone().finalize()),
         };
         file.sync_all().map_err(failed())?;
         self.files.insert(name.to_owned(), record);
-        Ok((result, sha256))
+        Ok(result)
     }
 
     /// Writes the manifest and renames the folder to its final name. If another process has
     /// committed the same corpus before, its folder is kept. A damaged folder is replaced.
     pub(super) fn commit(self, info: &CorpusInfo) -> Result<(), DataError> {
-        let Self { dir, root, files } = self;
-        let target = root.join(&info.key);
-        let manifest = Manifest {
-            format: FORMAT,
-            info: info.clone(),
+        let Self {
+            mut dir,
+            root,
             files,
-        };
-        write_json_atomic(&dir.path().join(MANIFEST), &manifest)
+        } = self;
+        let target = root.join(&info.key);
+        write_sealed_json(&dir.path().join(MANIFEST), &Manifest::new(info.clone(), files))
             .and_then(|()| make_readable(dir.path()))
             .map_err(DataError::write(&target))?;
-        if fs::rename(dir.path(), &target).is_err() {
+        if dir.rename(&target).is_err() {
             if check(&target, Check::Checksums).is_ok() {
                 return Ok(());
             }
-            let aside = partial_folder(&root)?;
-            let damaged = aside.path().join("damaged");
-            fs::rename(&target, damaged).map_err(DataError::write(&target))?;
-            fs::rename(dir.path(), &target).map_err(DataError::write(&target))?;
+            discard(&root, &info.key)?;
+            dir.rename(&target).map_err(DataError::write(&target))?;
         }
-        // The folder has its final name, so there is no temporary folder left to remove.
-        let _ = dir.keep();
         let synced = File::open(&root).and_then(|root| root.sync_all());
         synced.map_err(DataError::write(&root))
     }
-}
-
-fn partial_folder(root: &Path) -> Result<tempfile::TempDir, DataError> {
-    let folder = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(root);
-    folder.map_err(DataError::write(root))
 }
 
 /// Gives a temporary folder, which only its owner can read, the usual permissions.
@@ -216,5 +271,57 @@ impl Write for HashingWriter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{open, prepare};
+    use crate::spec;
+
+    /// Numbers that do not fit to the files are found, even with a checksum that fits to the numbers.
+    #[test]
+    fn the_counts_are_compared_with_the_files() {
+        let root = tempfile::tempdir().unwrap();
+        let data = spec::Data {
+            plays_bytes: 20_000,
+            ..spec::Data::default()
+        };
+        let bytes = spec::Tokenizer {
+            kind: spec::TokenizerKind::Byte,
+            ..spec::Tokenizer::default()
+        };
+        let info = prepare(&data, &bytes, root.path()).unwrap();
+        let path = root.path().join(&info.key).join(MANIFEST);
+        let changes: [(fn(&mut CorpusInfo), &str); 4] = [
+            (
+                |info| info.train_tokens += 1,
+                " tokens for train.bin, which has ",
+            ),
+            (
+                |info| info.val_tokens += 1,
+                " tokens for val.bin, which has ",
+            ),
+            (
+                |info| info.vocab_size += 1,
+                " tokens, and tokenizer.json has ",
+            ),
+            (
+                |info| info.val_bytes += 1000,
+                " bytes for val.bin, whose tokens stand for ",
+            ),
+        ];
+        for (change, expected) in changes {
+            let json = fs::read(&path).unwrap();
+            let mut manifest: Manifest = from_sealed_json(&json).unwrap().value;
+            change(&mut manifest.info);
+            write_sealed_json(&path, &manifest).unwrap();
+            let error = open(root.path(), &info.key).map(|corpus| corpus.info);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            let again = prepare(&data, &bytes, root.path()).unwrap();
+            assert_eq!(again, info);
+        }
     }
 }

@@ -1,4 +1,5 @@
 use crate::spec::TokenizerKind;
+use nix::errno::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -94,6 +95,10 @@ pub enum DataError {
     )]
     TooLongToEncodeWhole { bytes: usize, limit: usize },
     #[error(
+        "the normalizer of this tokenizer makes {bytes} bytes of a split, and it can encode at most {limit}"
+    )]
+    TooLongWhenNormalized { bytes: usize, limit: usize },
+    #[error(
         "a {kind} vocabulary of {asked} tokens is too large for the training split, which allows at \
          most {possible}; set tokenizer.vocab_size to at most {possible}"
     )]
@@ -124,6 +129,8 @@ pub enum DataError {
     Tokenizer { reason: String },
     #[error("there is no file {}", path.display())]
     MissingTokenizer { path: PathBuf },
+    #[error("cannot read {}: {source}", path.display())]
+    ReadTokenizer { path: PathBuf, source: io::Error },
     #[error("{} is not a valid tokenizer: {reason}", path.display())]
     NotATokenizer { path: PathBuf, reason: String },
     #[error("the encoded corpus {} is damaged: {reason}", path.display())]
@@ -131,6 +138,29 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Whether the machine failed, such as by a full disk. Then nothing is wrong with the experiment, and
+    /// the same command may succeed later.
+    pub fn is_machine_failure(&self) -> bool {
+        match self {
+            Self::Write { .. } => true,
+            Self::Read { source, .. } | Self::ReadTokenizer { source, .. } => {
+                let errno = source.raw_os_error().map(Errno::from_raw);
+                matches!(
+                    errno,
+                    Some(
+                        Errno::EIO
+                            | Errno::EMFILE
+                            | Errno::ENFILE
+                            | Errno::ENOMEM
+                            | Errno::ESTALE
+                            | Errno::ETIMEDOUT
+                    )
+                )
+            }
+            _ => false,
+        }
+    }
+
     /// For `map_err` after reading a file.
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -166,5 +196,21 @@ fn quoted(texts: &[String]) -> String {
         1 => format!("{first} is"),
         ..=SHOWN => format!("{first} are"),
         all => format!("{first} and {} more are", all - SHOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_a_mistake_in_the_experiment() {
+        let failure = |errno: Errno| io::Error::from_raw_os_error(errno as i32);
+        let path = Path::new("x");
+        assert!(DataError::write(path)(failure(Errno::ENOSPC)).is_machine_failure());
+        assert!(DataError::read(path)(failure(Errno::EMFILE)).is_machine_failure());
+        for errno in [Errno::EACCES, Errno::ENOENT, Errno::EISDIR] {
+            assert!(!DataError::read(path)(failure(errno)).is_machine_failure());
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! - `sources` finds the text, and `formats` reads it from the bytes of a file.
 //! - `plays` generates the text of `builtin:plays`.
 //! - `tokenizer` turns text into tokens and back.
-//! - `corpus_cache` and `token_file` store an encoded corpus.
+//! - `corpus_cache` and `token_file` store an encoded corpus, in a `partial_folder` until it is complete.
 //! - `epochs` and `batches` read it for training.
 //! - `ngram_counts` and `bigram_baseline` count token sequences.
 
@@ -19,6 +19,7 @@ mod data_error;
 mod epochs;
 mod formats;
 mod ngram_counts;
+mod partial_folder;
 pub mod plays;
 mod prepare;
 mod size_limit;
@@ -28,11 +29,11 @@ mod tokenizer;
 
 pub use batches::{Batch, Batches};
 pub use corpus::{Corpus, Split, check_sequence_length, open};
-pub use corpus_cache::remove_leftovers;
+pub use corpus_cache::{remove_cache, remove_leftovers};
 pub use data_error::DataError;
 pub use epochs::TrainingSplit;
 pub use ngram_counts::NgramCounts;
-pub use prepare::prepare;
+pub use prepare::{prepare, prepare_with_notices};
 pub use sources::download;
 pub use token_file::Tokens;
 pub use tokenizer::{TextStream, Tokenizer};

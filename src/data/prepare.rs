@@ -3,8 +3,8 @@
 use super::corpus_cache::{self, Check, CorpusWriter};
 use super::sources::{self, ResolvedSource};
 use super::token_file::Width;
-use super::tokenizer::{SubwordSampler, TokenizerFile};
-use super::{DataError, Tokenizer, Tokens, bigram_baseline, epochs, plays, size_limit};
+use super::tokenizer::{SubwordSampler, TokenizerFile, tokenizer_identity};
+use super::{DataError, Tokenizer, Tokens, bigram_baseline, corpus, epochs, plays, size_limit};
 use crate::hash;
 use crate::results::CorpusInfo;
 use crate::spec;
@@ -23,19 +23,51 @@ pub fn prepare(
     tokenizer: &spec::Tokenizer,
     cache_root: &Path,
 ) -> Result<CorpusInfo, DataError> {
+    prepare_with_notices(data, tokenizer, cache_root, &mut |_| {})
+}
+
+/// [`prepare`], which passes what the user should know to `notify`: that the corpus in the cache was
+/// damaged, and what may be unexpected in the text.
+pub fn prepare_with_notices(
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    cache_root: &Path,
+    notify: &mut dyn FnMut(&str),
+) -> Result<CorpusInfo, DataError> {
     let source = sources::resolve(data)?;
     let file = TokenizerFile::from_spec(tokenizer)?;
     let key = cache_key(&source, data, tokenizer, file.as_ref());
     let name = data.source.to_string();
-    let mut info = match corpus_cache::check(&cache_root.join(&key), Check::Checksums) {
-        Ok(info) => info,
-        // The corpus is absent, damaged, or of another format. All three are solved by writing it.
-        Err(_) => build(source, data, tokenizer, file, cache_root, &key)?,
+    let mut info = match cached(cache_root, &key, notify)? {
+        Some(info) => info,
+        None => build(source, data, tokenizer, file, cache_root, &key, notify)?,
     };
     size_limit::check(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
     // The corpus may have been prepared from the same text under another name.
     info.source = name;
     Ok(info)
+}
+
+/// The description of the corpus in the cache, if there is one. A damaged corpus is removed.
+fn cached(
+    cache_root: &Path,
+    key: &str,
+    notify: &mut dyn FnMut(&str),
+) -> Result<Option<CorpusInfo>, DataError> {
+    let folder = cache_root.join(key);
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let checked = corpus_cache::check(&folder, Check::Checksums)
+        .and_then(|_| Ok(corpus::open(cache_root, key)?.info));
+    match checked {
+        Ok(info) => Ok(Some(info)),
+        Err(error) => {
+            notify(&format!("note: {error}; it is written again"));
+            corpus_cache::discard(cache_root, key)?;
+            Ok(None)
+        }
+    }
 }
 
 /// A hash of everything that determines the files of a corpus.
@@ -62,27 +94,34 @@ fn build(
     file: Option<TokenizerFile>,
     cache_root: &Path,
     key: &str,
+    notify: &mut dyn FnMut(&str),
 ) -> Result<CorpusInfo, DataError> {
     let is_plays = matches!(source, ResolvedSource::Plays { .. });
     let source = source.text(data.max_bytes)?;
     let text = &source.text;
+    notify_of_carriage_returns(text, data, notify);
     let (train, val) = split(text, data)?;
     let tokenizer = match &file {
         Some(file) => Tokenizer::from_file(file)?,
         None => Tokenizer::train(spec, train, val)?,
+    };
+    // The library fails on some texts only, so the file is named here, too.
+    let named = |error| match (error, &file) {
+        (DataError::Tokenizer { reason }, Some(file)) => file.invalid(reason),
+        (error, _) => error,
     };
     let sampler = SubwordSampler::from_spec(spec, &tokenizer)?;
     let sampled_train_tokens = sampler.map(|sampler| epochs::sampled_len(&sampler, train));
 
     let mut writer = CorpusWriter::new(cache_root)?;
     let width = Width::of(tokenizer.vocab_size());
-    encode(&tokenizer, train, width, &mut writer, corpus_cache::TRAIN)?;
-    let val_unknown_tokens = encode(&tokenizer, val, width, &mut writer, corpus_cache::VAL)?;
+    encode(&tokenizer, train, width, &mut writer, corpus_cache::TRAIN).map_err(named)?;
+    let val_unknown_tokens =
+        encode(&tokenizer, val, width, &mut writer, corpus_cache::VAL).map_err(named)?;
     let json = tokenizer.to_json()?;
-    let path = writer.path(corpus_cache::TOKENIZER);
-    let (_, tokenizer_sha256) = writer.write_file(corpus_cache::TOKENIZER, |out| {
+    writer.write_file(corpus_cache::TOKENIZER, |out| {
         out.write_all(json.as_bytes())
-            .map_err(DataError::write(&path))
+            .map_err(DataError::write(cache_root))
     })?;
 
     let train_tokens = Tokens::open(&writer.path(corpus_cache::TRAIN), width)?;
@@ -91,7 +130,7 @@ fn build(
         key: key.to_owned(),
         source: data.source.to_string(),
         data_sha256: source.sha256,
-        tokenizer_sha256,
+        tokenizer_sha256: tokenizer_identity::sha256(spec.kind, &json),
         vocab_size: tokenizer.vocab_size(),
         train_bytes: train.len() as u64,
         val_bytes: val.len() as u64,
@@ -112,6 +151,16 @@ fn build(
     };
     writer.commit(&info)?;
     Ok(info)
+}
+
+/// The line breaks of Windows are seldom meant to be learned.
+fn notify_of_carriage_returns(text: &str, data: &spec::Data, notify: &mut dyn FnMut(&str)) {
+    if text.contains("\r\n") {
+        notify(&format!(
+            "note: lines of {} end with \\r\\n; \\r stays in the text, as a character of its own",
+            data.source
+        ));
+    }
 }
 
 /// Splits a text into the training split and the validation split, which is the last
@@ -144,22 +193,23 @@ fn encode(
     writer: &mut CorpusWriter,
     name: &str,
 ) -> Result<u64, DataError> {
-    let path = writer.path(name);
-    let (unknown, _) = writer.write_file(name, |mut out| {
+    let root = writer.root();
+    writer.write_file(name, |mut out| {
         tokenizer.encode_split(text, &mut |tokens| {
             width
                 .write(tokens, &mut out)
-                .map_err(DataError::write(&path))
+                .map_err(DataError::write(&root))
         })
-    })?;
-    Ok(unknown)
+    })
 }
 
 /// Whether tokens decode to exactly a text.
 fn decodes_to(tokenizer: &Tokenizer, tokens: &Tokens, text: &str) -> bool {
     let mut rest = text.as_bytes();
-    (0..tokens.len()).all(|i| {
-        let bytes = tokenizer.token_bytes(tokens.get(i) as u32);
-        rest.strip_prefix(bytes).map(|left| rest = left).is_some()
+    let tokens = tokens.iter().map(|token| token as u32);
+    tokenizer.text_bytes(tokens).all(|bytes| {
+        rest.strip_prefix(bytes.as_ref())
+            .map(|left| rest = left)
+            .is_some()
     }) && rest.is_empty()
 }

@@ -139,7 +139,7 @@ fn a_damaged_corpus_is_detected_and_written_again() {
             fs::write(at("corpus.json"), "{}").unwrap();
         }),
         (
-            "it has format 0; this version of runner reads format 3",
+            "it has format 0; this version of runner reads format 4",
             &|| {
                 let json = fs::read_to_string(at("corpus.json")).unwrap();
                 fs::write(
@@ -170,6 +170,123 @@ fn a_damaged_corpus_is_detected_and_written_again() {
     fs::write(at(corpus_cache::TRAIN), changed).unwrap();
     prepare(&plays, &tokenizer, root.path()).unwrap();
     assert_eq!(fs::read(at(corpus_cache::TRAIN)).unwrap(), good);
+}
+
+/// The notices while a corpus is prepared.
+fn notices(data: &Data, tokenizer: &spec::Tokenizer, root: &Path) -> Vec<String> {
+    let mut notices = Vec::new();
+    let mut notify = |notice: &str| notices.push(notice.to_owned());
+    prepare_with_notices(data, tokenizer, root, &mut notify).unwrap();
+    notices
+}
+
+#[test]
+fn a_changed_description_is_not_used_and_said_to_be_damaged() {
+    let root = tempfile::tempdir().unwrap();
+    let plays = data(Source::Plays);
+    let tokenizer = kind(TokenizerKind::Char);
+    let info = prepare(&plays, &tokenizer, root.path()).unwrap();
+    let folder = root.path().join(&info.key);
+    let path = folder.join("corpus.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&good).unwrap();
+    let changes: [(&str, serde_json::Value); 10] = [
+        ("/info/vocab_size", 9.into()),
+        ("/info/train_bytes", 9.into()),
+        ("/info/val_bytes", 9.into()),
+        ("/info/train_tokens", 9.into()),
+        ("/info/val_tokens", 9.into()),
+        ("/info/val_unknown_tokens", 9.into()),
+        ("/info/lossless", false.into()),
+        ("/info/floor_bits_per_byte", 0.5.into()),
+        ("/info/data_sha256", "00".into()),
+        ("/files/val.bin/sha256", "00".into()),
+    ];
+    for (pointer, value) in changes {
+        let mut changed = manifest.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        fs::write(&path, changed.to_string()).unwrap();
+        assert!(open(root.path(), &info.key).is_err(), "{pointer}");
+        assert_eq!(
+            notices(&plays, &tokenizer, root.path()),
+            [format!(
+                "note: the encoded corpus {} is damaged: corpus.json was changed; it is written again",
+                folder.display()
+            )]
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), good);
+    }
+    assert_eq!(notices(&plays, &tokenizer, root.path()), [""; 0]);
+}
+
+#[test]
+fn a_corpus_under_another_name_is_not_used() {
+    let root = tempfile::tempdir().unwrap();
+    let tokenizer = kind(TokenizerKind::Char);
+    let other = Data {
+        plays_seed: 2,
+        ..data(Source::Plays)
+    };
+    let [first, second] =
+        [data(Source::Plays), other].map(|data| prepare(&data, &tokenizer, root.path()).unwrap());
+    let folder = |info: &crate::results::CorpusInfo| root.path().join(&info.key);
+    fs::remove_dir_all(folder(&first)).unwrap();
+    fs::rename(folder(&second), folder(&first)).unwrap();
+    let error = open(root.path(), &first.key).unwrap_err().to_string();
+    let expected = format!("it is the corpus {}, under another name", second.key);
+    assert!(error.ends_with(&expected), "{error}");
+    assert_eq!(
+        prepare(&data(Source::Plays), &tokenizer, root.path()).unwrap(),
+        first
+    );
+}
+
+#[test]
+fn line_breaks_with_a_carriage_return_are_said() {
+    let root = tempfile::tempdir().unwrap();
+    let tokenizer = kind(TokenizerKind::Char);
+    let unix = file(root.path(), &"one\ntwo\n".repeat(9));
+    assert_eq!(notices(&unix, &tokenizer, root.path()), [""; 0]);
+    let windows = file(root.path(), &"one\r\ntwo\r\n".repeat(9));
+    let said = notices(&windows, &tokenizer, root.path());
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].ends_with(
+            "text.txt end with \\r\\n; \\r stays in the text, as a character of its own"
+        ),
+        "{said:?}"
+    );
+}
+
+/// Its normalizer adds a space at the start of a text, and its decoder removes it.
+#[test]
+fn a_tokenizer_of_llama_is_lossless() {
+    let root = tempfile::tempdir().unwrap();
+    let json = r#"{"version": "1.0", "added_tokens": [],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "unk_token": "<unk>", "merges": [["▁", "a"]],
+            "vocab": {"<unk>": 0, "▁": 1, "a": 2, "b": 3, "▁a": 4}}}"#;
+    let path = root.path().join("llama.json");
+    fs::write(&path, json).unwrap();
+    let tokenizer = spec::Tokenizer {
+        path: Some(path.display().to_string()),
+        ..kind(TokenizerKind::File)
+    };
+    let data = file(root.path(), &"ab ba a".repeat(30));
+    let info = prepare(&data, &tokenizer, &root.path().join("cache")).unwrap();
+    assert!(info.lossless);
+    // A tokenizer that drops the spaces in the text is not.
+    fs::write(
+        &path,
+        json.replacen(r#""content": " ""#, r#""content": """#, 1),
+    )
+    .unwrap();
+    let info = prepare(&data, &tokenizer, &root.path().join("cache")).unwrap();
+    assert!(!info.lossless);
 }
 
 #[test]

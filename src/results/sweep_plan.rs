@@ -126,7 +126,7 @@ pub struct CorpusInfo {
     pub source: String,
     /// SHA-256 of the text, in hex.
     pub data_sha256: String,
-    /// SHA-256 of its tokenizer.json, in hex.
+    /// SHA-256 that identifies its tokenizer, in hex.
     #[serde(default)]
     pub tokenizer_sha256: String,
     pub vocab_size: usize,

@@ -10,7 +10,8 @@ use std::fmt;
 pub struct Data {
     /// Source of the text: `builtin:plays`, `tiny-shakespeare`, `names`, a path or a glob of UTF-8
     /// files (relative to the current folder, joined in the order of their paths), or a download
-    /// `{url, sha256}`.
+    /// `{url, sha256}`. A byte-order mark at the start of a file is dropped. All other characters stay
+    /// as they are, also the `\r` of line breaks `\r\n`.
     pub source: Source,
     /// Fraction of the text, taken from its end, that is held out for validation.
     #[schemars(range(min = 0.001, max = 0.5))]

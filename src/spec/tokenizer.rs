@@ -31,7 +31,8 @@ pub struct Tokenizer {
     /// The published encoding, by its name in tiktoken.
     pub encoding: Encoding,
     /// Path of a `tokenizer.json` of the Hugging Face tokenizers library, relative to the current
-    /// folder. If it normalizes text or drops white space, it is lossy, and the report says so.
+    /// folder. If it normalizes text or drops white space, it is lossy, and the report says so. A model
+    /// with `dropout` is refused, because it would encode the validation split at random.
     #[schemars(length(min = 1))]
     pub path: Option<String>,
 }

@@ -53,6 +53,9 @@ pub fn build(
                 });
                 continue;
             }
+            Prepared::Refused(error) if error.is_machine_failure() => {
+                return Err(Error::Data(error));
+            }
             Prepared::Refused(error) => errors.push(refused(document, &spec, &error)),
             Prepared::RefusedBefore => {}
         }
@@ -140,7 +143,7 @@ impl<'a> Corpora<'a> {
             print_note(&preparing(spec));
         };
         let result = notify_if_slow(NOTICE_DELAY, notify, || {
-            data::prepare(&spec.data, &spec.tokenizer, self.cache)
+            data::prepare_with_notices(&spec.data, &spec.tokenizer, self.cache, &mut print_note)
         });
         let prepared = match result {
             Ok(info) => Prepared::Ready(self.add(info)),
@@ -227,6 +230,9 @@ fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostic
         DataError::MissingTokenizer { .. } => {
             let help = "a path is relative to the folder the command is run in".to_owned();
             ("tokenizer.path", Some(help))
+        }
+        DataError::ReadTokenizer { .. } | DataError::TooLongWhenNormalized { .. } => {
+            ("tokenizer.path", None)
         }
         DataError::NotATokenizer { .. } => {
             let help =

@@ -57,7 +57,7 @@ impl Drop for CleanupGuard {
     /// Errors are ignored. A folder that is not empty stays.
     fn drop(&mut self) {
         if let Some(cache) = &self.cache {
-            let _ = fs::remove_dir_all(cache);
+            let _ = data::remove_cache(cache);
         }
         if let Some(lock) = &self.lock {
             let _ = fs::remove_file(lock);

@@ -1,5 +1,6 @@
 use super::lock::{Holder, LockError};
 use crate::config::Diagnostics;
+use crate::data::DataError;
 use crate::results::RecordError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ pub enum Error {
     /// The experiment file or its data has errors.
     #[error("{0}")]
     Config(Diagnostics),
+    /// The machine failed while the data was read or encoded.
+    #[error("{0}")]
+    Data(DataError),
     #[error("{} is in use by {holder}\nwait until it ends, stop it, or use another folder with --results", folder.display())]
     Held { folder: PathBuf, holder: Holder },
     #[error("cannot {action} {}: {source}", path.display())]

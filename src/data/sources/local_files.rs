@@ -103,6 +103,18 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_not_a_part_of_the_text() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("a.txt", "\u{feff}one\n"), ("b.txt", "\u{feff}t\u{feff}wo")] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let joined = read_path(&dir.path().join("*.txt"), 100);
+        assert_eq!(joined.unwrap(), "one\nt\u{feff}wo");
+        fs::write(dir.path().join("c.txt"), "\u{feff}").unwrap();
+        assert_eq!(error(dir.path(), "c.txt", 9), "DIR/c.txt is empty");
+    }
+
+    #[test]
     fn a_file_whose_name_looks_like_a_glob_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("[draft].txt");

@@ -8,8 +8,11 @@ use tokenizers::decoders::fuse::Fuse;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::{ModelWrapper, PreTokenizerWrapper, Tokenizer as Pipeline};
 
-/// A regular expression whose matches are single characters.
-const WORDS: &str = "(?s).";
+/// A regular expression whose matches are single characters. Rust and Oniguruma, the engine of the
+/// Python library, both read it.
+pub(super) const WORDS: &str = r"[\s\S]";
+/// The same in the files of earlier versions, which the Python library cannot read.
+pub(super) const EARLIER_WORDS: &str = "(?s).";
 
 /// The pipeline whose tokens are the characters of the training split. If the validation split has
 /// other characters, the last token stands for all of them. Otherwise there is no unknown token: it
@@ -46,9 +49,9 @@ impl CharTable {
     /// result is `None` for any other pipeline.
     pub(super) fn new(pipeline: &Pipeline, tokens: &[String]) -> Option<Self> {
         let by_character = match pipeline.get_pre_tokenizer() {
-            Some(PreTokenizerWrapper::Split(split)) => {
-                pre_tokenizer::regex_split(WORDS).is_ok_and(|each| *split == each)
-            }
+            Some(PreTokenizerWrapper::Split(split)) => [WORDS, EARLIER_WORDS]
+                .into_iter()
+                .any(|words| pre_tokenizer::regex_split(words).is_ok_and(|each| *split == each)),
             _ => false,
         };
         let known = match pipeline.get_model() {

@@ -1,13 +1,16 @@
 //! The tokenizer: encodes texts to tokens and decodes tokens to text.
 
+use super::caught_panic::caught;
 use super::char::CharTable;
 use super::vocabulary::{self, UNKNOWN};
-use super::{byte, chunks, token_bytes};
+use super::{byte, chunks, normalizer_growth, token_bytes};
 use crate::data::DataError;
 use crate::results::write_atomic;
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
-use tokenizers::Tokenizer as Pipeline;
+use tokenizers::{Encoding, Tokenizer as Pipeline};
 
 /// A trained tokenizer.
 #[derive(Debug, Clone)]
@@ -35,6 +38,9 @@ pub(super) enum Encoder {
 /// Largest text that is encoded whole, in bytes. The pipeline takes some hundred bytes of memory for
 /// each byte of the text.
 const MAX_BYTES_WHOLE: usize = 1 << 26;
+
+/// Largest text that a normalizer may make of a text that is encoded whole, in bytes.
+const MAX_BYTES_NORMALIZED: usize = 1 << 28;
 
 impl Tokenizer {
     /// A tokenizer that gives the tokens of a pipeline.
@@ -98,8 +104,8 @@ impl Tokenizer {
             }
             Encoder::Byte => Ok(text.bytes().map(u32::from).collect()),
             Encoder::Pipeline { .. } => {
-                let encoding = self.pipeline.encode(text, false);
-                let encoding = encoding.map_err(DataError::tokenizer)?;
+                self.normalized_len(text)?;
+                let encoding = self.call(|pipeline| pipeline.encode(text, false))?;
                 let ids = encoding.get_ids();
                 let first = ids.iter().position(|&id| Some(id) == self.unknown);
                 match first.map(|at| encoding.get_offsets()[at]) {
@@ -177,6 +183,38 @@ impl Tokenizer {
         Ok(unknown)
     }
 
+    /// Calls the library, which panics on some texts if the tokenizer is from a file.
+    fn call<T>(
+        &self,
+        call: impl FnOnce(&Pipeline) -> tokenizers::Result<T>,
+    ) -> Result<T, DataError> {
+        caught(|| call(&self.pipeline))
+            .map_err(DataError::tokenizer)?
+            .map_err(DataError::tokenizer)
+    }
+
+    /// Length of a text after normalization.
+    ///
+    /// # Errors
+    /// If the normalizer makes a part of the text much longer, or fails.
+    fn normalized_len(&self, text: &str) -> Result<usize, DataError> {
+        let normalizer = self.pipeline.get_normalizer();
+        caught(|| normalizer_growth::normalized_len(normalizer, text))
+            .and_then(|length| length)
+            .map_err(DataError::tokenizer)
+    }
+
+    /// Encodes a text. An unknown token is no failure, and neither is an error that the library
+    /// reports: it may be about this text only.
+    ///
+    /// # Errors
+    /// If the library panics, or the normalizer makes the text much longer.
+    pub(super) fn try_encode(&self, text: &str) -> Result<(), String> {
+        let normalizer = self.pipeline.get_normalizer();
+        caught(|| normalizer_growth::normalized_len(normalizer, text))??;
+        caught(|| self.pipeline.encode_fast(text, false)).map(drop)
+    }
+
     /// [`Self::encode_split`] with the pipeline: in chunks and in parallel, or whole.
     fn encode_by_pipeline(
         &self,
@@ -193,13 +231,22 @@ impl Tokenizer {
                     limit: MAX_BYTES_WHOLE,
                 });
             }
-            false => Box::new(std::iter::once(text)),
+            false => {
+                let bytes = self.normalized_len(text)?;
+                if bytes > MAX_BYTES_NORMALIZED {
+                    return Err(DataError::TooLongWhenNormalized {
+                        bytes,
+                        limit: MAX_BYTES_NORMALIZED,
+                    });
+                }
+                Box::new(std::iter::once(text))
+            }
         };
         for batch in chunks::batches(chunks) {
-            let encodings = self
-                .pipeline
-                .encode_batch_fast(batch, false)
-                .map_err(DataError::tokenizer)?;
+            let encodings: Vec<Encoding> = batch
+                .into_par_iter()
+                .map(|chunk| self.call(|pipeline| pipeline.encode_fast(chunk, false)))
+                .collect::<Result<_, _>>()?;
             for encoding in encodings {
                 let ids = encoding.get_ids();
                 unknown += ids.iter().filter(|&&id| Some(id) == self.unknown).count() as u64;
@@ -217,6 +264,40 @@ impl Tokenizer {
             bytes.extend_from_slice(self.token_bytes(token));
         }
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The bytes of the text that tokens stand for, token by token. Unlike in [`Self::decode`], the
+    /// first token is the first of a text, where some decoders drop a space.
+    pub(in crate::data) fn text_bytes(
+        &self,
+        tokens: impl Iterator<Item = u32>,
+    ) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        tokens.enumerate().map(move |(at, token)| match at {
+            0 => self.bytes_at_start(token),
+            _ => Cow::Borrowed(self.token_bytes(token)),
+        })
+    }
+
+    /// The length of the text that tokens stand for, in bytes.
+    pub(in crate::data) fn text_len(&self, tokens: impl Iterator<Item = u32>) -> u64 {
+        self.text_bytes(tokens)
+            .map(|bytes| bytes.len() as u64)
+            .sum()
+    }
+
+    /// The bytes that a token stands for at the start of a text.
+    fn bytes_at_start(&self, token: u32) -> Cow<'_, [u8]> {
+        let name = self.pipeline.id_to_token(token);
+        let decoder = self.pipeline.get_decoder();
+        let bytes = name.and_then(|name| {
+            caught(|| token_bytes::at_start(&name, decoder))
+                .ok()
+                .flatten()
+        });
+        match bytes {
+            Some(bytes) => Cow::Owned(bytes),
+            None => Cow::Borrowed(self.token_bytes(token)),
+        }
     }
 
     /// The bytes that a token stands for. They may be a part of a character.

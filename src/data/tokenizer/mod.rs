@@ -11,6 +11,11 @@
 //! - `encode` has the tokenizer itself. It encodes and decodes whole texts. `text_stream` decodes
 //!   token by token.
 //! - `pre_tokenizer` splits a text into words, and `chunks` cuts a long text between two words.
+//! - `tokenizer_file` refuses files that would make the library fail: `file_limits` checks what is in
+//!   the file, `normalizer_growth` and `trial` check what it does, and `caught_panic` is around each
+//!   call of the library.
+//! - `portable_patterns` refuses regular expressions that the Python library reads in another way.
+//! - `tokenizer_identity` is the part of a run's identity that comes from its tokenizer.
 //! - `subword_sampler` draws random segmentations of the training text (subword regularization),
 //!   with `bpe_dropout` or `segmentation_lattice`.
 
@@ -18,9 +23,13 @@ mod bpe;
 mod bpe_dropout;
 mod byte;
 mod byte_alphabet;
+mod caught_panic;
 mod char;
 mod chunks;
 mod encode;
+mod file_limits;
+mod normalizer_growth;
+mod portable_patterns;
 mod pre_tokenizer;
 mod segmentation_lattice;
 mod subword_sampler;
@@ -28,6 +37,8 @@ mod text_stream;
 mod tiktoken;
 mod token_bytes;
 mod tokenizer_file;
+pub(super) mod tokenizer_identity;
+mod trial;
 mod unigram;
 mod vocabulary;
 mod wordpiece;
@@ -37,6 +48,7 @@ pub(super) use self::subword_sampler::SubwordSampler;
 pub use self::text_stream::TextStream;
 pub(super) use self::tokenizer_file::TokenizerFile;
 
+use self::caught_panic::caught;
 use super::DataError;
 use crate::spec::{self, TokenizerKind};
 use std::path::Path;
@@ -74,17 +86,21 @@ impl Tokenizer {
 
     /// Reads a `tokenizer.json` that [`Self::save`] wrote.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        Self::from_file_unchecked(&TokenizerFile::open(path)?)
+        let file = TokenizerFile::open(path)?;
+        Self::read(&file)
     }
 
-    /// Reads a `tokenizer.json` from any source. Its merges are checked first.
+    /// Reads a `tokenizer.json` from any source, and tries it on short texts.
     pub(super) fn from_file(file: &TokenizerFile) -> Result<Self, DataError> {
-        file.check_merges()?;
-        Self::from_file_unchecked(file)
+        let tokenizer = Self::read(file)?;
+        portable_patterns::check(&tokenizer.pipeline)
+            .and_then(|()| trial::run(tokenizer))
+            .map_err(|reason| file.invalid(reason))
     }
 
-    fn from_file_unchecked(file: &TokenizerFile) -> Result<Self, DataError> {
-        let tokenizer = from_pipeline(file.pipeline()?);
+    fn read(file: &TokenizerFile) -> Result<Self, DataError> {
+        let pipeline = file.pipeline()?;
+        let tokenizer = caught(|| from_pipeline(pipeline)).and_then(|tokenizer| tokenizer);
         tokenizer
             .and_then(|tokenizer| match tokenizer.vocab_size() {
                 0 => Err("it has no tokens".to_owned()),
@@ -99,5 +115,9 @@ fn from_pipeline(pipeline: Pipeline) -> Result<Tokenizer, String> {
     Tokenizer::from_pipeline(pipeline, chunkable)
 }
 
+#[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
+mod python_library;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Tests of all kinds of tokenizers.
 
+use super::encode::Encoder;
 use super::*;
 use crate::spec::Encoding;
 use proptest::prelude::*;
@@ -149,6 +150,22 @@ fn training_again_gives_the_same_file() {
 }
 
 #[test]
+fn the_file_of_an_earlier_version_is_read() {
+    let now = Tokenizer::train(&spec(TokenizerKind::Char, 0), "abc\n", "").unwrap();
+    let json = now.to_json().unwrap();
+    let earlier = json.replace(r#""[\\s\\S]""#, r#""(?s).""#);
+    assert_ne!(json, earlier);
+    // A run has the file. As a file of the user it is refused: other tools cannot read it.
+    assert!(loaded(&earlier).unwrap_err().contains("has the flag `s`"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenizer.json");
+    fs::write(&path, earlier).unwrap();
+    let earlier = Tokenizer::load(&path).unwrap();
+    assert!(matches!(earlier.encoder, Encoder::Char(_)));
+    assert_eq!(earlier.encode("a\nc").unwrap(), now.encode("a\nc").unwrap());
+}
+
+#[test]
 fn a_saved_tokenizer_is_the_same_tokenizer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
@@ -210,6 +227,12 @@ fn a_file_that_is_not_a_valid_tokenizer_is_an_error() {
     ] {
         assert_eq!(loaded(json).unwrap_err(), expected);
     }
+    let dropout = LLAMA.replace("\"BPE\"", "\"BPE\", \"dropout\": 0.3");
+    assert_eq!(
+        loaded(&dropout).unwrap_err(),
+        "DIR/tokenizer.json is not a valid tokenizer: its model has a dropout of 0.3, so it would encode \
+         the validation split at random; set `dropout` in its `model` to null"
+    );
     let none = Tokenizer::load(Path::new("none.json")).unwrap_err();
     assert_eq!(none.to_string(), "there is no file none.json");
 }
@@ -238,21 +261,54 @@ fn a_tokenizer_of_another_tool_is_read() {
     );
 }
 
-/// A tokenizer of Llama. It encodes unknown characters as bytes.
+/// A tokenizer of Llama. It encodes unknown characters as bytes, and adds a space at the start of a text.
+const LLAMA: &str = r#"{"version": "1.0", "added_tokens": [],
+    "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+    "decoder": {"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+    "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": [["▁", "a"]],
+        "vocab": {"<unk>": 0, "<0xC3>": 1, "<0xA9>": 2, "▁": 3, "a": 4, "▁a": 5}}}"#;
+
+/// The text of tokens from its start.
+fn whole_text(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
+    let bytes: Vec<_> = tokenizer.text_bytes(tokens.iter().copied()).collect();
+    assert_eq!(
+        tokenizer.text_len(tokens.iter().copied()),
+        bytes.concat().len() as u64
+    );
+    String::from_utf8(bytes.concat()).unwrap()
+}
+
+#[test]
+fn a_space_that_is_added_at_the_start_of_a_text_is_not_a_part_of_it() {
+    let llama = loaded(LLAMA).unwrap();
+    for text in ["é a", "a a", " é", "  a "] {
+        assert_eq!(whole_text(&llama, &split(&llama, text).0), text);
+    }
+    let metaspace =
+        r#"{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "SCHEME", "split": true}"#;
+    for (scheme, lost) in [("always", true), ("first", true), ("never", false)] {
+        let metaspace = metaspace.replace("SCHEME", scheme);
+        let tokenizer = loaded(&format!(
+            r#"{{"version": "1.0", "added_tokens": [], "pre_tokenizer": {metaspace}, "decoder": {metaspace},
+                "model": {{"type": "Unigram", "unk_id": 0, "vocab": [["?", 0.0], ["▁", -1.0], ["a", -1.0]]}}}}"#
+        ))
+        .unwrap();
+        assert_eq!(whole_text(&tokenizer, &split(&tokenizer, "a a").0), "a a");
+        // The library adds no space to a text that starts with one, and its decoder drops this one.
+        let text = whole_text(&tokenizer, &split(&tokenizer, " a").0);
+        assert_eq!(text, if lost { "a" } else { " a" });
+    }
+    let bpe = trained(TokenizerKind::Bpe);
+    assert_eq!(whole_text(&bpe, &split(&bpe, " Enter").0), " Enter");
+}
+
 #[test]
 fn byte_tokens_are_joined_to_characters() {
-    let llama = loaded(
-        r#"{"version": "1.0", "added_tokens": [],
-            "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
-                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
-            "decoder": {"type": "Sequence", "decoders": [
-                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-                {"type": "ByteFallback"}, {"type": "Fuse"},
-                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
-            "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": [["▁", "a"]],
-                "vocab": {"<unk>": 0, "<0xC3>": 1, "<0xA9>": 2, "▁": 3, "a": 4, "▁a": 5}}}"#,
-    )
-    .unwrap();
+    let llama = loaded(LLAMA).unwrap();
     let tokens = llama.encode("é a").unwrap();
     assert_eq!(tokens, [3, 1, 2, 5]);
     assert_eq!(llama.decode(&tokens), " é a");
@@ -319,6 +375,55 @@ fn marks_in_the_text_are_not_mistaken_for_marks_of_tokens() {
         assert_eq!(tokenizer.vocab_size(), size);
         let (tokens, _) = split(&tokenizer, &text);
         assert_eq!(tokenizer.decode(&tokens), text, "{kind}");
+    }
+}
+
+/// The size that a message names is possible.
+#[test]
+fn a_text_of_few_words_has_a_possible_vocabulary_size() {
+    let texts = [
+        "ab ".repeat(9),
+        "abcdefgh".to_owned(),
+        sample_text()[..2000].to_owned(),
+    ];
+    for text in texts {
+        for asked in [2, 5, 9, 12, 40, 500, 5000] {
+            let train = |size| Tokenizer::train(&spec(TokenizerKind::Unigram, size), &text, "");
+            let possible = match train(asked) {
+                Ok(_) => continue,
+                Err(DataError::VocabTooSmall { needed, .. }) => needed,
+                Err(DataError::VocabTooLarge { possible, .. }) => possible,
+                Err(error) => panic!("{error}"),
+            };
+            let tokenizer = train(possible).unwrap_or_else(|error| panic!("{asked}: {error}"));
+            assert_eq!(tokenizer.vocab_size(), possible);
+            assert_eq!(tokenizer.decode(&tokenizer.encode(&text).unwrap()), text);
+        }
+    }
+}
+
+/// 200 kB of random letters, with a rare character.
+fn text_without_spaces() -> String {
+    let mut rng = crate::random::Stream::new(1, "letters").at(0);
+    let letter = |_| b'a' + crate::random::below(&mut rng, 26) as u8;
+    let mut text = String::from_utf8((0..200_000).map(letter).collect()).unwrap();
+    text.insert(100_123, 'é');
+    text
+}
+
+#[test]
+fn a_text_without_spaces_is_decoded_by_a_trained_tokenizer() {
+    let text = text_without_spaces();
+    for kind in [
+        TokenizerKind::Bpe,
+        TokenizerKind::Wordpiece,
+        TokenizerKind::Unigram,
+    ] {
+        let tokenizer = Tokenizer::train(&spec(kind, 400), &text, "").unwrap();
+        let (tokens, unknown) = split(&tokenizer, &text);
+        if kind != TokenizerKind::Wordpiece {
+            assert_eq!((tokenizer.decode(&tokens) == text, unknown), (true, 0));
+        }
     }
 }
 

@@ -13,8 +13,12 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 /// The regular expression for the words of `gpt2` and `p50k_base`.
 pub(super) const GPT2_WORDS: &str =
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s";
-/// The regular expression for the words of `cl100k_base`.
-pub(super) const CL100K_WORDS: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+/// The regular expression for the words of `cl100k_base`. Unlike in tiktoken, `{1,3}` is not possessive,
+/// which finds the same words: for Oniguruma, the engine of the Python library, `{1,3}+` would be a
+/// repetition of `{1,3}`.
+pub(super) const CL100K_WORDS: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+/// The same in the files of earlier versions.
+pub(super) const EARLIER_CL100K_WORDS: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
 /// The regular expression for the words of `o200k_base`.
 pub(super) const O200K_WORDS: &str = tiktoken_rs::O200K_BASE_PAT_STR;
 

@@ -3,6 +3,9 @@
 use super::byte_alphabet;
 use tokenizers::{Decoder, DecoderWrapper};
 
+/// Largest size of the bytes of all tokens together.
+const MAX_BYTES: usize = 1 << 30;
+
 /// The bytes of each token, as the decoder of the pipeline writes them in the middle of a text.
 /// Decoding joins these bytes, so a text can be decoded token by token.
 pub(super) fn of_all(
@@ -16,9 +19,7 @@ pub(super) fn of_all(
             .map(|token| format!(" {token}").into_bytes())
             .collect());
     };
-    if has_step(decoder, &|step| {
-        matches!(step, DecoderWrapper::ByteLevel(_))
-    }) {
+    if is_byte_level(decoder) {
         return Ok(byte_alphabet::token_bytes(tokens));
     }
     let byte_fallback = has_step(decoder, &|step| {
@@ -28,7 +29,47 @@ pub(super) fn of_all(
         Some(byte) => Ok(vec![byte]),
         None => decode_between(decoder, token).map(String::into_bytes),
     };
-    tokens.iter().map(bytes_of).collect()
+    let mut all = Vec::with_capacity(tokens.len());
+    let mut size = 0;
+    for token in tokens {
+        let bytes = bytes_of(token)?;
+        size += bytes.len();
+        if size > MAX_BYTES {
+            return Err("its tokens stand for more than 1 GiB of text".to_owned());
+        }
+        all.push(bytes);
+    }
+    Ok(all)
+}
+
+/// The bytes of a token at the start of a text, if they may differ from those in the middle of a text.
+pub(super) fn at_start(token: &str, decoder: Option<&DecoderWrapper>) -> Option<Vec<u8>> {
+    let Some(decoder) = decoder else {
+        return Some(token.as_bytes().to_vec());
+    };
+    if is_byte_level(decoder) || byte(token).is_some() {
+        return None;
+    }
+    let all = decode(decoder, &[token, OTHER]).ok()?;
+    let rest = decode(decoder, &[OTHER, OTHER]).ok()?;
+    let text = all.strip_suffix(rest.strip_prefix(OTHER)?)?;
+    Some(text.as_bytes().to_vec())
+}
+
+/// A token next to which another token is decoded.
+const OTHER: &str = "x";
+
+fn decode(decoder: &DecoderWrapper, tokens: &[&str]) -> Result<String, String> {
+    let tokens = tokens.iter().map(|&token| token.to_owned()).collect();
+    let decoded = decoder.decode_chain(tokens);
+    let decoded = decoded.map_err(|error| error.to_string())?;
+    Ok(decoded.concat())
+}
+
+fn is_byte_level(decoder: &DecoderWrapper) -> bool {
+    has_step(decoder, &|step| {
+        matches!(step, DecoderWrapper::ByteLevel(_))
+    })
 }
 
 /// Whether `wanted` holds for a step of the decoder.
@@ -51,17 +92,9 @@ fn byte(token: &str) -> Option<u8> {
 /// A token decoded between two other tokens. Decoders may treat the first and the last token of a
 /// text differently.
 fn decode_between(decoder: &DecoderWrapper, token: &str) -> Result<String, String> {
-    const OTHER: &str = "x";
-    let decode = |tokens: &[&str]| {
-        let tokens = tokens.iter().map(|&token| token.to_owned()).collect();
-        let decoded = decoder
-            .decode_chain(tokens)
-            .map_err(|error| error.to_string());
-        decoded.map(|decoded| decoded.concat())
-    };
     // Some decoders have no fixed text for each token: CTC decoders, for example, drop repetitions.
-    let all = decode(&[OTHER, token, OTHER])?;
-    let rest = decode(&[OTHER, OTHER])?;
+    let all = decode(decoder, &[OTHER, token, OTHER])?;
+    let rest = decode(decoder, &[OTHER, OTHER])?;
     let tail = rest.strip_prefix(OTHER).unwrap_or_default();
     let text = all
         .strip_prefix(OTHER)

@@ -1,5 +1,7 @@
 //! A `tokenizer.json` that is read from a file.
 
+use super::caught_panic::caught;
+use super::{file_limits, normalizer_growth};
 use crate::data::DataError;
 use crate::hash;
 use crate::spec::{self, TokenizerKind};
@@ -7,10 +9,10 @@ use serde_json::Value;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use tokenizers::Tokenizer as Pipeline;
+use tokenizers::{NormalizerWrapper, Tokenizer as Pipeline};
 
 /// Largest accepted file. A tokenizer with a million tokens and a million merges has about 100 MB.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 28;
 
 /// The content of a `tokenizer.json`. It is read once, so the checksum belongs to the tokenizer that
 /// is used.
@@ -31,25 +33,29 @@ impl TokenizerFile {
     }
 
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let invalid = |reason: String| DataError::NotATokenizer {
-            path: path.to_owned(),
-            reason,
-        };
-        let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        let unreadable = |source: std::io::Error| match source.kind() {
             ErrorKind::NotFound => DataError::MissingTokenizer {
                 path: path.to_owned(),
             },
-            _ => invalid(error.to_string()),
-        })?;
-        if !metadata.is_file() {
-            return Err(invalid("it is not a regular file".to_owned()));
+            _ => DataError::ReadTokenizer {
+                path: path.to_owned(),
+                source,
+            },
+        };
+        let invalid = |reason: &str| DataError::NotATokenizer {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        // Before it is opened: opening a named pipe would wait for its writer.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(invalid("it is not a regular file"));
         }
         let mut json = Vec::new();
         fs::File::open(path)
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut json))
-            .map_err(|error| invalid(error.to_string()))?;
+            .map_err(unreadable)?;
         if json.len() as u64 > MAX_BYTES {
-            return Err(invalid("it is larger than 1 GiB".to_owned()));
+            return Err(invalid("it is larger than 256 MiB"));
         }
         Ok(Self {
             path: path.to_owned(),
@@ -60,33 +66,36 @@ impl TokenizerFile {
 
     /// The pipeline in the file, without padding and truncation, which are settings for other models.
     pub(super) fn pipeline(&self) -> Result<Pipeline, DataError> {
-        let read = || {
-            let mut pipeline = Pipeline::from_bytes(&self.json)?;
+        self.parse().map_err(|reason| self.invalid(reason))
+    }
+
+    fn parse(&self) -> Result<Pipeline, String> {
+        let file: Value = serde_json::from_slice(&self.json).map_err(|error| error.to_string())?;
+        file_limits::check(&file)?;
+        check_merges(&file["model"])?;
+        check_added_tokens(&file)?;
+        // The checked value, and not the file: of two fields of one name, the file may have another one.
+        let json = serde_json::to_vec(&file).map_err(|error| error.to_string())?;
+        drop(file);
+        let pipeline = caught(|| {
+            let mut pipeline = Pipeline::from_bytes(json)?;
             pipeline.with_padding(None).with_truncation(None)?;
             Ok(pipeline)
-        };
-        read().map_err(|error: tokenizers::Error| self.invalid(error.to_string()))
+        })?;
+        pipeline.map_err(|error: tokenizers::Error| error.to_string())
     }
 
     /// The error for a file whose content is not valid.
-    pub(super) fn invalid(&self, reason: String) -> DataError {
+    pub(in crate::data) fn invalid(&self, reason: String) -> DataError {
         DataError::NotATokenizer {
             path: self.path.clone(),
             reason,
         }
     }
-
-    /// Refuses merges with tokens that are not in the vocabulary. The library panics on them. The
-    /// check doubles the time to read a large file, so it is left out for files that this program
-    /// wrote.
-    pub(super) fn check_merges(&self) -> Result<(), DataError> {
-        check_merges(&self.json).map_err(|reason| self.invalid(reason))
-    }
 }
 
-fn check_merges(json: &[u8]) -> Result<(), String> {
-    let file: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let model = &file["model"];
+/// Refuses merges with tokens that are not in the vocabulary.
+fn check_merges(model: &Value) -> Result<(), String> {
     let (Some(vocab), Some(merges)) = (model["vocab"].as_object(), model["merges"].as_array())
     else {
         return Ok(());
@@ -115,4 +124,22 @@ fn check_merges(json: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Normalizes the added tokens, in a way that ends early. The library normalizes them when it reads
+/// the file.
+fn check_added_tokens(file: &Value) -> Result<(), String> {
+    let tokens = file["added_tokens"].as_array();
+    let normalizer = &file["normalizer"];
+    let Some(tokens) = tokens.filter(|_| !normalizer.is_null()) else {
+        return Ok(());
+    };
+    caught(|| {
+        let normalizer: NormalizerWrapper =
+            serde_json::from_value(normalizer.clone()).map_err(|error| error.to_string())?;
+        let mut contents = tokens.iter().filter_map(|token| token["content"].as_str());
+        contents.try_for_each(|content| {
+            normalizer_growth::normalized_len(Some(&normalizer), content).map(drop)
+        })
+    })?
 }

@@ -2,6 +2,7 @@
 
 use crate::data::DataError;
 use crate::spec::TokenizerKind;
+use std::cmp::Ordering;
 use tokenizers::{Model, ModelWrapper, Tokenizer as Pipeline};
 
 /// The name of the token for text that a trained vocabulary cannot represent. It is Unicode's
@@ -42,35 +43,20 @@ pub(super) fn unknown_token(model: &ModelWrapper) -> Option<u32> {
     model.token_to_id(&name?)
 }
 
-/// Refuses a trained vocabulary whose size is not the size that was asked for.
-pub(super) fn check_size(
-    kind: TokenizerKind,
-    asked: usize,
-    possible: usize,
-) -> Result<(), DataError> {
-    check_alphabet(kind, asked, possible)?;
-    if possible < asked {
-        return Err(DataError::VocabTooLarge {
+/// Refuses a trained vocabulary whose size is not the size that was asked for. It is larger if there are
+/// more single characters, and smaller if the text has no more pairs to merge.
+pub(super) fn check_size(kind: TokenizerKind, asked: usize, found: usize) -> Result<(), DataError> {
+    match found.cmp(&asked) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(DataError::VocabTooSmall {
             kind,
             asked,
-            possible,
-        });
-    }
-    Ok(())
-}
-
-/// Refuses a vocabulary size that is too small for the tokens of single characters.
-pub(super) fn check_alphabet(
-    kind: TokenizerKind,
-    asked: usize,
-    needed: usize,
-) -> Result<(), DataError> {
-    if asked < needed {
-        return Err(DataError::VocabTooSmall {
+            needed: found,
+        }),
+        Ordering::Less => Err(DataError::VocabTooLarge {
             kind,
             asked,
-            needed,
-        });
+            possible: found,
+        }),
     }
-    Ok(())
 }
