@@ -155,6 +155,65 @@ fn a_chain_of_aliases_cannot_nest_deeper_either() {
 }
 
 #[test]
+fn copies_of_a_long_text_cannot_fill_the_memory() {
+    let long = "x".repeat(900_000);
+    let first = |text: String| first_line(&errors_of(text.as_bytes())).to_owned();
+    for aliases in ["*a, ".repeat(4000), "{*a : 1}, ".repeat(1000)] {
+        let text = format!("name: bad\ndescription: &a {long}\nexpect: [{aliases}]\n");
+        assert_eq!(first(text), "error: aliases copy more than 8 MiB of text");
+    }
+    let numbers: Vec<String> = (1..=2000).map(|number| number.to_string()).collect();
+    let numbers = numbers.join(", ");
+    let sweep = format!("sweep: {{grid: {{train.steps: [{numbers}]}}}}");
+    for text in [
+        format!("name: bad\nsample: {{prompt: {long}}}\n{sweep}"),
+        format!(
+            "name: bad\nsweep: {{grid: {{train.steps: [{numbers}], sample.prompt: [{long}, b]}}}}"
+        ),
+        format!("name: bad\nsample: {{prompt: {long}}}\nsweep: {{seeds: 100}}"),
+        format!(
+            "name: bad\nsample: {{prompt: {long}}}\nsweep: {{tune: {{grid: {{train.steps: [{numbers}]}}}}}}"
+        ),
+    ] {
+        assert_eq!(
+            first(text),
+            "error: the runs of the sweep have more than 32 MiB of text"
+        );
+    }
+    // Runs have no copy of what is about the whole experiment.
+    let text = format!("name: long\ndescription: {long}\n{sweep}");
+    let document = config::from_text("long.yaml", &text, &[]).unwrap();
+    assert_eq!(document.expand().unwrap().runs.len(), 2000);
+}
+
+/// Each value that names an unknown variant is compared with known names.
+#[test]
+fn thousands_of_values_for_thousands_of_variants_end_soon() {
+    let variants: String = (1..=5000)
+        .map(|n| format!("    v{n}: {{train: {{steps: {n}}}}}\n"))
+        .collect();
+    let names = |prefix: &str| -> String {
+        let item = |n| format!("  - {{variant: {prefix}{n}, metric: params, value: 1}}\n");
+        (1..=5000).map(item).collect()
+    };
+    let text = |prefix: &str| {
+        format!(
+            "name: bad\nsweep:\n  variants:\n{variants}expect:\n{}",
+            names(prefix)
+        )
+    };
+    let errors = errors_of(text("unknown").as_bytes());
+    assert!(
+        errors.ends_with("FILE: at least 1000 errors; the first 20 are shown"),
+        "{errors}"
+    );
+    let start = Instant::now();
+    let document = config::from_text("large.yaml", &text("v"), &[]).unwrap();
+    assert_eq!(document.expand().unwrap().runs.len(), 5000);
+    assert!(start.elapsed() < LIMIT);
+}
+
+#[test]
 fn large_files_of_mistakes_end_soon() {
     let unknown: String = (0..40_000).map(|n| format!("key_{n}: 1\n")).collect();
     let errors = errors_of(unknown.as_bytes());

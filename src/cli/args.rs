@@ -3,7 +3,6 @@
 use crate::config;
 use crate::sweep::{DeviceChoice, Jobs};
 use clap::{Args, Parser, Subcommand};
-use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -42,6 +41,9 @@ pub enum Command {
     /// Train the run that standard input describes. Used by `runner sweep` only.
     #[command(hide = true)]
     Worker,
+    /// Write the report of a results folder with limits on memory and time. Used for templates only.
+    #[command(hide = true)]
+    CheckTemplate(CheckTemplate),
 }
 
 /// Train the runs of an experiment and write its report.
@@ -66,7 +68,12 @@ pub struct Sweep {
     /// Number of runs to train at the same time. `auto` takes 1 on a GPU. On the CPU it takes the number
     /// with the earliest estimated end, and divides the cores among the runs. The results do not depend on
     /// it.
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "N|auto",
+        default_value = "auto",
+        allow_negative_numbers = true
+    )]
     pub jobs: Jobs,
     /// Where to train: `cpu`, `cuda`, `cuda:N` or `auto`. `auto` takes a GPU if there is one, else the
     /// CPU.
@@ -105,7 +112,12 @@ pub struct Plan {
     #[command(flatten)]
     pub target: Target,
     /// Number of runs to train at the same time, for the estimate of the total time.
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "N|auto",
+        default_value = "auto",
+        allow_negative_numbers = true
+    )]
     pub jobs: Jobs,
     /// Where the runs would be trained: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
@@ -179,6 +191,15 @@ pub struct Verify {
     pub experiment: Option<PathBuf>,
 }
 
+/// The arguments of the process that renders a template.
+#[derive(Debug, Args)]
+pub struct CheckTemplate {
+    /// Results folder.
+    pub results: PathBuf,
+    /// Template for report.md.
+    pub template: String,
+}
+
 /// Generate text from the model of a run.
 ///
 /// The prompt and the text are printed while the text is generated. The defaults of the options are the
@@ -196,7 +217,8 @@ Exit codes: 0 success, 1 the text could not be written, 2 the command line, the 
 an error.")]
 #[command(override_usage = "runner generate RUN [OPTIONS]")]
 pub struct Generate {
-    /// The run: its folder, its name, or the beginning of its name.
+    /// The run: its folder, its name, its variant and seed such as `gpt-s1`, or the beginning of its name.
+    /// Runs of the last plan come first.
     #[arg(value_name = "RUN")]
     pub run: String,
     /// More runs, as a shell gives them for a pattern. They are an error that names them all.
@@ -207,7 +229,7 @@ pub struct Generate {
     pub results: PathBuf,
     /// Use the weights after this step, which `train.save_every` has saved. The default is the
     /// last step.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_u64, allow_negative_numbers = true)]
     pub step: Option<u64>,
     /// Text to continue. `-` reads it from standard input.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -234,7 +256,7 @@ pub struct Generate {
     #[arg(long, value_name = "R", value_parser = number::<f32>("repetition_penalty"), allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// Random seed. The default is the seed of the run.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = parse_u64, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Number of texts to generate. Each has its own random numbers.
     #[arg(long, value_name = "N", value_parser = number::<usize>("num_samples"), allow_negative_numbers = true)]
@@ -268,6 +290,11 @@ impl FromStr for TopK {
     }
 }
 
+fn parse_u64(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected an integer from 0 to {}", u64::MAX);
+    text.parse().map_err(|_| expected())
+}
+
 /// Every text ends before an empty string, so none would be written.
 fn parse_stop(text: &str) -> Result<String, String> {
     match text {
@@ -280,17 +307,13 @@ fn parse_stop(text: &str) -> Result<String, String> {
 }
 
 /// Parses a number. Its range is that of the key of this name under `sample` in an experiment.
-fn number<T>(key: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone
-where
-    T: FromStr<Err: Display>,
-{
+fn number<T: FromStr>(key: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
-        let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
         // All ranges are in `f64`, also those of integers.
-        let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
+        let value: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
         match config::out_of_range(&format!("sample.{key}"), value) {
             Some(range) => Err(format!("must be {range}")),
-            None => Ok(number),
+            None => text.parse().map_err(|_| "expected an integer".to_owned()),
         }
     }
 }

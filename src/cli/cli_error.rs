@@ -83,6 +83,12 @@ pub enum Error {
     Environment(String),
     #[error("cannot use a temporary folder: {0}")]
     Temporary(io::Error),
+    #[error("cannot check the template of the report: {0}")]
+    TemplateCheck(io::Error),
+    #[error(
+        "the results folder {} is not UTF-8; use another folder with --results", .0.display()
+    )]
+    FolderName(PathBuf),
 }
 
 impl From<Diagnostics> for Error {
@@ -98,7 +104,8 @@ impl Error {
             Self::NoFile { .. }
             | Self::MissingFile { .. }
             | Self::NoExperiment { .. }
-            | Self::Environment(_) => Exit::Usage,
+            | Self::Environment(_)
+            | Self::FolderName(_) => Exit::Usage,
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
             Self::Generate(_) => Exit::Usage,
             Self::Sweep(error) => match error {
@@ -121,7 +128,8 @@ impl Error {
             | Self::ReportAfterSweep(_)
             | Self::Output(_)
             | Self::Worker(_)
-            | Self::Temporary(_) => Exit::Failed,
+            | Self::Temporary(_)
+            | Self::TemplateCheck(_) => Exit::Failed,
         }
     }
 
@@ -133,7 +141,8 @@ impl Error {
         print_note(&format!("error: {}", self.with_causes().trim_end()));
     }
 
-    fn with_causes(&self) -> String {
+    /// The message with those of its causes.
+    pub(super) fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

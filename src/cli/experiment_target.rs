@@ -1,10 +1,13 @@
 use super::args::Target;
-use super::{Error, shell_quoting};
+use super::find_run::{name, runs_of};
+use super::{Error, shell_quoting, template_check};
 use crate::config::{self, Document};
 use crate::results::{PlannedRun, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{DeviceChoice, Store};
 use crate::text::terminal::print_note;
+use crate::text::units;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,9 +38,40 @@ pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, E
     Ok(document)
 }
 
-/// The results folder of the document's experiment.
-pub(super) fn folder(document: &Document, target: &Target) -> PathBuf {
-    target.results.join(&document.experiment().name)
+/// The results folder of the document's experiment. Its path is sent to other processes as text.
+pub(super) fn folder(document: &Document, target: &Target) -> Result<PathBuf, Error> {
+    let folder = target.results.join(&document.experiment().name);
+    match folder.to_str() {
+        Some(_) => Ok(folder),
+        None => Err(Error::FolderName(folder)),
+    }
+}
+
+/// Checks what a plan needs besides the plan itself, and prints warnings.
+pub(super) fn check(document: &Document, plan: &SweepPlan) -> Result<(), Error> {
+    template_check::check(document, plan)?;
+    let specs = plan.runs.iter().map(|run| &run.spec);
+    if let Some(warnings) = document.warnings(specs) {
+        warnings.eprint();
+    }
+    Ok(())
+}
+
+/// Says which runs are in the folder of the experiment without being in its plan. They are left from other
+/// configurations, and are needed again if the experiment is changed back.
+pub(super) fn note_other_runs(store: &Store, plan: &SweepPlan) {
+    let planned: HashSet<&str> = plan.runs.iter().map(|run| run.name.as_str()).collect();
+    let mut others = runs_of(store.root());
+    others.retain(|run| !planned.contains(name(run).as_str()));
+    if let Some(first) = others.first() {
+        print_note(&format!(
+            "note: {} has {} of other configurations, such as {}; they are kept, and the report is not \
+             about them",
+            store.root().join("runs").display(),
+            units::plural(others.len(), "run"),
+            name(first)
+        ));
+    }
 }
 
 /// Indices of the runs that `--only` selects. Without it, all runs.

@@ -1,4 +1,6 @@
 use crate::results::RunDir;
+use crate::sweep::Store;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +33,9 @@ pub enum FindError {
     Several { run: String, runs: Vec<PathBuf> },
 }
 
-/// Finds a run by its folder, by its name in any experiment in `results`, or by the beginning of its
-/// name.
+/// Finds a run by its folder, by its name in any experiment in `results`, by its variant and seed, or by the
+/// beginning of its name. If several have this name, variant and seed, or beginning, those of the last plan of
+/// their experiment come first.
 pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     let folder = Path::new(run);
     if folder.join("config.yaml").is_file() {
@@ -51,8 +54,12 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     };
     let mut found = named(&|name| name == run);
     if found.is_empty() {
+        found = named(&|name| without_hash(name) == run);
+    }
+    if found.is_empty() {
         found = named(&|name| name.starts_with(run));
     }
+    found = of_last_plan(found);
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(RunDir::new(only)),
         (Some(last), false) => Err(FindError::Several {
@@ -67,6 +74,31 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
                 false => all,
             },
         }),
+    }
+}
+
+/// Of several runs, those that are in the last plan of their experiment, if there are any. The others are left
+/// from earlier configurations.
+fn of_last_plan(runs: Vec<PathBuf>) -> Vec<PathBuf> {
+    if runs.len() < 2 {
+        return runs;
+    }
+    let mut plans: HashMap<PathBuf, HashSet<String>> = HashMap::new();
+    let mut planned = runs.clone();
+    planned.retain(|run| {
+        let Some(experiment) = run.ancestors().nth(2) else {
+            return false;
+        };
+        let plan = plans.entry(experiment.to_owned()).or_insert_with(|| {
+            let plan = Store::open_readonly(experiment.to_owned()).read_plan();
+            let runs = plan.into_iter().flat_map(|plan| plan.runs);
+            runs.map(|run| run.name).collect()
+        });
+        plan.contains(&name(run))
+    });
+    match planned.is_empty() {
+        true => runs,
+        false => planned,
     }
 }
 
@@ -86,7 +118,8 @@ fn runs_near(folder: &Path) -> Vec<PathBuf> {
     [runs_of(folder), runs_in(folder)].concat()
 }
 
-fn name(run: &Path) -> String {
+/// The name of the run in a folder.
+pub(super) fn name(run: &Path) -> String {
     let name = run.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
 }
@@ -108,8 +141,8 @@ fn runs_in(results: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The runs of one experiment.
-fn runs_of(experiment: &Path) -> Vec<PathBuf> {
+/// The folders of the runs in the results folder of an experiment.
+pub(super) fn runs_of(experiment: &Path) -> Vec<PathBuf> {
     let mut runs = folders(&experiment.join("runs"));
     runs.retain(|run| run.join("config.yaml").is_file());
     runs
@@ -184,6 +217,60 @@ pub(super) fn lines(runs: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::testing::plan_of;
+    use std::ffi::OsStr;
+
+    /// A results folder with an experiment that has these runs. The first `planned` of them are in its plan.
+    fn results(runs: &[&str], planned: usize) -> tempfile::TempDir {
+        let results = tempfile::tempdir().unwrap();
+        let experiment = results.path().join("x");
+        for run in runs {
+            let folder = experiment.join("runs").join(run);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("config.yaml"), "").unwrap();
+        }
+        let mut plan = plan_of("{name: x, sweep: {seeds: 20}}");
+        for (planned, name) in plan.runs.iter_mut().zip(&runs[..planned]) {
+            planned.name = (*name).to_owned();
+        }
+        plan.runs.truncate(planned);
+        let json = serde_json::to_vec(&plan).unwrap();
+        fs::write(experiment.join("plan.json"), json).unwrap();
+        results
+    }
+
+    fn found(results: &tempfile::TempDir, run: &str) -> Option<String> {
+        let run = find_run(results.path(), run).ok()?;
+        let name = run.path().file_name().and_then(OsStr::to_str);
+        name.map(str::to_owned)
+    }
+
+    #[test]
+    fn exact_variant_and_seed_come_before_the_beginning_of_a_name() {
+        let results = results(&["base-s1-0a1b2c3d", "base-s10-1a1b2c3d"], 2);
+        let found = |run| found(&results, run);
+        assert_eq!(found("base-s1").unwrap(), "base-s1-0a1b2c3d");
+        assert_eq!(found("base-s10").unwrap(), "base-s10-1a1b2c3d");
+        assert_eq!(found("base-s10-1a").unwrap(), "base-s10-1a1b2c3d");
+        assert_eq!(found("base"), None);
+    }
+
+    #[test]
+    fn runs_of_the_last_plan_come_first() {
+        let runs = [
+            "base-s1-1a1b2c3d",
+            "other-s1-2a1b2c3d",
+            "base-s1-0a1b2c3d",
+            "old-s1-0a1b2c3d",
+        ];
+        let results = results(&runs, 2);
+        let found = |run| found(&results, run);
+        assert_eq!(found("base-s1").unwrap(), "base-s1-1a1b2c3d");
+        assert_eq!(found("base").unwrap(), "base-s1-1a1b2c3d");
+        assert_eq!(found("base-s1-0a1b2c3d").unwrap(), "base-s1-0a1b2c3d");
+        assert_eq!(found("old").unwrap(), "old-s1-0a1b2c3d");
+        assert_eq!(found("o").unwrap(), "other-s1-2a1b2c3d");
+    }
 
     #[test]
     fn run_with_a_similar_name_and_the_same_seed_is_proposed() {

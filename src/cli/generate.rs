@@ -2,16 +2,17 @@ use super::args;
 use super::find_run::find_run;
 use super::generate_error::GenerateError;
 use super::{Error, Exit};
-use crate::config::check_run;
+use crate::config::load_run;
 use crate::data::Tokenizer;
 use crate::kernels::CpuBackend;
-use crate::model::{Decoder, Model, generate, prompt_tokens};
+use crate::model::{Decoder, Model, WeightsError, generate, prompt_tokens, size};
 use crate::results::{RecordError, RunDir, RunState, RunStatus};
 use crate::spec::{ModelKind, RunSpec, Sample};
-use crate::text::escape;
+use crate::text::{escape, units};
 use dfdx::prelude::{Cpu, CpuError};
+use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
     if !arguments.more_runs.is_empty() {
@@ -19,7 +20,8 @@ pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
         return Err(GenerateError::SeveralRuns(runs).into());
     }
     let dir = find_run(&arguments.results, &arguments.run).map_err(GenerateError::Find)?;
-    let mut run = Run::read(&dir, arguments.step)?;
+    let spec = load_run(&dir.path().join("config.yaml"))?;
+    let mut run = Run::read(&dir, spec, arguments.step)?;
     run.apply_options(arguments)?;
     let Run {
         sample,
@@ -89,6 +91,31 @@ fn weights(
     })
 }
 
+/// Bytes by which the weights of a configuration may be larger than their file. What is wrong with them is then
+/// found when the file is read, with a better message.
+const SLACK: u64 = 64 << 20;
+
+/// Checks that a file of weights is not far too small for a number of parameters, before a model of this size
+/// is allocated: the configuration may have been changed.
+fn check_size(weights: &Path, params: u64) -> Result<(), WeightsError> {
+    let path = || weights.to_owned();
+    let file = fs::metadata(weights).map_err(|source| WeightsError::Read {
+        path: path(),
+        source,
+    })?;
+    let needed = params.saturating_mul(size_of::<f32>() as u64);
+    if needed <= file.len().saturating_add(SLACK) {
+        return Ok(());
+    }
+    let why = format!(
+        "it has {} bytes, and the {} parameters of the configuration take {}",
+        units::exact(file.len()),
+        units::exact(params),
+        units::exact(needed)
+    );
+    Err(WeightsError::Unfit { path: path(), why })
+}
+
 /// The state of a run that has no model.
 fn describe_state(status: Option<&RunStatus>) -> String {
     match status.map(|status| (status.state, &status.reason)) {
@@ -122,22 +149,19 @@ struct Run {
 }
 
 impl Run {
-    /// Reads the files of a run, with the weights after `step`, or after the last step.
-    fn read(dir: &RunDir, step: Option<u64>) -> Result<Self, GenerateError> {
+    /// Reads the files of a run besides its configuration, with the weights after `step`, or after the
+    /// last step.
+    fn read(dir: &RunDir, spec: RunSpec, step: Option<u64>) -> Result<Self, GenerateError> {
         let record = dir.record()?;
-        let spec = dir.spec(record.as_ref())?;
-        check_run(&spec).map_err(|why| {
-            let path = dir.path().join("config.yaml");
-            GenerateError::Record(RecordError::Damaged { path, why })
-        })?;
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Ngram(dir.samples_markdown()));
         }
         let status = record.as_ref().map(|record| &record.status);
         let weights = weights(dir, status, step)?;
         if let Some(record) = &record {
-            dir.check_file(&dir.tokenizer(), record)?;
-            dir.check_file(&weights, record)?;
+            for file in [&dir.config(), &dir.tokenizer(), &weights] {
+                dir.check_file(file, record)?;
+            }
         }
         let tokenizer = Tokenizer::load(&dir.tokenizer()).map_err(GenerateError::Tokenizer)?;
         let vocab_size = tokenizer.vocab_size();
@@ -148,6 +172,8 @@ impl Run {
             seed,
             ..
         } = spec;
+        let params = size(&config, vocab_size, context).params;
+        check_size(&weights, params).map_err(GenerateError::Weights)?;
         let mut model = Model::<CpuBackend>::zeros(&Cpu::default(), &config, vocab_size)?;
         model.load(&weights).map_err(GenerateError::Weights)?;
         Ok(Self {

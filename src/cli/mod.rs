@@ -13,6 +13,7 @@ mod report;
 mod result_tables;
 mod shell_quoting;
 mod sweep;
+mod template_check;
 mod verify;
 
 use crate::kernels::InstructionSet;
@@ -59,6 +60,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
             generate::run(&arguments)
         }
         Command::Schema(_) => print_schema::run(),
+        Command::CheckTemplate(arguments) => template_check::run(&arguments),
         Command::Worker => sweeps::run_worker()
             .map(|()| Exit::Success)
             .map_err(Error::Worker),

@@ -6,28 +6,31 @@ use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
 use crate::sweep::{Capacity, Machine, RunQueue, Store, build_plan};
+use crate::text::escape::visible;
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{self, Estimate};
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let document = experiment_target::load("plan", &arguments.target)?;
     let expansion = document.expand()?;
     let device = arguments.device.resolve()?;
-    let store = Store::open_readonly(experiment_target::folder(&document, &arguments.target));
+    let folder = experiment_target::folder(&document, &arguments.target)?;
+    let store = Store::open_readonly(folder);
     let cache = Cache::of_plan(&store)?;
     let command = experiment_target::command(&arguments.target, arguments.device);
     let mut plan = build_plan(&document, expansion, cache.path(), command, device)?;
+    experiment_target::check(&document, &plan)?;
     store.continue_plan(&mut plan);
     let selected = experiment_target::select(&plan, &arguments.target)?;
     let needed = store.needed_runs(&plan)?;
     let possible = store.possible_runs(&plan)?;
-    let is_searching = |variant: &str| {
-        let mut compared = needed.iter().map(|&run| &plan.runs[run]);
-        !compared.any(|run| run.spec.variant == variant && !run.is_search())
-    };
+    let compared = needed.iter().map(|&run| &plan.runs[run]);
+    let compared = compared.filter(|run| !run.is_search());
+    let compared: HashSet<&str> = compared.map(|run| run.spec.variant.as_str()).collect();
+    let is_searching = |variant: &str| !compared.contains(variant);
     let rows = selected
         .into_iter()
         .filter(|run| possible.binary_search(run).is_ok())
@@ -58,6 +61,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
         text += &format!("\n{}\n", result_tables::checks(&checks));
     }
     print(&text)?;
+    experiment_target::note_other_runs(&store, &plan);
     let (exit, reason) = result_tables::exit(Unfinished::default(), &checks, &[]);
     if let Some(reason) = reason {
         print_note(&reason);
@@ -159,7 +163,7 @@ fn tokenizers(plan: &SweepPlan) -> String {
     ]);
     for row in report::tokenizers(plan) {
         table.add_row(vec![
-            Cell::new(row.tokenizer),
+            Cell::new(visible(&row.tokenizer)),
             right(row.vocab_size),
             right(row.bytes_per_token),
             right(row.unknown),

@@ -12,6 +12,7 @@ use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{self, Device};
 use std::collections::HashSet;
+use std::path::Path;
 
 /// Most runs that are listed one by one at the end.
 const MAX_LISTED: usize = 10;
@@ -20,9 +21,10 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let document = experiment_target::load("sweep", &arguments.target)?;
     let expansion = document.expand()?;
     let device = arguments.device.resolve()?;
-    let mut store = Store::open(experiment_target::folder(&document, &arguments.target))?;
+    let mut store = Store::open(experiment_target::folder(&document, &arguments.target)?)?;
     let command = experiment_target::command(&arguments.target, arguments.device);
     let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
+    experiment_target::check(&document, &plan)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
     store.continue_plan(&mut plan);
     note_damage(&store, &plan);
@@ -34,6 +36,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     if let Some(note) = replaced_report(&store, &plan, &arguments.target.overrides) {
         print_note(&note);
     }
+    experiment_target::note_other_runs(&store, &plan);
     store.write_plan(&mut plan, open.is_empty())?;
     note_runs_with_fewer_steps(&store, &plan, &open);
     let capacity = Capacity {
@@ -55,7 +58,8 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     if let SweepEnd::MachineFailed(failure) = &end {
         return Err(Error::Machine(failure.clone()));
     }
-    let template = document.experiment().report.template.as_deref();
+    let template = document.template();
+    let template = template.as_deref().and_then(Path::to_str);
     let summary = report::write(store.root(), plan.clone(), template);
     let summary = summary.map_err(Error::ReportAfterSweep)?;
     print(&result_tables::render(&summary))?;

@@ -2,10 +2,12 @@
 
 use super::compare_checks::have_same_tokens;
 use super::diagnostic::Diagnostic;
-use super::error_kind::{ErrorKind, STATEMENTS};
+use super::error_kind::{ErrorKind, STATEMENTS, shortened};
 use super::expected_values::{are_steps_known, is_overridden, wrong_step};
+use super::limits::MAX_ERRORS;
 use super::suggest::hint;
 use super::tree::Node;
+use super::variant_specs::VariantSpecs;
 use crate::spec::{Claim, ClaimMetric, Experiment, Match, RunSpec, Statement};
 
 /// Adds all errors in the claims of an experiment. `matching` says which variants will be changed to match
@@ -13,7 +15,7 @@ use crate::spec::{Claim, ClaimMetric, Experiment, Match, RunSpec, Statement};
 pub(super) fn check(
     tree: &Node,
     experiment: &Experiment,
-    specs: &[&RunSpec],
+    specs: &VariantSpecs,
     baseline: &str,
     matching: Option<Match>,
     errors: &mut Vec<Diagnostic>,
@@ -40,6 +42,9 @@ pub(super) fn check(
         matching,
     };
     for (item, claim) in list.items().iter().zip(&experiment.claims) {
+        if errors.len() >= MAX_ERRORS {
+            return;
+        }
         let mut report = |key: &str, kind| {
             let span = item.get(key).map_or(item.span, |value| value.span);
             errors.push(Diagnostic::new(span, kind));
@@ -56,7 +61,7 @@ pub(super) fn check(
 
 /// What the claims are checked against.
 struct Checks<'a> {
-    specs: &'a [&'a RunSpec],
+    specs: &'a VariantSpecs<'a>,
     baseline: &'a str,
     /// Number of seeds with which claims are tested.
     seeds: usize,
@@ -100,15 +105,14 @@ impl Checks<'_> {
 
     /// The variant that a claim names under a key.
     fn variant(&self, key: &str, name: &str, report: &mut Report) -> Option<&RunSpec> {
-        let find = |name: &str| self.specs.iter().find(|spec| spec.variant == name);
+        let find = |name: &str| self.specs.first_of(name);
         let name = Claim::variant_named(name, self.baseline, |name| find(name).is_some());
-        let found = find(name).copied();
+        let found = find(name);
         if found.is_none() {
-            let names: Vec<_> = self.specs.iter().map(|spec| &spec.variant).collect();
             let kind = ErrorKind::NamesUnknownVariant {
                 list: "claims",
-                name: name.to_owned(),
-                hint: hint(name, &names),
+                name: shortened(name),
+                hint: hint(name, self.specs.names()),
             };
             report(key, kind);
         }

@@ -7,7 +7,7 @@ use super::spans::Span;
 use super::tree::Node;
 use crate::spec::{
     BatchOrder, Choice, EvaluatedWeights, Model, ModelKind, Norm, NormPosition, PositionKind,
-    RunSpec, Source, TokenizerKind,
+    RunSpec, Schedule, ScheduleKind, Source, TokenizerKind,
 };
 
 /// Tokens of a byte-level vocabulary before the first merge.
@@ -130,6 +130,35 @@ pub(super) fn check_schedule(spec: &RunSpec, steps: u64, tree: &Node) -> Vec<Dia
     };
     let span = last_written(tree, ["optimizer.schedule.warmup_steps", path]);
     vec![Diagnostic::new(span, kind)]
+}
+
+/// A warning if the learning rate of a run with a counted number of steps does not fall to `min_lr`.
+pub(super) fn unreached_min_lr(spec: &RunSpec, tree: &Node) -> Option<Diagnostic> {
+    let Schedule {
+        kind,
+        warmup_steps,
+        min_lr,
+        ..
+    } = spec.optimizer.schedule;
+    let steps = spec.train.planned_steps().filter(|&steps| steps > 1)?;
+    let is_trained = spec.model.kind != ModelKind::Ngram;
+    let has_decay = kind != ScheduleKind::Wsd || spec.optimizer.schedule.decay_steps(steps) > 0;
+    // The step after the warm-up has the full rate, and the last step has `min_lr`.
+    let is_reached = has_decay && warmup_steps.saturating_add(1) < steps;
+    if !is_trained || !kind.falls_to_min_lr() || min_lr >= spec.optimizer.lr || is_reached {
+        return None;
+    }
+    let kind = ErrorKind::MinLrNotReached {
+        min_lr,
+        warmup_steps,
+        steps,
+    };
+    let key = match has_decay {
+        true => "optimizer.schedule.warmup_steps",
+        false => "optimizer.schedule.decay_fraction",
+    };
+    let span = last_written(tree, [key, spec.train.length().path()]);
+    Some(Diagnostic::new(span, kind))
 }
 
 /// Whether the fields of a transformer do not contradict each other.

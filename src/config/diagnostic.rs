@@ -3,9 +3,10 @@
 use super::error_kind::ErrorKind;
 use super::limits::{MAX_ERRORS, MAX_SHOWN_ERRORS};
 use super::spans::{FILE, Sources, Span};
+use crate::text::escape::visible;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -39,13 +40,15 @@ impl Diagnostic {
     }
 }
 
-/// All errors of an experiment, at least one, in the order of the file.
+/// All errors of an experiment, or all warnings about it, at least one, in the order of the file.
 ///
-/// `Display` gives plain text. [`Diagnostics::eprint`] adds color on a terminal.
+/// `Display` gives plain text. [`Diagnostics::eprint`] adds color on a terminal. Neither contains a
+/// character of the file or its name that a terminal would carry out.
 #[derive(Debug, Clone)]
 pub struct Diagnostics {
     sources: Arc<Sources>,
     list: Vec<Diagnostic>,
+    are_warnings: bool,
 }
 
 impl Diagnostics {
@@ -53,7 +56,19 @@ impl Diagnostics {
         list.sort_by_key(|diagnostic| diagnostic.span);
         // With an alias, one mistake is found at several paths of the document.
         list.dedup();
-        Self { sources, list }
+        Self {
+            sources,
+            list,
+            are_warnings: false,
+        }
+    }
+
+    /// Warnings, after which the experiment can still be run.
+    pub(super) fn warnings(sources: Arc<Sources>, list: Vec<Diagnostic>) -> Self {
+        Self {
+            are_warnings: true,
+            ..Self::new(sources, list)
+        }
     }
 
     /// Number of errors.
@@ -65,16 +80,20 @@ impl Diagnostics {
     /// All errors of several, which are of one document; `None` if there are none.
     pub fn merged(all: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut all = all.into_iter();
-        let Self { sources, mut list } = all.next()?;
-        list.extend(all.flat_map(|one| one.list));
-        Some(Self::new(sources, list))
+        let mut merged = all.next()?;
+        merged.list.extend(all.flat_map(|one| one.list));
+        Some(Self {
+            are_warnings: merged.are_warnings,
+            ..Self::new(merged.sources, merged.list)
+        })
     }
 
-    /// Writes all errors to standard error, in color on a terminal unless `NO_COLOR` is set.
+    /// Writes all errors to standard error, in color on a terminal unless `NO_COLOR` is set. What cannot be
+    /// written is dropped.
     pub fn eprint(&self) {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let styled = std::io::stderr().is_terminal() && !no_color;
-        eprintln!("{}", self.render(styled));
+        let _ = writeln!(io::stderr(), "{}", self.render(styled));
     }
 
     /// All errors as text, with ANSI color codes if `styled`.
@@ -87,28 +106,37 @@ impl Diagnostics {
         let shown = self.list.iter().take(MAX_SHOWN_ERRORS);
         let mut blocks: Vec<_> = shown.map(|d| self.render_one(d, &renderer)).collect();
         let name = &self.sources.get(FILE).name;
+        let kind = if self.are_warnings {
+            "warnings"
+        } else {
+            "errors"
+        };
         match self.list.len() {
             0 | 1 => {}
             n if n >= MAX_ERRORS => blocks.push(format!(
-                "{name}: at least {n} errors; the first {MAX_SHOWN_ERRORS} are shown"
+                "{name}: at least {n} {kind}; the first {MAX_SHOWN_ERRORS} are shown"
             )),
             n if n > MAX_SHOWN_ERRORS => blocks.push(format!(
-                "{name}: {n} errors; the first {MAX_SHOWN_ERRORS} are shown"
+                "{name}: {n} {kind}; the first {MAX_SHOWN_ERRORS} are shown"
             )),
-            n => blocks.push(format!("{name}: {n} errors")),
+            n => blocks.push(format!("{name}: {n} {kind}")),
         }
         blocks.join("\n\n")
     }
 
     fn render_one(&self, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
-        let title = diagnostic.kind.to_string();
-        let title = Level::ERROR.primary_title(title);
+        let level = if self.are_warnings {
+            Level::WARNING
+        } else {
+            Level::ERROR
+        };
+        let title = level.primary_title(visible(&diagnostic.message()));
         let mut group = match diagnostic.span {
             None => Group::with_title(title).element(Origin::path(&self.sources.get(FILE).name)),
             Some(span) => title.elements(self.snippets(span, diagnostic.related)),
         };
         if let Some(help) = diagnostic.kind.help() {
-            group = group.element(Level::HELP.message(help));
+            group = group.element(Level::HELP.message(visible(&help)));
         }
         renderer.render(&[group])
     }
@@ -146,6 +174,7 @@ impl Diagnostics {
     ) -> Snippet<'_, Annotation<'_>> {
         let source = self.sources.get(source);
         let number = 1 + source.text[..lines.start].matches('\n').count();
+        let shown_offset = |offset: usize| printable(&source.text[lines.start..offset]).len();
         let marks = marks.iter().map(|(span, label)| {
             let kind = match label {
                 None => AnnotationKind::Primary,
@@ -155,14 +184,31 @@ impl Diagnostics {
             let line = self.sources.line(*span);
             let start = span.start.min(line.end);
             let end = span.end.min(line.end).max(start);
-            kind.span(start - lines.start..end - lines.start)
+            kind.span(shown_offset(start)..shown_offset(end))
                 .label(*label)
         });
-        Snippet::source(&source.text[lines.clone()])
+        Snippet::source(printable(&source.text[lines.clone()]))
             .path(&source.name)
             .line_start(number)
             .annotations(marks)
     }
+}
+
+/// A text for a terminal. Every character that a terminal would carry out or not show is replaced by one
+/// character, so that the columns stay as they are in the file.
+fn printable(text: &str) -> String {
+    if visible(text) == text {
+        return text.to_owned();
+    }
+    let replaced = |character: char| {
+        let shown = visible(character.encode_utf8(&mut [0; 4]));
+        let mut shown = shown.chars();
+        match (shown.next(), shown.next()) {
+            (Some(only), None) => only,
+            _ => char::REPLACEMENT_CHARACTER,
+        }
+    };
+    text.replace("\r\n", "\n").chars().map(replaced).collect()
 }
 
 impl fmt::Display for Diagnostics {
@@ -172,3 +218,52 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::from_text;
+
+    /// Whether a terminal would carry out or hide a character of a text.
+    fn is_unsafe(text: &str) -> bool {
+        let is_harmful = |c: char| {
+            let is_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            is_direction || (c.is_control() && c != '\n')
+        };
+        text.contains(is_harmful)
+    }
+
+    #[test]
+    fn characters_that_a_terminal_carries_out_are_replaced() {
+        for character in [
+            "\u{1b}[31m",
+            "\u{7}",
+            "\u{9b}31m",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{85}",
+        ] {
+            let name = format!("a{character}.yaml");
+            let key = format!("name: a\n? \"k{character}\"\n: 1\nmodel: {{x: 1}}");
+            let value = format!("name: a\ndescription: \"{character}\"\nmodel: {{x: 1}}");
+            let escaped = "name: a\n\"k\\e[31m\\u202e\": 1\ntokenizer: {kind: \"\\e\"}";
+            for text in [key.as_str(), &value, escaped] {
+                let error = from_text(&name, text, &[format!("{character}=1")]);
+                let error = error.unwrap_err().to_string();
+                assert!(!is_unsafe(&error), "{error:?}");
+            }
+        }
+    }
+
+    /// The escape character and the direction mark are each shown as one character.
+    #[test]
+    fn columns_are_those_of_the_file() {
+        let text = "name: x\nmodel: {\u{202e}: 1, n_layer: 0}";
+        let error = from_text("x.yaml", text, &[]).unwrap_err().to_string();
+        assert!(error.contains("--> x.yaml:2:9\n"), "{error}");
+        assert!(error.contains("--> x.yaml:2:24\n"), "{error}");
+        assert!(
+            error.contains("2 | model: {\u{fffd}: 1, n_layer: 0}\n"),
+            "{error}"
+        );
+    }
+}

@@ -1,18 +1,19 @@
 use super::canonical_names::{FormerNames, replace_former_names};
-use super::cross_checks::{check, check_schedule};
+use super::cross_checks::{check, check_schedule, unreached_min_lr};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::error_kind::ErrorKind;
+use super::expected_values::is_overridden;
 use super::limits::MAX_FILE_BYTES;
 use super::merge::merge;
 use super::overrides;
 use super::parse::parse;
 use super::read_file::read;
-use super::spans::{FILE, Sources};
+use super::spans::{FILE, START_OF_FILE, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::Variants;
 use crate::spec::{Experiment, Match, RunSpec};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// An experiment with overrides applied and defaults filled in. Each value knows its span, so that
@@ -25,6 +26,8 @@ pub struct Document {
     overrides: Node,
     pub(super) experiment: Experiment,
     former_names: FormerNames,
+    /// The folder of the file. Empty if it is the current one.
+    folder: PathBuf,
     /// Computed on first use, once: a sweep may have thousands of variants.
     variants: OnceLock<Arc<Variants>>,
 }
@@ -36,7 +39,10 @@ pub struct Document {
 pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> {
     let name = path.display().to_string();
     match read(path) {
-        Ok(text) => from_text(&name, &text, overrides),
+        Ok(text) => from_text(&name, &text, overrides).map(|document| Document {
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            ..document
+        }),
         Err((text, diagnostic)) => {
             let sources = Arc::new(Sources::new(&name, text, overrides));
             Err(Diagnostics::new(sources, vec![diagnostic]))
@@ -68,7 +74,7 @@ fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Documen
     let mut file = match parse(text, FILE, 0, errors) {
         Ok(Some(file)) => file,
         Ok(None) => {
-            errors.push(Diagnostic::new(None, ErrorKind::Empty));
+            errors.push(Diagnostic::new(START_OF_FILE, ErrorKind::Empty));
             return None;
         }
         Err(diagnostic) => {
@@ -97,6 +103,7 @@ fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Documen
             overrides,
             experiment,
             former_names,
+            folder: PathBuf::new(),
             variants: OnceLock::new(),
         }),
         Err(diagnostic) => {
@@ -127,6 +134,23 @@ impl Document {
     /// How variants are matched to the baseline, if they are.
     pub fn matching(&self) -> Option<Match> {
         self.experiment.sweep.as_ref()?.matching
+    }
+
+    /// Path of the template of the report. A path in the file is relative to the folder of the file, and one
+    /// on the command line to the current folder.
+    pub fn template(&self) -> Option<PathBuf> {
+        let template = self.experiment.report.template.as_deref()?;
+        Some(match is_overridden(&self.tree, &["report.template"]) {
+            true => PathBuf::from(template),
+            false => self.folder.join(template),
+        })
+    }
+
+    /// Warnings about what is valid and hardly meant, for runs whose steps are counted.
+    pub fn warnings<'a>(&self, specs: impl Iterator<Item = &'a RunSpec>) -> Option<Diagnostics> {
+        let warning = |spec: &RunSpec| unreached_min_lr(spec, self.variant_tree(&spec.variant));
+        let list: Vec<_> = specs.filter_map(warning).collect();
+        (!list.is_empty()).then(|| Diagnostics::warnings(Arc::clone(&self.sources), list))
     }
 
     /// One line for each former name that the experiment uses, with the name to use instead.

@@ -28,6 +28,11 @@ impl ErrorKind {
                 "indent `{key}` like the other keys of its mapping; text that contains a colon \
                  needs quotes"
             ),
+            Self::Lookalike(found) => found.instead.to_owned(),
+            Self::YamlVersion(_) => {
+                "remove this line; in YAML 1.2, `yes` and `on` are strings, and `1e-3` is a number"
+                    .to_owned()
+            }
             Self::ControlCharacter(_) => {
                 "remove it, or write it as an escape in double quotes, such as \"\\x07\"".to_owned()
             }
@@ -116,6 +121,11 @@ impl ErrorKind {
             Self::NothingLeft => "remove an entry of `exclude`".to_owned(),
             Self::TooManyRuns(_) => {
                 "the number of runs is variants times combinations times seeds; use fewer of one"
+                    .to_owned()
+            }
+            Self::TooMuchText => {
+                "each run has a copy of all settings; shorten a long text such as `sample.prompt`, or \
+                 use fewer runs"
                     .to_owned()
             }
             Self::NotTunable(_) => {
@@ -234,6 +244,9 @@ impl ErrorKind {
             Self::WarmupAndDecay { .. } => {
                 "reduce `decay_fraction` or `warmup_steps`, or train longer".to_owned()
             }
+            Self::MinLrNotReached { .. } => {
+                "use fewer warm-up steps or a larger `decay_fraction`, or train longer".to_owned()
+            }
             Self::TwoDurations { .. } => "keep one of the two".to_owned(),
             Self::Nesterov => "set `momentum`, for example to 0.9, or remove `nesterov`".to_owned(),
             Self::SameSamples { .. } => {
@@ -311,28 +324,25 @@ impl Hint {
         match self {
             Self::Nearest(name) => format!("did you mean `{name}`?"),
             Self::Elsewhere { section, key } => format!("`{key}` is a key of `{section}`"),
-            Self::Known(names) => expected_names(names),
-            Self::KnownKeys { section, keys } if keys.len() > MAX_NAMES => {
-                format!(
-                    "{}; see `{section}` in experiments/README.md",
-                    expected_names(keys)
-                )
-            }
-            Self::KnownKeys { keys, .. } => expected_names(keys),
+            Self::Known { names, more } => expected_names(names, *more),
+            Self::KnownKeys { keys, more: 0, .. } => expected_names(keys, 0),
+            Self::KnownKeys {
+                section,
+                keys,
+                more,
+            } => format!(
+                "{}; see `{section}` in experiments/README.md",
+                expected_names(keys, *more)
+            ),
         }
     }
 }
 
-/// Most names that a message lists.
-const MAX_NAMES: usize = 16;
-
-fn expected_names(names: &[String]) -> String {
-    let more = names.len().saturating_sub(MAX_NAMES);
+fn expected_names(names: &[String], more: usize) -> String {
     if more == 0 {
         return format!("expected {}", either(names));
     }
-    let shown = names[..MAX_NAMES].iter();
-    let quoted: Vec<_> = shown.map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     format!("expected one of {} and {more} more", quoted.join(", "))
 }
 
@@ -343,6 +353,10 @@ fn divisors(of: usize) -> String {
     divisors.join(", ")
 }
 
+/// Help for a value that starts with an asterisk.
+const ASTERISK: &str = "text that starts with `*`, such as the pattern `\"*.txt\"`, needs quotes; an alias \
+     `*name` needs `&name` before it";
+
 /// The usual cause of what the YAML parser reports.
 fn syntax_help(info: &str) -> Option<&'static str> {
     let help = [
@@ -351,6 +365,15 @@ fn syntax_help(info: &str) -> Option<&'static str> {
             "mapping values are not allowed",
             "text that contains a colon followed by a space needs quotes",
         ),
+        (
+            "invalid Unicode character escape",
+            "YAML has no surrogate pairs; write the character itself, or one escape such as \
+             `\\U0001F600`",
+        ),
+        (
+            "unknown escape character",
+            "in double quotes, `\\` starts an escape; write `\\\\`, or use single quotes",
+        ),
         ("quoted scalar", "is the closing quote missing?"),
         ("flow mapping", "is a closing `}` missing before this?"),
         ("flow sequence", "is a closing `]` missing before this?"),
@@ -358,7 +381,12 @@ fn syntax_help(info: &str) -> Option<&'static str> {
             "block mapping",
             "all keys of a mapping must start in the same column",
         ),
-        ("unknown anchor", "an alias `*name` needs `&name` before it"),
+        ("unknown anchor", ASTERISK),
+        ("scanning an anchor or alias", ASTERISK),
+        (
+            "unexpected character",
+            "text that starts with `@`, `%` or a backtick needs quotes",
+        ),
     ];
     let known = help.iter().find(|(words, _)| info.contains(words));
     known.map(|(_, help)| *help)

@@ -1,7 +1,10 @@
 //! Every mistake that an experiment can have, with its message. The line of help below a message is
 //! in `error_help.rs`.
 
-use super::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_RUNS, MAX_VALUES};
+use super::limits::{
+    MAX_COPIED_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_RUNS, MAX_SWEEP_BYTES, MAX_VALUES,
+};
+use super::lookalike::Lookalike;
 use crate::text::units::list;
 use thiserror::Error;
 
@@ -29,12 +32,19 @@ pub(super) enum ErrorKind {
     /// A key where the parser expects none, such as one that is indented too far.
     #[error("invalid YAML: {info}")]
     MisplacedKey { info: String, key: String },
+    /// A character that YAML takes for text although it looks like syntax.
+    #[error("this is {} (U+{:04X}), which YAML reads as text", .0.name, u32::from(.0.character))]
+    Lookalike(Lookalike),
+    #[error("the file is read as YAML 1.2, and says that it is YAML {0}")]
+    YamlVersion(String),
     #[error("the text contains the control character U+{0:04X}")]
     ControlCharacter(u32),
     #[error("values are nested more than {} levels deep", MAX_DEPTH)]
     TooDeep,
     #[error("more than {} values after aliases are expanded", MAX_VALUES)]
     TooManyValues,
+    #[error("aliases copy more than {} MiB of text", MAX_COPIED_BYTES >> 20)]
+    TooMuchCopied,
     #[error("the file contains more than one YAML document")]
     SeveralDocuments,
     #[error("unsupported YAML tag `{0}`")]
@@ -136,6 +146,8 @@ pub(super) enum ErrorKind {
     NothingLeft,
     #[error("the sweep has {0} runs; the limit is {max}", max = MAX_RUNS)]
     TooManyRuns(u128),
+    #[error("the runs of the sweep have more than {} MiB of text", MAX_SWEEP_BYTES >> 20)]
+    TooMuchText,
     #[error("the variants `{first}` and `{second}` are identical")]
     SameVariants {
         first: String,
@@ -223,6 +235,15 @@ pub(super) enum ErrorKind {
     WarmupAndDecay {
         warmup_steps: u64,
         decay_steps: u64,
+        steps: u64,
+    },
+    #[error(
+        "the learning rate never falls to `min_lr` ({min_lr}): of the {steps} steps, {warmup_steps} \
+         are warm-up, and none is left for the decay"
+    )]
+    MinLrNotReached {
+        min_lr: f64,
+        warmup_steps: u64,
         steps: u64,
     },
     #[error("`train.{first}` and `train.{second}` both set the length of training")]
@@ -313,6 +334,9 @@ pub(super) enum ErrorKind {
 /// The keys of a claim that say what it claims.
 pub(super) const STATEMENTS: [&str; 3] = ["better_than", "below", "above"];
 
+/// Most names that a message lists.
+pub(super) const MAX_NAMES: usize = 16;
+
 /// A suggestion for an unknown name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Hint {
@@ -320,10 +344,14 @@ pub(super) enum Hint {
     Nearest(String),
     /// The key exists in another section, whose path this is.
     Elsewhere { section: String, key: String },
-    /// All known names.
-    Known(Vec<String>),
-    /// All keys of the section whose path this is.
-    KnownKeys { section: String, keys: Vec<String> },
+    /// The first known names, and the number of the others.
+    Known { names: Vec<String>, more: usize },
+    /// The first keys of the section whose path this is, and the number of the others.
+    KnownKeys {
+        section: String,
+        keys: Vec<String>,
+        more: usize,
+    },
 }
 
 /// `` `a`, `b` or `c` ``

@@ -12,6 +12,7 @@ use super::expected_values;
 use super::match_checks;
 use super::override_causes::OverrideCauses;
 use super::spans::Span;
+use super::variant_specs::VariantSpecs;
 use super::variants::Variant;
 use crate::spec::{Data, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
 use std::collections::hash_map::Entry;
@@ -47,8 +48,9 @@ impl Document {
         errors.extend(self.keep_distinct_combinations(&mut resolved));
         self.check_distinct(&resolved, &mut errors);
         let baseline = variants.baseline(&self.tree);
-        // An unresolved variant would be reported as unknown.
-        if are_resolved {
+        // An unresolved variant would be reported as unknown, and so would all variants of a sweep that is
+        // too large.
+        if are_resolved && !resolved.is_empty() {
             let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
             let compare = &self.experiment.compare;
             errors.extend(compare_checks::check(
@@ -124,8 +126,9 @@ impl Document {
     ) {
         let (tree, experiment) = (&self.tree, &self.experiment);
         let expected = &experiment.expect;
-        expected_values::check(tree, expected, specs, baseline, matching, errors);
-        claim_checks::check(tree, experiment, specs, baseline, matching, errors);
+        let specs = VariantSpecs::new(specs);
+        expected_values::check(tree, expected, &specs, baseline, matching, errors);
+        claim_checks::check(tree, experiment, &specs, baseline, matching, errors);
     }
 
     /// A variant as a run whose seed is not set yet. Contradictions between its fields are added to
@@ -292,6 +295,28 @@ sweep: {variants: {adamw: {}, sgd: {optimizer: {kind: sgd}}}}";
                     sweep: {variants: {a: {}, b: {data: {plays_seed: 6}}}}";
         let error = document(text, &[]).expand().unwrap_err();
         assert!(error.to_string().contains("are identical"), "{error}");
+    }
+
+    /// If the sweep were expanded again without each of the overrides, this test would take long.
+    #[test]
+    fn causes_of_identical_variants_are_searched_in_small_sweeps_only() {
+        let error = |variants: usize| {
+            let steps: Vec<String> = (1..=variants).map(|steps| steps.to_string()).collect();
+            let text = format!(
+                "name: test\nsweep: {{grid: {{train.steps: [{}]}}}}",
+                steps.join(", ")
+            );
+            let overrides = ["train.steps=5"; 20];
+            let error = document(&text, &overrides).expand().unwrap_err();
+            error.to_string()
+        };
+        let cause = "`train.steps=5` on the command line";
+        assert!(error(2).contains(cause));
+        let large = error(9999);
+        assert!(
+            large.contains("are identical") && !large.contains("command line"),
+            "{large}"
+        );
     }
 
     #[test]

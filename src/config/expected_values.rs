@@ -1,9 +1,11 @@
 //! Checks that the runs will measure what an experiment expects.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::ErrorKind;
+use super::error_kind::{ErrorKind, shortened};
+use super::limits::MAX_ERRORS;
 use super::suggest::hint;
 use super::tree::{Layer, Node};
+use super::variant_specs::VariantSpecs;
 use crate::spec::{
     Expect, Match, MatchedSetting, Measure, ModelKind, RunSpec, TrainingLength, is_logged,
     log_every,
@@ -27,21 +29,23 @@ fn are_times_overridden(tree: &Node) -> bool {
 pub(super) fn check(
     tree: &Node,
     expected: &[Expect],
-    specs: &[&RunSpec],
+    specs: &VariantSpecs,
     baseline: &str,
     matching: Option<Match>,
     errors: &mut Vec<Diagnostic>,
 ) {
     let items = tree.get("expect").map_or(&[][..], Node::items);
     for (item, expect) in items.iter().zip(expected) {
+        if errors.len() >= MAX_ERRORS {
+            return;
+        }
         let span = |key: &str| item.get(key).map_or(item.span, |value| value.span);
         let name = expect.variant.as_deref().unwrap_or(baseline);
-        let Some(spec) = specs.iter().find(|spec| spec.variant == name) else {
-            let names: Vec<_> = specs.iter().map(|spec| spec.variant.as_str()).collect();
+        let Some(spec) = specs.first_of(name) else {
             let kind = ErrorKind::NamesUnknownVariant {
                 list: "expect",
-                name: name.to_owned(),
-                hint: hint(name, &names),
+                name: shortened(name),
+                hint: hint(name, specs.names()),
             };
             errors.push(Diagnostic::new(span("variant"), kind));
             continue;
@@ -73,10 +77,10 @@ pub(super) fn are_steps_known(tree: &Node, matching: Option<Match>, is_baseline:
 pub(super) fn wrong_step(
     metric: Measure,
     step: u64,
-    specs: &[&RunSpec],
+    specs: &VariantSpecs,
     name: &str,
 ) -> Option<ErrorKind> {
-    let of_variant = specs.iter().filter(|spec| spec.variant == name);
+    let of_variant = specs.of(name).iter();
     let errors = of_variant.map(|spec| wrong_step_of_run(metric, step, spec));
     // With one run that measures the metric, there is no error.
     let errors: Option<Vec<ErrorKind>> = errors.collect();

@@ -8,38 +8,38 @@ use super::spans::Span;
 use super::tree::{Entry, Layer, Node, Value};
 
 /// One combination of the grid, or an entry of `include`.
-pub(super) struct Combination {
+pub(super) struct Combination<'a> {
     /// In the order of the file.
-    pub(super) settings: Vec<Setting>,
+    pub(super) settings: Vec<Setting<'a>>,
     /// The part of the file that asks for it.
     pub(super) span: Span,
 }
 
 /// A value at a path of a run.
-#[derive(Clone)]
-pub(super) struct Setting {
-    pub(super) path: String,
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) path: &'a str,
     pub(super) path_span: Span,
-    pub(super) value: Node,
+    pub(super) value: &'a Node,
 }
 
-impl Setting {
-    fn new(entry: &Entry, value: &Node) -> Self {
+impl<'a> Setting<'a> {
+    fn new(entry: &'a Entry, value: &'a Node) -> Self {
         Self {
-            path: entry.key.clone(),
+            path: &entry.key,
             path_span: entry.key_span,
-            value: value.clone(),
+            value,
         }
     }
 }
 
 /// The combinations of the grid without those of `exclude`, followed by those of `include`; `None`
 /// without a grid. If there are too many, that is an error and the list is empty.
-pub(super) fn combinations(
-    sweep: &Node,
+pub(super) fn combinations<'a>(
+    sweep: &'a Node,
     runs_per_combination: usize,
     errors: &mut Vec<Diagnostic>,
-) -> Option<Vec<Combination>> {
+) -> Option<Vec<Combination<'a>>> {
     let lists = ["include", "exclude"].map(|key| sweep.entry(key));
     let Some(grid) = sweep.entry("grid") else {
         for (name, entry) in ["include", "exclude"].into_iter().zip(lists) {
@@ -116,13 +116,13 @@ fn check_overlaps(axes: &[Entry], errors: &mut Vec<Diagnostic>) {
 }
 
 /// All combinations. The last axis changes fastest.
-fn product(axes: &[Entry], span: Span) -> Vec<Combination> {
+fn product<'a>(axes: &'a [Entry], span: Span) -> Vec<Combination<'a>> {
     let mut combinations = vec![Combination {
         settings: Vec::new(),
         span,
     }];
     for axis in axes {
-        let longer = |combination: &Combination| {
+        let longer = |combination: &Combination<'a>| {
             let head = combination.settings.clone();
             let lengthened = axis.value.items().iter().map(move |value| {
                 let mut settings = head.clone();
@@ -140,7 +140,7 @@ fn product(axes: &[Entry], span: Span) -> Vec<Combination> {
 }
 
 fn exclude_from(
-    combinations: &mut Vec<Combination>,
+    combinations: &mut Vec<Combination<'_>>,
     exclude: &[Node],
     axes: &[Entry],
     errors: &mut Vec<Diagnostic>,
@@ -168,7 +168,7 @@ fn exclude_from(
     combinations.retain(|_| !excluded.next().unwrap_or(false));
 }
 
-impl Combination {
+impl Combination<'_> {
     /// Whether it has all the values of an entry of `exclude`.
     fn matches(&self, entry: &Node) -> bool {
         entry.entries().iter().all(|wanted| {

@@ -11,8 +11,19 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// to.
 pub(super) const MAX_VALUES: usize = 100_000;
 
+/// Most bytes of keys and strings that the aliases of a document copy. It bounds what aliases of a
+/// long string expand to.
+pub(super) const MAX_COPIED_BYTES: usize = 8 << 20;
+
+/// Most bytes of strings that all runs of a sweep have together. A sweep copies the settings of the
+/// document for each of its runs.
+pub(super) const MAX_SWEEP_BYTES: usize = 32 << 20;
+
 /// Most runs of a sweep.
 pub(super) const MAX_RUNS: u128 = 10_000;
+
+/// Most variants that are expanded again to find the overrides that make two variants identical.
+pub(super) const MAX_EXPANDED_FOR_CAUSES: usize = 5000;
 
 /// Most errors that are collected: finding a suggestion for each of many thousands takes long.
 pub(super) const MAX_ERRORS: usize = 1000;

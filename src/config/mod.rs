@@ -1,12 +1,15 @@
 //! Experiment files: from YAML to runs.
 //!
-//! 1. `read_file`, `parse`: the file becomes a tree whose keys and values know their spans.
+//! 1. `read_file`, `parse`, `syntax_errors`, `lookalike`: the file becomes a tree whose keys and values know
+//!    their spans.
 //! 2. `overrides`, `canonical_names`, `merge`: overrides of the command line are merged into the tree,
 //!    and former names are replaced.
 //! 3. `schema`, `validate`, `value_types`: the tree is checked against the JSON Schema of [`crate::spec`].
-//! 4. `expansion`, `variants`, `grid`, `conditional_keys`, `durations`, `cross_checks`, `compare_checks`,
-//!    `expected_values`, `claim_checks`, `match_checks`: variants are expanded and checked, and become
-//!    runs.
+//! 4. `expansion`, `variants`, `text_budget`, `seed_checks`, `grid`, `conditional_keys`, `durations`,
+//!    `cross_checks`, `compare_checks`, `expected_values`, `claim_checks`, `match_checks`: variants are
+//!    expanded and checked, and become runs.
+//!
+//! `stored_run` checks the configuration of a run, which was written after these steps, in the same way.
 //!
 //! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
 //! what depends on the data, such as a text that is too short. Such errors are reported later, with
@@ -26,6 +29,7 @@ mod expansion;
 mod expected_values;
 mod grid;
 mod limits;
+mod lookalike;
 mod match_checks;
 mod merge;
 mod override_causes;
@@ -35,15 +39,19 @@ mod read_file;
 mod reference;
 mod scalar;
 mod schema;
+mod seed_checks;
 mod spans;
 mod stored_run;
 mod suggest;
+mod syntax_errors;
 #[cfg(test)]
 mod testing;
+mod text_budget;
 mod tree;
 mod validate;
 mod value_types;
 mod variant_names;
+mod variant_specs;
 mod variants;
 
 pub use conditional_keys::applies;
@@ -53,6 +61,6 @@ pub use document::{Document, from_text, load};
 pub use expansion::Expansion;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
-pub use stored_run::check_run;
+pub use stored_run::{check_run, load_run};
 pub(crate) use suggest::nearest;
 pub(crate) use validate::out_of_range;

@@ -1,6 +1,7 @@
 //! The overrides that make two variants identical.
 
 use super::document::Document;
+use super::limits::MAX_EXPANDED_FOR_CAUSES;
 use std::collections::HashMap;
 
 /// Finds overrides without which two variants would differ.
@@ -13,10 +14,15 @@ pub(super) struct OverrideCauses<'a> {
 }
 
 impl<'a> OverrideCauses<'a> {
+    /// In a large sweep, nothing is searched: it would be expanded again for each override.
     pub(super) fn new(document: &'a Document) -> Self {
+        let mut overrides = document.overrides();
+        if document.variants().all().len() * overrides.len() > MAX_EXPANDED_FOR_CAUSES {
+            overrides.clear();
+        }
         Self {
             document,
-            overrides: document.overrides(),
+            overrides,
             reduced: HashMap::new(),
         }
     }

@@ -2,10 +2,11 @@
 
 use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, shortened};
-use super::limits::{MAX_DEPTH, MAX_VALUES};
+use super::limits::{MAX_COPIED_BYTES, MAX_DEPTH, MAX_VALUES};
 use super::scalar;
 use super::spans::Span;
-use super::tree::{Entry, Layer, Node, Value};
+use super::syntax_errors::{other_version, syntax_error};
+use super::tree::{Entry, Layer, Node, Size, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as ParserSpan, Tag};
 use std::collections::HashMap;
 
@@ -31,12 +32,14 @@ pub(super) fn parse(
         };
         return Err(Diagnostic::new(span, ErrorKind::ControlCharacter(c as u32)));
     }
+    errors.extend(other_version(text, source, offset));
     let mut builder = Builder {
         spans: &spans,
         errors,
         stack: Vec::new(),
         anchors: HashMap::new(),
         values: 0,
+        copied_bytes: 0,
         documents: 0,
         root: None,
     };
@@ -44,8 +47,7 @@ pub(super) fn parse(
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
             let span = spans.at(*error.marker());
-            let before = &text[..span.start - offset];
-            Diagnostic::new(span, syntax_error(error.info(), before))
+            syntax_error(error.info(), text, span, offset)
         })?;
         builder.event(event, span)?;
     }
@@ -56,23 +58,6 @@ pub(super) fn parse(
 /// end of the text and would silently drop what follows it.
 fn is_unprintable(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
-}
-
-/// The error that the parser reports with the message `info` after the text `before`.
-fn syntax_error(info: &str, before: &str) -> ErrorKind {
-    if info.contains("recursion limit") {
-        return ErrorKind::TooDeep;
-    }
-    let info = info.to_owned();
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    let key = line.trim_start();
-    // A single word before the colon of an indented line is a key rather than text.
-    let alone = !key.is_empty() && key.len() < line.len() && !key.contains([' ', ':', ',', '{']);
-    if alone && info.contains("mapping values are not allowed") {
-        let key = shortened(key);
-        return ErrorKind::MisplacedKey { info, key };
-    }
-    ErrorKind::Syntax(info)
 }
 
 /// Converts the parser's positions, in characters, into spans, in bytes.
@@ -165,6 +150,8 @@ struct Builder<'a> {
     stack: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     values: usize,
+    /// Bytes of keys and strings in the copies that are kept for aliases or made by them.
+    copied_bytes: usize,
     documents: usize,
     root: Option<Node>,
 }
@@ -237,7 +224,7 @@ impl Builder<'_> {
         } else {
             tag.to_string()
         };
-        let kind = ErrorKind::Tag(written);
+        let kind = ErrorKind::Tag(shortened(&written));
         self.errors.push(Diagnostic::new(span, kind));
     }
 
@@ -287,11 +274,16 @@ impl Builder<'_> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
             return Err(Diagnostic::new(span, ErrorKind::AliasOfItself));
         };
-        let (size, depth) = node.size_and_depth();
-        if self.stack.len() + depth > MAX_DEPTH {
+        let size = node.size();
+        if self.stack.len() + size.depth > MAX_DEPTH {
             return Err(Diagnostic::new(span, ErrorKind::TooDeep));
         }
-        self.count(size - 1, span)?;
+        // `finish` counts the outermost value.
+        let inner = Size {
+            values: size.values - 1,
+            ..size
+        };
+        self.count_copy(inner, span)?;
         self.finish(node, 0, false)
     }
 
@@ -303,12 +295,21 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn count_copy(&mut self, size: Size, span: Span) -> Result<(), Diagnostic> {
+        self.count(size.values, span)?;
+        self.copied_bytes += size.key_bytes + size.string_bytes;
+        if self.copied_bytes > MAX_COPIED_BYTES {
+            return Err(Diagnostic::new(span, ErrorKind::TooMuchCopied));
+        }
+        Ok(())
+    }
+
     /// Adds a complete value to the list or mapping that is being read, or makes it the root.
     fn finish(&mut self, node: Node, anchor: usize, plain_merge: bool) -> Result<(), Diagnostic> {
         self.count(1, node.span)?;
         if anchor > 0 {
             // The copy kept for aliases counts as well: nested anchors keep up to 64 of each value.
-            self.count(node.size_and_depth().0, node.span)?;
+            self.count_copy(node.size(), node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(frame) = self.stack.last_mut() else {
@@ -349,7 +350,8 @@ fn read_key(node: Node, seen: &mut HashMap<String, Span>, errors: &mut Vec<Diagn
         return Key::Invalid;
     };
     if let Some(first) = seen.get(&key) {
-        let diagnostic = Diagnostic::new(node.span, ErrorKind::DuplicateKey(key));
+        let kind = ErrorKind::DuplicateKey(shortened(&key));
+        let diagnostic = Diagnostic::new(node.span, kind);
         errors.push(diagnostic.related(*first, "first written here"));
         return Key::Invalid;
     }

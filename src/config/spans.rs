@@ -29,6 +29,13 @@ impl Span {
     }
 }
 
+/// The place of a mistake that is about the whole file.
+pub(super) const START_OF_FILE: Span = Span {
+    source: FILE,
+    start: 0,
+    end: 0,
+};
+
 /// A text, and the name that errors show for it.
 #[derive(Debug)]
 pub(super) struct SourceText {

@@ -1,36 +1,58 @@
 //! Validation of a configuration that was stored, in `config.yaml` or in a message to a worker, and
 //! may have been changed since.
 
+use super::canonical_names::{FormerNames, replace_former_names};
 use super::conditional_keys::applicable;
 use super::cross_checks::check;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::error_kind::ErrorKind;
 use super::parse::parse;
-use super::spans::{FILE, Sources};
-use super::tree::{Node, Value};
+use super::read_file::read;
+use super::spans::{FILE, START_OF_FILE, Sources};
+use super::tree::{Entry, Layer, Node, Value};
 use super::validate::validate;
 use crate::spec::RunSpec;
+use std::path::Path;
+use std::sync::Arc;
 
-/// Checks a stored run as an experiment file is checked, except for keys that do not apply: a stored
-/// run has a value for every key.
+/// The sections of a stored run. All of them are written.
+const SECTIONS: [&str; 6] = ["data", "tokenizer", "model", "optimizer", "train", "sample"];
+
+/// Reads the configuration of a run from its `config.yaml`. It is checked as an experiment file is
+/// checked, except for keys that do not apply: a stored run has a value for every key.
+///
+/// # Errors
+/// All values out of range and all contradictions between fields, each at its place in the file.
+pub fn load_run(path: &Path) -> Result<RunSpec, Diagnostics> {
+    let name = path.display().to_string();
+    match read(path) {
+        Ok(text) => run_from_text(&name, text),
+        Err((text, diagnostic)) => {
+            let sources = Arc::new(Sources::new(&name, text, &[]));
+            Err(Diagnostics::new(sources, vec![diagnostic]))
+        }
+    }
+}
+
+/// Same as [`load_run`], for a text. Errors show it under the name `name`.
+fn run_from_text(name: &str, text: String) -> Result<RunSpec, Diagnostics> {
+    let sources = Arc::new(Sources::new(name, text, &[]));
+    let mut errors = Vec::new();
+    match checked(&sources, &mut errors) {
+        Some(run) if errors.is_empty() => Ok(run),
+        _ => Err(Diagnostics::new(sources, errors)),
+    }
+}
+
+/// Checks a stored run, as [`load_run`] does.
 ///
 /// # Errors
 /// The messages of all values out of range and all contradictions between fields, in one line.
 pub fn check_run(run: &RunSpec) -> Result<(), String> {
-    let yaml = serde_yaml::to_string(run).expect("a run has string keys only");
-    let text = format!("name: stored\n{yaml}");
-    let sources = Sources::new(&run.variant, text, &[]);
+    let yaml = run.to_yaml().map_err(|error| error.to_string())?;
+    let sources = Sources::new(&run.variant, yaml, &[]);
     let mut errors = Vec::new();
-    match parse(&sources.get(FILE).text, FILE, 0, &mut errors) {
-        Ok(Some(mut tree)) => {
-            if let Value::Map(entries) = &mut tree.value {
-                entries.retain(|entry| !matches!(entry.key.as_str(), "variant" | "seed"));
-            }
-            check_tree(run, &applicable(&tree), &sources, &mut errors);
-        }
-        Ok(None) => errors.push(Diagnostic::new(None, ErrorKind::Empty)),
-        Err(diagnostic) => errors.push(diagnostic),
-    }
+    checked(&sources, &mut errors);
     match errors.is_empty() {
         true => Ok(()),
         false => {
@@ -40,11 +62,87 @@ pub fn check_run(run: &RunSpec) -> Result<(), String> {
     }
 }
 
-fn check_tree(run: &RunSpec, tree: &Node, sources: &Sources, errors: &mut Vec<Diagnostic>) {
-    errors.extend(validate(tree, sources));
-    if errors.is_empty() {
-        errors.extend(check(run, tree));
+/// The run in a text. On `None`, `errors` has at least one error.
+fn checked(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Option<RunSpec> {
+    let mut tree = match parse(&sources.get(FILE).text, FILE, 0, errors) {
+        Ok(Some(tree)) => tree,
+        Ok(None) => {
+            errors.push(Diagnostic::new(START_OF_FILE, ErrorKind::Empty));
+            return None;
+        }
+        Err(diagnostic) => {
+            errors.push(diagnostic);
+            return None;
+        }
+    };
+    replace_former_names(&mut tree, &mut FormerNames::default(), errors);
+    let settings = applicable(&as_experiment(&tree));
+    errors.extend(validate(&settings, sources));
+    if !errors.is_empty() {
+        return None;
     }
+    errors.extend(wrong_run_key(&tree));
+    if !errors.is_empty() {
+        return None;
+    }
+    match serde_yaml::from_value::<RunSpec>(tree.to_yaml()) {
+        Ok(run) => {
+            errors.extend(check(&run, &settings));
+            Some(run)
+        }
+        Err(error) => {
+            errors.push(other(&tree, error.to_string()));
+            None
+        }
+    }
+}
+
+/// The sections of a run as those of an experiment, which has a name instead of a variant and a seed.
+fn as_experiment(run: &Node) -> Node {
+    let mut experiment = run.clone();
+    if let Value::Map(entries) = &mut experiment.value {
+        entries.retain(|entry| !matches!(entry.key.as_str(), "variant" | "seed"));
+        let name = Entry {
+            key: "name".to_owned(),
+            key_span: run.span,
+            layer: Layer::Default,
+            value: Node {
+                span: run.span,
+                value: Value::Str("stored".to_owned()),
+            },
+        };
+        entries.push(name);
+    }
+    experiment
+}
+
+/// The error of a key that only a run has, or that only a run must have.
+fn wrong_run_key(run: &Node) -> Option<Diagnostic> {
+    let variant = run.get("variant").filter(|node| node.as_str().is_none());
+    if let Some(variant) = variant {
+        return Some(other(variant, "`variant` must be a string".to_owned()));
+    }
+    let is_seed = |node: &&Node| match node.value {
+        Value::Int(seed) => u64::try_from(seed).is_ok(),
+        _ => false,
+    };
+    if let Some(seed) = run.get("seed").filter(|node| !is_seed(node)) {
+        let message = format!("`seed` must be an integer from 0 to {}", u64::MAX);
+        return Some(other(seed, message));
+    }
+    let mut keys = ["variant", "seed"].into_iter().chain(SECTIONS);
+    let missing = keys.find(|key| run.get(key).is_none())?;
+    Some(other(run, format!("missing key `{missing}` in the run")))
+}
+
+fn other(node: &Node, message: String) -> Diagnostic {
+    let help =
+        "the file is damaged or was changed; `runner sweep` with --restart trains the run again";
+    let kind = ErrorKind::Other {
+        message,
+        help: Some(help.to_owned()),
+    };
+    Diagnostic::new(node.span, kind)
 }
 
 #[cfg(test)]
@@ -74,6 +172,70 @@ mod tests {
             run.count_steps(100_000, 1e6);
             check_run(&run).unwrap_or_else(|e| panic!("{e}"));
         }
+    }
+
+    /// Each of these would divide by zero, loop without end or allocate without bound.
+    #[test]
+    fn a_changed_value_is_an_error_at_its_place() {
+        let yaml = run("name: test").to_yaml().unwrap();
+        for (key, value) in [
+            ("n_head", "0"),
+            ("block_size", "18446744073709551615"),
+            ("sliding_window", "0"),
+            ("n_layer", "1e9"),
+            ("n_layer", "1000000000"),
+            ("tokens", "18446744073709551615"),
+            ("temperature", ".nan"),
+            ("top_p", "-1"),
+            ("repetition_penalty", ".inf"),
+            ("lr", "text"),
+            ("seed", "-1"),
+            ("seed", "1e30"),
+            ("variant", "[]"),
+            ("model", "gpt"),
+        ] {
+            let mut lines: Vec<&str> = yaml.lines().collect();
+            // `train.tokens` comes before `sample.tokens`.
+            let is_key = |line: &&str| line.trim_start().starts_with(&format!("{key}:"));
+            let number = lines.iter().rposition(is_key).expect(key);
+            let indent = lines[number].len() - lines[number].trim_start().len();
+            let changed = format!("{}{key}: {value}", " ".repeat(indent));
+            lines[number] = &changed;
+            if key == "model" {
+                lines.retain(|line| !line.starts_with("  "));
+            }
+            let line = lines.iter().position(|line| *line == changed).unwrap() + 1;
+            let text = lines.join("\n");
+            let error = run_from_text("config.yaml", text).expect_err(&changed);
+            let error = error.to_string();
+            assert!(error.contains(&format!("config.yaml:{line}:")), "{error}");
+            assert!(
+                error.contains(&format!("`{key}`")) || error.contains(&format!(".{key}`")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let written =
+            run("name: test\nsample: {prompt: \"a: 1e-9\\n  eps: 1e-8\", temperature: 0.7}");
+        let yaml = written.to_yaml().unwrap();
+        assert_eq!(run_from_text("config.yaml", yaml).unwrap(), written);
+    }
+
+    #[test]
+    fn a_missing_section_is_an_error() {
+        let yaml = run("name: test").to_yaml().unwrap();
+        let error = run_from_text("config.yaml", yaml.replace("\nseed: 1\n", "\n"));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("missing key `seed`"), "{error}");
+        let mappings = ["", "[1]", "text", "variant: a\nseed: 1"];
+        assert!(
+            mappings
+                .iter()
+                .all(|text| run_from_text("x", (*text).to_owned()).is_err())
+        );
     }
 
     /// Each of these would divide by zero or allocate without bound.

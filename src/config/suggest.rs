@@ -1,9 +1,13 @@
 //! The known name that is most similar to an unknown one.
 
-use super::error_kind::Hint;
+use super::error_kind::{Hint, MAX_NAMES};
 
 /// Longest name that is compared: a longer one is not a typing error, and comparing it takes long.
 const MAX_LENGTH: usize = 64;
+
+/// Most known names that are compared. A sweep can have thousands of variants, and its claims can name
+/// thousands that do not exist.
+const MAX_COMPARED: usize = 1000;
 
 /// Names that other tools give to keys, with the paths of these keys.
 const NAMES_OF_OTHER_TOOLS: [(&str, &str); 17] = [
@@ -37,7 +41,14 @@ pub(super) fn path_of_other_name(key: &str) -> Option<&'static str> {
 pub(super) fn hint<S: AsRef<str>>(word: &str, known: &[S]) -> Hint {
     match nearest(word, known) {
         Some(name) => Hint::Nearest(name.to_owned()),
-        None => Hint::Known(known.iter().map(|name| name.as_ref().to_owned()).collect()),
+        None => Hint::Known {
+            names: known
+                .iter()
+                .take(MAX_NAMES)
+                .map(|name| name.as_ref().to_owned())
+                .collect(),
+            more: known.len().saturating_sub(MAX_NAMES),
+        },
     }
 }
 
@@ -59,7 +70,8 @@ pub(crate) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&
         let distances = parts.map(|part| strsim::damerau_levenshtein(&lower, part));
         distances.fold(whole, usize::min)
     };
-    let ranked = known.iter().map(|name| (distance(name.as_ref()), name));
+    let compared = known.iter().take(MAX_COMPARED);
+    let ranked = compared.map(|name| (distance(name.as_ref()), name));
     let (distance, name) = ranked.min_by_key(|(distance, _)| *distance)?;
     (distance <= (word.chars().count() / 3).max(1)).then(|| name.as_ref())
 }
@@ -96,10 +108,12 @@ mod tests {
 
     #[test]
     fn another_word_gets_the_whole_list() {
-        assert!(matches!(hint("banana", &KNOWN), Hint::Known(all) if all.len() == 5));
+        assert!(
+            matches!(hint("banana", &KNOWN), Hint::Known { names, more: 0 } if names.len() == 5)
+        );
         assert!(matches!(
             hint(&"n".repeat(1_000_000), &KNOWN),
-            Hint::Known(_)
+            Hint::Known { .. }
         ));
     }
 }

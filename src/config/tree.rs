@@ -32,6 +32,29 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
+/// The size of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    /// Number of values, including lists and mappings.
+    pub(super) values: usize,
+    /// Bytes of all keys.
+    pub(super) key_bytes: usize,
+    /// Bytes of all strings.
+    pub(super) string_bytes: usize,
+    /// Number of lists and mappings around the innermost value.
+    pub(super) depth: usize,
+}
+
+impl Size {
+    fn add_child(&mut self, child: &Node) {
+        let child = child.size();
+        self.values += child.values;
+        self.key_bytes += child.key_bytes;
+        self.string_bytes += child.string_bytes;
+        self.depth = self.depth.max(1 + child.depth);
+    }
+}
+
 /// The layers of a variant, in the order in which they are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
@@ -103,17 +126,30 @@ impl Node {
         }
     }
 
-    /// Number of values in the tree, and its depth.
-    pub(super) fn size_and_depth(&self) -> (usize, usize) {
-        let children: &mut dyn Iterator<Item = &Self> = match &self.value {
-            Value::Seq(items) => &mut items.iter(),
-            Value::Map(entries) => &mut entries.iter().map(|entry| &entry.value),
-            _ => return (1, 0),
+    /// The size of the tree.
+    pub(super) fn size(&self) -> Size {
+        let mut size = Size {
+            values: 1,
+            key_bytes: 0,
+            string_bytes: 0,
+            depth: 0,
         };
-        children.fold((1, 1), |(size, depth), child| {
-            let (child_size, child_depth) = child.size_and_depth();
-            (size + child_size, depth.max(1 + child_depth))
-        })
+        match &self.value {
+            Value::Str(text) => size.string_bytes = text.len(),
+            Value::Seq(items) => {
+                size.depth = 1;
+                items.iter().for_each(|item| size.add_child(item));
+            }
+            Value::Map(entries) => {
+                size.depth = 1;
+                for entry in entries {
+                    size.key_bytes += entry.key.len();
+                    size.add_child(&entry.value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+        }
+        size
     }
 
     /// Whether two trees have the same values. Spans are ignored, and `1` equals `1.0`.

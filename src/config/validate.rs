@@ -3,8 +3,9 @@
 use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, Hint, either, shortened};
 use super::limits::MAX_ERRORS;
+use super::lookalike::Lookalike;
 use super::schema::{self, VARIANT_SECTIONS, join};
-use super::spans::Sources;
+use super::spans::{Sources, Span};
 use super::suggest::{hint, nearest, path_of_other_name};
 use super::tree::{Entry, Node, Value};
 use super::value_types::{TOO_LARGE, accepts, section_name, type_name, types, wrong_type};
@@ -36,6 +37,18 @@ impl Validator<'_> {
         self.errors.push(Diagnostic::new(node.span, kind));
     }
 
+    /// Reports a key or a text that is not what was expected. If it contains a character that looks like
+    /// syntax, that is the mistake.
+    fn report_misread(&mut self, span: Span, kind: ErrorKind) {
+        let text = &self.sources.get(span.source).text;
+        let found = Lookalike::find_in(text, self.sources.line(span), span.source);
+        let inside = found.filter(|(at, _)| span.start <= at.start && at.end <= span.end);
+        self.errors.push(match inside {
+            Some((at, found)) => Diagnostic::new(at, ErrorKind::Lookalike(found)),
+            None => Diagnostic::new(span, kind),
+        });
+    }
+
     fn matches(&mut self, pattern: &'static str, text: &str) -> bool {
         let compiled = self.patterns.entry(pattern);
         let compiled = compiled.or_insert_with(|| Regex::new(pattern).ok());
@@ -63,7 +76,7 @@ impl Validator<'_> {
         };
         let Some(schema) = fitting else {
             let kind = wrong_type(node, schema, path, self.sources);
-            return self.report(node, kind);
+            return self.report_misread(node.span, kind);
         };
         match &node.value {
             Value::Int(_) | Value::Float(_) => self.check_number(node, schema, path),
@@ -196,7 +209,7 @@ impl Validator<'_> {
                 self.check(&entry.value, &schema["additionalProperties"], &inner);
             } else {
                 let kind = unknown_key(&entry.key, schema, path);
-                self.errors.push(Diagnostic::new(entry.key_span, kind));
+                self.report_misread(entry.key_span, kind);
             }
         }
         let required = schema["required"].as_array();
@@ -315,12 +328,13 @@ fn unknown_key(key: &str, schema: &'static Json, path: &str) -> ErrorKind {
         None => match (path_of_other_name(key), hint(key, &known)) {
             (Some(path), _) => Hint::Nearest(path.to_owned()),
             // The keys of a section are the same in a variant as at the top level.
-            (None, Hint::Known(keys)) => match path.rsplit('.').next() {
+            (None, Hint::Known { names, more }) => match path.rsplit('.').next() {
                 Some(section) if !are_paths && schema::at(section).is_some() => Hint::KnownKeys {
                     section: section.to_owned(),
-                    keys,
+                    keys: names,
+                    more,
                 },
-                _ => Hint::Known(keys),
+                _ => Hint::Known { names, more },
             },
             (None, hint) => hint,
         },

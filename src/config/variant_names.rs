@@ -6,7 +6,7 @@ use super::limits::MAX_NAME;
 use super::spans::{Sources, Span};
 use super::tree::{Node, Value};
 use crate::hash::sha256;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The name of a combination: `rmsnorm+n_layer-2` for `{model.norm: rmsnorm, model.n_layer: 2}`,
 /// after the name of the variant if there is one. Numbers get their key, words do not.
@@ -17,14 +17,8 @@ pub(super) fn of_combination(
     former_names: &FormerNames,
 ) -> String {
     let values = settings.iter().map(|setting| {
-        let key = setting.path.rsplit('.').next().unwrap_or(&setting.path);
-        of_value(
-            key,
-            setting.path_span,
-            &setting.value,
-            sources,
-            former_names,
-        )
+        let key = setting.path.rsplit('.').next().unwrap_or(setting.path);
+        of_value(key, setting.path_span, setting.value, sources, former_names)
     });
     let parts: Vec<_> = variant
         .map(str::to_owned)
@@ -91,12 +85,34 @@ fn shortened(name: String) -> String {
 /// Adds a number to each name that occurs before: `a/b` and `a-b` both give `a-b`.
 pub(super) fn make_unique<'a>(names: impl Iterator<Item = &'a mut String>) {
     let mut taken = HashSet::new();
+    // The next number of each name. Without it, thousands of equal names would take quadratic time.
+    let mut next: HashMap<String, usize> = HashMap::new();
     for name in names {
+        if taken.insert(name.clone()) {
+            continue;
+        }
         let plain = name.clone();
-        let mut number = 2;
+        let number = next.entry(plain.clone()).or_insert(2);
         while !taken.insert(name.clone()) {
             *name = format!("{plain}-{number}");
-            number += 1;
+            *number += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If the numbers of a name were tried from the first one each time, this test would take minutes.
+    #[test]
+    fn equal_names_are_numbered() {
+        let mut names = vec!["a".to_owned(); 50_000];
+        names[1] = "a-2".to_owned();
+        make_unique(names.iter_mut());
+        assert_eq!(names[..4], ["a", "a-2", "a-3", "a-4"]);
+        assert_eq!(names[49_999], "a-50000");
+        let distinct: HashSet<&String> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
     }
 }

@@ -3,11 +3,13 @@
 
 use super::canonical_names::FormerNames;
 use super::diagnostic::Diagnostic;
-use super::error_kind::ErrorKind;
-use super::grid::combinations;
+use super::error_kind::{ErrorKind, shortened};
+use super::grid::{Combination, combinations};
 use super::merge::merge;
+use super::seed_checks::{check_seeds, integer, seed_count};
 use super::spans::{Sources, Span};
 use super::suggest::hint;
+use super::text_budget::TextBudget;
 use super::tree::{Entry, Layer, Node, Value};
 use super::variant_names;
 use std::collections::HashMap;
@@ -95,7 +97,6 @@ fn expand(
         check_tunable(grid, errors);
     }
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
-    let named = sweep.get("variants").map_or(&[][..], Node::entries);
     let runs_per_variant = match (tune, &tuned) {
         (Some(tune), Some(tuned)) => {
             let searched = tune.get("seeds").and_then(integer).unwrap_or(1);
@@ -106,35 +107,27 @@ fn expand(
         }
         _ => seed_count(sweep),
     };
-    let per_combination = named.len().max(1).saturating_mul(runs_per_variant);
+    let per_combination = named(sweep).len().max(1).saturating_mul(runs_per_variant);
     let combinations = combinations(sweep, per_combination, errors);
 
-    let mut untuned: Vec<Variant> = Vec::new();
-    let mut add = |name: Option<&str>, over: &Node, span: Span| {
-        let tree = merge(&document, over, Layer::Variant);
-        let mut add = |name, span, tree| {
-            untuned.push(Variant {
-                name,
-                span,
-                tree,
-                combination: None,
-            });
-        };
-        let Some(combinations) = &combinations else {
-            return add(name.unwrap_or(ONLY_VARIANT).to_owned(), span, tree);
-        };
-        for combination in combinations {
-            let settings = &combination.settings;
-            let name = variant_names::of_combination(name, settings, sources, former_names);
-            add(name, combination.span, combination.applied_to(&tree));
+    let name_of = |name: Option<&str>, combination: &Combination| {
+        variant_names::of_combination(name, &combination.settings, sources, former_names)
+    };
+    let mut budget = TextBudget::new();
+    let untuned = untuned(
+        &document,
+        sweep,
+        combinations.as_deref(),
+        &name_of,
+        &mut budget,
+    );
+    let mut untuned = match untuned {
+        Ok(untuned) => untuned,
+        Err(error) => {
+            errors.push(error);
+            return Vec::new();
         }
     };
-    if named.is_empty() {
-        add(None, &absent, sweep.span);
-    }
-    for entry in named {
-        add(Some(&entry.key), &entry.value, entry.key_span);
-    }
     variant_names::make_unique(untuned.iter_mut().map(|variant| &mut variant.name));
     check_baseline(sweep, &untuned, errors);
     if untuned.len() == 1
@@ -144,33 +137,97 @@ fn expand(
     {
         errors.push(Diagnostic::new(seeds.span, ErrorKind::NothingToDecide));
     }
-    let last = |tree: &Node| merge(tree, &overrides, Layer::Override);
+    let searched = tuned.as_ref().map_or(1, |tuned| tuned.len().max(1));
+    let copies = 1 + runs_per_variant / searched;
     let mut variants = Vec::new();
     for variant in untuned {
-        let Some(tuned) = &tuned else {
-            let tree = last(&variant.tree);
-            variants.push(Variant { tree, ..variant });
-            continue;
-        };
-        let tuned = tuned
-            .iter()
-            .enumerate()
-            .map(|(index, combination)| Variant {
+        for (tree, combination) in last_layers(&variant.tree, tuned.as_deref(), &overrides) {
+            if let Err(error) = budget.take(&tree, copies, variant.span) {
+                errors.push(error);
+                return Vec::new();
+            }
+            variants.push(Variant {
                 name: variant.name.clone(),
                 span: variant.span,
-                tree: last(&combination.applied_to(&variant.tree)),
-                combination: Some(index),
+                tree,
+                combination,
             });
-        variants.extend(tuned);
+        }
     }
     variants
 }
 
-/// The document without its sweep, and the sweep.
+/// Each named variant with each combination of the grid, without the layers that come last.
+fn untuned(
+    document: &Node,
+    sweep: &Node,
+    combinations: Option<&[Combination<'_>]>,
+    name_of: &dyn Fn(Option<&str>, &Combination<'_>) -> String,
+    budget: &mut TextBudget,
+) -> Result<Vec<Variant>, Diagnostic> {
+    let nothing = Node::empty_map(document.span);
+    let overlays: Vec<(Option<&str>, &Node, Span)> = match named(sweep) {
+        [] => vec![(None, &nothing, sweep.span)],
+        named => named
+            .iter()
+            .map(|entry| (Some(entry.key.as_str()), &entry.value, entry.key_span))
+            .collect(),
+    };
+    let mut variants = Vec::new();
+    let mut add = |name: String, span: Span, tree: Node| -> Result<(), Diagnostic> {
+        budget.take(&tree, 1, span)?;
+        variants.push(Variant {
+            name,
+            span,
+            tree,
+            combination: None,
+        });
+        Ok(())
+    };
+    for (name, over, span) in overlays {
+        let tree = merge(document, over, Layer::Variant);
+        let Some(combinations) = combinations else {
+            add(name.unwrap_or(ONLY_VARIANT).to_owned(), span, tree)?;
+            continue;
+        };
+        for combination in combinations {
+            let name = name_of(name, combination);
+            add(name, combination.span, combination.applied_to(&tree))?;
+        }
+    }
+    Ok(variants)
+}
+
+/// The variants of a sweep that have a name in the file.
+fn named(sweep: &Node) -> &[Entry] {
+    sweep.get("variants").map_or(&[][..], Node::entries)
+}
+
+/// A variant with each combination of the search, if there is one, and with the overrides.
+fn last_layers<'a>(
+    variant: &'a Node,
+    tuned: Option<&'a [Combination<'a>]>,
+    overrides: &'a Node,
+) -> impl Iterator<Item = (Node, Option<usize>)> + 'a {
+    let untuned = tuned.is_none().then_some((None, None)).into_iter();
+    let tuned = tuned.into_iter().flatten().enumerate();
+    let tuned = tuned.map(|(index, combination)| (Some(combination), Some(index)));
+    untuned.chain(tuned).map(move |(combination, index)| {
+        let tree = combination.map(|combination| combination.applied_to(variant));
+        let tree = tree.as_ref().unwrap_or(variant);
+        (merge(tree, overrides, Layer::Override), index)
+    })
+}
+
+/// Keys of the whole experiment that no run reads. They can be long, and each variant would copy them.
+const NOT_OF_RUNS: [&str; 4] = ["claims", "description", "expect", "report"];
+
+/// The part of the document that its runs are made of, and its sweep.
 fn split(document: &Node) -> (Node, Option<Node>) {
     let (sweep, rest): (Vec<Entry>, Vec<Entry>) = document
         .entries()
         .iter()
+        .filter(|entry| !NOT_OF_RUNS.contains(&entry.key.as_str()))
         .cloned()
         .partition(|entry| entry.key == "sweep");
     let rest = Node {
@@ -198,49 +255,6 @@ fn check_tunable(grid: &Node, errors: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Most seeds of a variant.
-fn seed_count(sweep: &Node) -> usize {
-    let Some(seeds) = sweep.get("seeds") else {
-        return 1;
-    };
-    let count = match &seeds.value {
-        Value::Seq(items) => Some(items.len()),
-        Value::Map(_) => seeds.get("max").and_then(integer),
-        _ => integer(seeds),
-    };
-    count.unwrap_or(1).max(1)
-}
-
-fn integer(node: &Node) -> Option<usize> {
-    match node.value {
-        Value::Int(int) => usize::try_from(int).ok(),
-        _ => None,
-    }
-}
-
-fn check_seeds(sweep: &Node, errors: &mut Vec<Diagnostic>) {
-    let Some(seeds) = sweep.get("seeds") else {
-        return;
-    };
-    if let (Some(min), Some(max)) = (seeds.get("min"), seeds.get("max"))
-        && let (&Value::Int(least), &Value::Int(most)) = (&min.value, &max.value)
-        && least > most
-    {
-        let kind = ErrorKind::SeedRange { least, most };
-        errors.push(Diagnostic::new(max.span, kind).related(min.span, "the minimum"));
-    }
-    let mut spans = HashMap::new();
-    for seed in seeds.items() {
-        let Value::Int(int) = seed.value else {
-            continue;
-        };
-        if let Some(first) = spans.insert(int, seed.span) {
-            let kind = ErrorKind::DuplicateSeed(u64::try_from(int).unwrap_or_default());
-            errors.push(Diagnostic::new(seed.span, kind).related(first, "first listed here"));
-        }
-    }
-}
-
 fn check_baseline(sweep: &Node, variants: &[Variant], errors: &mut Vec<Diagnostic>) {
     let Some(node) = sweep.get("baseline") else {
         return;
@@ -254,7 +268,7 @@ fn check_baseline(sweep: &Node, variants: &[Variant], errors: &mut Vec<Diagnosti
         && !names.contains(&name)
     {
         let kind = ErrorKind::UnknownBaseline {
-            name: name.to_owned(),
+            name: shortened(name),
             hint: hint(name, &names),
         };
         errors.push(Diagnostic::new(node.span, kind));

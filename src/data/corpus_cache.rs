@@ -229,9 +229,12 @@ impl CorpusWriter {
             files,
         } = self;
         let target = root.join(&info.key);
-        write_sealed_json(&dir.path().join(MANIFEST), &Manifest::new(info.clone(), files))
-            .and_then(|()| make_readable(dir.path()))
-            .map_err(DataError::write(&target))?;
+        write_sealed_json(
+            &dir.path().join(MANIFEST),
+            &Manifest::new(info.clone(), files),
+        )
+        .and_then(|()| make_readable(dir.path()))
+        .map_err(DataError::write(&target))?;
         if dir.rename(&target).is_err() {
             if check(&target, Check::Checksums).is_ok() {
                 return Ok(());

@@ -113,6 +113,7 @@ impl<'a, B: Backend> Initializer<'a, B> {
                 self.normal(name, group, shape, std)
             }
             InitKind::Xavier => self.uniform(name, group, shape, (6.0 / (inputs + outputs)).sqrt()),
+            InitKind::Kaiming => self.normal(name, group, shape, (2.0 / inputs).sqrt()),
             InitKind::Uniform => self.uniform(name, group, shape, 1.0 / inputs.sqrt()),
         }
     }
@@ -124,7 +125,7 @@ impl<'a, B: Backend> Initializer<'a, B> {
         (outputs, inputs): Shape,
     ) -> Result<Parameter<B>, DeviceError<B::Device>> {
         match self.config.kind {
-            InitKind::Normal | InitKind::Xavier => {
+            InitKind::Normal | InitKind::Xavier | InitKind::Kaiming => {
                 self.constant(name, ParamGroup::Bias, outputs, 0.0)
             }
             InitKind::Uniform => {

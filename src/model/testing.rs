@@ -92,6 +92,7 @@ pub(super) fn configs() -> Vec<Model> {
             };
         },
         &|model| model.init.kind = InitKind::Xavier,
+        &|model| model.init.kind = InitKind::Kaiming,
         &|model| model.init.residual_scaling = false,
         &|model| (model.n_layer, model.init.std) = (1, 0.1),
         &|model| (model.n_embd, model.mlp_hidden) = (12, MlpHidden::Width(20)),

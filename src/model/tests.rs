@@ -273,6 +273,12 @@ fn initial_weights_have_the_configured_spread() {
         (6.0f64 / 640.0).sqrt(),
     );
     assert_eq!(largest(&weights("h.0.mlp.c_fc.bias")), 0.0);
+    let weights = initial_weights(&config(InitKind::Kaiming, true), 65);
+    near(
+        deviation(&weights("h.1.mlp.c_fc.weight")),
+        (2.0f64 / 128.0).sqrt(),
+    );
+    assert_eq!(largest(&weights("h.0.mlp.c_fc.bias")), 0.0);
     let weights = initial_weights(&config(InitKind::Uniform, true), 65);
     near(largest(&weights("h.0.mlp.c_fc.weight")), 128f64.powf(-0.5));
     near(largest(&weights("h.0.mlp.c_fc.bias")), 128f64.powf(-0.5));

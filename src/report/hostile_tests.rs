@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 /// Names from somebody else, as a foreign `plan.json` can have them.
 fn hostile_names() -> Vec<String> {
-    serde_json::from_str(include_str!("../../tests/hostile/names.json")).unwrap()
+    serde_json::from_str(include_str!("hostile_names.json")).unwrap()
 }
 
 /// A folder whose variants have these names. All other texts are one of the names, too.
@@ -114,6 +114,7 @@ fn outside_of_code_blocks(page: &str) -> Vec<&str> {
 
 /// A line of Markdown with empty code spans.
 fn without_code(line: &str) -> String {
+    let runs = Regex::new("`+").unwrap();
     let mut kept = String::new();
     let mut rest = line;
     while let Some(start) = rest.find(['`', '\\']) {
@@ -126,7 +127,6 @@ fn without_code(line: &str) -> String {
             continue;
         }
         let ticks = rest.len() - rest.trim_start_matches('`').len();
-        let runs = Regex::new("`+").unwrap();
         let mut ends = runs.find_iter(&rest[ticks..]);
         let end = ends.find(|end| end.len() == ticks);
         let end = end.unwrap_or_else(|| panic!("code without an end: {line}"));

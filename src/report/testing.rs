@@ -229,6 +229,16 @@ impl RunBuilder<'_> {
         self
     }
 
+    /// Removes the evaluations after a step.
+    pub(super) fn without_evaluations_after(mut self, step: u64) -> Self {
+        let is_kept = |metric: &Metric| match metric {
+            Metric::Eval(evaluation) => evaluation.step <= step,
+            Metric::Step(_) => true,
+        };
+        self.metrics.retain(is_kept);
+        self
+    }
+
     pub(super) fn done(self) {
         self.end(Some((RunState::Done, "")));
     }

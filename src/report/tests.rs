@@ -475,11 +475,7 @@ fn a_broken_record_affects_only_its_run() {
     fs::write(run.join("metrics.jsonl"), metrics + "{\"event\":\"st").unwrap();
     let summary = folder.write();
     assert_eq!((summary.counts.done, summary.counts.failed), (1, 1));
-    assert!(
-        folder
-            .read("report.md")
-            .contains("status.json is damaged")
-    );
+    assert!(folder.read("report.md").contains("status.json is damaged"));
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl RunDir {
     /// Creates the folder and writes `config.yaml` into it.
     pub fn create(&self, spec: &RunSpec) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        let yaml = serde_yaml::to_string(spec).map_err(io::Error::other)?;
+        let yaml = spec.to_yaml().map_err(io::Error::other)?;
         replace_file(&self.config(), yaml.as_bytes())
     }
 
@@ -47,7 +47,7 @@ impl RunDir {
         serde_yaml::from_slice(&yaml).map_err(RecordError::damaged(path))
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.0.join("config.yaml")
     }
 

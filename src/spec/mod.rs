@@ -23,6 +23,7 @@ mod optimizer;
 mod percent;
 mod run_settings;
 mod run_spec;
+mod run_yaml;
 mod sample_settings;
 mod seeds;
 mod sweep_settings;

@@ -41,7 +41,8 @@ pub struct Model {
     /// and independent of `norm` (Henry et al. 2020; Qwen 3, Yang et al. 2025, section 2). The heads of
     /// a block share one gain for queries and one for keys.
     pub qk_norm: bool,
-    /// Normalization of the residual stream.
+    /// Normalization of the residual stream. 1e-5 is added to the variance or the mean square before the
+    /// square root, also with `qk_norm`.
     pub norm: Norm,
     /// Position of the norms in a block.
     pub norm_position: NormPosition,
@@ -299,6 +300,9 @@ pub enum InitKind {
     /// Uniform distribution between ±√(6 / (inputs + outputs)); biases are 0 (Glorot & Bengio 2010,
     /// equation 16).
     Xavier,
+    /// Normal distribution with standard deviation √(2 / inputs); biases are 0 (He et al. 2015, equation
+    /// 10). It keeps the variance through layers with ReLU.
+    Kaiming,
     /// Uniform distribution between ±1/√inputs, for biases too: the default of linear layers in PyTorch
     /// and dfdx.
     Uniform,
@@ -422,7 +426,7 @@ impl Choice for InitKind {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Normal => &["model.init.std", "model.init.residual_scaling"],
-            Self::Xavier | Self::Uniform => &[],
+            Self::Xavier | Self::Kaiming | Self::Uniform => &[],
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Optimizer {
     /// Momentum: the fraction of the velocity that is kept from step to step.
     #[schemars(range(min = 0.0, max = 0.999_999))]
     pub momentum: f64,
-    /// Whether to use Nesterov momentum (Nesterov 1983; Sutskever et al. 2013, section 2). Requires a
+    /// Whether to use Nesterov momentum (Nesterov 1983), in the form that `kind: sgd` states. Requires a
     /// `momentum` above 0.
     pub nesterov: bool,
     /// Decay of the running mean of the squared gradient.
@@ -72,7 +72,10 @@ pub enum OptimizerKind {
     Adamw,
     /// Adam (Kingma & Ba 2015, algorithm 1). Weight decay is L2 regularization.
     Adam,
-    /// Stochastic gradient descent (SGD) with momentum.
+    /// Stochastic gradient descent (SGD) with momentum, in the form of PyTorch: `v = momentum * v + g`,
+    /// and then `p -= lr * v` or, with `nesterov`, `p -= lr * (g + momentum * v)`. In the form of
+    /// Sutskever et al. (2013, section 2), `v` contains the learning rate, which makes a difference if the
+    /// rate changes.
     Sgd,
     /// RMSprop: the gradient divided by the square root of the running mean of its square (Tieleman &
     /// Hinton 2012). Weight decay is L2 regularization.
@@ -227,7 +230,8 @@ impl Default for Group {
 pub struct Schedule {
     /// The shape of the schedule after warm-up.
     pub kind: ScheduleKind,
-    /// Number of warm-up steps, in which the learning rate increases linearly from 0 to `lr`.
+    /// Number of warm-up steps `w`. Step `t` of them, counted from 1, has the learning rate
+    /// `lr * t / (w + 1)`, and the next step after them has `lr`.
     pub warmup_steps: u64,
     /// Learning rate at the last step.
     #[schemars(range(min = 0.0, max = 1000.0))]
@@ -261,8 +265,9 @@ pub enum ScheduleKind {
     /// Warmup-stable-decay: the learning rate stays at `lr`, and decreases linearly to `min_lr` over the
     /// last `decay_fraction` of the steps (Hu et al. 2024, section 4).
     Wsd,
-    /// The learning rate decreases with the inverse square root of the step, starting from `lr` at the
-    /// end of the warm-up (Vaswani et al. 2017, section 5.3).
+    /// The learning rate decreases with the inverse square root of the step: `lr * sqrt((w + 1) / t)` in
+    /// step `t`, counted from 1, after `w` warm-up steps. In Vaswani et al. (2017, section 5.3), it is
+    /// `lr * sqrt(w / t)`.
     InverseSqrt,
 }
 

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Sample {
     /// Text that the model continues. An empty prompt stands for a line break, or for the first token
-    /// of the vocabulary if the tokenizer has no line break.
+    /// of the vocabulary if the tokenizer has no line break. The default becomes an empty prompt if the
+    /// tokenizer cannot encode it.
     pub prompt: String,
-    /// Number of tokens to generate. 0 generates none. The context is at most `model.block_size` tokens.
-    /// When it is full, its older half is dropped.
+    /// Number of tokens to generate. 0 generates none. The context is at most `train.sequence_length`
+    /// tokens, which are `model.block_size` by default. When it is full, its older half is dropped.
     #[schemars(range(max = 1_000_000))]
     pub tokens: usize,
     /// Number of samples. Each has random numbers of its own.

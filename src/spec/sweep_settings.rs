@@ -7,7 +7,8 @@ use serde_yaml::{Mapping, Value};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Report {
-    /// Path of a minijinja template that replaces the built-in template of `report.md`.
+    /// Path of a minijinja template that replaces the built-in template of `report.md`, relative to the
+    /// folder of the experiment file. Before training, it is rendered with made-up results.
     pub template: Option<String>,
 }
 

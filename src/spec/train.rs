@@ -20,7 +20,10 @@ pub struct Train {
     pub epochs: Option<f64>,
     /// Number of floating-point operations of training, instead of `steps`: FLOPs per token (forward and
     /// backward pass, as `runner plan` shows them) times training tokens. It is rounded up to whole
-    /// steps. Variants with different models then have the same computational cost.
+    /// steps. Variants with different models then have the same computational cost. A token has 6 FLOPs
+    /// for each weight of a linear layer, the output head included, and those of attention. Attention
+    /// is counted for the tokens that the causal mask leaves, which is half of what Chowdhery et al.
+    /// (2022, appendix B) and nanoGPT count: their formula gives 7 % more for GPT-2 small.
     #[schemars(range(min = 1.0))]
     pub flops: Option<f64>,
     /// Training time in seconds, instead of `steps`. It includes the optimizer steps, but neither
@@ -78,7 +81,8 @@ pub struct Train {
     /// well. Checkpoints do not change the result.
     pub checkpoint_every: CheckpointInterval,
     /// Interval between copies of the weights that are kept for `runner generate RUN --step N`: a number
-    /// of steps, or a text such as `1 epoch`. `null` keeps only the weights after the last step.
+    /// of steps, or a text such as `1 epoch`. The weights before the first step are not kept. `null` keeps
+    /// only the weights after the last step.
     #[serde(alias = "keep_weights_every")]
     #[schemars(schema_with = "super::every::or_null")]
     pub save_every: Option<Every>,

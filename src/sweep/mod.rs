@@ -4,6 +4,7 @@
 //! runs, by default each in a child process. The sweep and its workers can be killed at any moment:
 //! every file of a run is complete or absent, and the same command continues from there.
 
+mod corpora;
 mod device;
 mod eta;
 mod executor;

@@ -1,24 +1,20 @@
+use super::corpora::{Corpora, Prepared};
 use super::matching::{CountedRun, count_steps, match_variants};
-use super::slow_notice::notify_if_slow;
 use super::{Error, Machine, machine};
 use crate::config::{Diagnostics, Document, Expansion, nearest};
 use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{
-    Data, MatchedSetting, ModelKind, Precision, RunSpec, Source, Tokenizer, TokenizerKind,
-};
-use crate::text::terminal::print_note;
+use crate::spec::{MatchedSetting, ModelKind, Precision, RunSpec, Source, TokenizerKind};
 use crate::text::units;
 use crate::train::{Device, optim};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-/// Time after which the user is told that a text is being read.
-const NOTICE_DELAY: Duration = Duration::from_secs(1);
+/// Largest template of a report, in bytes.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// Makes the plan of an experiment: reads and tokenizes its data (stored under `cache`), and gives each
 /// run its size, identity and name. All errors of the data are reported together, each at the place in
@@ -31,9 +27,8 @@ pub fn build(
     device: Device,
 ) -> Result<SweepPlan, Error> {
     let mut errors = Vec::new();
-    errors.extend(missing_template(document));
+    errors.extend(unreadable_template(document));
     let mut corpora = Corpora::new(cache);
-    let mut prompts = HashSet::new();
     let free_memory_mb = Machine::of_this_process().free_memory_mb;
     let mut counted = Vec::new();
     let mut all_prepared = true;
@@ -43,9 +38,7 @@ pub fn build(
                 count_steps(&mut spec, &corpora.infos[corpus]);
                 errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
-                if prompts.insert((corpus, spec.sample.prompt.clone())) {
-                    errors.extend(unknown_prompt(document, &spec, &mut corpora, corpus));
-                }
+                errors.extend(check_prompt(document, &mut spec, &mut corpora, corpus));
                 counted.push(CountedRun {
                     spec,
                     tuned,
@@ -88,8 +81,13 @@ pub fn build(
     if let Some(all) = Diagnostics::merged(errors) {
         return Err(Error::Config(all));
     }
+    let mut experiment = document.experiment().clone();
+    // Whoever reads the plan does not know the folder of the file.
+    let template = document.template();
+    let template = template.map(|path| std::path::absolute(&path).unwrap_or(path));
+    experiment.report.template = template.map(|path| path.display().to_string());
     let mut plan = SweepPlan {
-        experiment: document.experiment().clone(),
+        experiment,
         baseline: expansion.baseline,
         earlier: Vec::new(),
         matched,
@@ -103,92 +101,6 @@ pub fn build(
     plan.remove_repetitions();
     plan.config_hash = config_hash(&plan.runs);
     Ok(plan)
-}
-
-/// The corpora of a sweep. Each distinct (data, tokenizer) pair is prepared once.
-struct Corpora<'a> {
-    cache: &'a Path,
-    infos: Vec<CorpusInfo>,
-    seen: Vec<(Data, Tokenizer, Option<usize>)>,
-    /// Tokenizers that were read, by the index of their corpus.
-    tokenizers: Vec<Option<data::Tokenizer>>,
-}
-
-enum Prepared {
-    /// Index into the corpora.
-    Ready(usize),
-    Refused(DataError),
-    /// The same pair was refused, and reported, for an earlier run.
-    RefusedBefore,
-}
-
-impl<'a> Corpora<'a> {
-    fn new(cache: &'a Path) -> Self {
-        Self {
-            cache,
-            infos: Vec::new(),
-            seen: Vec::new(),
-            tokenizers: Vec::new(),
-        }
-    }
-
-    fn prepare(&mut self, spec: &RunSpec) -> Prepared {
-        let pair = |(data, tokenizer, _): &&(Data, Tokenizer, _)| {
-            *data == spec.data && *tokenizer == spec.tokenizer
-        };
-        if let Some((_, _, corpus)) = self.seen.iter().find(pair) {
-            return corpus.map_or(Prepared::RefusedBefore, Prepared::Ready);
-        }
-        let notify = || {
-            print_note(&preparing(spec));
-        };
-        let result = notify_if_slow(NOTICE_DELAY, notify, || {
-            data::prepare_with_notices(&spec.data, &spec.tokenizer, self.cache, &mut print_note)
-        });
-        let prepared = match result {
-            Ok(info) => Prepared::Ready(self.add(info)),
-            Err(error) => Prepared::Refused(error),
-        };
-        let corpus = match prepared {
-            Prepared::Ready(corpus) => Some(corpus),
-            _ => None,
-        };
-        let pair = (spec.data.clone(), spec.tokenizer.clone(), corpus);
-        self.seen.push(pair);
-        prepared
-    }
-
-    /// The tokenizer of a corpus, which is read on first use: reading a large one takes long.
-    fn tokenizer(&mut self, corpus: usize) -> Result<&data::Tokenizer, DataError> {
-        if self.tokenizers.len() <= corpus {
-            self.tokenizers.resize_with(corpus + 1, || None);
-        }
-        let slot = &mut self.tokenizers[corpus];
-        if slot.is_none() {
-            *slot = Some(data::open(self.cache, &self.infos[corpus].key)?.tokenizer);
-        }
-        Ok(slot.as_ref().expect("the tokenizer was just read"))
-    }
-
-    /// Adds a corpus. Pairs that differ only in values without effect are one corpus.
-    fn add(&mut self, info: CorpusInfo) -> usize {
-        let known = self.infos.iter().position(|known| known.key == info.key);
-        known.unwrap_or_else(|| {
-            self.infos.push(info);
-            self.infos.len() - 1
-        })
-    }
-}
-
-/// The notice while a corpus is being prepared.
-fn preparing(spec: &RunSpec) -> String {
-    let source = &spec.data.source;
-    let kind = spec.tokenizer.kind;
-    if kind.has_trained_vocabulary() {
-        format!("reading {source} and training a {kind} tokenizer on it")
-    } else {
-        format!("reading {source} and encoding it")
-    }
 }
 
 fn planned(run: CountedRun, info: &CorpusInfo) -> PlannedRun {
@@ -345,42 +257,44 @@ fn too_large(
     Some(document.error_at(variant, path, message, Some(help)))
 }
 
-/// Checks that the prompt can be encoded, before hours of training.
-fn unknown_prompt(
+/// Checks that the prompt can be encoded, before hours of training. The default, which nobody wrote, becomes
+/// an empty prompt if it cannot be encoded.
+fn check_prompt(
     document: &Document,
-    spec: &RunSpec,
+    spec: &mut RunSpec,
     corpora: &mut Corpora<'_>,
     corpus: usize,
 ) -> Option<Diagnostics> {
-    let encoded = match corpora.tokenizer(corpus) {
-        Ok(tokenizer) => tokenizer.encode(&spec.sample.prompt).err(),
-        Err(error) => Some(error),
+    let error = match corpora.prompt_error(corpus, &spec.sample.prompt) {
+        Ok(error) => error?,
+        Err(error) => return Some(refused(document, spec, &error)),
     };
-    let error = encoded?;
-    let (message, help) = match document.is_set(&spec.variant, "sample.prompt") {
-        true => (
-            format!("`sample.prompt` cannot be encoded: {error}"),
-            "use characters of the training text, or a byte or bpe tokenizer",
-        ),
-        false => (
-            format!(
-                "the default of `sample.prompt` ({:?}) cannot be encoded: {error}",
-                spec.sample.prompt
-            ),
-            "set `sample.prompt` to characters of the training text, or use a byte or bpe tokenizer",
-        ),
-    };
-    let help = help.to_owned();
+    if !document.is_set(&spec.variant, "sample.prompt") {
+        spec.sample.prompt.clear();
+        return None;
+    }
+    let message = format!("`sample.prompt` cannot be encoded: {error}");
+    let help = "use characters of the training text, or a byte or bpe tokenizer".to_owned();
     let variant = Some(spec.variant.as_str());
     Some(document.error_at(variant, "sample.prompt", message, Some(help)))
 }
 
-/// Checks that the template of the report can be read, before hours of training.
-fn missing_template(document: &Document) -> Option<Diagnostics> {
-    let path = document.experiment().report.template.as_ref()?;
-    let error = std::fs::File::open(path).err()?;
-    let message = format!("cannot read the template {path}: {error}");
-    Some(document.error_at(None, "report.template", message, None))
+/// Checks that the template of the report is a file that can be read, before hours of training. A pipe or a
+/// device would have no end.
+fn unreadable_template(document: &Document) -> Option<Diagnostics> {
+    let path = document.template()?;
+    let shown = path.display();
+    let message = match fs::metadata(&path) {
+        Err(error) => format!("cannot read the template {shown}: {error}"),
+        Ok(file) if !file.is_file() => format!("the template {shown} is not a regular file"),
+        Ok(file) if file.len() > MAX_TEMPLATE_BYTES => format!(
+            "the template {shown} is larger than {}",
+            units::memory((MAX_TEMPLATE_BYTES >> 20) as f64)
+        ),
+        Ok(_) => return None,
+    };
+    let help = "a path in the experiment file is relative to the folder of that file".to_owned();
+    Some(document.error_at(None, "report.template", message, Some(help)))
 }
 
 #[cfg(test)]
@@ -397,5 +311,84 @@ mod tests {
         assert!(refused(Device::Cpu).is_none());
         let message = refused(Device::Cuda(0)).unwrap().to_string();
         assert!(message.contains("test.yaml:3:14"), "{message}");
+    }
+
+    fn plan(text: &str) -> Result<SweepPlan, String> {
+        let document = from_text("test.yaml", text, &[]).unwrap();
+        let expansion = document.expand().unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let plan = build(
+            &document,
+            expansion,
+            cache.path(),
+            String::new(),
+            Device::Cpu,
+        );
+        plan.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_a_prompt_that_is_written_must_be_known_to_the_tokenizer() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("line.txt");
+        fs::write(&source, "no end of a line ".repeat(50)).unwrap();
+        let text = |sample: &str| {
+            format!(
+                "name: test\ndata: {{source: {source:?}}}\nmodel: {{kind: bigram, block_size: 8}}\n\
+                 sample: {sample}\nsweep: {{variants: {{a: {{}}, b: {{model: {{block_size: 4}}}}}}}}"
+            )
+        };
+        let plan_of = |sample: &str| plan(&text(sample));
+        let prompts = |plan: SweepPlan| -> Vec<String> {
+            let runs = plan.runs.into_iter();
+            runs.map(|run| run.spec.sample.prompt).collect()
+        };
+        assert_eq!(plan_of("{tokens: 0}").map(prompts).unwrap(), ["", ""]);
+        assert_eq!(plan_of("{prompt: no}").map(prompts).unwrap(), ["no", "no"]);
+        let error = plan_of(r#"{prompt: "\n"}"#).unwrap_err();
+        assert!(
+            error.contains("`sample.prompt` cannot be encoded"),
+            "{error}"
+        );
+        assert!(error.contains("test.yaml:4:18"), "{error}");
+        assert_eq!(error.matches("cannot be encoded").count(), 1, "{error}");
+    }
+
+    /// If a mistake of the data expanded the sweep once for each variant, or searched all pairs of data and
+    /// tokenizer, this test would take long.
+    #[test]
+    fn mistake_in_the_data_of_many_variants_is_reported_once() {
+        let seeds: Vec<String> = (0..4000).map(|seed| seed.to_string()).collect();
+        let text = format!(
+            "name: test\ndata: {{source: nowhere.txt}}\nsweep: {{grid: {{train.steps: [{}], \
+             model.n_layer: [1, 2]}}}}",
+            seeds.join(", ").replacen("0, ", "", 1)
+        );
+        let error = plan(&text).unwrap_err();
+        assert_eq!(
+            error.matches("there is no file nowhere.txt").count(),
+            1,
+            "{error}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn template_must_be_a_regular_file_of_a_reasonable_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = folder.path().join("large.j2");
+        fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
+        for (path, expected) in [
+            ("/dev/zero", "is not a regular file"),
+            (folder.path().to_str().unwrap(), "is not a regular file"),
+            (large.to_str().unwrap(), "is larger than 1 MiB"),
+            ("none.j2", "cannot read the template none.j2"),
+        ] {
+            let text = format!("name: test\nreport: {{template: {path:?}}}");
+            let document = from_text("test.yaml", &text, &[]).unwrap();
+            let error = unreadable_template(&document).unwrap().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains("test.yaml:2:20"), "{error}");
+        }
     }
 }

@@ -66,7 +66,10 @@ impl Records {
         records.samples.truncate(number(matrices, "samples")?);
         let found = records.metadata();
         let found = found.map_err(|error| Refusal::Damaged(error.to_string()))?;
-        match found.iter().find(|(key, value)| matrices.text(key) != value) {
+        match found
+            .iter()
+            .find(|(key, value)| matrices.text(key) != value)
+        {
             None => Ok(records),
             Some((key, _)) => Err(Refusal::Damaged(format!(
                 "the {} that were recorded before it are damaged",

@@ -1,7 +1,10 @@
 //! Help, and the errors of commands that cannot be carried out.
 
 use crate::support::{Lab, TINY};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 #[track_caller]
 fn screen(arguments: &str) -> String {
@@ -225,4 +228,79 @@ fn an_error_shows_no_raw_control_character_of_a_file_name() {
     let config = runner::config::load(&lab.path("a\u{1b}[2J.yaml"), &[]);
     let error = config.err().unwrap().to_string();
     assert!(error.contains("a␛[2J.yaml:2:9"), "{error}");
+}
+
+#[test]
+fn no_message_repeats_a_control_character_of_an_argument() {
+    let lab = Lab::new(TINY);
+    for argument in ["\u{1b}[2J", "\u{7}", "\u{9b}2J", "\u{202e}"] {
+        for command in [
+            argument.to_owned(),
+            format!("sweep {argument}.yaml"),
+            format!("plan tiny.yaml {argument}"),
+            format!("plan tiny.yaml model.{argument}=1"),
+            format!("plan tiny.yaml model.norm={argument}"),
+            format!("plan tiny.yaml data.source={argument}"),
+            format!("plan tiny.yaml report.template={argument}"),
+            format!("plan tiny.yaml --only {argument}"),
+            format!("plan tiny.yaml --jobs {argument}"),
+            format!("generate {argument}"),
+            format!("generate {argument} {argument}"),
+            format!("report {argument}"),
+        ] {
+            lab.run(&command)
+                .exits(2)
+                .never_says(argument)
+                .never_shows(argument);
+        }
+    }
+}
+
+#[test]
+fn runs_of_other_configurations_are_mentioned() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml --only gpt-s1-*")
+        .exits(0)
+        .never_says("other configurations");
+    for command in ["plan", "sweep"] {
+        lab.run(&format!(
+            "{command} tiny.yaml --only gpt-s1-* model.n_embd=8"
+        ))
+        .exits(0)
+        .says("results/tiny/runs has 1 run of other configurations, such as gpt-s1-");
+    }
+}
+
+#[test]
+fn schedule_that_never_falls_is_a_warning_at_its_place() {
+    let lab = Lab::new(TINY);
+    let file = TINY.replace(
+        "optimizer: {lr: 1.0e-2}",
+        "optimizer: {lr: 1.0e-2, schedule: {kind: cosine, warmup_steps: 29}}",
+    );
+    fs::write(lab.path("warm.yaml"), file).unwrap();
+    lab.run("plan warm.yaml")
+        .exits(0)
+        .says("warning: the learning rate never falls to `min_lr` (0): of the 30 steps, 29 are warm-up")
+        .says("--> warm.yaml:5:64");
+    lab.run("plan warm.yaml optimizer.schedule.warmup_steps=28")
+        .exits(0)
+        .never_says("warning");
+    lab.run("plan tiny.yaml optimizer.schedule.kind=wsd optimizer.schedule.decay_fraction=0.01")
+        .exits(0)
+        .says("--> command line:1:35");
+}
+
+#[test]
+fn results_folder_that_is_not_utf_8_is_an_error() {
+    let lab = Lab::new(TINY);
+    let plan = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(["plan", "tiny.yaml", "--results"])
+        .arg(OsStr::from_bytes(b"results-\xff"))
+        .current_dir(lab.path("."))
+        .output()
+        .unwrap();
+    assert_eq!(plan.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&plan.stderr).into_owned();
+    assert!(errors.contains("tiny is not UTF-8"), "{errors}");
 }

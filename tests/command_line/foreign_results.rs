@@ -39,7 +39,8 @@ fn foreign_results(names: &[String]) -> Lab {
 
 #[test]
 fn no_name_of_a_foreign_plan_reaches_the_terminal_raw() {
-    let names: Vec<String> = serde_json::from_str(include_str!("../hostile/names.json")).unwrap();
+    let names: Vec<String> =
+        serde_json::from_str(include_str!("../../src/report/hostile_names.json")).unwrap();
     let lab = foreign_results(&names);
     let shown = lab.run("report results/tiny").exits(0);
     for text in [&shown.stdout, &shown.stderr] {

@@ -201,6 +201,9 @@ fn invalid_arguments_and_damaged_runs() {
         "generate gpt-s2 --tokens some",
         "generate gpt-s2 --repetition-penalty 0",
         "generate gpt-s2 --num-samples 0",
+        "generate gpt-s2 --num-samples -1",
+        "generate gpt-s2 --seed -1",
+        "generate gpt-s2 --step -1",
     ])];
     let weights = fs::read(file("model.safetensors")).unwrap();
     let mut damage = |name: &str, bytes: &[u8]| {
@@ -233,4 +236,54 @@ fn invalid_arguments_and_damaged_runs() {
         (r"-[0-9a-f]{8}\b", "-[HASH]"),
         (r"\(\d+, 16\)", "(V, 16)"),
     ]}, { insta::assert_snapshot!(screens.join("\n\n")) });
+}
+
+/// Each of these would divide by zero, loop without end or allocate without bound.
+#[test]
+fn changed_configuration_is_an_error_at_its_place() {
+    let lab = swept();
+    let folder = lab.run_folder("gpt-s2").unwrap();
+    let path = folder.join("config.yaml");
+    let config = fs::read_to_string(&path).unwrap();
+    for (value, changed, message) in [
+        (
+            "n_head: 2",
+            "n_head: 0",
+            "`model.n_head` must be from 1 to 1000, not 0",
+        ),
+        (
+            "block_size: 16",
+            "block_size: 18446744073709551615",
+            "`model.block_size`",
+        ),
+        (
+            "sliding_window: null",
+            "sliding_window: 0",
+            "`model.sliding_window`",
+        ),
+        ("n_layer: 1", "n_layer: 1000000000", "`model.n_layer`"),
+        (
+            "tokens: 20",
+            "tokens: 18446744073709551615",
+            "`sample.tokens`",
+        ),
+        (
+            "temperature: 0.8",
+            "temperature: .nan",
+            "`sample.temperature` must be a finite number",
+        ),
+    ] {
+        assert!(config.contains(value), "{config}");
+        fs::write(&path, config.replacen(value, changed, 1)).unwrap();
+        let line = 1 + config[..config.find(value).unwrap()].matches('\n').count();
+        lab.run("generate gpt-s2")
+            .exits(2)
+            .says(message)
+            .says(&format!("/config.yaml:{line}:"));
+    }
+    // A valid model, for which the file of weights is too small.
+    fs::write(&path, config.replacen("n_embd: 16", "n_embd: 99998", 1)).unwrap();
+    lab.run("generate gpt-s2")
+        .exits(2)
+        .says("model.safetensors does not hold the weights of this model: it has ");
 }

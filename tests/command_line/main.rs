@@ -9,3 +9,4 @@ mod instruction_sets;
 mod kill;
 mod support;
 mod sweep;
+mod templates;

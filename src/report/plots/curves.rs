@@ -4,7 +4,8 @@ use super::legend::Legend;
 use super::lines::{Chart, Line, labelled_at_the_end, labelled_at_the_right, lines, settled, xs};
 use super::series;
 use crate::report::analysis::ranking::{Ranking, Variant};
-use crate::results::StepMetric;
+use crate::report::loaded_results::Run;
+use crate::results::{Metric, StepMetric};
 use crate::text::units;
 
 /// Title of the x axis of the course of training.
@@ -34,14 +35,24 @@ fn in_bytes(ranking: &Ranking, lines: &mut [Line]) {
     }
 }
 
+/// The evaluations of a run that diverged, and the last step that it recorded. What diverged there has no value.
+fn diverged_curve(run: &Run) -> Vec<(f64, f64)> {
+    let tokens = |step: u64| step as f64 * run.tokens_per_step() as f64;
+    let evaluations = run.evaluations();
+    let mut points: Vec<_> = evaluations
+        .map(|e| (tokens(e.step), e.bits_per_byte))
+        .collect();
+    let evaluated = run.evaluations().last().map(|e| e.step);
+    let last = run.metrics.last().map(Metric::step);
+    points.extend(
+        last.filter(|_| last > evaluated)
+            .map(|step| (tokens(step), f64::INFINITY)),
+    );
+    points
+}
+
 fn validation_lines<'a>(ranking: &'a Ranking<'a>, legend: &Legend) -> Vec<Line<'a>> {
-    let mut lines = lines(ranking, legend, series::validation, |run| {
-        let per_step = run.tokens_per_step() as f64;
-        let points = run.evaluations();
-        points
-            .map(|e| (e.step as f64 * per_step, e.bits_per_byte))
-            .collect()
-    });
+    let mut lines = lines(ranking, legend, series::validation, diverged_curve);
     in_bytes(ranking, &mut lines);
     // N-gram counts have one value, which is drawn as a horizontal line for comparison.
     let end = xs(&lines).fold(0.0, f64::max);
@@ -272,7 +283,22 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
 
 #[cfg(test)]
 mod tests {
-    use super::near_the_best;
+    use super::{diverged_curve, near_the_best};
+    use crate::report::loaded_results::Results;
+    use crate::report::testing::Folder;
+
+    #[test]
+    fn a_run_diverges_at_its_last_step_and_not_at_its_last_evaluation() {
+        let folder = Folder::new("diverged");
+        let run = folder.run("gpt", 1).curve(1.5);
+        run.without_evaluations_after(200).diverged("loss is NaN");
+        folder.write_plan();
+        let results = Results::read(folder.path(), folder.plan.borrow().clone());
+        let points = diverged_curve(&results.runs[0]);
+        let tokens = 12.0 * 64.0;
+        assert_eq!(points.last(), Some(&(500.0 * tokens, f64::INFINITY)));
+        assert_eq!(points[points.len() - 2].0, 200.0 * tokens);
+    }
 
     #[test]
     fn a_bigram_model_is_far_from_transformers() {

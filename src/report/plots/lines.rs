@@ -274,7 +274,7 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
     Ok(())
 }
 
-/// The curve of a diverged run, with a cross at its end.
+/// The curve of a diverged run, with a cross at its end. A value that is not finite is drawn at the top.
 fn draw_diverged_run(
     canvas: &Canvas,
     frame: &Frame,
@@ -282,7 +282,9 @@ fn draw_diverged_run(
     color: RGBColor,
     top: f64,
 ) -> Result<(), Error> {
-    for piece in series::clip(points, top) {
+    let drawn = |&(x, y): &(f64, f64)| (x, if y.is_finite() { y } else { top });
+    let points: Vec<(f64, f64)> = points.iter().map(drawn).collect();
+    for piece in series::clip(&points, top) {
         canvas.line(piece.iter().map(|&p| frame.at(p)).collect(), color, 2)?;
     }
     match points.last() {

@@ -1,0 +1,94 @@
+//! Templates of reports.
+
+use crate::support::{Lab, TINY};
+use std::fs;
+
+/// A folder with `experiments/tiny.yaml` and the template that it names beside it.
+fn with_template(template: &str) -> Lab {
+    let lab = Lab::new(TINY);
+    let folder = lab.path("experiments");
+    fs::create_dir(&folder).unwrap();
+    let experiment = format!("{TINY}report:\n  template: mine.md.j2\n");
+    fs::write(folder.join("tiny.yaml"), experiment).unwrap();
+    fs::write(folder.join("mine.md.j2"), template).unwrap();
+    lab
+}
+
+#[test]
+fn template_is_relative_to_the_experiment() {
+    let lab = with_template("{{ name }}: {{ baseline }}, {{ ranking | length }}\n");
+    lab.run("sweep experiments/tiny.yaml").exits(0);
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert_eq!(report, "tiny: bigram, 2\n");
+    // On the command line, it is relative to the current folder.
+    lab.run("plan experiments/tiny.yaml report.template=experiments/mine.md.j2")
+        .exits(0);
+    lab.run("plan experiments/tiny.yaml report.template=mine.md.j2")
+        .exits(2)
+        .says("cannot read the template mine.md.j2");
+    // The note of `runner report` names it so that it is found from any folder.
+    let note = lab.run("report results/tiny").exits(0).stderr;
+    let template = lab.path("experiments/mine.md.j2");
+    let template = fs::canonicalize(template).unwrap();
+    assert!(
+        note.contains(&format!("--template {}", template.display())),
+        "{note}"
+    );
+}
+
+#[test]
+fn template_with_a_mistake_is_an_error_before_training() {
+    for (template, message) in [
+        (
+            "one\n{{ nmae }}\n",
+            "mine.md.j2:2: undefined value: `nmae` is undefined",
+        ),
+        (
+            "{% for row in ranking %}{{ row.loss }}{% endfor %}",
+            "mine.md.j2:1: undefined value",
+        ),
+        ("\n\n{% if %}", "mine.md.j2:3: syntax error"),
+        (
+            "{% include \"/dev/zero\" %}",
+            "mine.md.j2:1: template not found",
+        ),
+    ] {
+        let lab = with_template(template);
+        for command in ["plan", "sweep"] {
+            lab.run(&format!("{command} experiments/tiny.yaml"))
+                .exits(2)
+                .says("experiments/tiny.yaml:15:13")
+                .says(message);
+        }
+        assert!(lab.is_untouched());
+    }
+}
+
+#[test]
+fn template_without_bounds_is_an_error_before_training() {
+    let double = "{% set text = namespace(all=\"x\") %}{% for i in range(50) %}\
+                  {% set text.all = text.all ~ text.all %}{% endfor %}{{ text.all }}";
+    let long = "{% for i in range(100) %}{{ (\"x\" * 1000000) | safe }}{% endfor %}";
+    for template in [double, long] {
+        let lab = with_template(template);
+        lab.run("plan experiments/tiny.yaml")
+            .exits(2)
+            .says("experiments/tiny.yaml:15:13")
+            .says("mine.md.j2 takes more than 20 s, 2.0 GiB of memory or 64 MiB of output");
+        assert!(lab.is_untouched());
+    }
+}
+
+#[test]
+fn pipe_in_the_place_of_a_template_is_not_read() {
+    let lab = with_template("");
+    fs::remove_file(lab.path("experiments/mine.md.j2")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(lab.path("experiments/mine.md.j2"))
+        .status();
+    assert!(made.unwrap().success());
+    lab.run("plan experiments/tiny.yaml")
+        .exits(2)
+        .says("experiments/tiny.yaml:15:13")
+        .says("mine.md.j2 is not a regular file");
+}
