@@ -261,6 +261,7 @@ fn train(spec: &RunSpec, corpus: &Corpus, folder: &Path) -> Result<RunResult> {
         dir: &dir,
         device: Device::Cpu,
         threads: 1,
+        extends: None,
         stop: &AtomicBool::new(false),
     };
     let status = train::run(job, &mut |_| {})?;

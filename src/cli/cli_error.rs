@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Success = 0,
-    /// A run failed or diverged, or something could not be written.
+    /// A run failed or diverged, the machine failed, or `verify` found a difference.
     Failed = 1,
     /// The command line, the experiment or its data has an error.
     Usage = 2,
@@ -59,6 +59,13 @@ pub enum Error {
         file.display()
     )]
     NoExperiment { folder: PathBuf, file: PathBuf },
+    /// `verify` in a folder without a plan, and without `--rerun`.
+    #[error(
+        "{} has no plan.json and so no records of its runs; with --rerun N, N of its runs are trained again and compared \
+         with summary.csv",
+        .0.display()
+    )]
+    NothingToVerify(PathBuf),
     #[error(transparent)]
     Sweep(#[from] sweeps::Error),
     /// A sweep was ended by something that the machine lacks.
@@ -104,6 +111,7 @@ impl Error {
             Self::NoFile { .. }
             | Self::MissingFile { .. }
             | Self::NoExperiment { .. }
+            | Self::NothingToVerify(_)
             | Self::Environment(_)
             | Self::FolderName(_) => Exit::Usage,
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,

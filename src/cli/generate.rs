@@ -77,11 +77,12 @@ fn weights(
     if last.exists()
         && let Some(outcome) = status.and_then(|status| status.outcome.as_ref())
     {
-        if outcome.steps == step {
+        let saved = outcome.evaluated_step.unwrap_or(outcome.steps);
+        if saved == step {
             return Ok(last);
         }
-        if !steps.contains(&outcome.steps) {
-            steps.push(outcome.steps);
+        if !steps.contains(&saved) {
+            steps.push(saved);
         }
     }
     Err(GenerateError::NotSaved {

@@ -1,6 +1,7 @@
 use super::args;
 use super::experiment_target::{self, Cache};
 use super::result_tables::{self, Unfinished};
+use super::sweep::note_damage;
 use super::{Error, Exit, print};
 use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
@@ -24,6 +25,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let mut plan = build_plan(&document, expansion, cache.path(), command, device)?;
     experiment_target::check(&document, &plan)?;
     store.continue_plan(&mut plan);
+    note_damage(&store, &plan);
     let selected = experiment_target::select(&plan, &arguments.target)?;
     let needed = store.needed_runs(&plan)?;
     let possible = store.possible_runs(&plan)?;

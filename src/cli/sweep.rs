@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
 }
 
 /// Says which records are damaged. The runs are trained again.
-fn note_damage(store: &Store, plan: &SweepPlan) {
+pub(super) fn note_damage(store: &Store, plan: &SweepPlan) {
     if let Some(damage) = store.plan_damage() {
         print_note(&format!(
             "note: {damage}; it is written again, and how variants were compared before is not known"

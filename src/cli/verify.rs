@@ -2,6 +2,7 @@ use super::args;
 use super::experiment_target::{self, Cache};
 use super::{Error, Exit, print};
 use crate::config;
+use crate::data;
 use crate::report::{self, ReportError, SummaryRow};
 use crate::results::{Outcome, PlannedRun, RunDir, SweepPlan};
 use crate::sweep::{
@@ -25,6 +26,9 @@ pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
             is_good &= check_records(&store, &plan)?;
             (plan, None)
         }
+        Err(ReportError::NoPlan(_)) if arguments.rerun == 0 => {
+            return Err(Error::NothingToVerify(folder.clone()));
+        }
         Err(ReportError::NoPlan(_)) => {
             print(&format!(
                 "plan.json: absent, as in a folder that was committed; only {} can be compared\n",
@@ -43,50 +47,36 @@ pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
 
 /// Compares the files of all runs with their records, and `summary.csv` with the runs.
 fn check_records(store: &Store, plan: &SweepPlan) -> Result<bool, Error> {
-    let checks: Vec<(&PlannedRun, RunCheck)> = plan
-        .runs
-        .iter()
-        .map(|run| (run, store.verify(run)))
-        .collect();
-    let count =
-        |wanted: fn(&RunCheck) -> bool| checks.iter().filter(|(_, check)| wanted(check)).count();
+    let (mut verified, mut unverified, mut open) = (0, 0, 0);
+    let mut damaged = Vec::new();
+    for run in &plan.runs {
+        match store.verify(run) {
+            RunCheck::Verified => verified += 1,
+            RunCheck::NotVerified => unverified += 1,
+            RunCheck::NotEnded => open += 1,
+            RunCheck::Damaged(error) => damaged.push(format!("  {}: {error}\n", run.name)),
+        }
+    }
     let counts = [
-        (
-            count(|check| matches!(check, RunCheck::Verified)),
-            "verified",
-        ),
-        (
-            count(|check| matches!(check, RunCheck::NotVerified)),
-            "without digests, from an earlier version",
-        ),
-        (
-            count(|check| matches!(check, RunCheck::Damaged(_))),
-            "damaged",
-        ),
-        (
-            count(|check| matches!(check, RunCheck::NotEnded)),
-            "not ended",
-        ),
+        (verified, "verified"),
+        (unverified, "without digests, from an earlier version"),
+        (damaged.len(), "damaged"),
+        (open, "not ended"),
     ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    let runs = units::plural(checks.len(), "run");
+    let runs = units::plural(plan.runs.len(), "run");
     let mut text = format!("{runs}: {}\n", counts.join(", "));
-    let mut damaged = checks.iter().filter_map(|(run, check)| match check {
-        RunCheck::Damaged(error) => Some((&run.name, error)),
-        _ => None,
-    });
-    for (name, error) in damaged.by_ref().take(MAX_LISTED) {
-        text += &format!("  {name}: {error}\n");
+    text.extend(damaged.iter().take(MAX_LISTED).map(String::as_str));
+    if damaged.len() > MAX_LISTED {
+        text += &format!("  and {} more\n", damaged.len() - MAX_LISTED);
     }
-    let is_damaged = text.lines().count() > 1;
-    let more = damaged.count();
-    if more > 0 {
-        text += &format!("  and {more} more\n");
+    if !damaged.is_empty() {
+        text += "to train a damaged run again, add `--restart --only NAME` to the command of the sweep\n";
     }
+    let is_damaged = !damaged.is_empty();
     let summary = store.root().join("summary.csv");
     let agrees = !summary.exists()
         || report::summary_agrees(store.root(), plan.clone()).map_err(Error::Report)?;
@@ -97,8 +87,22 @@ fn check_records(store: &Store, plan: &SweepPlan) -> Result<bool, Error> {
             "summary.csv: does not agree with the runs; `runner report` writes it again\n"
         }
     };
+    let damaged_corpora = damaged_corpora(store, plan);
+    text += &damaged_corpora;
     print(&text)?;
-    Ok(!is_damaged && agrees)
+    Ok(!is_damaged && agrees && damaged_corpora.is_empty())
+}
+
+/// A line for each damaged corpus in the cache, which may be absent.
+fn damaged_corpora(store: &Store, plan: &SweepPlan) -> String {
+    let cache = store.cache();
+    let cached = plan
+        .corpora
+        .iter()
+        .filter(|corpus| cache.join(&corpus.key).exists());
+    let damaged = cached.filter_map(|corpus| data::verify(&cache, &corpus.key).err());
+    let line = |error| format!("cache: {error}; `runner sweep` makes it again\n");
+    damaged.map(line).collect()
 }
 
 /// The plan of the experiment that a folder without plan.json belongs to.
@@ -160,10 +164,11 @@ fn rerun(store: &Store, plan: &SweepPlan, arguments: &args::Verify) -> Result<bo
         print_note(&format!("{name}: training"));
         let folder = tempfile::tempdir().map_err(Error::Temporary)?;
         let difference = difference(plan, run, folder.path());
-        is_good &= difference.is_none();
+        is_good &= difference == Ok(None);
         print(&match difference {
-            None => format!("{name}: identical\n"),
-            Some(difference) => format!("{name}: NOT identical: {difference}\n"),
+            Ok(None) => format!("{name}: identical\n"),
+            Ok(Some(difference)) => format!("{name}: NOT identical: {difference}\n"),
+            Err(reason) => format!("{name}: could not be compared: {reason}\n"),
         })?;
     }
     Ok(is_good)
@@ -216,18 +221,17 @@ fn recorded_runs<'a>(store: &Store, plan: &'a SweepPlan) -> Result<Vec<Recorded<
     Ok(recorded)
 }
 
-/// How a run that is trained again in `folder` differs from the recorded one.
-fn difference(plan: &SweepPlan, run: &Recorded, folder: &Path) -> Option<String> {
-    let again = match train_again(plan, run.planned, folder) {
-        Ok(again) => again,
-        Err(reason) => return Some(reason),
-    };
+/// How a run that is trained again in `folder` differs from the recorded one. `None` if it does not.
+///
+/// # Errors
+/// Why they could not be compared.
+fn difference(plan: &SweepPlan, run: &Recorded, folder: &Path) -> Result<Option<String>, String> {
+    let again = train_again(plan, run.planned, folder)?;
     match &run.known {
-        Known::Files(recorded) => match first_difference(recorded, &again.dir) {
-            Ok(difference) => difference,
-            Err(error) => Some(error.to_string()),
-        },
-        Known::Row(row) => difference_of_row(row, &again.outcome),
+        Known::Files(recorded) => {
+            first_difference(recorded, &again.dir).map_err(|error| error.to_string())
+        }
+        Known::Row(row) => Ok(difference_of_row(row, &again.outcome)),
     }
 }
 

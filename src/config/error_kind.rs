@@ -238,8 +238,8 @@ pub(super) enum ErrorKind {
         steps: u64,
     },
     #[error(
-        "the learning rate never falls to `min_lr` ({min_lr}): of the {steps} steps, {warmup_steps} \
-         are warm-up, and none is left for the decay"
+        "the learning rate never falls to `min_lr` ({min_lr}): {warmup_steps} of the {steps} steps \
+         are warm-up, and none is decay"
     )]
     MinLrNotReached {
         min_lr: f64,

@@ -47,6 +47,15 @@ pub fn open(cache_root: &Path, key: &str) -> Result<Corpus, DataError> {
     })
 }
 
+/// Compares all files of a corpus that [`super::prepare`] wrote with their checksums.
+///
+/// # Errors
+/// What is damaged or missing.
+pub fn verify(cache_root: &Path, key: &str) -> Result<(), DataError> {
+    corpus_cache::check(&cache_root.join(key), Check::Checksums)?;
+    open(cache_root, key).map(drop)
+}
+
 /// Checks that the training split has a sequence of `length` tokens with its targets. The
 /// validation split may be shorter.
 pub fn check_sequence_length(info: &CorpusInfo, length: usize) -> Result<(), DataError> {

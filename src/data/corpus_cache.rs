@@ -72,7 +72,10 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
     let sealed = from_sealed_json::<Manifest>(&json)
         .map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
     let manifest = sealed.value;
-    if manifest.format != FORMAT || !sealed.is_verified {
+    if manifest.format == FORMAT && !sealed.is_verified {
+        return Err(damaged(format!("{MANIFEST} has no digest")));
+    }
+    if manifest.format != FORMAT {
         return Err(damaged(format!(
             "it has format {}; this version of runner reads format {FORMAT}",
             manifest.format
@@ -297,7 +300,8 @@ mod tests {
         };
         let info = prepare(&data, &bytes, root.path()).unwrap();
         let path = root.path().join(&info.key).join(MANIFEST);
-        let changes: [(fn(&mut CorpusInfo), &str); 4] = [
+        type Change = fn(&mut CorpusInfo);
+        let changes: [(Change, &str); 4] = [
             (
                 |info| info.train_tokens += 1,
                 " tokens for train.bin, which has ",

@@ -28,7 +28,7 @@ mod token_file;
 mod tokenizer;
 
 pub use batches::{Batch, Batches};
-pub use corpus::{Corpus, Split, check_sequence_length, open};
+pub use corpus::{Corpus, Split, check_sequence_length, open, verify};
 pub use corpus_cache::{remove_cache, remove_leftovers};
 pub use data_error::DataError;
 pub use epochs::TrainingSplit;

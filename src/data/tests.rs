@@ -141,15 +141,12 @@ fn a_damaged_corpus_is_detected_and_written_again() {
         (
             "it has format 0; this version of runner reads format 4",
             &|| {
+                // Earlier formats had no digest.
                 let json = fs::read_to_string(at("corpus.json")).unwrap();
-                fs::write(
-                    at("corpus.json"),
-                    json.replace(
-                        &format!("\"format\": {}", corpus_cache::FORMAT),
-                        "\"format\": 0",
-                    ),
-                )
-                .unwrap();
+                let (contents, _) = json.split_once(",\n  \"sha256\": ").unwrap();
+                let now = format!("\"format\": {}", corpus_cache::FORMAT);
+                let earlier = contents.replace(&now, "\"format\": 0") + "\n}\n";
+                fs::write(at("corpus.json"), earlier).unwrap();
             },
         ),
     ];
@@ -205,12 +202,13 @@ fn a_changed_description_is_not_used_and_said_to_be_damaged() {
     for (pointer, value) in changes {
         let mut changed = manifest.clone();
         *changed.pointer_mut(pointer).unwrap() = value;
-        fs::write(&path, changed.to_string()).unwrap();
+        let json = serde_json::to_string_pretty(&changed).unwrap() + "\n";
+        fs::write(&path, json).unwrap();
         assert!(open(root.path(), &info.key).is_err(), "{pointer}");
         assert_eq!(
             notices(&plays, &tokenizer, root.path()),
             [format!(
-                "note: the encoded corpus {} is damaged: corpus.json was changed; it is written again",
+                "note: the encoded corpus {} is damaged: corpus.json: its contents do not agree with the digest at its end; it is written again",
                 folder.display()
             )]
         );

@@ -8,44 +8,18 @@ use crate::hash;
 use crate::kernels::Matrix;
 use crate::results::write_atomic_with;
 use dfdx::prelude::*;
-use safetensors::tensor::{Metadata, View};
-use safetensors::{Dtype, SafeTensors, serialize_to_file};
-use std::borrow::Cow;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The entry of the metadata.
 const ENTRY: &str = "runner";
 /// The keys of the digests of matrices start with this. The name of the matrix follows.
 const DIGEST: &str = "sha256:";
-
-/// A matrix that is converted to bytes when the file is written, so that there is a copy of only one matrix
-/// at a time.
-struct MatrixView<'a, D: Device<f32>> {
-    matrix: &'a Matrix<D>,
-    shape: [usize; 2],
-}
-
-impl<D: Device<f32>> View for MatrixView<'_, D> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(bytes_of(self.matrix))
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * size_of::<f32>()
-    }
-}
 
 fn bytes_of<D: Device<f32>>(matrix: &Matrix<D>) -> Vec<u8> {
     let values = matrix.as_vec();
@@ -57,6 +31,9 @@ fn bytes_of<D: Device<f32>>(matrix: &Matrix<D>) -> Vec<u8> {
 
 /// Writes named matrices to a safetensors file. The file is either complete or unchanged. It is synced.
 ///
+/// It is written here and not by `safetensors`, which either copies all matrices at once, or writes a file of its own
+/// that is not synced. There is a copy of one matrix at a time.
+///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_matrices<'a, D: Device<f32>>(
@@ -64,24 +41,40 @@ pub fn write_matrices<'a, D: Device<f32>>(
     mut metadata: BTreeMap<String, String>,
     path: &Path,
 ) -> io::Result<()> {
-    let mut views = Vec::new();
-    let mut shapes = Vec::new();
-    for (name, matrix) in matrices {
+    let mut matrices: Vec<_> = matrices.collect();
+    matrices.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut infos = Vec::new();
+    let mut end = 0;
+    for (name, matrix) in &matrices {
         let (rows, cols) = *matrix.shape();
-        let digest = hash::sha256(&bytes_of(matrix));
-        metadata.insert(format!("{DIGEST}{name}"), digest);
-        let shape = [rows, cols];
-        shapes.push((name.clone(), Dtype::F32, shape.to_vec()));
-        views.push((name, MatrixView { matrix, shape }));
+        let bytes = bytes_of(matrix);
+        let start = end;
+        end += bytes.len();
+        metadata.insert(format!("{DIGEST}{name}"), hash::sha256(&bytes));
+        let info = TensorInfo {
+            dtype: Dtype::F32,
+            shape: vec![rows, cols],
+            data_offsets: (start, end),
+        };
+        infos.push((name.clone(), info));
     }
     let json = serde_json::to_string(&metadata)?;
-    let entry = format!("{} {json}", header_digest(&json, shapes));
+    let shapes = infos
+        .iter()
+        .map(|(name, info)| (name.clone(), info.dtype, info.shape.clone()));
+    let entry = format!("{} {json}", header_digest(&json, shapes.collect()));
     let metadata = HashMap::from([(ENTRY.to_owned(), entry)]);
+    let header = Metadata::new(Some(metadata), infos).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&header)?;
+    // The matrices begin at a multiple of 8 bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
     write_atomic_with(path, |file| {
-        serialize_to_file(views, Some(metadata), file.path()).map_err(|error| match error {
-            safetensors::SafeTensorError::IoError(error) => error,
-            error => io::Error::other(error),
-        })
+        let file = file.as_file_mut();
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        matrices
+            .iter()
+            .try_for_each(|(_, matrix)| file.write_all(&bytes_of(matrix)))
     })
 }
 
@@ -143,6 +136,11 @@ impl<'a> Matrices<'a> {
             has_digests,
         };
         let found = matrices.text("format");
+        if found.is_empty() {
+            return Err(MatricesError::Damaged(
+                "its header has no format".to_owned(),
+            ));
+        }
         let is_known = match has_digests {
             true => found == formats[0],
             false => formats[1..].contains(&found),
@@ -226,6 +224,33 @@ impl<'a> Matrices<'a> {
     }
 }
 
+/// Whether two files with one of these `formats` have the same matrices, whatever their metadata.
+///
+/// # Errors
+/// If one of the files is damaged or has another format.
+pub(super) fn have_same_matrices(
+    a: &[u8],
+    b: &[u8],
+    formats: &[&str],
+) -> Result<bool, MatricesError> {
+    let (a, b) = (Matrices::read(a, formats)?, Matrices::read(b, formats)?);
+    let sorted = |matrices: &Matrices| {
+        let tensors = matrices.tensors.iter();
+        let mut tensors: Vec<_> = tensors
+            .map(|(name, tensor)| {
+                (
+                    name.to_owned(),
+                    tensor.shape().to_vec(),
+                    hash::sha256(tensor.data()),
+                )
+            })
+            .collect();
+        tensors.sort();
+        tensors
+    };
+    Ok(sorted(&a) == sorted(&b))
+}
+
 /// A value in the metadata of a file, without reading its matrices. `None` if there is no such file or value.
 pub fn read_text(path: &Path, key: &str) -> Option<String> {
     // A safetensors file begins with the length of a JSON header and this header.
@@ -249,13 +274,6 @@ pub enum MatricesError {
     #[error("{0}")]
     Damaged(String),
     /// It was written by another version, or is another kind of file.
-    #[error("{}; expected `{expected}`", describe_format(found))]
+    #[error("format `{found}` in the metadata; expected `{expected}`")]
     Format { found: String, expected: String },
-}
-
-fn describe_format(found: &str) -> String {
-    match found {
-        "" => "no format in the metadata".to_owned(),
-        found => format!("format `{found}` in the metadata"),
-    }
 }

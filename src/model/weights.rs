@@ -1,7 +1,7 @@
 //! Model weights as a safetensors file.
 
 use super::language_model::Model;
-use super::matrix_file::{Matrices, write_matrices};
+use super::matrix_file::{Matrices, have_same_matrices, write_matrices};
 use crate::kernels::Backend;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,17 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
+        self.save_with(BTreeMap::new(), path)
+    }
+
+    /// [`Self::save`] with more values in the metadata, which [`super::read_text`] reads.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_with(&self, mut metadata: BTreeMap<String, String>, path: &Path) -> io::Result<()> {
         let parameters = self.parameters().into_iter();
         let tensors = parameters.map(|parameter| (parameter.name.clone(), &parameter.value));
-        let metadata = BTreeMap::from([("format".to_owned(), FORMATS[0].to_owned())]);
+        metadata.insert("format".to_owned(), FORMATS[0].to_owned());
         write_matrices(tensors, metadata, path)
     }
 
@@ -59,4 +67,21 @@ impl<B: Backend> Model<B> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether two files of weights hold the same numbers, also if versions with another layout wrote them.
+///
+/// # Errors
+/// If one of the files cannot be read or is damaged.
+pub fn have_same_weights(a: &Path, b: &Path) -> Result<bool, WeightsError> {
+    let read = |path: &Path| {
+        fs::read(path).map_err(|source| WeightsError::Read {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    have_same_matrices(&read(a)?, &read(b)?, &FORMATS).map_err(|error| WeightsError::Unfit {
+        path: a.to_owned(),
+        why: error.to_string(),
+    })
 }

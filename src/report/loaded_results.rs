@@ -280,7 +280,7 @@ impl Run {
     /// Loss of the whole training split at the end of training, in nats per token. `None` where it
     /// was not measured.
     pub(super) fn train_split_loss(&self) -> Option<f64> {
-        self.evaluations().last()?.train_loss
+        self.loss_at(Measure::TrainSplitLoss, None)
     }
 
     pub(super) fn steps(&self) -> impl Iterator<Item = &StepMetric> {

@@ -1,5 +1,7 @@
 use super::atomic_files::{replace_file, sync_folder};
-use super::{Evaluation, Metric, RecordError, RunRecord};
+use super::run_record::{StatusFile, check_file, expect_digest, is_inside, read_if_exists};
+use super::sealed_json::{from_sealed_json, write_sealed_json};
+use super::{Evaluation, FileDigest, Metric, RecordError, RunRecord, RunStatus, Thoroughness};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -10,6 +12,9 @@ const WEIGHTS_FOLDER: &str = "weights";
 
 /// Start of the names of checkpoints, in the folder [`RunDir::checkpoint`].
 const CHECKPOINT_PREFIX: &str = "state";
+
+/// Start of the names of the weights of good evaluations, in the same folder.
+const BEST_PREFIX: &str = "best-";
 
 /// The folder of one run: `runs/<variant>-s<seed>-<hash8>/`.
 ///
@@ -29,7 +34,10 @@ impl RunDir {
 
     /// Creates the folder and writes `config.yaml` into it.
     pub fn create(&self, spec: &RunSpec) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
+        if !self.0.exists() {
+            fs::create_dir_all(&self.0)?;
+            self.0.parent().map_or(Ok(()), sync_folder)?;
+        }
         let yaml = spec.to_yaml().map_err(io::Error::other)?;
         replace_file(&self.config(), yaml.as_bytes())
     }
@@ -101,10 +109,26 @@ impl RunDir {
         self.0.join("checkpoint")
     }
 
-    /// The weights of the best evaluation so far, if the run keeps them. They are the result of a run that has
-    /// ended.
-    pub fn best_weights(&self) -> PathBuf {
-        self.checkpoint().join("best.safetensors")
+    /// The weights of an evaluation that was the best one so far, if the run keeps them.
+    pub fn best_weights(&self, step: u64) -> PathBuf {
+        self.checkpoint()
+            .join(format!("{BEST_PREFIX}{step:07}.safetensors"))
+    }
+
+    /// All files of [`Self::best_weights`].
+    pub fn all_best_weights(&self) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(self.checkpoint())? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(BEST_PREFIX.as_bytes())
+            {
+                paths.push(entry.path());
+            }
+        }
+        Ok(paths)
     }
 
     /// Whether a run that has not ended can be continued.
@@ -177,6 +201,129 @@ impl RunDir {
         replace_file(&path, &Metric::lines(metrics)?)?;
         let file = OpenOptions::new().append(true).open(path)?;
         Ok(MetricsWriter(file))
+    }
+
+    /// The record of a run that has ended, without a look at its other files. `None` if it has not ended.
+    ///
+    /// # Errors
+    /// If `status.json` cannot be read or is damaged.
+    pub fn record(&self) -> Result<Option<RunRecord>, RecordError> {
+        let path = self.status_file();
+        let Some(json) = read_if_exists(&path)? else {
+            return Ok(None);
+        };
+        let sealed = from_sealed_json::<StatusFile>(&json).map_err(RecordError::damaged(&path))?;
+        let file = sealed.value;
+        Ok(Some(RunRecord {
+            status: RunStatus {
+                state: file.state,
+                reason: file.reason,
+                outcome: file.outcome,
+                environment: file.environment,
+            },
+            files: file.files,
+            is_verified: sealed.is_verified,
+        }))
+    }
+
+    /// Ends the run: syncs its files and writes `status.json` with their digests.
+    pub fn write_record(&self, status: &RunStatus) -> io::Result<()> {
+        let names = self.recorded_files()?;
+        let digests = names.into_iter().map(|name| {
+            let path = self.path().join(&name);
+            File::open(&path)?.sync_all()?;
+            Ok((name, FileDigest::of_file(&path)?))
+        });
+        let file = StatusFile {
+            state: status.state,
+            reason: status.reason.clone(),
+            outcome: status.outcome.clone(),
+            environment: status.environment.clone(),
+            files: digests.collect::<io::Result<_>>()?,
+        };
+        sync_folder(self.path())?;
+        write_sealed_json(&self.status_file(), &file)
+    }
+
+    /// The files that a record covers, by their paths in the folder. Checkpoints verify themselves.
+    fn recorded_files(&self) -> io::Result<Vec<String>> {
+        let fixed = [
+            self.config(),
+            self.tokenizer(),
+            self.metrics_file(),
+            self.samples(),
+            self.samples_markdown(),
+            self.weights(),
+        ];
+        let saved = self.saved_steps()?.into_iter();
+        let saved = saved.map(|step| self.weights_at(step));
+        let existing = fixed.into_iter().chain(saved).filter(|path| path.exists());
+        Ok(existing.map(|path| self.name_of(&path)).collect())
+    }
+
+    fn name_of(&self, path: &Path) -> String {
+        let inside = path.strip_prefix(self.path()).unwrap_or(path);
+        inside.to_string_lossy().into_owned()
+    }
+
+    /// Compares files with the record. Runs of earlier versions have no digests; of them, only the agreement
+    /// of the outcome with the metrics is checked.
+    ///
+    /// # Errors
+    /// The first file that is damaged, missing or unreadable.
+    pub fn check(&self, record: &RunRecord, thoroughness: Thoroughness) -> Result<(), RecordError> {
+        let large = [self.weights(), self.tokenizer()].map(|path| self.name_of(&path));
+        for (name, expected) in &record.files {
+            let is_reported = !large.contains(name) && !name.contains('/');
+            if !is_inside(name) {
+                let why = format!("it lists {name:?}, which is not a file of the run");
+                return Err(RecordError::damaged(self.status_file())(why));
+            }
+            let path = self.path().join(name);
+            // Weights may be deleted to save space.
+            let is_deleted = name.ends_with(".safetensors") && !path.exists();
+            if is_reported || (thoroughness == Thoroughness::Everything && !is_deleted) {
+                check_file(&path, expected)?;
+            }
+        }
+        if record.is_verified {
+            return Ok(());
+        }
+        let agrees = record.status.agrees_with(&self.metrics(None)?);
+        agrees.map_err(RecordError::damaged(self.status_file()))
+    }
+
+    /// Compares a file with the record, if it lists the file.
+    ///
+    /// # Errors
+    /// If it is damaged, missing or unreadable.
+    pub fn check_file(&self, path: &Path, record: &RunRecord) -> Result<(), RecordError> {
+        let expected = record.files.get(&self.name_of(path));
+        expected.map_or(Ok(()), |expected| check_file(path, expected))
+    }
+
+    /// Reads a file and compares it with the record, if there is one. `None` if the file does not exist and
+    /// the record does not list it.
+    pub(super) fn read_checked(
+        &self,
+        path: &Path,
+        record: Option<&RunRecord>,
+    ) -> Result<Option<Vec<u8>>, RecordError> {
+        let contents = read_if_exists(path)?;
+        let Some(record) = record.filter(|record| !record.files.is_empty()) else {
+            return Ok(contents);
+        };
+        match (record.files.get(&self.name_of(path)), &contents) {
+            (Some(expected), found) => {
+                let found = found.as_deref().map(FileDigest::of_bytes);
+                expect_digest(path, expected, found.as_ref())?;
+            }
+            (None, Some(_)) => {
+                return Err(RecordError::damaged(path)("status.json does not list it"));
+            }
+            (None, None) => {}
+        }
+        Ok(contents)
     }
 }
 

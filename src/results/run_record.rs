@@ -1,10 +1,8 @@
-use super::atomic_files::sync_folder;
-use super::sealed_json::{from_sealed_json, write_sealed_json};
-use super::{Environment, FileDigest, Metric, Outcome, RecordError, RunDir, RunState, RunStatus};
+use super::{Environment, FileDigest, Metric, Outcome, RecordError, RunState, RunStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path};
 
 /// What is known of a run that has ended, from its `status.json`.
@@ -12,7 +10,7 @@ use std::path::{Component, Path};
 pub struct RunRecord {
     pub status: RunStatus,
     /// The files of the run by their path in its folder. Empty for runs of earlier versions.
-    files: BTreeMap<String, FileDigest>,
+    pub(super) files: BTreeMap<String, FileDigest>,
     /// Whether the record is protected by a digest. Those of earlier versions are not.
     pub is_verified: bool,
 }
@@ -21,14 +19,14 @@ pub struct RunRecord {
 /// the run leaves, so that later damage is found.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StatusFile {
-    state: RunState,
-    reason: String,
-    outcome: Option<Outcome>,
+pub(super) struct StatusFile {
+    pub(super) state: RunState,
+    pub(super) reason: String,
+    pub(super) outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    environment: Option<Environment>,
+    pub(super) environment: Option<Environment>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    files: BTreeMap<String, FileDigest>,
+    pub(super) files: BTreeMap<String, FileDigest>,
 }
 
 /// Which files of a run are checked.
@@ -46,128 +44,6 @@ impl RunRecord {
     }
 }
 
-impl RunDir {
-    /// The record of a run that has ended, without a look at its other files. `None` if it has not ended.
-    ///
-    /// # Errors
-    /// If `status.json` cannot be read or is damaged.
-    pub fn record(&self) -> Result<Option<RunRecord>, RecordError> {
-        let path = self.status_file();
-        let Some(json) = read_if_exists(&path)? else {
-            return Ok(None);
-        };
-        let sealed = from_sealed_json::<StatusFile>(&json).map_err(RecordError::damaged(&path))?;
-        let file = sealed.value;
-        Ok(Some(RunRecord {
-            status: RunStatus {
-                state: file.state,
-                reason: file.reason,
-                outcome: file.outcome,
-                environment: file.environment,
-            },
-            files: file.files,
-            is_verified: sealed.is_verified,
-        }))
-    }
-
-    /// Ends the run: syncs its files and writes `status.json` with their digests.
-    pub fn write_record(&self, status: &RunStatus) -> io::Result<()> {
-        let names = self.recorded_files()?;
-        let digests = names.into_iter().map(|name| {
-            let path = self.path().join(&name);
-            File::open(&path)?.sync_all()?;
-            Ok((name, FileDigest::of_file(&path)?))
-        });
-        let file = StatusFile {
-            state: status.state,
-            reason: status.reason.clone(),
-            outcome: status.outcome.clone(),
-            environment: status.environment.clone(),
-            files: digests.collect::<io::Result<_>>()?,
-        };
-        sync_folder(self.path())?;
-        write_sealed_json(&self.status_file(), &file)
-    }
-
-    /// The files that a record covers, by their paths in the folder. Checkpoints verify themselves.
-    fn recorded_files(&self) -> io::Result<Vec<String>> {
-        let fixed = [
-            self.config(),
-            self.tokenizer(),
-            self.metrics_file(),
-            self.samples(),
-            self.samples_markdown(),
-            self.weights(),
-        ];
-        let saved = self.saved_steps()?.into_iter();
-        let saved = saved.map(|step| self.weights_at(step));
-        let existing = fixed.into_iter().chain(saved).filter(|path| path.exists());
-        Ok(existing.map(|path| self.name_of(&path)).collect())
-    }
-
-    fn name_of(&self, path: &Path) -> String {
-        let inside = path.strip_prefix(self.path()).unwrap_or(path);
-        inside.to_string_lossy().into_owned()
-    }
-
-    /// Compares files with the record. Runs of earlier versions have no digests; of them, only the agreement
-    /// of the outcome with the metrics is checked.
-    ///
-    /// # Errors
-    /// The first file that is damaged, missing or unreadable.
-    pub fn check(&self, record: &RunRecord, thoroughness: Thoroughness) -> Result<(), RecordError> {
-        let large = [self.weights(), self.tokenizer()].map(|path| self.name_of(&path));
-        for (name, expected) in &record.files {
-            let is_reported = !large.contains(name) && !name.contains('/');
-            if !is_inside(name) {
-                let why = format!("it lists {name:?}, which is not a file of the run");
-                return Err(RecordError::damaged(self.status_file())(why));
-            }
-            if thoroughness == Thoroughness::Everything || is_reported {
-                check_file(&self.path().join(name), expected)?;
-            }
-        }
-        if record.is_verified {
-            return Ok(());
-        }
-        let agrees = record.status.agrees_with(&self.metrics(None)?);
-        agrees.map_err(RecordError::damaged(self.status_file()))
-    }
-
-    /// Compares a file with the record, if it lists the file.
-    ///
-    /// # Errors
-    /// If it is damaged, missing or unreadable.
-    pub fn check_file(&self, path: &Path, record: &RunRecord) -> Result<(), RecordError> {
-        let expected = record.files.get(&self.name_of(path));
-        expected.map_or(Ok(()), |expected| check_file(path, expected))
-    }
-
-    /// Reads a file and compares it with the record, if there is one. `None` if the file does not exist and
-    /// the record does not list it.
-    pub(super) fn read_checked(
-        &self,
-        path: &Path,
-        record: Option<&RunRecord>,
-    ) -> Result<Option<Vec<u8>>, RecordError> {
-        let contents = read_if_exists(path)?;
-        let Some(record) = record.filter(|record| !record.files.is_empty()) else {
-            return Ok(contents);
-        };
-        match (record.files.get(&self.name_of(path)), &contents) {
-            (Some(expected), found) => {
-                let found = found.as_deref().map(FileDigest::of_bytes);
-                expect_digest(path, expected, found.as_ref())?;
-            }
-            (None, Some(_)) => {
-                return Err(RecordError::damaged(path)("status.json does not list it"));
-            }
-            (None, None) => {}
-        }
-        Ok(contents)
-    }
-}
-
 /// The contents of a file. `None` if it does not exist.
 pub(super) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
     match fs::read(path) {
@@ -177,7 +53,7 @@ pub(super) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, RecordError
     }
 }
 
-fn check_file(path: &Path, expected: &FileDigest) -> Result<(), RecordError> {
+pub(super) fn check_file(path: &Path, expected: &FileDigest) -> Result<(), RecordError> {
     match FileDigest::of_file(path) {
         Ok(found) => expect_digest(path, expected, Some(&found)),
         Err(error) if error.kind() == ErrorKind::NotFound => expect_digest(path, expected, None),
@@ -186,7 +62,7 @@ fn check_file(path: &Path, expected: &FileDigest) -> Result<(), RecordError> {
 }
 
 /// `found` is `None` for a file that is missing.
-fn expect_digest(
+pub(super) fn expect_digest(
     path: &Path,
     expected: &FileDigest,
     found: Option<&FileDigest>,
@@ -204,7 +80,7 @@ fn expect_digest(
 }
 
 /// Whether a path names a file inside of the folder that it is relative to.
-fn is_inside(name: &str) -> bool {
+pub(super) fn is_inside(name: &str) -> bool {
     let mut components = Path::new(name).components();
     components.all(|component| matches!(component, Component::Normal(_)))
 }
@@ -214,18 +90,17 @@ impl RunStatus {
     ///
     /// # Errors
     /// What does not agree.
-    fn agrees_with(&self, metrics: &[Metric]) -> Result<(), String> {
+    pub(super) fn agrees_with(&self, metrics: &[Metric]) -> Result<(), String> {
         let Some(outcome) = &self.outcome else {
             return match self.state {
                 RunState::Done => Err("the run is done, but has no outcome".to_owned()),
                 _ => Ok(()),
             };
         };
-        let evaluations = metrics.iter().filter_map(|metric| match metric {
+        let last = metrics.iter().rev().find_map(|metric| match metric {
             Metric::Eval(evaluation) => Some(evaluation),
             Metric::Step(_) => None,
         });
-        let last = evaluations.last();
         let measured = last.map(|last| (last.val_loss, last.bits_per_byte));
         if outcome.val_loss.zip(outcome.bits_per_byte) != measured {
             return Err(

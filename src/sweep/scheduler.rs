@@ -4,7 +4,7 @@ use super::job_slots::Capacity;
 use super::progress::{self, Display, SweepProgress};
 use super::run_queue::{RunQueue, divided, estimate};
 use super::{Error, Store, interrupts};
-use crate::results::{PlannedRun, RunResult, RunState, RunStatus, SweepPlan};
+use crate::results::{PlannedRun, RecordError, RunResult, RunState, RunStatus, SweepPlan};
 use crate::train::{self, Device, Estimate, Update};
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -159,9 +159,15 @@ impl<'a> Scheduler<'a> {
     fn start(&mut self, run: usize) -> Result<(), Error> {
         let planned = &self.plan.runs[run];
         let dir = self.store.run_dir(planned);
-        let (saved_step, extends) = match self.store.state(planned)? {
-            RunState::Stopped => (train::saved_step(&dir.checkpoint()), None),
-            _ => (None, self.extended_run(planned)),
+        let saved_step = match self.store.state(planned) {
+            Ok(RunState::Stopped) => train::saved_step(&dir.checkpoint()),
+            Ok(_) => None,
+            Err(Error::Record(RecordError::Read { path, source })) => {
+                let reason = format!("cannot read {}: {source}", path.display());
+                self.machine_failed(run, MachineFailure::new(&source, reason));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
         // A record that is still there is damaged.
         let created = dir.create(&planned.spec).and_then(|()| dir.remove_status());
@@ -179,7 +185,7 @@ impl<'a> Scheduler<'a> {
                 Device::Cuda(ordinal) => Some(ordinal),
             },
             threads: self.threads,
-            extends,
+            extends: self.extended_run(planned),
         };
         let steps = planned.spec.train.steps;
         self.display.started(run, &planned.name, steps, saved_step);
@@ -198,6 +204,9 @@ impl<'a> Scheduler<'a> {
 
     /// The folder of a finished run that a run continues.
     fn extended_run(&self, run: &PlannedRun) -> Option<PathBuf> {
+        if self.capacity.device != Device::Cpu {
+            return None; // a GPU may give other results
+        }
         let shorter = self.store.shorter_run(run)?;
         let is_possible = train::why_not_extended(&shorter.spec, &run.spec).is_none();
         is_possible.then(|| shorter.dir.path().to_owned())
@@ -357,12 +366,12 @@ mod tests {
 
     /// Needs no outcome, unlike a run that is done.
     fn diverged() -> RunEnd {
-        RunEnd::Recorded(RunStatus {
+        RunEnd::Recorded(Box::new(RunStatus {
             state: RunState::Diverged,
             reason: String::new(),
             outcome: None,
             environment: None,
-        })
+        }))
     }
 
     fn failure() -> MachineFailure {
@@ -495,7 +504,7 @@ mod tests {
             (end, states[0])
         };
         let died = RunEnd::Died(failure());
-        let first = sweep(&[died.clone()]);
+        let first = sweep(std::slice::from_ref(&died));
         assert_eq!(
             first,
             (SweepEnd::MachineFailed(failure()), RunState::NotStarted)

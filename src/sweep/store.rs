@@ -217,7 +217,7 @@ impl Store {
             if !name.starts_with(&start) || name == run.name || !dir.has_checkpoint() {
                 return None;
             }
-            let record = dir.record().ok()?.filter(RunRecord::is_done)?;
+            let record = dir.record().ok()?.filter(is_from_here)?;
             let spec = dir.spec(Some(&record)).ok()?;
             let shorter = ShorterRun { name, spec, dir };
             shorter.is_beginning_of(&run.spec).then_some(shorter)
@@ -295,6 +295,18 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether this version can have trained a finished run, on a CPU.
+fn is_from_here(record: &RunRecord) -> bool {
+    let (environment, outcome) = (&record.status.environment, &record.status.outcome);
+    record.is_done()
+        && environment
+            .as_ref()
+            .is_some_and(|made| made.version == env!("CARGO_PKG_VERSION"))
+        && outcome
+            .as_ref()
+            .is_some_and(|outcome| outcome.device == "cpu")
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use super::machine::Machine;
 use super::store::Store;
 use crate::config::check_run;
 use crate::data;
+use crate::model::{WeightsError, have_same_weights};
 use crate::random::{self, Stream};
 use crate::results::{
     Metric, Outcome, PlannedRun, RecordError, RunDir, RunState, SweepPlan, Thoroughness,
 };
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -105,12 +105,24 @@ pub fn train_again(plan: &SweepPlan, run: &PlannedRun, folder: &Path) -> Result<
     }
 }
 
+/// Why two runs could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DifferenceError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
 /// The first difference between the files of a recorded run and those of the same run trained again. `None` if all
 /// losses and weights have the same bits.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn first_difference(recorded: &RunDir, again: &RunDir) -> Result<Option<String>, RecordError> {
+pub fn first_difference(
+    recorded: &RunDir,
+    again: &RunDir,
+) -> Result<Option<String>, DifferenceError> {
     let record = recorded.record()?;
     let recorded_metrics = without_times(recorded.metrics(record.as_ref())?);
     let metrics = without_times(again.metrics(None)?);
@@ -126,15 +138,9 @@ pub fn first_difference(recorded: &RunDir, again: &RunDir) -> Result<Option<Stri
         let lines = [before, now].map(|metric| serde_json::to_string(metric).unwrap_or_default());
         return Ok(Some(format!("{} instead of {}", lines[1], lines[0])));
     }
-    let read = |path: &Path| {
-        fs::read(path).map_err(|source| RecordError::Read {
-            path: path.to_owned(),
-            source,
-        })
-    };
     // The weights may have been deleted to save space.
     let weights = recorded.weights();
-    let differ = weights.exists() && read(&weights)? != read(&again.weights())?;
+    let differ = weights.exists() && !have_same_weights(&weights, &again.weights())?;
     Ok(differ.then(|| "the losses agree, but the weights differ".to_owned()))
 }
 

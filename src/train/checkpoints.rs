@@ -1,12 +1,13 @@
 //! Checkpoints: safetensors files from which a run resumes. The newest and the one before it are kept, so that
 //! damage to one of them costs only the steps in between.
 
+use super::best_weights;
 use super::train_error::TrainError;
 use super::trainer::Trainer;
 use crate::hash;
 use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, MatricesError, read_text, write_matrices};
-use crate::results::{Metric, RecordError, RunDir, SampleText, sync_folder};
+use crate::results::{Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder};
 use dfdx::prelude::HasShape;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -41,6 +42,15 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// The first of the evaluations with the lowest validation loss.
+    pub(super) fn best_evaluation(&self) -> Option<&Evaluation> {
+        let evaluations = self.metrics.iter().filter_map(|metric| match metric {
+            Metric::Eval(evaluation) => Some(evaluation),
+            Metric::Step(_) => None,
+        });
+        evaluations.min_by(|a, b| a.val_loss.total_cmp(&b.val_loss))
+    }
+
     /// How much was recorded, and the SHA-256 of what is written of it, as metadata of a checkpoint.
     fn metadata(&self) -> io::Result<[(&'static str, String); 4]> {
         let metrics = hash::sha256(&Metric::lines(&self.metrics)?);
@@ -164,6 +174,7 @@ pub(super) fn resume<B: Backend>(
             }
             Err(Refusal::Foreign(why)) => return Err(TrainError::Checkpoint { path, why }),
             Err(Refusal::Record(error)) => return Err(TrainError::Record(error)),
+            Err(Refusal::Memory(why)) => return Err(TrainError::Device(why)),
         }
     }
     Ok(Resumed::default())
@@ -177,6 +188,8 @@ enum Refusal {
     Foreign(String),
     /// A file that belongs to it cannot be read.
     Record(RecordError),
+    /// There is no memory for its matrices.
+    Memory(String),
 }
 
 impl From<RecordError> for Refusal {
@@ -191,8 +204,8 @@ impl From<RecordError> for Refusal {
 /// The step of the newest checkpoint in `folder`, without reading its matrices. `None` if there is no
 /// checkpoint that can be read.
 pub fn saved_step(folder: &Path) -> Option<u64> {
-    let step = |name: &&str| read_text(&folder.join(name), "step")?.parse().ok();
-    FILES.iter().find_map(|name| step(&name))
+    let mut paths = FILES.iter().map(|name| folder.join(name));
+    paths.find_map(|path| read_text(&path, "step")?.parse().ok())
 }
 
 /// Checks everything before it changes the trainer.
@@ -218,13 +231,18 @@ fn restore<B: Backend>(
     };
     let step = number(&matrices, "step")?;
     let records = Records::read(dir, &matrices)?;
+    if trainer.keeps_best()
+        && let Some(best) = records.best_evaluation()
+    {
+        best_weights::check(trainer.model.clone(), best, dir).map_err(Refusal::Damaged)?;
+    }
     let mut destinations = named_matrices(trainer);
     for (name, value) in &destinations {
         let fits = matrices.check_shape(name, *value.shape());
         fits.map_err(Refusal::Foreign)?;
     }
     for (name, value) in &mut destinations {
-        matrices.fill(name, value).map_err(Refusal::Foreign)?;
+        matrices.fill(name, value).map_err(Refusal::Memory)?;
     }
     trainer.step = step;
     Ok(Resumed { totals, records })

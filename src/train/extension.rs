@@ -14,13 +14,18 @@ pub(super) fn can_be_extended(spec: &RunSpec) -> bool {
 }
 
 fn why_not_extendable(spec: &RunSpec) -> Option<&'static str> {
-    match spec.optimizer.schedule.kind {
-        ScheduleKind::Constant | ScheduleKind::InverseSqrt => {}
-        ScheduleKind::Linear | ScheduleKind::Cosine | ScheduleKind::Wsd => {
-            return Some("its learning rate schedule depends on the number of steps");
-        }
+    let kind = spec.optimizer.schedule.kind;
+    if !matches!(kind, ScheduleKind::Constant | ScheduleKind::InverseSqrt) {
+        return Some("its learning rate schedule depends on the number of steps");
     }
-    matches!(spec.train.length(), TrainingLength::Seconds(_)).then_some("its length is a time")
+    if matches!(spec.train.length(), TrainingLength::Seconds(_)) {
+        return Some("its length is a time");
+    }
+    if spec.train.keeps_best() {
+        // They can be those of the last evaluation of the shorter run, which the longer one does not make.
+        return Some("its best weights are not those of the longer run");
+    }
+    (spec.train.save_every.is_some()).then_some("it keeps the weights of earlier steps")
 }
 
 /// Why a finished run cannot be continued as a run with more steps, in the words after "because". `None` if it can
@@ -60,7 +65,11 @@ pub(super) fn extend<B: Backend>(
     job: &Job,
 ) -> Result<Option<Resumed>, TrainError> {
     let identity = shorter.spec.identity(&job.corpus.info.content_sha256());
-    let mut resumed = resume(trainer, &identity, &shorter.dir, &mut |_| {})?;
+    let mut resumed = match resume(trainer, &identity, &shorter.dir, &mut |_| {}) {
+        // It was trained on another text, or by another version.
+        Err(TrainError::Checkpoint { .. }) => return Ok(None),
+        resumed => resumed?,
+    };
     if trainer.step == 0 {
         return Ok(None);
     }

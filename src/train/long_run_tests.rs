@@ -73,11 +73,18 @@ fn result_is_that_of_the_best_weights() {
     let saved = fs::read(dir.weights_at(best.step)).unwrap();
     assert!(saved == fs::read(dir.weights()).unwrap());
 
-    // Also when the run is interrupted after its best evaluation.
+    // Also when the run is interrupted after its best evaluation. The weights of a step that are damaged or those of
+    // another evaluation are not used.
     spec.train.checkpoint_every = CheckpointInterval::Every(Every::Steps(1));
     let pieces = fixture.dir("pieces", &spec);
     for stop_at in [best.step + 1, best.step + 5] {
         fixture.run(&pieces, &spec, 2, stop_at);
+    }
+    let saved = pieces.best_weights(best.step);
+    for damage in [b"damaged".to_vec(), fs::read(dir.weights()).unwrap()] {
+        fs::write(&saved, damage).unwrap();
+        let (_, notices) = fixture.try_run(&pieces, &spec, 1, best.step + 5).unwrap();
+        assert!(!notices.is_empty());
     }
     fixture.run(&pieces, &spec, 1, u64::MAX);
     assert!(results_of(&dir) == results_of(&pieces));
@@ -152,6 +159,26 @@ fn extended_run_is_that_of_a_run_with_more_steps_from_the_start() {
     let notices = run_extending(&fixture, &extended, &long, shorter.clone());
     assert_eq!(notices, ["continues the run short from step 28"]);
     assert!(results_of(&whole) == results_of(&extended));
+
+    // It can be interrupted as any other run.
+    let pieces = fixture.dir("pieces", &long);
+    let job = |stop: &AtomicBool| {
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let job = Job {
+            spec: &long,
+            corpus: &fixture.corpus,
+            dir: &pieces,
+            device: Device::Cpu,
+            threads: 1,
+            extends: Some(shorter.clone()),
+            stop,
+        };
+        run(job, &mut |_| {}).unwrap()
+    };
+    assert_eq!(job(&AtomicBool::new(false)).state, RunState::Stopped);
+    let (_, notices) = fixture.try_run(&pieces, &long, 1, u64::MAX).unwrap();
+    assert!(notices.is_empty(), "{notices:?}");
+    assert!(results_of(&whole) == results_of(&pieces));
 
     let mut other = long.clone();
     other.optimizer.lr *= 2.0;

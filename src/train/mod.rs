@@ -3,6 +3,7 @@
 //! `train_loop` has the order of events in a run, and `trainer` what happens in a step. The rest are
 //! their parts.
 
+mod best_weights;
 mod checkpoints;
 mod divergence;
 mod ema;
@@ -48,7 +49,8 @@ use std::{panic, thread};
 /// files of the run except `status.json`.
 ///
 /// # Errors
-/// If a file cannot be written, the checkpoint is damaged or from another run, or the device fails.
+/// If a file cannot be read or written, the checkpoint is from another run, or the device fails. A damaged checkpoint is
+/// no error: the run continues from the one before, or from its first step.
 /// Divergence is not an error: the status says so.
 pub fn run(job: Job, on_update: &mut dyn FnMut(Update)) -> Result<RunStatus, TrainError> {
     if job.spec.model.kind == ModelKind::Ngram {

@@ -373,6 +373,29 @@ fn damaged_checkpoint_costs_only_the_steps_after_the_one_before() {
     }
 }
 
+/// Only its owner could read a file with the permissions of a temporary one.
+#[test]
+fn weights_have_the_permissions_of_other_files_and_leave_no_other_behind() {
+    use std::os::unix::fs::PermissionsExt;
+    let (fixture, spec) = (Fixture::new(), spec());
+    let dir = fixture.dir("run", &spec);
+    fixture.run(&dir, &spec, 1, u64::MAX);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    let checkpoint = dir.checkpoint().join("state.safetensors");
+    for path in [&dir.weights(), &checkpoint] {
+        assert_eq!(mode(path), mode(&dir.metrics_file()), "{}", path.display());
+    }
+    for folder in [dir.path(), &dir.checkpoint()] {
+        let mut names = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        assert!(names.all(|name| !name.to_str().unwrap().starts_with('.')));
+    }
+    // Other programs read it.
+    let bytes = fs::read(dir.weights()).unwrap();
+    assert!(safetensors::SafeTensors::deserialize(&bytes).unwrap().len() > 5);
+}
+
 #[test]
 fn every_damage_to_a_checkpoint_is_found() {
     let (fixture, mut spec) = (Fixture::new(), spec());

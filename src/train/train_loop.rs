@@ -1,3 +1,4 @@
+use super::best_weights;
 use super::checkpoints::{Records, RunTotals, resume, save_checkpoint};
 use super::divergence;
 use super::evaluation::evaluate;
@@ -91,6 +92,8 @@ struct TrainLoop<'a, B: Backend> {
     /// Time in optimizer steps since `started`.
     seconds_in_steps: f64,
     last_checkpoint: Instant,
+    /// Step of the best evaluation when the last checkpoint was written.
+    best_at_checkpoint: Option<u64>,
     /// The model with the best weights, once training has ended, if the run keeps them.
     best: Option<Model<B>>,
 }
@@ -120,11 +123,15 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
                     "continues the run {} from step {}",
                     shorter.name, trainer.step
                 ));
+                let samples = job.dir.write_samples(&extended.records.samples);
+                samples.map_err(TrainError::file(job.dir.samples()))?;
                 resumed = extended;
             }
         }
         let metrics_writer = job.dir.create_metrics(&resumed.records.metrics);
         let metrics_writer = metrics_writer.map_err(TrainError::file(job.dir.metrics_file()))?;
+        let best = resumed.records.best_evaluation();
+        let best_at_checkpoint = best.map(|best| best.step);
         Ok(Self {
             job,
             device_name,
@@ -138,6 +145,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             started,
             seconds_in_steps: 0.0,
             last_checkpoint: started,
+            best_at_checkpoint,
             best: None,
         })
     }
@@ -231,27 +239,34 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             train_loss,
             seconds: self.training_seconds(),
         }))?;
-        if self.job.spec.train.keeps_best() && self.result().is_some_and(|best| best.step == step) {
-            self.save_weights(self.job.dir.best_weights())?;
+        if self.keeps_best()
+            && let Some(best) = self.result()
+            && best.step == step
+        {
+            best_weights::save(&self.trainer.eval_model(), best, self.job.dir)?;
         }
         Ok(None)
     }
 
-    /// The evaluation that is the result of the run: the last one, or the first of those with the lowest loss.
+    fn keeps_best(&self) -> bool {
+        self.job.spec.train.keeps_best()
+    }
+
+    /// The evaluation that is the result of the run: the last one, or the best one.
     fn result(&self) -> Option<&Evaluation> {
-        match self.job.spec.train.keeps_best() {
-            true => self
-                .evaluations()
-                .min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)),
+        match self.keeps_best() {
+            true => self.records.best_evaluation(),
             false => self.evaluations().next_back(),
         }
     }
 
     /// Goes back to the weights of the best evaluation, if they are the result.
     fn load_best_weights(&mut self) -> Result<(), TrainError> {
-        if self.job.spec.train.keeps_best() {
+        if self.keeps_best()
+            && let Some(best) = self.result()
+        {
             let mut model = self.trainer.eval_model();
-            model.load(&self.job.dir.best_weights())?;
+            model.load(&self.job.dir.best_weights(best.step))?;
             self.best = Some(model);
         }
         Ok(())
@@ -300,6 +315,13 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         let (records, identity) = (&self.records, &self.identity);
         save_checkpoint(&mut self.trainer, totals, records, identity, self.job.dir)?;
         self.last_checkpoint = Instant::now();
+        if self.keeps_best() {
+            // The checkpoint before this one may still be needed.
+            let best = self.result().map(|best| best.step);
+            let kept = [best, self.best_at_checkpoint];
+            best_weights::remove_others(self.job.dir, &kept)?;
+            self.best_at_checkpoint = best;
+        }
         Ok(())
     }
 

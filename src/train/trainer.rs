@@ -138,6 +138,10 @@ impl<B: TrainBackend> Trainer<B> {
 }
 
 impl<B: Backend> Trainer<B> {
+    pub(super) fn keeps_best(&self) -> bool {
+        self.spec.train.keeps_best()
+    }
+
     /// The model to evaluate, sample from and save. Its weights are the moving average, if the run
     /// evaluates it. Copies no weights.
     pub(super) fn eval_model(&self) -> Model<B> {

@@ -281,7 +281,7 @@ fn schedule_that_never_falls_is_a_warning_at_its_place() {
     fs::write(lab.path("warm.yaml"), file).unwrap();
     lab.run("plan warm.yaml")
         .exits(0)
-        .says("warning: the learning rate never falls to `min_lr` (0): of the 30 steps, 29 are warm-up")
+        .says("warning: the learning rate never falls to `min_lr` (0): 29 of the 30 steps are warm-up")
         .says("--> warm.yaml:5:64");
     lab.run("plan warm.yaml optimizer.schedule.warmup_steps=28")
         .exits(0)

@@ -24,7 +24,7 @@ fn damaged_corpus_is_said_and_written_again() {
         fs::write(&path, &changed).unwrap();
         lab.run(command)
             .exits(0)
-            .says("is damaged: corpus.json was changed; it is written again");
+            .says("is damaged: corpus.json: its contents do not agree with the digest at its end");
         assert_eq!(fs::read_to_string(&path).unwrap(), good);
     }
     assert_eq!(lab.results(), results);

@@ -33,6 +33,8 @@ fn foreign_results(names: &[String]) -> Lab {
     for key in ["command", "machine", "version"] {
         plan[key] = json!("\u{1b}]0;title\u{7}\u{202e}");
     }
+    // The digest does not agree with the changes, so it is left out.
+    plan.as_object_mut().unwrap().remove("sha256").unwrap();
     fs::write(path, plan.to_string()).unwrap();
     lab
 }

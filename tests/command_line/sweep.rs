@@ -344,6 +344,9 @@ fn reproducible_runs_are_confirmed_and_others_are_not() {
             fs::remove_file(path).unwrap();
         }
     }
+    lab.run("verify results/tiny")
+        .exits(2)
+        .says("with --rerun N, N of its runs are trained again");
     lab.run("verify results/tiny --rerun 1")
         .exits(2)
         .says("the experiment file experiments/tiny.yaml does not exist");

@@ -68,8 +68,10 @@ fn template_with_a_mistake_is_an_error_before_training() {
 fn template_without_bounds_is_an_error_before_training() {
     let double = "{% set text = namespace(all=\"x\") %}{% for i in range(50) %}\
                   {% set text.all = text.all ~ text.all %}{% endfor %}{{ text.all }}";
+    // Only Linux limits the address space of a process, and an emulator of another processor does not.
+    let double = cfg!(all(target_os = "linux", target_arch = "x86_64")).then_some(double);
     let long = "{% for i in range(100) %}{{ (\"x\" * 1000000) | safe }}{% endfor %}";
-    for template in [double, long] {
+    for template in double.into_iter().chain([long]) {
         let lab = with_template(template);
         lab.run("plan experiments/tiny.yaml")
             .exits(2)

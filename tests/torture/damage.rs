@@ -36,7 +36,14 @@ fn no_number_of_a_damaged_file_is_shown() {
         files.retain(|file| !file.ends_with(".lock"));
         let file = choose(&mut rng, &files);
         let name = file.strip_prefix(&results).unwrap().display().to_string();
-        let what = damage(file, &mut rng);
+        let before = fs::read(file).unwrap();
+        let what = loop {
+            let what = damage(file, &mut rng);
+            // Some changes change nothing, such as zeros where there are zeros.
+            if fs::read(file).ok().as_ref() != Some(&before) {
+                break what;
+            }
+        };
         let context = format!("{name}: {what}");
 
         let report = lab.run("report results/tiny");
@@ -48,7 +55,8 @@ fn no_number_of_a_damaged_file_is_shown() {
         }
         let verified = lab.run("verify results/tiny");
         let ended_run = is_finished && name.starts_with("runs/") && !name.contains("checkpoint");
-        if ended_run {
+        let is_deleted_weights = name.ends_with(".safetensors") && !file.exists();
+        if ended_run && !is_deleted_weights {
             assert_eq!(verified.code(), Some(1), "{context} is not noticed");
         }
         let file_name = file.file_name().unwrap().to_str().unwrap();

@@ -84,8 +84,10 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 fn left_over(folder: &Path) -> Vec<PathBuf> {
     let mut files = files_in(folder);
     files.retain(|path| {
-        let mut parts = path.iter().map(|part| part.to_string_lossy());
-        parts.any(|part| part.starts_with(".partial") || part.starts_with(".removed"))
+        let inside = path.strip_prefix(folder).unwrap();
+        let mut parts = inside.iter().map(|part| part.to_string_lossy());
+        let starts = [".partial", ".removed", ".tmp"];
+        parts.any(|part| starts.iter().any(|start| part.starts_with(start)))
     });
     files
 }

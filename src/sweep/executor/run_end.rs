@@ -1,4 +1,5 @@
 use crate::data::DataError;
+use crate::model::WeightsError;
 use crate::results::{RecordError, RunStatus};
 use crate::text::one_line;
 use crate::train::TrainError;
@@ -10,13 +11,13 @@ use std::io::{self, ErrorKind};
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
     /// The run has ended. Its status is recorded, and it is not trained again.
-    Recorded(RunStatus),
+    Recorded(Box<RunStatus>),
     /// It was asked to end, and continues from its checkpoint.
     Stopped,
     /// The machine failed, and not the run. It continues from its last checkpoint.
     MachineFailed(MachineFailure),
-    /// A signal ended its process. This can be due to the machine or to the run. It continues from its last
-    /// checkpoint, once.
+    /// The system killed its process, or had no memory for it. This can be due to the machine or to the run. It
+    /// continues from its last checkpoint, once.
     Died(MachineFailure),
 }
 
@@ -57,6 +58,13 @@ impl MachineFailure {
             | TrainError::Data(DataError::Read { source, .. } | DataError::Write { source, .. }) => {
                 source
             }
+            TrainError::Weights(WeightsError::Read { source, .. }) => source,
+            TrainError::Device(reason) if is_out_of_memory(reason) => {
+                return Some(Self {
+                    reason: one_line(&error.to_string()),
+                    resource: Resource::Memory,
+                });
+            }
             _ => return None,
         };
         Some(Self::new(cause, error))
@@ -74,6 +82,13 @@ impl MachineFailure {
             Resource::Other => "remove the cause",
         }
     }
+}
+
+/// Whether a message of dfdx or CUDA says that there is no memory left.
+fn is_out_of_memory(reason: &str) -> bool {
+    ["OutOfMemory", "OUT_OF_MEMORY"]
+        .iter()
+        .any(|text| reason.contains(text))
 }
 
 impl Resource {
@@ -138,6 +153,8 @@ mod tests {
             source: full(),
         });
         assert!(MachineFailure::of_training(&data).is_some());
+        let memory = MachineFailure::of_training(&TrainError::Device("OutOfMemory".to_owned()));
+        assert_eq!(memory.unwrap().resource, Resource::Memory);
         let device = TrainError::Device("no kernel".to_owned());
         assert_eq!(MachineFailure::of_training(&device), None);
     }

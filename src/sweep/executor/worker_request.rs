@@ -1,4 +1,4 @@
-use super::run_end::{MachineFailure, RunEnd};
+use super::run_end::{MachineFailure, Resource, RunEnd};
 use crate::config::check_run;
 use crate::data;
 use crate::results::{RunDir, RunState, RunStatus};
@@ -33,11 +33,15 @@ impl WorkerRequest {
         let mut status = match self.try_train(stop, on_update) {
             Ok(status) if status.state == RunState::Stopped => return RunEnd::Stopped,
             Ok(status) => status,
+            // The run itself may be too large for the machine.
+            Err(Failure::Machine(failure)) if failure.resource == Resource::Memory => {
+                return RunEnd::Died(failure);
+            }
             Err(Failure::Machine(failure)) => return RunEnd::MachineFailed(failure),
             Err(Failure::Run(reason)) => RunStatus::failed(one_line(&reason)),
         };
         status.environment = Some(machine::environment());
-        RunEnd::Recorded(status)
+        RunEnd::Recorded(Box::new(status))
     }
 
     fn try_train(

@@ -1,5 +1,6 @@
 use super::WorkerRequest;
 use super::protocol::{Message, STOP};
+use crate::results::remove_partial_files;
 use crate::sweep::executor::{MachineFailure, RunEnd};
 use crate::sweep::lock::Lock;
 use crate::train::{Phase, Progress, Update};
@@ -72,6 +73,8 @@ fn train(request: &WorkerRequest) -> RunEnd {
             return RunEnd::MachineFailed(MachineFailure::new(&error, reason));
         }
     };
+    // That worker may have been killed while it wrote a file. What cannot be removed does no harm.
+    let _ = remove_partial_files(&request.run_dir, 1);
     let mut throttle = Throttle::default();
     request.train(&STOP_REQUESTED, &mut |update| {
         let is_due = match &update {

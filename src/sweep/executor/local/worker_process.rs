@@ -113,13 +113,13 @@ impl WorkerProcess {
         match exit {
             // The worker was asked to end before it had installed its signal handler.
             Ok(exit) if signal(exit).is_some_and(is_request) => RunEnd::Stopped,
-            Ok(exit) => match exit.signal() {
-                Some(number) => RunEnd::Died(MachineFailure {
-                    reason: with_crash(describe_signal(number)),
-                    resource: resource_of_signal(signal(exit), crash.as_deref()),
-                }),
-                None => RunEnd::Recorded(RunStatus::failed(with_crash(describe_exit(exit)))),
-            },
+            Ok(exit) => {
+                let reason = with_crash(describe_exit(exit));
+                match missing_resource(signal(exit), crash.as_deref()) {
+                    Some(resource) => RunEnd::Died(MachineFailure { reason, resource }),
+                    None => RunEnd::Recorded(Box::new(RunStatus::failed(reason))),
+                }
+            }
             Err(error) => {
                 let reason = with_crash(format!("the process was lost: {error}"));
                 RunEnd::MachineFailed(MachineFailure::new(&error, reason))
@@ -196,18 +196,18 @@ fn signal(exit: ExitStatus) -> Option<Signal> {
     Signal::try_from(exit.signal()?).ok()
 }
 
-/// What the machine probably lacked when a signal ended a process.
-fn resource_of_signal(signal: Option<Signal>, crash: Option<&str>) -> Resource {
-    match signal {
-        Some(Signal::SIGKILL) => Resource::Memory,
-        Some(Signal::SIGABRT)
-            if crash.is_some_and(|text| text.contains("memory allocation of")) =>
-        {
+/// What the machine probably lacked when a signal ended a process. `None` if the program is the reason.
+fn missing_resource(signal: Option<Signal>, crash: Option<&str>) -> Option<Resource> {
+    Some(match signal? {
+        Signal::SIGKILL => Resource::Memory,
+        Signal::SIGABRT if crash.is_some_and(|text| text.contains("memory allocation of")) => {
             Resource::Memory
         }
-        Some(Signal::SIGXFSZ) => Resource::Storage,
-        _ => Resource::Other,
-    }
+        Signal::SIGXFSZ => Resource::Storage,
+        // A part of a file or of memory that cannot be read.
+        Signal::SIGBUS => Resource::Other,
+        _ => return None,
+    })
 }
 
 /// Whether people and systems ask a process to end by this signal.

@@ -1,0 +1,69 @@
+//! The weights of the best evaluation of a run so far, which become its result when it ends.
+//!
+//! There is a file for each step, so that a run that continues from an earlier checkpoint finds the weights that were
+//! the best ones then.
+
+use super::train_error::TrainError;
+use crate::kernels::Backend;
+use crate::model::{Model, read_text};
+use crate::results::{Evaluation, RunDir};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+
+/// Key of the validation loss in the metadata of a file.
+const VAL_LOSS: &str = "val_loss";
+
+/// Saves the weights of an evaluation.
+pub(super) fn save<B: Backend>(
+    model: &Model<B>,
+    evaluation: &Evaluation,
+    dir: &RunDir,
+) -> Result<(), TrainError> {
+    let path = dir.best_weights(evaluation.step);
+    let folder = dir.checkpoint();
+    fs::create_dir_all(&folder).map_err(TrainError::file(folder))?;
+    let metadata = [(VAL_LOSS.to_owned(), evaluation.val_loss.to_string())];
+    let saved = model.save_with(BTreeMap::from(metadata), &path);
+    saved.map_err(TrainError::file(path))
+}
+
+/// Checks that the weights of an evaluation were saved and are undamaged. A run that was killed may have saved those
+/// of another evaluation with this step, if it does not repeat its losses exactly.
+///
+/// # Errors
+/// What is wrong.
+pub(super) fn check<B: Backend>(
+    mut model: Model<B>,
+    evaluation: &Evaluation,
+    dir: &RunDir,
+) -> Result<(), String> {
+    let path = dir.best_weights(evaluation.step);
+    model.load(&path).map_err(|error| error.to_string())?;
+    let loss = read_text(&path, VAL_LOSS);
+    match loss.is_some_and(|loss| loss == evaluation.val_loss.to_string()) {
+        true => Ok(()),
+        false => Err(format!("{} is that of another evaluation", path.display())),
+    }
+}
+
+/// Removes all saved weights but those of these steps.
+pub(super) fn remove_others(dir: &RunDir, kept: &[Option<u64>]) -> Result<(), TrainError> {
+    let kept: Vec<_> = kept
+        .iter()
+        .flatten()
+        .map(|&step| dir.best_weights(step))
+        .collect();
+    let saved = dir.all_best_weights();
+    for path in saved.map_err(TrainError::file(dir.checkpoint()))? {
+        if !kept.contains(&path) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(TrainError::file(path)(error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
