@@ -5,7 +5,7 @@ use super::char::CharTable;
 use super::vocabulary::{self, UNKNOWN};
 use super::{byte, chunks, normalizer_growth, token_bytes};
 use crate::data::DataError;
-use crate::results::write_atomic;
+use crate::results::replace_file;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -72,9 +72,9 @@ impl Tokenizer {
         Ok(json)
     }
 
-    /// Writes a `tokenizer.json`.
+    /// Writes a `tokenizer.json`, without syncing it: the record of a run does that.
     pub fn save(&self, path: &Path) -> Result<(), DataError> {
-        write_atomic(path, self.to_json()?.as_bytes()).map_err(DataError::write(path))
+        replace_file(path, self.to_json()?.as_bytes()).map_err(DataError::write(path))
     }
 
     /// Number of tokens.
