@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUNNER_TORTURE_MINUTES=${1:-10} RUNNER_TORTURE_SEED=${2:-1}
-cargo test --test torture -- --nocapture --test-threads 1
+cargo test --release --test torture -- --nocapture --test-threads 1
