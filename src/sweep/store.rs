@@ -8,6 +8,7 @@ use crate::results::{
 use crate::train::ShorterRun;
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A run's folder is renamed to this prefix and its name before it is deleted, so that an interrupted
@@ -283,7 +284,12 @@ impl Store {
     /// were being written.
     fn remove_leftovers(&self) -> Result<(), Error> {
         let runs = self.root.join("runs");
-        for entry in fs::read_dir(&runs).map_err(Error::io("read", &runs))? {
+        let entries = match fs::read_dir(&runs) {
+            // Another sweep that found an error removes the empty folder that it has created.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            entries => Some(entries.map_err(Error::io("read", &runs))?),
+        };
+        for entry in entries.into_iter().flatten() {
             let path = entry.map_err(Error::io("read", &runs))?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             if name.is_some_and(|name| name.starts_with(REMOVED_PREFIX)) {
