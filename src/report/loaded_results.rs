@@ -226,10 +226,7 @@ impl Run {
     }
 
     pub(super) fn evaluations(&self) -> impl Iterator<Item = &Evaluation> {
-        self.metrics.iter().filter_map(|metric| match metric {
-            Metric::Eval(evaluation) => Some(evaluation),
-            Metric::Step(_) => None,
-        })
+        self.metrics.iter().filter_map(Metric::evaluation)
     }
 
     /// A loss at a step, or the last one that was measured. `None` where it was not measured.

@@ -37,7 +37,7 @@ pub use recorded_summary::{SummaryRow, read_summary};
 pub use report_error::ReportError;
 pub use text_table::TextTable;
 
-use crate::results::{RunState, SweepPlan, write_atomic};
+use crate::results::{RunState, SweepPlan, remove_if_exists, write_atomic};
 use analysis::answer::answer;
 use analysis::cautions::{cautions, unfinished};
 use analysis::claim_results::test_claims;
@@ -191,11 +191,8 @@ fn write_plots(dir: &Path, plots: &[plots::Plot]) -> Result<Vec<PathBuf>, Report
             continue;
         }
         let path = folder.join(format!("{name}.svg"));
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                return Err(ReportError::Write { path, source });
-            }
-            _ => {}
+        if let Err(source) = remove_if_exists(&path) {
+            return Err(ReportError::Write { path, source });
         }
     }
     plots

@@ -35,6 +35,14 @@ pub fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a file. It may be absent.
+pub fn remove_if_exists(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -82,10 +90,7 @@ pub fn remove_partial_files(folder: &Path, depth: usize) -> io::Result<()> {
             .as_encoded_bytes()
             .starts_with(PARTIAL_PREFIX.as_bytes())
         {
-            match fs::remove_file(entry.path()) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_if_exists(&entry.path())?;
         }
     }
     Ok(())

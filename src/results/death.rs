@@ -1,9 +1,9 @@
 //! The file that remembers that the process of a run was killed or crashed.
 
-use super::{RunDir, write_json_atomic};
+use super::{RunDir, remove_if_exists, write_json_atomic};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::PathBuf;
 
 /// The contents of `death.json`.
@@ -34,17 +34,10 @@ impl RunDir {
 
     /// Removes the record of the run, so that it continues from its checkpoint.
     pub fn remove_status(&self) -> io::Result<()> {
-        remove_if_exists(self.status_file())
+        remove_if_exists(&self.status_file())
     }
 
     pub fn forget_death(&self) -> io::Result<()> {
-        remove_if_exists(self.death_file())
-    }
-}
-
-fn remove_if_exists(path: PathBuf) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        remove_if_exists(&self.death_file())
     }
 }

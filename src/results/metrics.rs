@@ -18,6 +18,14 @@ impl Metric {
         }
     }
 
+    /// The evaluation, if it is one.
+    pub fn evaluation(&self) -> Option<&Evaluation> {
+        match self {
+            Self::Eval(evaluation) => Some(evaluation),
+            Self::Step(_) => None,
+        }
+    }
+
     /// The lines of `metrics.jsonl` for some metrics.
     pub fn lines(metrics: &[Self]) -> io::Result<Vec<u8>> {
         let mut lines = Vec::new();

@@ -156,13 +156,13 @@ impl RunDir {
     pub fn metrics(&self, record: Option<&RunRecord>) -> Result<Vec<Metric>, RecordError> {
         let path = self.metrics_file();
         let text = self.read_checked(&path, record)?.unwrap_or_default();
-        let number = |(index, line): (usize, &[u8])| {
+        let metric = |(index, line): (usize, &[u8])| {
             let metric = serde_json::from_slice(line);
             metric.map_err(|error| {
                 RecordError::damaged(&path)(format!("line {}: {error}", index + 1))
             })
         };
-        complete_lines(&text).enumerate().map(number).collect()
+        complete_lines(&text).enumerate().map(metric).collect()
     }
 
     /// The lines of `metrics.jsonl` before the first one that is no metric.
@@ -178,12 +178,9 @@ impl RunDir {
 
     /// The evaluations of `metrics.jsonl`. See [`Self::metrics`].
     pub fn evaluations(&self, record: Option<&RunRecord>) -> Result<Vec<Evaluation>, RecordError> {
-        let evaluation = |metric| match metric {
-            Metric::Eval(evaluation) => Some(evaluation),
-            Metric::Step(_) => None,
-        };
-        let metrics = self.metrics(record)?.into_iter();
-        Ok(metrics.filter_map(evaluation).collect())
+        let metrics = self.metrics(record)?;
+        let evaluations = metrics.iter().filter_map(Metric::evaluation);
+        Ok(evaluations.cloned().collect())
     }
 
     /// Makes the metrics and samples durable, because a checkpoint depends on them.
@@ -329,9 +326,8 @@ impl RunDir {
 
 /// The lines of a text that end with a line feed. The process may have been killed while it wrote the last one.
 fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let end = text.iter().rposition(|&byte| byte == b'\n');
-    let lines = text[..end.unwrap_or(0)].split(|&byte| byte == b'\n');
-    lines.take(if end.is_some() { usize::MAX } else { 0 })
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    lines.filter(|line| line.ends_with(b"\n"))
 }
 
 /// Appends lines to `metrics.jsonl`.

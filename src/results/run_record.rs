@@ -97,10 +97,7 @@ impl RunStatus {
                 _ => Ok(()),
             };
         };
-        let last = metrics.iter().rev().find_map(|metric| match metric {
-            Metric::Eval(evaluation) => Some(evaluation),
-            Metric::Step(_) => None,
-        });
+        let last = metrics.iter().rev().find_map(Metric::evaluation);
         let measured = last.map(|last| (last.val_loss, last.bits_per_byte));
         if outcome.val_loss.zip(outcome.bits_per_byte) != measured {
             return Err(

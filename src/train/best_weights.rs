@@ -6,10 +6,9 @@
 use super::train_error::TrainError;
 use crate::kernels::Backend;
 use crate::model::{Model, read_text};
-use crate::results::{Evaluation, RunDir};
+use crate::results::{Evaluation, RunDir, remove_if_exists};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 
 /// Key of the validation loss in the metadata of a file.
 const VAL_LOSS: &str = "val_loss";
@@ -57,12 +56,7 @@ pub(super) fn remove_others(dir: &RunDir, kept: &[Option<u64>]) -> Result<(), Tr
     let saved = dir.all_best_weights();
     for path in saved.map_err(TrainError::file(dir.checkpoint()))? {
         if !kept.contains(&path) {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(TrainError::file(path)(error));
-                }
-                _ => {}
-            }
+            remove_if_exists(&path).map_err(TrainError::file(path))?;
         }
     }
     Ok(())

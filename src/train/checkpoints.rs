@@ -44,10 +44,7 @@ pub(super) struct Records {
 impl Records {
     /// The first of the evaluations with the lowest validation loss.
     pub(super) fn best_evaluation(&self) -> Option<&Evaluation> {
-        let evaluations = self.metrics.iter().filter_map(|metric| match metric {
-            Metric::Eval(evaluation) => Some(evaluation),
-            Metric::Step(_) => None,
-        });
+        let evaluations = self.metrics.iter().filter_map(Metric::evaluation);
         evaluations.min_by(|a, b| a.val_loss.total_cmp(&b.val_loss))
     }
 

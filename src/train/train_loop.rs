@@ -166,13 +166,8 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     }
 
     fn evaluations(&self) -> impl DoubleEndedIterator<Item = &Evaluation> {
-        self.records
-            .metrics
-            .iter()
-            .filter_map(|metric| match metric {
-                Metric::Eval(evaluation) => Some(evaluation),
-                Metric::Step(_) => None,
-            })
+        let metrics = self.records.metrics.iter();
+        metrics.filter_map(Metric::evaluation)
     }
 
     /// Number of steps of the run. If its length is a time, it is the number that the speed so far lets
