@@ -6,9 +6,9 @@ use super::expected_values::is_overridden;
 use super::limits::MAX_FILE_BYTES;
 use super::merge::merge;
 use super::overrides;
-use super::parse::parse;
+use super::parse::parse_file;
 use super::read_file::read;
-use super::spans::{FILE, START_OF_FILE, Sources};
+use super::spans::{FILE, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::Variants;
@@ -66,22 +66,11 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Documen
 
 /// The steps of loading. On `None`, `errors` has at least one error.
 fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Document> {
-    let text = &sources.get(FILE).text;
-    if text.len() as u64 > MAX_FILE_BYTES {
+    if sources.get(FILE).text.len() as u64 > MAX_FILE_BYTES {
         errors.push(Diagnostic::new(None, ErrorKind::TooLarge));
         return None;
     }
-    let mut file = match parse(text, FILE, 0, errors) {
-        Ok(Some(file)) => file,
-        Ok(None) => {
-            errors.push(Diagnostic::new(START_OF_FILE, ErrorKind::Empty));
-            return None;
-        }
-        Err(diagnostic) => {
-            errors.push(diagnostic);
-            return None;
-        }
-    };
+    let mut file = parse_file(sources, errors)?;
     let mut overrides = overrides::tree(sources, &file, errors);
     let mut former_names = FormerNames::default();
     for document in [&mut file, &mut overrides] {

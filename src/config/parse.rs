@@ -4,11 +4,22 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, shortened};
 use super::limits::{MAX_COPIED_BYTES, MAX_DEPTH, MAX_VALUES};
 use super::scalar;
-use super::spans::Span;
+use super::spans::{FILE, START_OF_FILE, Sources, Span};
 use super::syntax_errors::{other_version, syntax_error};
 use super::tree::{Entry, Layer, Node, Size, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as ParserSpan, Tag};
 use std::collections::HashMap;
+
+/// Parses the file of `sources`. On `None`, `errors` has at least one error.
+pub(super) fn parse_file(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Option<Node> {
+    let error = match parse(&sources.get(FILE).text, FILE, 0, errors) {
+        Ok(Some(tree)) => return Some(tree),
+        Ok(None) => Diagnostic::new(START_OF_FILE, ErrorKind::Empty),
+        Err(diagnostic) => diagnostic,
+    };
+    errors.push(error);
+    None
+}
 
 /// Parses one document.
 ///

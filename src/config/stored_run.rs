@@ -6,9 +6,9 @@ use super::conditional_keys::applicable;
 use super::cross_checks::check;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::error_kind::ErrorKind;
-use super::parse::parse;
+use super::parse::parse_file;
 use super::read_file::read;
-use super::spans::{FILE, START_OF_FILE, Sources};
+use super::spans::Sources;
 use super::tree::{Entry, Layer, Node, Value};
 use super::validate::validate;
 use crate::spec::RunSpec;
@@ -64,17 +64,7 @@ pub fn check_run(run: &RunSpec) -> Result<(), String> {
 
 /// The run in a text. On `None`, `errors` has at least one error.
 fn checked(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Option<RunSpec> {
-    let mut tree = match parse(&sources.get(FILE).text, FILE, 0, errors) {
-        Ok(Some(tree)) => tree,
-        Ok(None) => {
-            errors.push(Diagnostic::new(START_OF_FILE, ErrorKind::Empty));
-            return None;
-        }
-        Err(diagnostic) => {
-            errors.push(diagnostic);
-            return None;
-        }
-    };
+    let mut tree = parse_file(sources, errors)?;
     replace_former_names(&mut tree, &mut FormerNames::default(), errors);
     let settings = applicable(&as_experiment(&tree));
     errors.extend(validate(&settings, sources));

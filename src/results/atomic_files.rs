@@ -43,6 +43,15 @@ pub fn remove_if_exists(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Creates a folder and its missing parents, and makes their names durable.
+pub fn create_folders(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|path| !path.exists());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(path)?;
+    let mut folders = missing.into_iter().map(folder_of);
+    folders.try_for_each(sync_folder)
+}
+
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

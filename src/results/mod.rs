@@ -25,8 +25,8 @@ pub(crate) mod testing;
 mod variant_runs;
 
 pub use atomic_files::{
-    remove_if_exists, remove_partial_files, replace_file, sync_folder, write_atomic,
-    write_atomic_with, write_json_atomic,
+    create_folders, remove_if_exists, remove_partial_files, replace_file, sync_folder,
+    write_atomic, write_atomic_with, write_json_atomic,
 };
 pub use earlier_design::EarlierDesign;
 pub use environment::Environment;

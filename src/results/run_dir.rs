@@ -1,4 +1,4 @@
-use super::atomic_files::{replace_file, sync_folder};
+use super::atomic_files::{create_folders, remove_if_exists, replace_file, sync_folder};
 use super::run_record::{StatusFile, check_file, expect_digest, is_inside, read_if_exists};
 use super::sealed_json::{from_sealed_json, write_sealed_json};
 use super::{Evaluation, FileDigest, Metric, RecordError, RunRecord, RunStatus, Thoroughness};
@@ -34,10 +34,7 @@ impl RunDir {
 
     /// Creates the folder and writes `config.yaml` into it.
     pub fn create(&self, spec: &RunSpec) -> io::Result<()> {
-        if !self.0.exists() {
-            fs::create_dir_all(&self.0)?;
-            self.0.parent().map_or(Ok(()), sync_folder)?;
-        }
+        create_folders(&self.0)?;
         let yaml = spec.to_yaml().map_err(io::Error::other)?;
         replace_file(&self.config(), yaml.as_bytes())
     }
@@ -103,6 +100,15 @@ impl RunDir {
         }
         steps.sort_unstable();
         Ok(steps)
+    }
+
+    /// Removes the weights of steps after `step`. A run that continues from there may not take them again.
+    pub fn remove_weights_after(&self, step: u64) -> io::Result<()> {
+        let mut later = self
+            .saved_steps()?
+            .into_iter()
+            .filter(|&saved| saved > step);
+        later.try_for_each(|saved| remove_if_exists(&self.weights_at(saved)))
     }
 
     pub fn checkpoint(&self) -> PathBuf {

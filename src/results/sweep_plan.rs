@@ -1,5 +1,6 @@
 use super::EarlierDesign;
 use super::sealed_json::{SealError, Sealed, from_sealed_json};
+use crate::config::check_run;
 use crate::hash;
 use crate::spec::{Experiment, RunSpec, TunedRun};
 use serde::de::Error as _;
@@ -43,18 +44,32 @@ impl SweepPlan {
     /// Reads the contents of a `plan.json`.
     ///
     /// # Errors
-    /// If it is damaged or not a plan, if the name of a run is not a plain file name, or if a run refers to a
-    /// corpus that is not listed.
+    /// If it is damaged or not a plan, if the name of a run is not a plain file name, if a run refers to a
+    /// corpus that is not listed, or if its configuration is invalid.
     pub fn from_json(json: &[u8]) -> Result<Sealed<Self>, SealError> {
         let plan: Sealed<Self> = from_sealed_json(json)?;
-        let corpora = plan.value.corpora.len();
-        match plan.value.runs.iter().find(|run| run.corpus >= corpora) {
-            Some(run) => Err(SealError::Json(serde_json::Error::custom(format!(
-                "run {} refers to a corpus that is not listed",
-                run.name
-            )))),
-            None => Ok(plan),
+        plan.value.check_runs()?;
+        Ok(plan)
+    }
+
+    fn check_runs(&self) -> Result<(), serde_json::Error> {
+        let mut valid: Option<RunSpec> = None;
+        for run in &self.runs {
+            let error = |why: &str| serde_json::Error::custom(format!("run {} {why}", run.name));
+            if run.corpus >= self.corpora.len() {
+                return Err(error("refers to a corpus that is not listed"));
+            }
+            // Most runs differ from the one before only in the seed, of which every value is valid.
+            let spec = RunSpec {
+                seed: 0,
+                ..run.spec.clone()
+            };
+            if valid.as_ref() != Some(&spec) {
+                check_run(&spec).map_err(|why| error(&format!("has an {why}")))?;
+                valid = Some(spec);
+            }
         }
+        Ok(())
     }
 }
 
@@ -178,6 +193,32 @@ impl CorpusInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::testing::plan_of;
+
+    /// The first of these would divide by zero in a report.
+    #[test]
+    fn a_plan_with_an_invalid_run_is_rejected() {
+        type Change = fn(&mut PlannedRun);
+        let changes: [(Change, &str); 3] = [
+            (|run| run.spec.train.batch_size = 0, "`train.batch_size`"),
+            (|run| run.spec.model.n_head = 3, "must be divisible by"),
+            (
+                |run| run.corpus = 1,
+                "refers to a corpus that is not listed",
+            ),
+        ];
+        let plan = plan_of("name: x\nvariants: {a: {}, b: {}}\nsweep: {seeds: [1, 2]}");
+        let read = |plan: &SweepPlan| SweepPlan::from_json(&serde_json::to_vec(plan).unwrap());
+        assert_eq!(read(&plan).unwrap().value, plan);
+        for (change, expected) in changes {
+            let mut plan = plan.clone();
+            change(&mut plan.runs[2]);
+            let error = read(&plan).unwrap_err().to_string();
+            let expected_start = format!("run {} ", plan.runs[2].name);
+            assert!(error.starts_with(&expected_start), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 
     #[test]
     fn run_names_that_leave_the_folder_are_rejected() {

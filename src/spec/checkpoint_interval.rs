@@ -13,10 +13,7 @@ pub enum CheckpointInterval {
 }
 
 /// The text form of a time, as a part of a pattern.
-const TIME: &str = concat!(
-    r"(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8})",
-    r" (seconds?|minutes?|hours?)"
-);
+const TIME: &str = concat!(every::positive_decimal!(), " (seconds?|minutes?|hours?)");
 
 impl CheckpointInterval {
     /// Whether a checkpoint is due after `step` steps, `seconds` after the last one.

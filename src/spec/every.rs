@@ -13,10 +13,19 @@ pub enum Every {
     Epochs(f64),
 }
 
+/// The text form of a positive decimal number, as a part of a pattern.
+macro_rules! positive_decimal {
+    () => {
+        r"(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8})"
+    };
+}
+pub(super) use positive_decimal;
+
 /// The text form of an interval, as a part of a pattern.
 pub(super) const TEXT: &str = concat!(
-    r"0*[1-9][0-9]{0,17} (steps?|tokens?)",
-    r"|(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.[0-9]{0,8}[1-9][0-9]{0,8}) epochs?"
+    r"0*[1-9][0-9]{0,17} (steps?|tokens?)|",
+    positive_decimal!(),
+    " epochs?"
 );
 
 impl Every {

@@ -3,7 +3,7 @@ use super::lock::Lock;
 use crate::data;
 use crate::results::{
     PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SweepPlan, Thoroughness,
-    remove_partial_files, write_sealed_json,
+    create_folders, remove_partial_files, write_sealed_json,
 };
 use crate::train::ShorterRun;
 use std::collections::HashSet;
@@ -44,7 +44,7 @@ impl CleanupGuard {
             .map(Path::to_owned)
             .collect();
         self.folders.extend(absent.into_iter().rev());
-        fs::create_dir_all(path).map_err(Error::io("create", path))
+        create_folders(path).map_err(Error::io("create", path))
     }
 
     fn disarm(&mut self) {

@@ -104,6 +104,19 @@ fn average_is_kept_but_not_evaluated_with_the_last_weights() {
     assert!(results[0] == results[1]);
 }
 
+/// A run whose length is a time may not take as many steps after an interruption.
+#[test]
+fn weights_of_steps_after_the_checkpoint_are_removed() {
+    let (fixture, mut spec) = (Fixture::new(), spec());
+    spec.train.save_every = Some(Every::Steps(2));
+    let dir = fixture.dir("run", &spec);
+    fixture.run(&dir, &spec, 2, 4);
+    assert_eq!(dir.saved_steps().unwrap(), [2, 4]);
+    fs::copy(dir.weights_at(4), dir.weights_at(5)).unwrap();
+    fixture.run(&dir, &spec, 2, 7);
+    assert_eq!(dir.saved_steps().unwrap(), [2, 4, 6]);
+}
+
 fn constant_spec(steps: u64) -> RunSpec {
     let mut spec = spec();
     spec.optimizer.schedule.kind = ScheduleKind::Constant;

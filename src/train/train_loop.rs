@@ -111,9 +111,11 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         let trainer = Trainer::new(device, job.spec, info.vocab_size);
         let mut trainer = trainer.map_err(TrainError::device)?;
         let identity = job.spec.identity(&info.content_sha256());
-        // The records from after the checkpoint are dropped here and written again.
+        // The records and weights from after the checkpoint are dropped here and written again.
         let mut notice = |text| on_update(Update::Notice(text));
         let mut resumed = resume(&mut trainer, &identity, job.dir, &mut notice)?;
+        let removed = job.dir.remove_weights_after(trainer.step);
+        removed.map_err(TrainError::file(job.dir.path()))?;
         if trainer.step == 0
             && let Some(shorter) = &job.extends
         {

@@ -5,9 +5,9 @@ use crate::kernels::{DeviceError, Matrix, UpdateRule};
 use crate::spec;
 use dfdx::prelude::*;
 
-/// Stochastic gradient descent with momentum μ and decoupled weight decay, in PyTorch's form:
-/// `v = μ v + g; p -= lr v`, and with Nesterov momentum `p -= lr (g + μ v)` (Sutskever et al. 2013,
-/// section 2).
+/// Stochastic gradient descent with momentum μ and decoupled weight decay: `v = μ v + g; p -= lr v`, and with
+/// Nesterov momentum `p -= lr (g + μ v)`. This is the form of `torch.optim.SGD`; in that of Sutskever et al. 2013
+/// (section 2), the velocity includes the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sgd {
     lr: f32,
