@@ -160,7 +160,7 @@ pub struct Report {
 
 /// Check that recorded results are undamaged, and that runs can be reproduced.
 ///
-/// Every file of a run is compared with the digest that the run recorded, and summary.csv with the runs. With
+/// Every file of a run is compared with the digest that the run recorded, and the report with the runs. With
 /// --rerun, some finished runs are trained again: all their losses and weights must have the same bits. A
 /// folder that was committed has no plan.json and no runs; there, --rerun compares with summary.csv.
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@ use super::generate_error::GenerateError;
 use crate::config::Diagnostics;
 use crate::report::ReportError;
 use crate::sweep as sweeps;
-use crate::sweep::MachineFailure;
+use crate::sweep::{MachineFailure, Resource};
 use crate::text::terminal::print_note;
 use std::io;
 use std::path::PathBuf;
@@ -147,6 +147,26 @@ impl Error {
             return diagnostics.eprint();
         }
         print_note(&format!("error: {}", self.with_causes().trim_end()));
+        if let Some(advice) = self.advice() {
+            print_note(&format!("{advice}, and run the same command again"));
+        }
+    }
+
+    /// What the user can do about an error of the system, if it is known.
+    fn advice(&self) -> Option<&'static str> {
+        let mut cause: Option<&dyn std::error::Error> = Some(match self {
+            Self::Sweep(sweeps::Error::Data(error)) => error,
+            Self::Output(error) | Self::Temporary(error) | Self::TemplateCheck(error) => error,
+            other => other,
+        });
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                let failure = MachineFailure::new(error, error);
+                return (failure.resource != Resource::Other).then(|| failure.advice());
+            }
+            cause = error.source();
+        }
+        None
     }
 
     /// The message with those of its causes.
@@ -173,6 +193,36 @@ fn examples(command: &str, files: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::DataError;
+
+    #[test]
+    fn errors_say_what_to_free() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = || PathBuf::from("x");
+        let write = || ReportError::Write {
+            path: path(),
+            source: full(),
+        };
+        let action = "write";
+        for error in [
+            Error::Report(write()),
+            Error::ReportAfterSweep(write()),
+            Error::Sweep(sweeps::Error::Io {
+                action,
+                path: path(),
+                source: full(),
+            }),
+            Error::Sweep(sweeps::Error::Data(DataError::Write {
+                path: path(),
+                source: full(),
+            })),
+            Error::Temporary(full()),
+        ] {
+            let advice = error.advice().unwrap_or_default();
+            assert!(advice.starts_with("free space on the disk"), "{error:?}");
+        }
+        assert_eq!(Error::Temporary(io::Error::other("x")).advice(), None);
+    }
 
     #[test]
     fn every_cause_is_printed_once() {

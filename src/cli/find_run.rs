@@ -91,7 +91,7 @@ fn of_last_plan(runs: Vec<PathBuf>) -> Vec<PathBuf> {
         };
         let plan = plans.entry(experiment.to_owned()).or_insert_with(|| {
             let plan = Store::open_readonly(experiment.to_owned()).read_plan();
-            let runs = plan.into_iter().flat_map(|plan| plan.runs);
+            let runs = plan.ok().flatten().into_iter().flat_map(|plan| plan.runs);
             runs.map(|run| run.name).collect()
         });
         plan.contains(&name(run))

@@ -9,6 +9,7 @@ use crate::model::{Decoder, Model, WeightsError, generate, prompt_tokens, size};
 use crate::results::{RecordError, RunDir, RunState, RunStatus};
 use crate::spec::{ModelKind, RunSpec, Sample};
 use crate::text::{escape, units};
+use crate::train;
 use dfdx::prelude::{Cpu, CpuError};
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
@@ -164,6 +165,7 @@ impl Run {
                 dir.check_file(file, record)?;
             }
         }
+        train::check_origin(&weights, &spec, dir)?;
         let tokenizer = Tokenizer::load(&dir.tokenizer()).map_err(GenerateError::Tokenizer)?;
         let vocab_size = tokenizer.vocab_size();
         let context = spec.sequence_length();

@@ -24,8 +24,8 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let command = experiment_target::command(&arguments.target, arguments.device);
     let mut plan = build_plan(&document, expansion, cache.path(), command, device)?;
     experiment_target::check(&document, &plan)?;
-    store.continue_plan(&mut plan);
-    note_damage(&store, &plan);
+    store.continue_plan(&mut plan)?;
+    note_damage(&store, &plan)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
     let needed = store.needed_runs(&plan)?;
     let possible = store.possible_runs(&plan)?;

@@ -7,7 +7,7 @@ use crate::text::terminal;
 pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
     let template = arguments.template.as_deref();
-    if let (None, Some(named)) = (template, &plan.experiment.report.template) {
+    if let (None, Some(named)) = (template, &plan.value.experiment.report.template) {
         terminal::print_note(&format!(
             "note: the built-in template is used; the experiment names another, which \
              `--template {}` uses",

@@ -2,7 +2,7 @@ use super::args;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, experiment_target, print};
 use crate::report;
-use crate::results::{RunState, SweepPlan};
+use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
     Capacity, Machine, RunQueue, Store, SweepEnd, build_plan, create_executor, describe_end,
@@ -26,14 +26,14 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
     experiment_target::check(&document, &plan)?;
     let selected = experiment_target::select(&plan, &arguments.target)?;
-    store.continue_plan(&mut plan);
-    note_damage(&store, &plan);
+    store.continue_plan(&mut plan)?;
+    note_damage(&store, &plan)?;
     clear_runs(&store, &plan, &selected, arguments)?;
     let needed = needed(&store, &plan, &selected)?;
     let before = states(&store, &plan, &needed)?;
     let mut open = before.clone();
     open.retain(|(_, state)| matches!(state, RunState::NotStarted | RunState::Stopped));
-    if let Some(note) = replaced_report(&store, &plan, &arguments.target.overrides) {
+    if let Some(note) = replaced_report(&store, &plan, &arguments.target.overrides)? {
         print_note(&note);
     }
     experiment_target::note_other_runs(&store, &plan);
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     }
     let template = document.template();
     let template = template.as_deref().and_then(Path::to_str);
-    let summary = report::write(store.root(), plan.clone(), template);
+    let summary = report::write(store.root(), Sealed::verified(plan.clone()), template);
     let summary = summary.map_err(Error::ReportAfterSweep)?;
     print(&result_tables::render(&summary))?;
     let needed = self::needed(&store, &plan, &selected)?;
@@ -85,8 +85,8 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
 }
 
 /// Says which records are damaged. The runs are trained again.
-pub(super) fn note_damage(store: &Store, plan: &SweepPlan) {
-    if let Some(damage) = store.plan_damage() {
+pub(super) fn note_damage(store: &Store, plan: &SweepPlan) -> Result<(), Error> {
+    if let Some(damage) = store.plan_damage()? {
         print_note(&format!(
             "note: {damage}; it is written again, and how variants were compared before is not known"
         ));
@@ -95,6 +95,7 @@ pub(super) fn note_damage(store: &Store, plan: &SweepPlan) {
         let name = &plan.runs[run].name;
         print_note(&format!("note: {name} is trained again: {error}"));
     }
+    Ok(())
 }
 
 /// Says which runs have finished with fewer steps, but cannot be continued.
@@ -187,30 +188,34 @@ fn none_needed(plan: &SweepPlan) -> String {
 }
 
 /// Said if the report that this sweep writes is not about the runs of the report that it replaces.
-fn replaced_report(store: &Store, plan: &SweepPlan, overrides: &[String]) -> Option<String> {
+fn replaced_report(
+    store: &Store,
+    plan: &SweepPlan,
+    overrides: &[String],
+) -> Result<Option<String>, Error> {
     let report = store.root().join("report.md");
     if !report.exists() {
-        return None;
+        return Ok(None);
     }
     let note = format!("note: this sweep replaces {}", report.display());
     let keep = "to keep the old report, add `--results DIR` or `name=other` to the command";
-    let Some(before) = store.read_plan() else {
+    let Some(before) = store.read_plan()? else {
         // A report that was committed comes without its plan.
-        return (!overrides.is_empty()).then(|| format!("{note}; {keep}"));
+        return Ok((!overrides.is_empty()).then(|| format!("{note}; {keep}")));
     };
     let names: HashSet<&str> = plan.runs.iter().map(|run| run.name.as_str()).collect();
     let lacks_runs = before
         .runs
         .iter()
         .any(|run| !names.contains(run.name.as_str()));
-    match before.command == plan.command {
+    Ok(match before.command == plan.command {
         true if lacks_runs => Some(format!("{note}, which is about other runs; {keep}")),
         false if lacks_runs || before.experiment != plan.experiment => Some(format!(
             "{note}, which `{}` wrote; the runs are kept, so that this command writes it again; {keep}",
             before.command
         )),
         _ => None,
-    }
+    })
 }
 
 /// Prints what is trained, what is skipped and what continues. `states` are those of the needed runs.

@@ -139,7 +139,7 @@ fn write_sample_result(
         prompt: run.spec.sample.prompt.clone(),
         text: "A text that a model generates.".to_owned(),
     }])?;
-    dir.write_record(&RunStatus {
+    let status = RunStatus {
         state: RunState::Done,
         reason: String::new(),
         outcome: Some(Outcome {
@@ -158,5 +158,7 @@ fn write_sample_result(
             device: "cpu".to_owned(),
         }),
         environment: None,
-    })
+        earlier_environments: Vec::new(),
+    };
+    dir.write_record(&status, &run.identity)
 }

@@ -4,7 +4,7 @@ use super::{Error, Exit, print};
 use crate::config;
 use crate::data;
 use crate::report::{self, ReportError, SummaryRow};
-use crate::results::{Outcome, PlannedRun, RunDir, SweepPlan};
+use crate::results::{Outcome, PlannedRun, RunDir, Sealed, SweepPlan};
 use crate::sweep::{
     RunCheck, Store, build_plan, choose_runs, first_difference, train_again, why_not_comparable,
 };
@@ -24,14 +24,15 @@ pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
     let (plan, _cache) = match report::read_plan(folder) {
         Ok(plan) => {
             is_good &= check_records(&store, &plan)?;
-            (plan, None)
+            (plan.value, None)
         }
         Err(ReportError::NoPlan(_)) if arguments.rerun == 0 => {
             return Err(Error::NothingToVerify(folder.clone()));
         }
         Err(ReportError::NoPlan(_)) => {
             print(&format!(
-                "plan.json: absent, as in a folder that was committed; only {} can be compared\n",
+                "plan.json: absent, as in a folder that was committed; only {} can be compared, and the pages and \
+                 plots of the report are not checked\n",
                 folder.join("summary.csv").display()
             ))?;
             let (plan, cache) = planned(folder, arguments)?;
@@ -45,13 +46,17 @@ pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
     Ok(if is_good { Exit::Success } else { Exit::Failed })
 }
 
-/// Compares the files of all runs with their records, and `summary.csv` with the runs.
-fn check_records(store: &Store, plan: &SweepPlan) -> Result<bool, Error> {
-    let (mut verified, mut unverified, mut open) = (0, 0, 0);
+/// Compares the files of all runs with their records, and the report with the runs.
+fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Error> {
+    let plan = &sealed.value;
+    let (mut verified, mut unverified, mut open, mut without_weights) = (0, 0, 0, 0);
     let mut damaged = Vec::new();
     for run in &plan.runs {
         match store.verify(run) {
-            RunCheck::Verified => verified += 1,
+            RunCheck::Verified { lacks_weights } => {
+                verified += 1;
+                without_weights += usize::from(lacks_weights);
+            }
             RunCheck::NotVerified => unverified += 1,
             RunCheck::NotEnded => open += 1,
             RunCheck::Damaged(error) => damaged.push(format!("  {}: {error}\n", run.name)),
@@ -77,20 +82,50 @@ fn check_records(store: &Store, plan: &SweepPlan) -> Result<bool, Error> {
         text += "to train a damaged run again, add `--restart --only NAME` to the command of the sweep\n";
     }
     let is_damaged = !damaged.is_empty();
-    let summary = store.root().join("summary.csv");
-    let agrees = !summary.exists()
-        || report::summary_agrees(store.root(), plan.clone()).map_err(Error::Report)?;
-    text += match (summary.exists(), agrees) {
-        (false, _) => "summary.csv: absent\n",
-        (true, true) => "summary.csv: agrees with the runs\n",
-        (true, false) => {
-            "summary.csv: does not agree with the runs; `runner report` writes it again\n"
-        }
-    };
+    if without_weights > 0 {
+        let runs = units::plural(without_weights, "run");
+        text += &format!("weights: those of {runs} were deleted; the rest was checked\n");
+    }
+    if !sealed.is_verified {
+        text += "plan.json: without a digest, from an earlier version\n";
+    }
+    let (report, agrees) = compare_report(store.root(), sealed)?;
+    text += &report;
     let damaged_corpora = damaged_corpora(store, plan);
     text += &damaged_corpora;
     print(&text)?;
     Ok(!is_damaged && agrees && damaged_corpora.is_empty())
+}
+
+/// Compares the report with what the runs give: lines about it, and whether it agrees.
+fn compare_report(folder: &Path, plan: &Sealed<SweepPlan>) -> Result<(String, bool), Error> {
+    let outdated = report::outdated_files(folder, plan.clone(), None).map_err(Error::Report)?;
+    let name = |path: &PathBuf| {
+        let inside = path.strip_prefix(folder).unwrap_or(path);
+        inside.display().to_string()
+    };
+    let names = |paths: &[PathBuf]| units::list(&paths.iter().map(name).collect::<Vec<_>>());
+    let (mut changed, absent): (Vec<PathBuf>, Vec<PathBuf>) =
+        outdated.into_iter().partition(|path| path.exists());
+    let mut text = String::new();
+    let page = folder.join("report.md");
+    if plan.value.experiment.report.template.is_some() && changed.contains(&page) {
+        changed.retain(|path| *path != page);
+        text += "report.md: not checked, because the experiment has a template for it\n";
+    }
+    if !absent.is_empty() {
+        text += &format!("absent: {}\n", names(&absent));
+    }
+    text += &match changed.is_empty() {
+        true => "report: agrees with the runs\n".to_owned(),
+        false => format!(
+            "report: {} {} not what this version of runner writes for these runs; `runner report` writes {} again\n",
+            names(&changed),
+            if changed.len() == 1 { "is" } else { "are" },
+            if changed.len() == 1 { "it" } else { "them" },
+        ),
+    };
+    Ok((text, changed.is_empty()))
 }
 
 /// A line for each damaged corpus in the cache, which may be absent.

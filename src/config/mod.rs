@@ -61,6 +61,6 @@ pub use document::{Document, from_text, load};
 pub use expansion::Expansion;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
-pub use stored_run::{check_run, load_run};
+pub use stored_run::{check_experiment, check_run, load_run};
 pub(crate) use suggest::nearest;
 pub(crate) use validate::out_of_range;

@@ -11,7 +11,7 @@ use super::read_file::read;
 use super::spans::Sources;
 use super::tree::{Entry, Layer, Node, Value};
 use super::validate::validate;
-use crate::spec::RunSpec;
+use crate::spec::{Experiment, RunSpec};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,13 +53,46 @@ pub fn check_run(run: &RunSpec) -> Result<(), String> {
     let sources = Sources::new(&run.variant, yaml, &[]);
     let mut errors = Vec::new();
     checked(&sources, &mut errors);
-    match errors.is_empty() {
-        true => Ok(()),
-        false => {
-            let messages: Vec<_> = errors.iter().map(Diagnostic::message).collect();
-            Err(format!("invalid configuration: {}", messages.join("; ")))
-        }
+    in_one_line(&errors)
+}
+
+/// Checks the values of an experiment that was stored. Its runs are checked by [`check_run`]. Its name is not a path
+/// here and may be any text.
+///
+/// # Errors
+/// The messages of all values out of range, in one line.
+pub fn check_experiment(experiment: &Experiment) -> Result<(), String> {
+    let experiment = Experiment {
+        name: "stored".to_owned(),
+        ..experiment.clone()
+    };
+    let yaml = serde_yaml::to_string(&experiment).map_err(|error| error.to_string())?;
+    let sources = Sources::new(&experiment.name, yaml, &[]);
+    let mut errors = Vec::new();
+    if let Some(mut tree) = parse_file(&sources, &mut errors) {
+        remove_empty_maps(&mut tree);
+        errors.extend(validate(&applicable(&tree), &sources));
     }
+    in_one_line(&errors)
+}
+
+/// Removes keys that are not set: a file must not have an empty section.
+fn remove_empty_maps(node: &mut Node) {
+    let Value::Map(entries) = &mut node.value else {
+        return;
+    };
+    for entry in entries.iter_mut() {
+        remove_empty_maps(&mut entry.value);
+    }
+    entries.retain(|entry| !matches!(&entry.value.value, Value::Map(inner) if inner.is_empty()));
+}
+
+fn in_one_line(errors: &[Diagnostic]) -> Result<(), String> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<_> = errors.iter().map(Diagnostic::message).collect();
+    Err(format!("invalid configuration: {}", messages.join("; ")))
 }
 
 /// The run in a text. On `None`, `errors` has at least one error.

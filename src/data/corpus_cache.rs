@@ -68,7 +68,12 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
         path: dir.to_owned(),
         reason,
     };
-    let json = fs::read(dir.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
+    // A missing file is damage. Another error of reading says nothing about the file.
+    let unreadable = |name: &str, error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => damaged(format!("{name}: {error}")),
+        _ => DataError::read(&dir.join(name))(error),
+    };
+    let json = fs::read(dir.join(MANIFEST)).map_err(|error| unreadable(MANIFEST, error))?;
     let sealed = from_sealed_json::<Manifest>(&json)
         .map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
     let manifest = sealed.value;
@@ -93,7 +98,7 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
             .get(name)
             .ok_or_else(|| damaged(format!("{MANIFEST} has no entry for {name}")))?;
         let path = dir.join(name);
-        let found = fs::metadata(&path).map_err(|error| damaged(format!("{name}: {error}")))?;
+        let found = fs::metadata(&path).map_err(|error| unreadable(name, error))?;
         if found.len() != expected.bytes {
             return Err(damaged(format!(
                 "{name} has {} bytes, expected {}",

@@ -48,7 +48,8 @@ pub fn prepare_with_notices(
     Ok(info)
 }
 
-/// The description of the corpus in the cache, if there is one. A damaged corpus is removed.
+/// The description of the corpus in the cache, if there is one. A damaged corpus is removed. One that cannot be read
+/// is not.
 fn cached(
     cache_root: &Path,
     key: &str,
@@ -62,6 +63,7 @@ fn cached(
         .and_then(|_| Ok(corpus::open(cache_root, key)?.info));
     match checked {
         Ok(info) => Ok(Some(info)),
+        Err(error) if error.is_machine_failure() => Err(error),
         Err(error) => {
             notify(&format!("note: {error}; it is written again"));
             corpus_cache::discard(cache_root, key)?;

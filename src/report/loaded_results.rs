@@ -1,6 +1,7 @@
+use super::ReportError;
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RecordError, RunDir, RunRecord, RunResult,
-    RunState, RunStatus, SampleText, Search, StepMetric, SweepPlan, Thoroughness,
+    RunState, RunStatus, SampleText, Sealed, Search, StepMetric, SweepPlan, Thoroughness,
     VariantComparison,
 };
 use crate::spec::{CompareMetric, Measure, ModelKind};
@@ -11,6 +12,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Results {
     pub(super) plan: SweepPlan,
+    /// Whether a digest protects the plan.
+    pub(super) plan_is_verified: bool,
     /// The runs in the order of the plan, without those that are not needed.
     pub(super) runs: Vec<Run>,
     /// The variants in the order of the plan. Their runs are indices into `runs`.
@@ -48,11 +51,8 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn read(folder: &RunDir) -> Result<Self, RecordError> {
-        let record = folder.record()?;
-        if let Some(record) = &record {
-            folder.check(record, Thoroughness::Reported)?;
-        }
+    fn read(folder: &RunDir, planned: &PlannedRun) -> Result<Self, RecordError> {
+        let record = folder.checked_record(planned, Thoroughness::Reported)?;
         Ok(Self {
             metrics: folder.metrics(record.as_ref())?,
             samples: folder.read_samples(record.as_ref())?,
@@ -71,8 +71,16 @@ fn within(folder: &RunDir, error: &RecordError) -> String {
 impl Results {
     /// Reads the recorded results of the runs of `plan` from the results folder `dir`. Runs that a
     /// sequential design does not need are left out.
-    pub(super) fn read(dir: &Path, plan: SweepPlan) -> Self {
-        let runs: Vec<Run> = plan.runs.iter().map(|run| Run::read(dir, run)).collect();
+    ///
+    /// # Errors
+    /// If a file cannot be read. A damaged file is no error.
+    pub(super) fn read(dir: &Path, plan: Sealed<SweepPlan>) -> Result<Self, ReportError> {
+        let Sealed {
+            value: plan,
+            is_verified: plan_is_verified,
+        } = plan;
+        let runs = plan.runs.iter().map(|run| Run::read(dir, run));
+        let runs: Vec<Run> = runs.collect::<Result<_, _>>()?;
         let result = |run: &Run| {
             let evaluations = || run.evaluations().cloned().collect();
             RunResult::new(run.status.as_ref(), &plan.experiment.compare, evaluations)
@@ -96,13 +104,14 @@ impl Results {
         comparisons.iter_mut().for_each(of_variant);
         let is_needed = |(index, _): &(usize, Run)| needed.binary_search(index).is_ok();
         let runs = runs.into_iter().enumerate().filter(is_needed);
-        Self {
+        Ok(Self {
             runs: runs.map(|(_, run)| run).collect(),
             plan,
+            plan_is_verified,
             comparisons,
             earlier_verdicts: earlier_verdicts.unwrap_or_default(),
             margin,
-        }
+        })
     }
 
     /// The runs that compare a variant, in the order of its seeds.
@@ -163,10 +172,10 @@ fn earlier_results(
 
 impl Run {
     /// A run with a damaged file counts as failed, and nothing that it has recorded is used.
-    fn read(dir: &Path, planned: &PlannedRun) -> Self {
+    fn read(dir: &Path, planned: &PlannedRun) -> Result<Self, ReportError> {
         let folder = RunDir::new(dir.join("runs").join(&planned.name));
         let begun = folder.has_checkpoint();
-        match Recorded::read(&folder) {
+        Ok(match Recorded::read(&folder, planned) {
             Ok(recorded) => Self {
                 planned: planned.clone(),
                 begun,
@@ -179,6 +188,9 @@ impl Run {
                 metrics: recorded.metrics,
                 samples: recorded.samples,
             },
+            Err(RecordError::Read { path, source }) => {
+                return Err(ReportError::Read { path, source });
+            }
             Err(error) => Self {
                 planned: planned.clone(),
                 begun,
@@ -188,7 +200,7 @@ impl Run {
                 metrics: Vec::new(),
                 samples: Vec::new(),
             },
-        }
+        })
     }
 
     pub(super) fn variant(&self) -> &str {

@@ -37,7 +37,7 @@ pub use recorded_summary::{SummaryRow, read_summary};
 pub use report_error::ReportError;
 pub use text_table::TextTable;
 
-use crate::results::{RunState, SweepPlan, remove_if_exists, write_atomic};
+use crate::results::{RunState, Sealed, SweepPlan, remove_if_exists, write_atomic};
 use analysis::answer::answer;
 use analysis::cautions::{cautions, unfinished};
 use analysis::claim_results::test_claims;
@@ -85,7 +85,7 @@ pub struct Counts {
 }
 
 /// Reads `plan.json` of a results folder.
-pub fn read_plan(results_dir: &Path) -> Result<SweepPlan, ReportError> {
+pub fn read_plan(results_dir: &Path) -> Result<Sealed<SweepPlan>, ReportError> {
     let path = results_dir.join("plan.json");
     let json = match fs::read(&path) {
         Ok(json) => json,
@@ -100,10 +100,7 @@ pub fn read_plan(results_dir: &Path) -> Result<SweepPlan, ReportError> {
         }
         Err(source) => return Err(ReportError::Read { path, source }),
     };
-    match SweepPlan::from_json(&json) {
-        Ok(plan) => Ok(plan.value),
-        Err(source) => Err(ReportError::BadPlan { path, source }),
-    }
+    SweepPlan::from_json(&json).map_err(|source| ReportError::BadPlan { path, source })
 }
 
 /// Reads `runs/` of a results folder and writes `report.md`, `report.html`, `summary.csv` and
@@ -112,10 +109,73 @@ pub fn read_plan(results_dir: &Path) -> Result<SweepPlan, ReportError> {
 /// names is not opened: a plan can come from somebody else, and a template can read files.
 pub fn write(
     results_dir: &Path,
-    plan: SweepPlan,
+    plan: Sealed<SweepPlan>,
     template: Option<&str>,
 ) -> Result<Summary, ReportError> {
-    let results = Results::read(results_dir, plan);
+    // Render everything before writing anything, so that an error keeps the previous report.
+    let (files, summary) = render(results_dir, plan, template)?;
+    let folder = results_dir.join(PLOTS);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| ReportError::Write { path, source }
+    };
+    fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    for file in &files {
+        let path = results_dir.join(&file.name);
+        write_atomic(&path, &file.contents).map_err(failed(&path))?;
+    }
+    for path in other_plots(results_dir, &files) {
+        remove_if_exists(&path).map_err(failed(&path))?;
+    }
+    Ok(summary)
+}
+
+/// The files of the report of a results folder that are not what [`write`] would write: those that are out of date,
+/// changed or absent, and plots that are not drawn any more.
+pub fn outdated_files(
+    results_dir: &Path,
+    plan: Sealed<SweepPlan>,
+    template: Option<&str>,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let (files, _) = render(results_dir, plan, template)?;
+    let mut outdated = Vec::new();
+    for file in &files {
+        let path = results_dir.join(&file.name);
+        match fs::read(&path) {
+            Ok(contents) if contents == file.contents => {}
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                return Err(ReportError::Read { path, source });
+            }
+            _ => outdated.push(path),
+        }
+    }
+    let others = other_plots(results_dir, &files);
+    outdated.extend(others.filter(|path| path.exists()));
+    Ok(outdated)
+}
+
+/// A file of a report.
+struct ReportFile {
+    /// Its path in the results folder.
+    name: String,
+    contents: Vec<u8>,
+}
+
+/// Folder of the plots in a results folder.
+const PLOTS: &str = "plots";
+
+/// The path of a plot in a results folder.
+fn plot_file(name: &str) -> String {
+    format!("{PLOTS}/{name}.svg")
+}
+
+/// The files of a report, without writing them, and what a terminal shows of it.
+fn render(
+    results_dir: &Path,
+    plan: Sealed<SweepPlan>,
+    template: Option<&str>,
+) -> Result<(Vec<ReportFile>, Summary), ReportError> {
+    let results = Results::read(results_dir, plan)?;
     let ranking = Ranking::new(&results);
     let plots = plots::draw(&ranking)?;
     let claims = test_claims(&results);
@@ -135,17 +195,26 @@ pub fn write(
         claims: &claims,
         checks: &checks,
     });
-    // Render everything before writing anything, so that an error keeps the previous report.
-    let markdown = pages::markdown(&data, template)?;
-    let html = pages::html(&data)?;
-    let csv = summary_csv::summary_csv(&results)?;
-
+    let file = |name: &str, contents: Vec<u8>| ReportFile {
+        name: name.to_owned(),
+        contents,
+    };
+    let mut files = vec![
+        file(MARKDOWN, pages::markdown(&data, template)?.into_bytes()),
+        file(HTML, pages::html(&data)?.into_bytes()),
+        file(CSV, summary_csv::summary_csv(&results)?),
+    ];
+    let svg = |plot: &plots::Plot| file(&plot_file(plot.name), plot.svg.clone().into_bytes());
+    files.extend(plots.iter().map(svg));
     let summary = Summary {
         experiment: results.plan.experiment.name.clone(),
-        markdown: write_file(results_dir, "report.md", markdown.as_bytes())?,
-        html: write_file(results_dir, "report.html", html.as_bytes())?,
-        csv: write_file(results_dir, "summary.csv", &csv)?,
-        plots: write_plots(results_dir, &plots)?,
+        markdown: results_dir.join(MARKDOWN),
+        html: results_dir.join(HTML),
+        csv: results_dir.join(CSV),
+        plots: plots
+            .iter()
+            .map(|plot| results_dir.join(plot_file(plot.name)))
+            .collect(),
         counts: Counts {
             done: results.count(RunState::Done),
             failed: results.count(RunState::Failed),
@@ -159,44 +228,17 @@ pub fn write(
         claims,
         checks,
     };
-    Ok(summary)
+    Ok((files, summary))
 }
 
-/// Whether the `summary.csv` of a results folder is what its runs give. `plan` is the plan of this folder.
-pub fn summary_agrees(results_dir: &Path, plan: SweepPlan) -> Result<bool, ReportError> {
-    let path = results_dir.join("summary.csv");
-    let found = fs::read(&path).map_err(|source| ReportError::Read { path, source })?;
-    let expected = summary_csv::summary_csv(&Results::read(results_dir, plan))?;
-    Ok(found == expected)
-}
+const MARKDOWN: &str = "report.md";
+const HTML: &str = "report.html";
+const CSV: &str = "summary.csv";
 
-fn write_file(dir: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, ReportError> {
-    let path = dir.join(name);
-    match write_atomic(&path, contents) {
-        Ok(()) => Ok(path),
-        Err(source) => Err(ReportError::Write { path, source }),
-    }
-}
-
-/// Writes the plots, and removes plots of an earlier report that are no longer drawn.
-fn write_plots(dir: &Path, plots: &[plots::Plot]) -> Result<Vec<PathBuf>, ReportError> {
-    let folder = dir.join("plots");
-    let failed = |source| ReportError::Write {
-        path: folder.clone(),
-        source,
-    };
-    fs::create_dir_all(&folder).map_err(failed)?;
-    for name in plots::names() {
-        if plots.iter().any(|plot| plot.name == name) {
-            continue;
-        }
-        let path = folder.join(format!("{name}.svg"));
-        if let Err(source) = remove_if_exists(&path) {
-            return Err(ReportError::Write { path, source });
-        }
-    }
-    plots
-        .iter()
-        .map(|plot| write_file(&folder, &format!("{}.svg", plot.name), plot.svg.as_bytes()))
-        .collect()
+/// The paths of plots that a report can have and this one does not.
+fn other_plots(results_dir: &Path, files: &[ReportFile]) -> impl Iterator<Item = PathBuf> {
+    let names = plots::names().into_iter().map(plot_file);
+    names
+        .filter(|name| files.iter().all(|file| file.name != *name))
+        .map(|name| results_dir.join(name))
 }

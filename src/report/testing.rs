@@ -1,8 +1,9 @@
 //! Results folders for tests, with the files that runs write.
 
+use super::loaded_results::Results;
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RunDir, RunState, RunStatus, SampleText,
-    StepMetric, SweepPlan, write_sealed_json,
+    Sealed, StepMetric, SweepPlan, write_sealed_json,
 };
 use crate::spec::{
     Compare, Data, Experiment, Mlp, Model, ModelKind, Norm, Optimizer, Report, RunSpec, Sample,
@@ -100,8 +101,14 @@ impl Folder {
     /// Writes the report by the plan on disk, with the template of its experiment, as a sweep does.
     pub(super) fn try_write(&self) -> Result<super::Summary, super::ReportError> {
         let plan = super::read_plan(self.path())?;
-        let template = plan.experiment.report.template.clone();
+        let template = plan.value.experiment.report.template.clone();
         super::write(self.path(), plan, template.as_deref())
+    }
+
+    /// The results by the plan in memory.
+    pub(super) fn results(&self) -> Results {
+        let plan = Sealed::verified(self.plan.borrow().clone());
+        Results::read(self.path(), plan).unwrap()
     }
 
     pub(super) fn read(&self, name: &str) -> String {
@@ -309,13 +316,14 @@ impl RunBuilder<'_> {
             dir.write_samples(&samples).unwrap();
         }
         if let Some((state, reason)) = ending {
-            dir.write_record(&RunStatus {
+            let status = RunStatus {
                 state,
                 reason: reason.to_owned(),
                 outcome: (state != RunState::Failed).then_some(outcome),
                 environment: None,
-            })
-            .unwrap();
+                earlier_environments: Vec::new(),
+            };
+            dir.write_record(&status, &identity).unwrap();
         }
         plan.runs.push(PlannedRun {
             name,

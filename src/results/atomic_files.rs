@@ -1,4 +1,3 @@
-use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -70,13 +69,6 @@ fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(PARTIAL_PREFIX)
         .make_in(folder, create)
-}
-
-/// [`write_atomic`] of a value as indented JSON with a final newline.
-pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let mut json = serde_json::to_vec_pretty(value)?;
-    json.push(b'\n');
-    write_atomic(path, &json)
 }
 
 /// Removes the files that a killed process was writing by [`write_atomic`] in a folder, and in its

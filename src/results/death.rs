@@ -1,6 +1,6 @@
 //! The file that remembers that the process of a run was killed or crashed.
 
-use super::{RunDir, remove_if_exists, write_json_atomic};
+use super::{RunDir, from_sealed_json, remove_if_exists, write_sealed_json};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 /// The contents of `death.json`.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Death {
     /// Step of the checkpoint from which the run continues. 0 without a checkpoint.
     step: u64,
@@ -22,14 +23,15 @@ impl RunDir {
     /// Remembers that the process of the run died, and that the run continues from `step`.
     pub fn write_death(&self, step: u64, reason: &str) -> io::Result<()> {
         let reason = reason.to_owned();
-        write_json_atomic(&self.death_file(), &Death { step, reason })
+        write_sealed_json(&self.death_file(), &Death { step, reason })
     }
 
-    /// The step after which the process of the run died the last time. `None` if it did not.
+    /// The step after which the process of the run died the last time. `None` if it did not, or if this is not
+    /// known because the file is damaged.
     pub fn last_death(&self) -> Option<u64> {
         let json = fs::read(self.death_file()).ok()?;
-        let death: Death = serde_json::from_slice(&json).ok()?;
-        Some(death.step)
+        let death = from_sealed_json::<Death>(&json).ok()?;
+        Some(death.value.step)
     }
 
     /// Removes the record of the run, so that it continues from its checkpoint.

@@ -13,3 +13,10 @@ pub struct Environment {
     /// Name of the vector instructions that the kernels used.
     pub instruction_set: String,
 }
+
+impl Environment {
+    /// Whether it has the same version and build of `runner` as another one.
+    pub fn has_program_of(&self, other: &Self) -> bool {
+        (&self.version, &self.build) == (&other.version, &other.build)
+    }
+}

@@ -26,7 +26,7 @@ impl Metric {
         }
     }
 
-    /// The lines of `metrics.jsonl` for some metrics.
+    /// Some metrics as lines of JSON, without the digests of `metrics.jsonl`.
     pub fn lines(metrics: &[Self]) -> io::Result<Vec<u8>> {
         let mut lines = Vec::new();
         for metric in metrics {

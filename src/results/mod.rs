@@ -6,6 +6,7 @@ mod death;
 mod earlier_design;
 mod environment;
 mod file_digest;
+mod metric_lines;
 mod metrics;
 mod record_error;
 mod run_dir;
@@ -26,7 +27,7 @@ mod variant_runs;
 
 pub use atomic_files::{
     create_folders, remove_if_exists, remove_partial_files, replace_file, sync_folder,
-    write_atomic, write_atomic_with, write_json_atomic,
+    write_atomic, write_atomic_with,
 };
 pub use earlier_design::EarlierDesign;
 pub use environment::Environment;

@@ -19,7 +19,7 @@ impl RecordError {
     }
 
     /// For contents of `path` that are not what they should be.
-    pub(super) fn damaged<E: ToString>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
+    pub fn damaged<E: ToString>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
         let path = path.into();
         move |why| Self::Damaged {
             path,

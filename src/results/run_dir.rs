@@ -1,7 +1,11 @@
 use super::atomic_files::{create_folders, remove_if_exists, replace_file, sync_folder};
+use super::metric_lines::{self, MetricLines};
 use super::run_record::{StatusFile, check_file, expect_digest, is_inside, read_if_exists};
 use super::sealed_json::{from_sealed_json, write_sealed_json};
-use super::{Evaluation, FileDigest, Metric, RecordError, RunRecord, RunStatus, Thoroughness};
+use super::{
+    Evaluation, FileDigest, Metric, PlannedRun, RecordError, RunRecord, RunStatus, Thoroughness,
+    write_atomic,
+};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -158,28 +162,24 @@ impl RunDir {
     /// it has ended.
     ///
     /// # Errors
-    /// If the file cannot be read, is not the one that `record` lists, or has a line that is no metric.
+    /// If the file cannot be read, is not the one that `record` lists, or has a damaged line.
     pub fn metrics(&self, record: Option<&RunRecord>) -> Result<Vec<Metric>, RecordError> {
         let path = self.metrics_file();
         let text = self.read_checked(&path, record)?.unwrap_or_default();
-        let metric = |(index, line): (usize, &[u8])| {
-            let metric = serde_json::from_slice(line);
-            metric.map_err(|error| {
-                RecordError::damaged(&path)(format!("line {}: {error}", index + 1))
-            })
-        };
-        complete_lines(&text).enumerate().map(metric).collect()
+        let metrics = metric_lines::read(&text);
+        metrics
+            .collect::<Result<_, _>>()
+            .map_err(RecordError::damaged(path))
     }
 
-    /// The lines of `metrics.jsonl` before the first one that is no metric.
+    /// The lines of `metrics.jsonl` before the first one that is damaged.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn readable_metrics(&self) -> Result<Vec<Metric>, RecordError> {
         let text = self.read_checked(&self.metrics_file(), None)?;
         let text = text.unwrap_or_default();
-        let metrics = complete_lines(&text).map_while(|line| serde_json::from_slice(line).ok());
-        Ok(metrics.collect())
+        Ok(metric_lines::read(&text).map_while(Result::ok).collect())
     }
 
     /// The evaluations of `metrics.jsonl`. See [`Self::metrics`].
@@ -201,9 +201,15 @@ impl RunDir {
     /// Replaces `metrics.jsonl` by these lines, and opens it for appending.
     pub fn create_metrics(&self, metrics: &[Metric]) -> io::Result<MetricsWriter> {
         let path = self.metrics_file();
-        replace_file(&path, &Metric::lines(metrics)?)?;
+        let mut lines = MetricLines::default();
+        let text = lines.next(metrics)?;
+        match metrics {
+            [] => replace_file(&path, &text)?,
+            // A checkpoint depends on them.
+            _ => write_atomic(&path, &text)?,
+        }
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(MetricsWriter(file))
+        Ok(MetricsWriter { file, lines })
     }
 
     /// The record of a run that has ended, without a look at its other files. `None` if it has not ended.
@@ -223,14 +229,45 @@ impl RunDir {
                 reason: file.reason,
                 outcome: file.outcome,
                 environment: file.environment,
+                earlier_environments: file.earlier_environments,
             },
+            identity: file.identity,
             files: file.files,
             is_verified: sealed.is_verified,
         }))
     }
 
-    /// Ends the run: syncs its files and writes `status.json` with their digests.
-    pub fn write_record(&self, status: &RunStatus) -> io::Result<()> {
+    /// The record of a planned run. `None` if it has not ended.
+    ///
+    /// # Errors
+    /// If it is the record of another run, or if a file of the run is damaged or cannot be read.
+    pub fn checked_record(
+        &self,
+        run: &PlannedRun,
+        thoroughness: Thoroughness,
+    ) -> Result<Option<RunRecord>, RecordError> {
+        let Some(record) = self.record()? else {
+            return Ok(None);
+        };
+        self.check(&record, thoroughness)?;
+        let is_of_another = match &record.identity {
+            Some(identity) => *identity != run.identity,
+            // A record of an earlier version. The configuration beside it decides, if it can be read.
+            None => {
+                let spec = self.spec(Some(&record));
+                spec.is_ok_and(|spec| spec.identity("") != run.spec.identity(""))
+            }
+        };
+        if is_of_another {
+            return Err(RecordError::damaged(self.status_file())(
+                "it is the record of another run",
+            ));
+        }
+        Ok(Some(record))
+    }
+
+    /// Ends the run with this [`PlannedRun::identity`]: syncs its files and writes `status.json` with their digests.
+    pub fn write_record(&self, status: &RunStatus, identity: &str) -> io::Result<()> {
         let names = self.recorded_files()?;
         let digests = names.into_iter().map(|name| {
             let path = self.path().join(&name);
@@ -241,7 +278,9 @@ impl RunDir {
             state: status.state,
             reason: status.reason.clone(),
             outcome: status.outcome.clone(),
+            identity: Some(identity.to_owned()),
             environment: status.environment.clone(),
+            earlier_environments: status.earlier_environments.clone(),
             files: digests.collect::<io::Result<_>>()?,
         };
         sync_folder(self.path())?;
@@ -330,18 +369,15 @@ impl RunDir {
     }
 }
 
-/// The lines of a text that end with a line feed. The process may have been killed while it wrote the last one.
-fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = text.split_inclusive(|&byte| byte == b'\n');
-    lines.filter(|line| line.ends_with(b"\n"))
-}
-
 /// Appends lines to `metrics.jsonl`.
 #[derive(Debug)]
-pub struct MetricsWriter(File);
+pub struct MetricsWriter {
+    file: File,
+    lines: MetricLines,
+}
 
 impl MetricsWriter {
     pub fn write(&mut self, metrics: &[Metric]) -> io::Result<()> {
-        self.0.write_all(&Metric::lines(metrics)?)
+        self.file.write_all(&self.lines.next(metrics)?)
     }
 }

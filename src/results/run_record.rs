@@ -9,6 +9,8 @@ use std::path::{Component, Path};
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunRecord {
     pub status: RunStatus,
+    /// [`super::PlannedRun::identity`] of the run. `None` for runs of earlier versions.
+    pub(super) identity: Option<String>,
     /// The files of the run by their path in its folder. Empty for runs of earlier versions.
     pub(super) files: BTreeMap<String, FileDigest>,
     /// Whether the record is protected by a digest. Those of earlier versions are not.
@@ -24,7 +26,11 @@ pub(super) struct StatusFile {
     pub(super) reason: String,
     pub(super) outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) identity: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) environment: Option<Environment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) earlier_environments: Vec<Environment>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) files: BTreeMap<String, FileDigest>,
 }
@@ -41,6 +47,12 @@ pub enum Thoroughness {
 impl RunRecord {
     pub fn is_done(&self) -> bool {
         self.status.state == RunState::Done
+    }
+
+    /// Whether the run had a file with the name of this one when it ended.
+    pub fn lists(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| self.files.contains_key(name))
     }
 }
 

@@ -107,6 +107,7 @@ mod tests {
             reason: String::new(),
             outcome: None,
             environment: None,
+            earlier_environments: Vec::new(),
         };
         let result = |target_loss: f64| {
             let compare = Compare {

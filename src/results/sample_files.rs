@@ -1,13 +1,14 @@
 //! The files with the generated texts of a run.
 
 use super::atomic_files::replace_file;
-use super::{RecordError, RunDir, RunRecord, SampleText, samples_markdown};
+use super::{RecordError, RunDir, RunRecord, SampleText, samples_markdown, write_atomic};
 use std::io;
 
 impl RunDir {
     /// Writes `samples.json`, and `samples.md` with the same texts for people.
     pub fn write_samples(&self, samples: &[SampleText]) -> io::Result<()> {
-        replace_file(&self.samples(), &SampleText::json(samples)?)?;
+        // A checkpoint depends on them.
+        write_atomic(&self.samples(), &SampleText::json(samples)?)?;
         let markdown = samples_markdown::render(samples);
         replace_file(&self.samples_markdown(), markdown.as_bytes())
     }

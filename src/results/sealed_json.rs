@@ -24,6 +24,16 @@ pub struct Sealed<T> {
     pub is_verified: bool,
 }
 
+impl<T> Sealed<T> {
+    /// For a value that was just written with its digest.
+    pub fn verified(value: T) -> Self {
+        Self {
+            value,
+            is_verified: true,
+        }
+    }
+}
+
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {

@@ -14,6 +14,9 @@ pub struct RunStatus {
     /// `None` if its process was lost, and for runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Environment>,
+    /// The other environments in which a part of the run was trained, before it was interrupted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_environments: Vec<Environment>,
 }
 
 impl RunState {
@@ -36,6 +39,7 @@ impl RunStatus {
             reason,
             outcome: None,
             environment: None,
+            earlier_environments: Vec::new(),
         }
     }
 }

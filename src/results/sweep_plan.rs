@@ -1,6 +1,6 @@
 use super::EarlierDesign;
 use super::sealed_json::{SealError, Sealed, from_sealed_json};
-use crate::config::check_run;
+use crate::config::{check_experiment, check_run};
 use crate::hash;
 use crate::spec::{Experiment, RunSpec, TunedRun};
 use serde::de::Error as _;
@@ -45,14 +45,21 @@ impl SweepPlan {
     ///
     /// # Errors
     /// If it is damaged or not a plan, if the name of a run is not a plain file name, if a run refers to a
-    /// corpus that is not listed, or if its configuration is invalid.
+    /// corpus that is not listed, or if a configuration is invalid.
     pub fn from_json(json: &[u8]) -> Result<Sealed<Self>, SealError> {
         let plan: Sealed<Self> = from_sealed_json(json)?;
-        plan.value.check_runs()?;
+        plan.value.check()?;
         Ok(plan)
     }
 
-    fn check_runs(&self) -> Result<(), serde_json::Error> {
+    fn check(&self) -> Result<(), serde_json::Error> {
+        let invalid = |why: String| serde_json::Error::custom(why);
+        check_experiment(&self.experiment)
+            .map_err(|why| invalid(format!("its experiment has an {why}")))?;
+        if !self.earlier.iter().all(EarlierDesign::is_within_limits) {
+            let why = "an earlier plan has an invalid number of seeds";
+            return Err(invalid(why.to_owned()));
+        }
         let mut valid: Option<RunSpec> = None;
         for run in &self.runs {
             let error = |why: &str| serde_json::Error::custom(format!("run {} {why}", run.name));
@@ -194,6 +201,41 @@ impl CorpusInfo {
 mod tests {
     use super::*;
     use crate::results::testing::plan_of;
+    use crate::spec::{Seeds, SequentialSeeds, Until};
+
+    /// The first two would take all memory or would not end.
+    #[test]
+    fn a_plan_with_an_invalid_experiment_is_rejected() {
+        let sweep = |plan: &mut SweepPlan, seeds| {
+            plan.experiment.sweep.get_or_insert_default().seeds = seeds;
+        };
+        let sequential = |max| {
+            Seeds::Sequential(SequentialSeeds {
+                min: 2,
+                max,
+                until: Until::Decided,
+            })
+        };
+        let plan =
+            plan_of("name: x\nsweep: {seeds: [1, 2], variants: {a: {}, b: {model: {n_layer: 2}}}}");
+        let read = |plan: &SweepPlan| SweepPlan::from_json(&serde_json::to_vec(plan).unwrap());
+        let mut changed = Vec::new();
+        for seeds in [Seeds::Count(99_999_999_999), sequential(100_000)] {
+            let mut plan = plan.clone();
+            sweep(&mut plan, seeds.clone());
+            changed.push((plan, "its experiment has an invalid configuration"));
+        }
+        let mut earlier = plan.clone();
+        let mut before = plan.clone();
+        before.baseline = "b".to_owned();
+        earlier.continue_from(&before, true);
+        earlier.earlier[0].seeds = Seeds::Count(99_999_999_999);
+        changed.push((earlier, "an earlier plan has an invalid number of seeds"));
+        for (plan, expected) in changed {
+            let error = read(&plan).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 
     /// The first of these would divide by zero in a report.
     #[test]
@@ -207,7 +249,8 @@ mod tests {
                 "refers to a corpus that is not listed",
             ),
         ];
-        let plan = plan_of("name: x\nvariants: {a: {}, b: {}}\nsweep: {seeds: [1, 2]}");
+        let plan =
+            plan_of("name: x\nsweep: {seeds: [1, 2], variants: {a: {}, b: {model: {n_layer: 2}}}}");
         let read = |plan: &SweepPlan| SweepPlan::from_json(&serde_json::to_vec(plan).unwrap());
         assert_eq!(read(&plan).unwrap().value, plan);
         for (change, expected) in changes {

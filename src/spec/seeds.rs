@@ -53,6 +53,17 @@ impl Seeds {
         }
     }
 
+    /// Whether their number is one that a file may have.
+    pub fn are_within_limits(&self) -> bool {
+        match self {
+            Self::List(seeds) => !seeds.is_empty(),
+            Self::Count(count) => (1..=MAX_SEEDS).contains(count),
+            Self::Sequential(SequentialSeeds { min, max, .. }) => {
+                2 <= *min && min <= max && *max <= MAX_SEQUENTIAL
+            }
+        }
+    }
+
     /// The range of the number of seeds, if it depends on the results.
     pub fn sequential(&self) -> Option<SequentialSeeds> {
         match self {

@@ -1,8 +1,6 @@
-use crate::kernels::InstructionSet;
-use crate::results::Environment;
-use crate::train::Device;
+use crate::train::{Device, processor_name};
 use std::thread::available_parallelism;
-use sysinfo::{CGroupLimits, CpuRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{CGroupLimits, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Bytes of a MiB.
 const MIB: f64 = (1 << 20) as f64;
@@ -52,22 +50,6 @@ fn free_memory_mb(available: u64, limits: Option<&CGroupLimits>) -> Option<f64> 
     Some(free as f64 / MIB)
 }
 
-/// What this process trains with.
-pub(super) fn environment() -> Environment {
-    let profile = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    Environment {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        build: format!("{profile} {os} {arch}"),
-        processor: processor_name(),
-        instruction_set: InstructionSet::used().name().to_owned(),
-    }
-}
-
 /// One line that describes the machine: GPU (if it is used), processor, cores and operating system.
 pub(super) fn describe(device: Device) -> String {
     let gpu = match device {
@@ -83,14 +65,6 @@ fn description(gpu: Option<String>, processor: Option<String>, cores: usize) -> 
     let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
     let parts = [gpu, processor, Some(cores), Some(system)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn processor_name() -> Option<String> {
-    let mut system = System::new();
-    system.refresh_cpu_list(CpuRefreshKind::nothing());
-    let brand = system.cpus().first()?.brand();
-    let words: Vec<&str> = brand.split_whitespace().collect();
-    Some(words.join(" ")).filter(|name| !name.is_empty())
 }
 
 /// Names of NVIDIA GPUs, from the files of the driver.

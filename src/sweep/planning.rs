@@ -10,6 +10,7 @@ use crate::spec::{MatchedSetting, ModelKind, Precision, RunSpec, Source, Tokeniz
 use crate::text::units;
 use crate::train::{Device, optim};
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -74,6 +75,7 @@ pub fn build(
         }
         runs.push(run);
     }
+    errors.extend(repeated_variants(document, &runs));
     if errors.is_empty() {
         let specs = runs.iter().map(|run: &PlannedRun| &run.spec);
         errors.extend(document.check_counted_values(specs, &expansion.baseline));
@@ -121,6 +123,28 @@ fn planned(run: CountedRun, info: &CorpusInfo) -> PlannedRun {
         tuned,
         spec,
     }
+}
+
+/// Variants that differ only in the paths of files with the same contents. A comparison between them would be
+/// meaningless.
+fn repeated_variants(document: &Document, runs: &[PlannedRun]) -> Vec<Diagnostics> {
+    let mut first_with: HashMap<&str, &str> = HashMap::new();
+    let mut repeated = BTreeMap::new();
+    for run in runs {
+        let variant = run.spec.variant.as_str();
+        let first = *first_with.entry(&run.identity).or_insert(variant);
+        if first != variant {
+            repeated.entry(variant).or_insert(first);
+        }
+    }
+    let error = |(variant, first): (&str, &str)| {
+        let message = format!(
+            "variant `{variant}` is the same as `{first}`: the files that they name have the same contents"
+        );
+        let help = "remove one of them, or name a file with other contents".to_owned();
+        document.error_of_variant(variant, message, help)
+    };
+    repeated.into_iter().map(error).collect()
 }
 
 fn config_hash(runs: &[PlannedRun]) -> String {
@@ -325,6 +349,25 @@ mod tests {
             Device::Cpu,
         );
         plan.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn variants_with_the_same_contents_under_two_paths_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["a.txt", "b.txt"].map(|name| folder.path().join(name));
+        let text = "name: test\nmodel: {kind: bigram, block_size: 8}\nsweep:\n  variants:\n"
+            .to_owned()
+            + &format!("    a: {{data: {{source: {first:?}}}}}\n")
+            + &format!("    b: {{data: {{source: {second:?}}}}}\n");
+        fs::write(&first, "one text of several words ".repeat(50)).unwrap();
+        fs::write(&second, "one text of several words ".repeat(50)).unwrap();
+        let error = plan(&text).unwrap_err();
+        assert!(
+            error.contains("variant `b` is the same as `a`") && error.contains("test.yaml:6:"),
+            "{error}"
+        );
+        fs::write(&second, "another text of several words ".repeat(50)).unwrap();
+        plan(&text).unwrap();
     }
 
     #[test]

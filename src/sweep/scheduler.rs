@@ -276,7 +276,10 @@ impl<'a> Scheduler<'a> {
     fn record(&mut self, run: usize, status: &RunStatus) -> Result<(), Error> {
         let planned = &self.plan.runs[run];
         let dir = self.store.run_dir(planned);
-        if let Err(error) = dir.write_record(status).and_then(|()| dir.forget_death()) {
+        if let Err(error) = dir
+            .write_record(status, &planned.identity)
+            .and_then(|()| dir.forget_death())
+        {
             let reason = format!(
                 "cannot write the status in {}: {error}",
                 dir.path().display()
@@ -284,8 +287,16 @@ impl<'a> Scheduler<'a> {
             self.machine_failed(run, MachineFailure::new(&error, reason));
             return Ok(());
         }
-        if let Some(result) = self.results.get_mut(run) {
-            *result = self.store.result(self.plan, planned)?;
+        if !self.results.is_empty() {
+            match self.store.result(self.plan, planned) {
+                Ok(result) => self.results[run] = result,
+                Err(Error::Record(RecordError::Read { path, source })) => {
+                    let reason = format!("cannot read {}: {source}", path.display());
+                    self.machine_failed(run, MachineFailure::new(&source, reason));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
             self.queue_needed_runs();
         }
         self.show_end(run, &progress::describe_end(planned, Some(status)));
@@ -371,6 +382,7 @@ mod tests {
             reason: String::new(),
             outcome: None,
             environment: None,
+            earlier_environments: Vec::new(),
         }))
     }
 

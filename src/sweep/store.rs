@@ -2,10 +2,10 @@ use super::Error;
 use super::lock::Lock;
 use crate::data;
 use crate::results::{
-    PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SweepPlan, Thoroughness,
-    create_folders, remove_partial_files, write_sealed_json,
+    PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError, SweepPlan,
+    Thoroughness, create_folders, remove_partial_files, write_sealed_json,
 };
-use crate::train::ShorterRun;
+use crate::train::{self, ShorterRun};
 use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -131,11 +131,7 @@ impl Store {
 
     fn checked_record(&self, run: &PlannedRun) -> Result<Option<RunRecord>, RecordError> {
         let dir = self.run_dir(run);
-        let record = dir.record()?;
-        if let Some(record) = &record {
-            dir.check(record, Thoroughness::Reported)?;
-        }
-        Ok(record)
+        dir.checked_record(run, Thoroughness::Reported)
     }
 
     /// The runs of a plan that have ended and have a damaged file: (index, what is damaged).
@@ -234,9 +230,9 @@ impl Store {
     }
 
     /// Takes over from `plan.json`, if there is one, how its runs were compared before.
-    pub fn continue_plan(&self, plan: &mut SweepPlan) {
-        let Some(before) = self.read_plan() else {
-            return;
+    pub fn continue_plan(&self, plan: &mut SweepPlan) -> Result<(), Error> {
+        let Some(before) = self.read_plan()? else {
+            return Ok(());
         };
         // A run with damaged files is reported later.
         let has_ended = |run| {
@@ -245,12 +241,13 @@ impl Store {
         };
         let has_results = plan.changes_design_of(&before) && before.runs.iter().any(has_ended);
         plan.continue_from(&before, has_results);
+        Ok(())
     }
 
     /// Writes `plan.json` and keeps the folder from then on. If all runs are done and `plan.json` holds
     /// the same runs already, it keeps the machine and the version that trained them.
     pub fn write_plan(&mut self, plan: &mut SweepPlan, all_done: bool) -> Result<(), Error> {
-        if let Some(before) = self.read_plan()
+        if let Some(before) = self.read_plan()?
             && all_done
             && before.config_hash == plan.config_hash
         {
@@ -267,17 +264,33 @@ impl Store {
         self.root.join("plan.json")
     }
 
-    /// The plan of the last sweep in this folder. `None` if there is none that can be read.
-    pub fn read_plan(&self) -> Option<SweepPlan> {
-        let json = fs::read(self.plan_path()).ok()?;
-        Some(SweepPlan::from_json(&json).ok()?.value)
+    /// The plan of the last sweep in this folder. `None` if there is none, or if it is damaged.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_plan(&self) -> Result<Option<SweepPlan>, Error> {
+        let plan = self.try_read_plan()?;
+        Ok(plan.and_then(Result::ok))
     }
 
-    /// Why the plan of the last sweep in this folder cannot be used, if there is one.
-    pub fn plan_damage(&self) -> Option<String> {
+    /// Why the plan of the last sweep in this folder cannot be used, if there is one and it is damaged.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn plan_damage(&self) -> Result<Option<String>, Error> {
+        let plan = self.try_read_plan()?;
+        let damage = plan.and_then(Result::err);
         let path = self.plan_path();
-        let error = SweepPlan::from_json(&fs::read(&path).ok()?).err()?;
-        Some(format!("{} is damaged: {error}", path.display()))
+        Ok(damage.map(|error| format!("{} is damaged: {error}", path.display())))
+    }
+
+    fn try_read_plan(&self) -> Result<Option<Result<SweepPlan, SealError>>, Error> {
+        let path = self.plan_path();
+        match fs::read(&path) {
+            Ok(json) => Ok(Some(SweepPlan::from_json(&json).map(|plan| plan.value))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
     }
 
     /// Removes what killed sweeps have left: folders of runs that were being deleted, and files that
@@ -309,7 +322,7 @@ fn is_from_here(record: &RunRecord) -> bool {
     record.is_done()
         && environment
             .as_ref()
-            .is_some_and(|made| made.version == env!("CARGO_PKG_VERSION"))
+            .is_some_and(|made| made.has_program_of(&train::environment()))
         && outcome
             .as_ref()
             .is_some_and(|outcome| outcome.device == "cpu")
@@ -363,7 +376,16 @@ mod tests {
         let earlier = store.record(&plan.runs[0]).unwrap().unwrap();
         assert!(!earlier.is_verified);
         dir.write_samples(&[]).unwrap();
-        dir.write_record(&earlier.status).unwrap();
+        dir.write_record(&earlier.status, "another").unwrap();
+        let damaged = store.damaged_runs(&plan);
+        assert!(
+            damaged[0]
+                .1
+                .to_string()
+                .contains("the record of another run")
+        );
+        dir.write_record(&earlier.status, &plan.runs[0].identity)
+            .unwrap();
         let record = store.record(&plan.runs[0]).unwrap().unwrap();
         assert!(record.is_verified && record.status == earlier.status);
         assert!(store.damaged_runs(&plan).is_empty());

@@ -10,6 +10,7 @@ use crate::random::{self, Stream};
 use crate::results::{
     Metric, Outcome, PlannedRun, RecordError, RunDir, RunState, SweepPlan, Thoroughness,
 };
+use crate::train;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -17,7 +18,10 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug)]
 pub enum RunCheck {
     /// Every file is as the run wrote it.
-    Verified,
+    Verified {
+        /// Whether the weights were deleted, such as to save space.
+        lacks_weights: bool,
+    },
     /// The run was trained by an earlier version, which wrote no digests.
     NotVerified,
     /// A file is damaged or unreadable.
@@ -30,15 +34,15 @@ impl Store {
     /// Compares all files of a run with its record.
     pub fn verify(&self, run: &PlannedRun) -> RunCheck {
         let dir = self.run_dir(run);
-        let checked = dir.record().and_then(|record| {
-            let record = record.as_ref();
-            record.map_or(Ok(()), |record| dir.check(record, Thoroughness::Everything))?;
-            Ok(record.map(|record| record.is_verified))
-        });
-        match checked {
-            Ok(Some(true)) => RunCheck::Verified,
-            Ok(Some(false)) => RunCheck::NotVerified,
-            Ok(None) => RunCheck::NotEnded,
+        match dir.checked_record(run, Thoroughness::Everything) {
+            Ok(Some(record)) if record.is_verified => RunCheck::Verified {
+                lacks_weights: record.lists(&dir.weights()) && !dir.weights().exists(),
+            },
+            Ok(Some(_)) => RunCheck::NotVerified,
+            Ok(None) => match train::check_open_run(&dir) {
+                Ok(()) => RunCheck::NotEnded,
+                Err(error) => RunCheck::Damaged(error),
+            },
             Err(error) => RunCheck::Damaged(error),
         }
     }

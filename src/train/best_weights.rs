@@ -5,10 +5,11 @@
 
 use super::train_error::TrainError;
 use crate::kernels::Backend;
-use crate::model::{Model, read_text};
-use crate::results::{Evaluation, RunDir, remove_if_exists};
+use crate::model::{Model, WeightsError, read_text};
+use crate::results::{Evaluation, RecordError, RunDir, remove_if_exists};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 
 /// Key of the validation loss in the metadata of a file.
 const VAL_LOSS: &str = "val_loss";
@@ -31,18 +32,25 @@ pub(super) fn save<B: Backend>(
 /// of another evaluation with this step, if it does not repeat its losses exactly.
 ///
 /// # Errors
-/// What is wrong.
+/// If the file is missing, damaged or unreadable.
 pub(super) fn check<B: Backend>(
     mut model: Model<B>,
     evaluation: &Evaluation,
     dir: &RunDir,
-) -> Result<(), String> {
+) -> Result<(), RecordError> {
     let path = dir.best_weights(evaluation.step);
-    model.load(&path).map_err(|error| error.to_string())?;
+    model.load(&path).map_err(|error| match error {
+        WeightsError::Read { path, source } if source.kind() != ErrorKind::NotFound => {
+            RecordError::Read { path, source }
+        }
+        error => RecordError::damaged(&path)(error),
+    })?;
     let loss = read_text(&path, VAL_LOSS);
     match loss.is_some_and(|loss| loss == evaluation.val_loss.to_string()) {
         true => Ok(()),
-        false => Err(format!("{} is that of another evaluation", path.display())),
+        false => Err(RecordError::damaged(path)(
+            "it is that of another evaluation",
+        )),
     }
 }
 

@@ -7,7 +7,9 @@ use super::trainer::Trainer;
 use crate::hash;
 use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, MatricesError, read_text, write_matrices};
-use crate::results::{Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder};
+use crate::results::{
+    Environment, Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder,
+};
 use dfdx::prelude::HasShape;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -24,6 +26,9 @@ const FILES: [&str; 3] = [
 /// Versions of the layout of the file, the current one first. The one before had no digests.
 const FORMATS: [&str; 2] = ["runner-checkpoint-3", "runner-checkpoint-2"];
 
+/// Key of the environments in the metadata.
+const ENVIRONMENTS: &str = "environments";
+
 /// Totals of a run over all its interruptions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct RunTotals {
@@ -39,6 +44,8 @@ pub(super) struct RunTotals {
 pub(super) struct Records {
     pub(super) metrics: Vec<Metric>,
     pub(super) samples: Vec<SampleText>,
+    /// Where the run was trained, without repetitions.
+    pub(super) environments: Vec<Environment>,
 }
 
 impl Records {
@@ -49,7 +56,7 @@ impl Records {
     }
 
     /// How much was recorded, and the SHA-256 of what is written of it, as metadata of a checkpoint.
-    fn metadata(&self) -> io::Result<[(&'static str, String); 4]> {
+    fn metadata(&self) -> io::Result<[(&'static str, String); 5]> {
         let metrics = hash::sha256(&Metric::lines(&self.metrics)?);
         let samples = hash::sha256(&SampleText::json(&self.samples)?);
         Ok([
@@ -57,6 +64,7 @@ impl Records {
             ("metrics_sha256", metrics),
             ("samples", self.samples.len().to_string()),
             ("samples_sha256", samples),
+            (ENVIRONMENTS, serde_json::to_string(&self.environments)?),
         ])
     }
 
@@ -68,15 +76,14 @@ impl Records {
         let mut records = Self {
             metrics: dir.readable_metrics()?,
             samples: dir.read_samples(None)?,
+            environments: environments(matrices),
         };
         records.metrics.truncate(number(matrices, "metrics")?);
         records.samples.truncate(number(matrices, "samples")?);
         let found = records.metadata();
         let found = found.map_err(|error| Refusal::Damaged(error.to_string()))?;
-        match found
-            .iter()
-            .find(|(key, value)| matrices.text(key) != value)
-        {
+        let mut recorded = found.iter().filter(|(key, _)| *key != ENVIRONMENTS);
+        match recorded.find(|(key, value)| matrices.text(key) != value) {
             None => Ok(records),
             Some((key, _)) => Err(Refusal::Damaged(format!(
                 "the {} that were recorded before it are damaged",
@@ -91,8 +98,17 @@ impl Records {
         metrics.retain(|metric| metric.step() <= step);
         let mut samples = dir.read_samples(None)?;
         samples.retain(|sample| sample.step <= step);
-        Ok(Self { metrics, samples })
+        Ok(Self {
+            metrics,
+            samples,
+            environments: Vec::new(),
+        })
     }
+}
+
+/// The environments in the metadata of a checkpoint. Those of earlier versions have none.
+fn environments(matrices: &Matrices) -> Vec<Environment> {
+    serde_json::from_str(matrices.text(ENVIRONMENTS)).unwrap_or_default()
 }
 
 /// A number in the metadata of a checkpoint.
@@ -205,6 +221,32 @@ pub fn saved_step(folder: &Path) -> Option<u64> {
     paths.find_map(|path| read_text(&path, "step")?.parse().ok())
 }
 
+/// Checks the files of a run that has not ended: its checkpoints and what they depend on.
+///
+/// # Errors
+/// The first file that is damaged or cannot be read.
+pub fn check_open_run(dir: &RunDir) -> Result<(), RecordError> {
+    dir.metrics(None)?;
+    dir.read_samples(None)?;
+    for name in FILES {
+        let path = dir.checkpoint().join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(source) => return Err(RecordError::Read { path, source }),
+        };
+        let matrices = Matrices::read(&bytes, &FORMATS);
+        let matrices = matrices.map_err(RecordError::damaged(&path))?;
+        Records::read(dir, &matrices).map_err(|refusal| match refusal {
+            Refusal::Record(error) => error,
+            Refusal::Damaged(why) | Refusal::Foreign(why) | Refusal::Memory(why) => {
+                RecordError::damaged(&path)(why)
+            }
+        })?;
+    }
+    Ok(())
+}
+
 /// Checks everything before it changes the trainer.
 fn restore<B: Backend>(
     trainer: &mut Trainer<B>,
@@ -231,7 +273,7 @@ fn restore<B: Backend>(
     if trainer.keeps_best()
         && let Some(best) = records.best_evaluation()
     {
-        best_weights::check(trainer.model.clone(), best, dir).map_err(Refusal::Damaged)?;
+        best_weights::check(trainer.model.clone(), best, dir)?;
     }
     let mut destinations = named_matrices(trainer);
     for (name, value) in &destinations {

@@ -1,9 +1,12 @@
 //! Tests of how runs end: early, with their best weights, or as the beginning of a longer run.
 
+use super::checkpoints::{Records, RunTotals, check_open_run, save_checkpoint};
 use super::testing::{Fixture, results_of, spec};
-use super::{Device, Job, ShorterRun, Update, run, why_not_extended};
-use crate::results::{Evaluation, Metric, RunDir, RunState, RunStatus};
+use super::{Device, Job, ShorterRun, Trainer, Update, environment, run, why_not_extended};
+use crate::kernels::CpuBackend;
+use crate::results::{Environment, Evaluation, Metric, RunDir, RunState, RunStatus};
 use crate::spec::{CheckpointInterval, EvaluatedWeights, Every, RunSpec, ScheduleKind};
+use dfdx::prelude::Cpu;
 use std::fs;
 use std::sync::atomic::AtomicBool;
 
@@ -110,11 +113,63 @@ fn weights_of_steps_after_the_checkpoint_are_removed() {
     let (fixture, mut spec) = (Fixture::new(), spec());
     spec.train.save_every = Some(Every::Steps(2));
     let dir = fixture.dir("run", &spec);
-    fixture.run(&dir, &spec, 2, 4);
-    assert_eq!(dir.saved_steps().unwrap(), [2, 4]);
-    fs::copy(dir.weights_at(4), dir.weights_at(5)).unwrap();
-    fixture.run(&dir, &spec, 2, 7);
-    assert_eq!(dir.saved_steps().unwrap(), [2, 4, 6]);
+    fixture.run(&dir, &spec, 1, 4);
+    let before = dir.saved_steps().unwrap();
+    assert!(before.starts_with(&[2, 4]), "{before:?}");
+    // Weights that the run does not save again.
+    fs::copy(dir.weights_at(4), dir.weights_at(39)).unwrap();
+    fixture.run(&dir, &spec, 1, u64::MAX);
+    let all: Vec<u64> = (1..=20).map(|half| 2 * half).collect();
+    assert_eq!(dir.saved_steps().unwrap(), all);
+}
+
+#[test]
+fn files_of_a_run_that_has_not_ended_are_verified() {
+    let (fixture, spec) = (Fixture::new(), spec());
+    let dir = fixture.dir("run", &spec);
+    let status = fixture.run(&dir, &spec, 1, 16);
+    assert!(status.environment.is_some());
+    assert_eq!(status.earlier_environments, []);
+    check_open_run(&dir).unwrap();
+    let files = [
+        dir.metrics_file(),
+        dir.samples(),
+        dir.checkpoint().join("state.safetensors"),
+        dir.checkpoint().join("state-previous.safetensors"),
+    ];
+    for path in files {
+        let contents = fs::read(&path).unwrap();
+        let mut damaged = contents.clone();
+        damaged[contents.len() / 2] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let error = check_open_run(&dir).unwrap_err();
+        assert!(error.is_damage(), "{}: {error}", path.display());
+        fs::write(&path, contents).unwrap();
+    }
+    check_open_run(&dir).unwrap();
+}
+
+/// As if another version had trained the first part.
+#[test]
+fn all_environments_of_an_interrupted_run_are_recorded() {
+    let (fixture, spec) = (Fixture::new(), spec());
+    let dir = fixture.dir("run", &spec);
+    let other = Environment {
+        version: "0.0.1".to_owned(),
+        ..environment()
+    };
+    let records = Records {
+        environments: vec![other.clone()],
+        ..Records::default()
+    };
+    let info = &fixture.corpus.info;
+    let identity = spec.identity(&info.content_sha256());
+    let trainer = Trainer::<CpuBackend>::new(&Cpu::default(), &spec, info.vocab_size);
+    let totals = RunTotals::default();
+    save_checkpoint(&mut trainer.unwrap(), totals, &records, &identity, &dir).unwrap();
+    let status = fixture.run(&dir, &spec, 1, u64::MAX);
+    assert_eq!(status.environment, Some(environment()));
+    assert_eq!(status.earlier_environments, [other]);
 }
 
 fn constant_spec(steps: u64) -> RunSpec {
@@ -160,7 +215,7 @@ fn extended_run_is_that_of_a_run_with_more_steps_from_the_start() {
     fixture.run(&whole, &long, 1, u64::MAX);
     let shorter_dir = fixture.dir("short", &short);
     let status = fixture.run(&shorter_dir, &short, 1, u64::MAX);
-    shorter_dir.write_record(&status).unwrap();
+    shorter_dir.write_record(&status, "").unwrap();
     let shorter = ShorterRun {
         name: "short".to_owned(),
         spec: short.clone(),

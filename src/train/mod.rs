@@ -21,22 +21,26 @@ mod optimizer_state;
 mod parallel;
 mod peak_memory;
 mod sampling;
+mod saved_weights;
 mod step_batch;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod this_environment;
 mod train_error;
 mod train_loop;
 mod trainer;
 
-pub use checkpoints::saved_step;
+pub use checkpoints::{check_open_run, saved_step};
 pub use estimate::{Estimate, estimate, reference_seconds};
 pub use extension::why_not_extended;
 pub use job::{Device, Job, Phase, Progress, ShorterRun, Update};
 pub use memory_estimate::MemoryEstimate;
 pub use parallel::on_threads;
 pub use peak_memory::peak_memory_mb;
+pub use saved_weights::check_origin;
+pub use this_environment::{environment, processor_name};
 pub use train_error::TrainError;
 pub use trainer::{TrainBackend, Trainer};
 

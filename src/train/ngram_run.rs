@@ -4,6 +4,7 @@
 use super::job::{Job, Phase, Progress, Update};
 use super::peak_memory::peak_memory_mb;
 use super::sampling::generate_samples;
+use super::this_environment::environment;
 use super::train_error::TrainError;
 use super::train_loop::tokens_per_second;
 use crate::data::NgramCounts;
@@ -65,6 +66,7 @@ pub(super) fn run(job: &Job, on_update: &mut dyn FnMut(Update)) -> Result<RunSta
             peak_memory_mb: peak_memory_mb(),
             device: "cpu".to_owned(),
         }),
-        environment: None,
+        environment: Some(environment()),
+        earlier_environments: Vec::new(),
     })
 }

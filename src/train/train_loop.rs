@@ -7,12 +7,16 @@ use super::job::{Job, Phase, Progress, Update};
 use super::lr_schedule::expected_steps;
 use super::peak_memory::peak_memory_mb;
 use super::sampling::generate_samples;
+use super::saved_weights;
+use super::this_environment::environment;
 use super::train_error::TrainError;
 use super::trainer::{TrainBackend, Trainer};
 use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
 use crate::model::{self, Decoder, Model, prompt_tokens};
-use crate::results::{Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus};
+use crate::results::{
+    Environment, Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus,
+};
 use crate::spec::{TrainingLength, is_logged, is_logged_of_open_run};
 use std::fs;
 use std::path::PathBuf;
@@ -41,7 +45,7 @@ pub(super) fn run<B: TrainBackend>(
         {
             return Ok(run.end(RunState::Diverged, divergence));
         }
-        if run.stops_early() {
+        if train.eval_every.is_due(step) && run.stops_early() {
             break;
         }
         if sample.every.is_some_and(|every| every.is_due(step)) {
@@ -84,6 +88,7 @@ struct TrainLoop<'a, B: Backend> {
     metrics_writer: MetricsWriter,
     /// All metrics and samples so far, including those from before an interruption.
     records: Records,
+    environment: Environment,
     on_update: &'a mut dyn FnMut(Update),
     identity: String,
     /// The totals in the checkpoint that the run resumed from.
@@ -132,6 +137,11 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         }
         let metrics_writer = job.dir.create_metrics(&resumed.records.metrics);
         let metrics_writer = metrics_writer.map_err(TrainError::file(job.dir.metrics_file()))?;
+        let environment = environment();
+        let environments = &mut resumed.records.environments;
+        if !environments.contains(&environment) {
+            environments.push(environment.clone());
+        }
         let best = resumed.records.best_evaluation();
         let best_at_checkpoint = best.map(|best| best.step);
         Ok(Self {
@@ -141,6 +151,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
             split: TrainingSplit::new(job.spec, job.corpus)?,
             metrics_writer,
             records: resumed.records,
+            environment,
             on_update,
             identity,
             totals_before: resumed.totals,
@@ -214,8 +225,8 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     /// run cannot continue, because a loss is not finite.
     fn evaluate(&mut self) -> Result<Option<String>, TrainError> {
         let step = self.trainer.step;
-        let is_done = |metric: &Metric| matches!(metric, Metric::Eval(eval) if eval.step == step);
-        if self.records.metrics.iter().any(is_done) {
+        let last = self.evaluations().next_back();
+        if last.is_some_and(|last| last.step == step) {
             return Ok(None);
         }
         self.report_progress(Phase::Evaluating, None);
@@ -324,7 +335,8 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
 
     fn save_weights(&self, path: PathBuf) -> Result<(), TrainError> {
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let saved = folder.and_then(|()| self.model().save(&path));
+        let metadata = || saved_weights::metadata(self.job.spec, self.job.dir);
+        let saved = folder.and_then(|()| self.model().save_with(metadata()?, &path));
         saved.map_err(TrainError::file(path))
     }
 
@@ -335,6 +347,9 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
         let size = model::size(&spec.model, vocab_size, spec.sequence_length());
         let (totals, tokens) = (self.totals(), self.tokens());
         let evaluation = self.result();
+        let others = self.records.environments.iter();
+        let others = others.filter(|other| **other != self.environment);
+        let earlier_environments = others.cloned().collect();
         RunStatus {
             state,
             reason,
@@ -353,7 +368,8 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
                 peak_memory_mb: totals.peak_memory_mb,
                 device: self.device_name.to_owned(),
             }),
-            environment: None,
+            environment: Some(self.environment.clone()),
+            earlier_environments,
         }
     }
 

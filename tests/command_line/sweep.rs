@@ -320,6 +320,27 @@ fn run_with_a_damaged_file_is_named_and_trained_again() {
 }
 
 #[test]
+fn files_of_another_run_are_damage() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml").exits(0);
+    let before = lab.results();
+    let [first, second] = ["gpt-s1-", "gpt-s2-"].map(|name| lab.run_folder(name).unwrap());
+    for file in fs::read_dir(first).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), second.join(file.file_name())).unwrap();
+    }
+    let damage = "status.json is damaged: it is the record of another run";
+    lab.run("verify results/tiny").exits(1).shows(damage);
+    lab.run("report results/tiny").exits(1).shows(damage);
+    assert_eq!(lab.column("val_loss")["gpt-2"], "");
+    lab.run("sweep tiny.yaml")
+        .exits(0)
+        .says(" is trained again: ")
+        .says(damage);
+    assert_eq!(lab.results(), before);
+}
+
+#[test]
 fn reproducible_runs_are_confirmed_and_others_are_not() {
     let lab = Lab::new(TINY);
     lab.run("sweep tiny.yaml").exits(0);
@@ -333,8 +354,15 @@ fn reproducible_runs_are_confirmed_and_others_are_not() {
     assert!(
         verified
             .stdout
-            .contains("4 runs: 4 verified\nsummary.csv: agrees with the runs\n")
+            .contains("4 runs: 4 verified\nreport: agrees with the runs\n")
     );
+    let page = lab.path("results/tiny/report.md");
+    let text = fs::read_to_string(&page).unwrap();
+    fs::write(&page, text.replacen('1', "2", 1)).unwrap();
+    lab.run("verify results/tiny")
+        .exits(1)
+        .shows("report: report.md is not what this version of runner writes for these runs");
+    fs::write(&page, text).unwrap();
     // As in a folder that was committed.
     for name in ["plan.json", "runs", "cache"] {
         let path = lab.path("results/tiny").join(name);

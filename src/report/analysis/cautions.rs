@@ -5,7 +5,7 @@ use super::environment_cautions::environments;
 use super::evaluated_weights::evaluated_weights;
 use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
-use super::record_cautions::{damaged_runs, unverified_runs};
+use super::record_cautions::{damaged_runs, unverified_plan, unverified_runs};
 use super::tuning::Tuning;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
@@ -30,6 +30,7 @@ pub(crate) fn cautions(
     cautions.extend(changed_text(ranking));
     cautions.extend(unfair_differences(&results.plan, ranking));
     cautions.extend(evaluated_weights(ranking));
+    cautions.extend(unverified_plan(results));
     cautions.extend(unverified_runs(results));
     cautions.extend(environments(results));
     cautions

@@ -26,15 +26,18 @@ const OF_THE_MACHINE: [Property; 2] = [
 /// [`mixed_environments`] of the runs that have ended.
 pub(super) fn environments(results: &Results) -> Option<String> {
     let ended = results.runs.iter().filter(|run| run.damage.is_none());
-    let ended = ended.filter_map(|run| {
-        let status = run.status.as_ref()?;
-        Some((run.planned.name.as_str(), status.environment.as_ref()))
+    let ended = ended.filter_map(|run| Some((run.planned.name.as_str(), run.status.as_ref()?)));
+    let ended = ended.flat_map(|(name, status)| {
+        let earlier = status.earlier_environments.iter().map(Some);
+        let all = earlier.chain([status.environment.as_ref()]);
+        all.map(move |environment| (name, environment))
     });
     mixed_environments(&ended.collect::<Vec<_>>())
 }
 
 /// Said if the runs come from several versions, builds, processors or instruction sets. `runs` are the names of
-/// the runs that have ended, each with its environment if it is recorded. Nothing is said if none is.
+/// the runs that have ended, each with its environment if it is recorded, and again with each other environment in which
+/// a part of it was trained. Nothing is said if none is recorded.
 fn mixed_environments(runs: &[(&str, Option<&Environment>)]) -> Option<String> {
     let differing = |properties: &[Property]| -> Vec<String> {
         let differing = properties

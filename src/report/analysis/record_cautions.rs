@@ -1,7 +1,7 @@
 //! What limits the trust in the records of a report, in sentences.
 
 use crate::report::loaded_results::{Results, Run};
-use crate::text::units::plural;
+use crate::text::units::{exact, plural};
 
 /// Most damaged runs that are named.
 const MOST_NAMES: usize = 5;
@@ -26,6 +26,35 @@ pub(super) fn damaged_runs(results: &Results) -> Option<String> {
             named.join("; ")
         )
     })
+}
+
+/// A plan without a digest.
+pub(super) fn unverified_plan(results: &Results) -> Option<String> {
+    let text = "plan.json is not verified: it has no digest, so a change in it would not be noticed. `runner sweep` \
+                writes it again, with a digest.";
+    if results.plan_is_verified {
+        return None;
+    }
+    Some(match contradicted_size(results) {
+        Some(contradiction) => format!("{text} {contradiction}"),
+        None => text.to_owned(),
+    })
+}
+
+/// A run that counted other parameters than the plan states. N-gram models know them only after counting.
+fn contradicted_size(results: &Results) -> Option<String> {
+    let trained = results
+        .runs
+        .iter()
+        .filter(|run| run.planned.spec.model.kind.is_trained());
+    let mut counted = trained.filter_map(|run| Some((&run.planned, run.outcome()?.params)));
+    let (planned, params) = counted.find(|(planned, params)| planned.params != *params)?;
+    Some(format!(
+        "It states {} parameters for {}, and the run counted {}.",
+        exact(planned.params),
+        planned.name,
+        exact(params)
+    ))
 }
 
 /// Runs whose files have no digests.

@@ -284,7 +284,6 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
 #[cfg(test)]
 mod tests {
     use super::{diverged_curve, near_the_best};
-    use crate::report::loaded_results::Results;
     use crate::report::testing::Folder;
 
     #[test]
@@ -293,7 +292,7 @@ mod tests {
         let run = folder.run("gpt", 1).curve(1.5);
         run.without_evaluations_after(200).diverged("loss is NaN");
         folder.write_plan();
-        let results = Results::read(folder.path(), folder.plan.borrow().clone());
+        let results = folder.results();
         let points = diverged_curve(&results.runs[0]);
         let tokens = 12.0 * 64.0;
         assert_eq!(points.last(), Some(&(500.0 * tokens, f64::INFINITY)));

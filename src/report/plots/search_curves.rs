@@ -122,8 +122,6 @@ fn curve(variant: &Variant, path: &str, is_better_higher: bool) -> Curve {
 mod tests {
     use super::super::legend::Legend;
     use super::*;
-    use crate::report::loaded_results::Results;
-    use crate::report::read_plan;
     use crate::report::testing::Folder;
 
     #[test]
@@ -140,7 +138,7 @@ mod tests {
             .curve(1.5)
             .done();
         folder.write_plan();
-        let results = Results::read(folder.path(), read_plan(folder.path()).unwrap());
+        let results = folder.results();
         let ranking = Ranking::new(&results);
         let curve = |variant: &Variant| curve(variant, "optimizer.lr", false);
         let lines = lines(&ranking, &Legend::new(&ranking), curve, |_| Vec::new());

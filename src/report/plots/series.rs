@@ -179,7 +179,6 @@ pub(super) fn clip_band(band: &[(f64, f64, f64)], top: f64) -> Vec<Vec<(f64, f64
 mod tests {
     use super::*;
     use crate::report::analysis::ranking::Ranking;
-    use crate::report::loaded_results::Results;
     use crate::report::testing::Folder;
 
     #[test]
@@ -196,7 +195,7 @@ mod tests {
             .evaluations(&[(0, 4.0), (100, 900.0)])
             .diverged("loss is not finite");
         folder.write_plan();
-        let results = Results::read(folder.path(), folder.plan.borrow().clone());
+        let results = folder.results();
         let ranking = Ranking::new(&results);
         let curve = validation(&ranking.variants[0]);
         let tokens = 100.0 * 12.0 * 64.0;

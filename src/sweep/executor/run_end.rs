@@ -54,10 +54,8 @@ impl MachineFailure {
         let cause = match error {
             TrainError::File { source, .. }
             | TrainError::Threads(source)
-            | TrainError::Record(RecordError::Read { source, .. })
-            | TrainError::Data(DataError::Read { source, .. } | DataError::Write { source, .. }) => {
-                source
-            }
+            | TrainError::Record(RecordError::Read { source, .. }) => source,
+            TrainError::Data(error) => cause_in_system(error)?,
             TrainError::Weights(WeightsError::Read { source, .. }) => source,
             TrainError::Device(reason) if is_out_of_memory(reason) => {
                 return Some(Self {
@@ -68,6 +66,17 @@ impl MachineFailure {
             _ => return None,
         };
         Some(Self::new(cause, error))
+    }
+
+    /// The failure to open a corpus in the cache. It was checked when the sweep began, so the run is not the reason.
+    pub(super) fn of_cache(error: &DataError) -> Self {
+        match cause_in_system(error) {
+            Some(cause) => Self::new(cause, error),
+            None => Self {
+                reason: one_line(&error.to_string()),
+                resource: Resource::Other,
+            },
+        }
     }
 
     /// What the user can do, as the beginning of a sentence.
@@ -81,6 +90,16 @@ impl MachineFailure {
             }
             Resource::Other => "remove the cause",
         }
+    }
+}
+
+/// The error of the system behind an error of data, if there is one.
+fn cause_in_system(error: &DataError) -> Option<&io::Error> {
+    match error {
+        DataError::Read { source, .. }
+        | DataError::Write { source, .. }
+        | DataError::ReadTokenizer { source, .. } => Some(source),
+        _ => None,
     }
 }
 
@@ -153,6 +172,13 @@ mod tests {
             source: full(),
         });
         assert!(MachineFailure::of_training(&data).is_some());
+        let absent = DataError::Damaged {
+            path: path(),
+            reason: "it is missing".to_owned(),
+        };
+        let failure = MachineFailure::of_cache(&absent);
+        assert_eq!(failure.resource, Resource::Other);
+        assert!(failure.reason.contains("it is missing"));
         let memory = MachineFailure::of_training(&TrainError::Device("OutOfMemory".to_owned()));
         assert_eq!(memory.unwrap().resource, Resource::Memory);
         let device = TrainError::Device("no kernel".to_owned());

@@ -2,7 +2,6 @@ use super::run_end::{MachineFailure, Resource, RunEnd};
 use crate::config::check_run;
 use crate::data;
 use crate::results::{RunDir, RunState, RunStatus};
-use crate::sweep::machine;
 use crate::text::one_line;
 use crate::train::{self, Device, Job, ShorterRun, TrainError, Update};
 use serde::{Deserialize, Serialize};
@@ -30,7 +29,7 @@ pub struct WorkerRequest {
 impl WorkerRequest {
     /// Trains the run until it ends or `stop` is set.
     pub fn train(&self, stop: &AtomicBool, on_update: &mut dyn FnMut(Update)) -> RunEnd {
-        let mut status = match self.try_train(stop, on_update) {
+        let status = match self.try_train(stop, on_update) {
             Ok(status) if status.state == RunState::Stopped => return RunEnd::Stopped,
             Ok(status) => status,
             // The run itself may be too large for the machine.
@@ -38,9 +37,11 @@ impl WorkerRequest {
                 return RunEnd::Died(failure);
             }
             Err(Failure::Machine(failure)) => return RunEnd::MachineFailed(failure),
-            Err(Failure::Run(reason)) => RunStatus::failed(one_line(&reason)),
+            Err(Failure::Run(reason)) => RunStatus {
+                environment: Some(train::environment()),
+                ..RunStatus::failed(one_line(&reason))
+            },
         };
-        status.environment = Some(machine::environment());
         RunEnd::Recorded(Box::new(status))
     }
 
@@ -52,7 +53,8 @@ impl WorkerRequest {
         let dir = RunDir::new(&self.run_dir);
         let spec = dir.spec(None).map_err(TrainError::Record)?;
         check_run(&spec).map_err(Failure::Run)?;
-        let corpus = data::open(&self.cache, &self.corpus).map_err(TrainError::Data)?;
+        let corpus = data::open(&self.cache, &self.corpus);
+        let corpus = corpus.map_err(|error| Failure::Machine(MachineFailure::of_cache(&error)))?;
         let job = Job {
             spec: &spec,
             corpus: &corpus,

@@ -115,7 +115,7 @@ impl WorkerProcess {
             Ok(exit) if signal(exit).is_some_and(is_request) => RunEnd::Stopped,
             Ok(exit) => {
                 let reason = with_crash(describe_exit(exit));
-                match missing_resource(signal(exit), crash.as_deref()) {
+                match missing_resource(exit, crash.as_deref()) {
                     Some(resource) => RunEnd::Died(MachineFailure { reason, resource }),
                     None => RunEnd::Recorded(Box::new(RunStatus::failed(reason))),
                 }
@@ -197,17 +197,21 @@ fn signal(exit: ExitStatus) -> Option<Signal> {
 }
 
 /// What the machine probably lacked when a signal ended a process. `None` if the program is the reason.
-fn missing_resource(signal: Option<Signal>, crash: Option<&str>) -> Option<Resource> {
-    Some(match signal? {
-        Signal::SIGKILL => Resource::Memory,
-        Signal::SIGABRT if crash.is_some_and(|text| text.contains("memory allocation of")) => {
-            Resource::Memory
-        }
-        Signal::SIGXFSZ => Resource::Storage,
-        // A part of a file or of memory that cannot be read.
-        Signal::SIGBUS => Resource::Other,
-        _ => return None,
-    })
+fn missing_resource(exit: ExitStatus, crash: Option<&str>) -> Option<Resource> {
+    exit.signal()?;
+    match signal(exit) {
+        Some(Signal::SIGKILL) => Some(Resource::Memory),
+        Some(Signal::SIGXFSZ) => Some(Resource::Storage),
+        Some(Signal::SIGABRT) => crash
+            .is_some_and(|text| text.contains("memory allocation of"))
+            .then_some(Resource::Memory),
+        Some(
+            Signal::SIGSEGV | Signal::SIGILL | Signal::SIGFPE | Signal::SIGSYS | Signal::SIGTRAP,
+        ) => None,
+        // A part of a file or of memory that cannot be read, or a signal that a person or a system sent, such as
+        // SIGQUIT, or SIGXCPU and SIGUSR1 of a batch system.
+        _ => Some(Resource::Other),
+    }
 }
 
 /// Whether people and systems ask a process to end by this signal.
@@ -266,6 +270,22 @@ mod tests {
         assert_eq!(exit(11), "killed by SIGSEGV");
         assert!(exit(9).starts_with("killed by SIGKILL (by a person"));
         assert_eq!(exit(70), "killed by signal 70");
+        let missing = |raw| missing_resource(ExitStatus::from_raw(raw), None);
+        assert_eq!(missing(3 << 8), None);
+        for crash in [4, 5, 6, 8, 11, 31] {
+            assert_eq!(missing(crash), None, "{crash}");
+        }
+        for (sent, resource) in [
+            (3, Resource::Other),
+            (7, Resource::Other),
+            (9, Resource::Memory),
+            (10, Resource::Other),
+            (24, Resource::Other),
+            (25, Resource::Storage),
+            (40, Resource::Other),
+        ] {
+            assert_eq!(missing(sent), Some(resource), "{sent}");
+        }
         assert!(signal(ExitStatus::from_raw(15)).is_some_and(is_request));
         assert!(!signal(ExitStatus::from_raw(9)).is_some_and(is_request));
     }
