@@ -237,7 +237,7 @@ const CSV: &str = "summary.csv";
 
 /// The paths of plots that a report can have and this one does not.
 fn other_plots(results_dir: &Path, files: &[ReportFile]) -> impl Iterator<Item = PathBuf> {
-    let names = plots::names().into_iter().map(plot_file);
+    let names = plots::names().map(plot_file);
     names
         .filter(|name| files.iter().all(|file| file.name != *name))
         .map(|name| results_dir.join(name))
