@@ -9,7 +9,8 @@
 //!    `cross_checks`, `compare_checks`, `expected_values`, `claim_checks`, `match_checks`: variants are
 //!    expanded and checked, and become runs.
 //!
-//! `stored_run` checks the configuration of a run, which was written after these steps, in the same way.
+//! `stored_run` and `stored_plan` check the configurations of a run and of a plan, which were written after these steps,
+//! in the same way.
 //!
 //! Each step reports all errors that it finds. The runs of [`Document::expand`] are valid except for
 //! what depends on the data, such as a text that is too short. Such errors are reported later, with
@@ -41,6 +42,7 @@ mod scalar;
 mod schema;
 mod seed_checks;
 mod spans;
+mod stored_plan;
 mod stored_run;
 mod suggest;
 mod syntax_errors;
@@ -61,6 +63,7 @@ pub use document::{Document, from_text, load};
 pub use expansion::Expansion;
 pub use reference::reference_markdown;
 pub use schema::json_schema;
-pub use stored_run::{check_experiment, check_run, load_run};
+pub use stored_plan::read_plan;
+pub use stored_run::{check_run, load_run};
 pub(crate) use suggest::nearest;
 pub(crate) use validate::out_of_range;

@@ -61,7 +61,7 @@ pub fn check_run(run: &RunSpec) -> Result<(), String> {
 ///
 /// # Errors
 /// The messages of all values out of range, in one line.
-pub fn check_experiment(experiment: &Experiment) -> Result<(), String> {
+pub(super) fn check_experiment(experiment: &Experiment) -> Result<(), String> {
     let experiment = Experiment {
         name: "stored".to_owned(),
         ..experiment.clone()

@@ -37,6 +37,7 @@ pub use recorded_summary::{SummaryRow, read_summary};
 pub use report_error::ReportError;
 pub use text_table::TextTable;
 
+use crate::config;
 use crate::results::{RunState, Sealed, SweepPlan, remove_if_exists, write_atomic};
 use analysis::answer::answer;
 use analysis::cautions::{cautions, unfinished};
@@ -100,7 +101,7 @@ pub fn read_plan(results_dir: &Path) -> Result<Sealed<SweepPlan>, ReportError> {
         }
         Err(source) => return Err(ReportError::Read { path, source }),
     };
-    SweepPlan::from_json(&json).map_err(|source| ReportError::BadPlan { path, source })
+    config::read_plan(&json).map_err(|source| ReportError::BadPlan { path, source })
 }
 
 /// Reads `runs/` of a results folder and writes `report.md`, `report.html`, `summary.csv` and

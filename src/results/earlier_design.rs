@@ -21,7 +21,7 @@ pub struct EarlierDesign {
 
 impl EarlierDesign {
     /// Whether its numbers are those that a plan can have.
-    pub(super) fn is_within_limits(&self) -> bool {
+    pub fn is_within_limits(&self) -> bool {
         self.seeds.are_within_limits() && self.comparisons <= MAX_COMPARISONS
     }
 }

@@ -41,6 +41,8 @@ pub enum SealError {
     Digest,
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    #[error("{0}")]
+    Invalid(String),
 }
 
 /// Writes an object, with its digest. The file is complete or unchanged.

@@ -1,5 +1,6 @@
 use super::Error;
 use super::lock::Lock;
+use crate::config;
 use crate::data;
 use crate::results::{
     PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError, SweepPlan,
@@ -287,7 +288,7 @@ impl Store {
     fn try_read_plan(&self) -> Result<Option<Result<SweepPlan, SealError>>, Error> {
         let path = self.plan_path();
         match fs::read(&path) {
-            Ok(json) => Ok(Some(SweepPlan::from_json(&json).map(|plan| plan.value))),
+            Ok(json) => Ok(Some(config::read_plan(&json).map(|plan| plan.value))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", &path)(error)),
         }
