@@ -172,6 +172,7 @@ fn other(node: &Node, message: String) -> Diagnostic {
 mod tests {
     use super::*;
     use crate::config::from_text;
+    use proptest::prelude::*;
 
     fn run(text: &str) -> RunSpec {
         let document = from_text("test.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
@@ -239,12 +240,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_written_is_read_back() {
-        let written =
-            run("name: test\nsample: {prompt: \"a: 1e-9\\n  eps: 1e-8\", temperature: 0.7}");
-        let yaml = written.to_yaml().unwrap();
-        assert_eq!(run_from_text("config.yaml", yaml).unwrap(), written);
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(prompt in any::<String>(), lr in 1e-30..1.0) {
+            let mut written = run("name: test\nsample: {temperature: 0.7}");
+            written.sample.prompt = prompt;
+            written.optimizer.lr = lr;
+            let yaml = written.to_yaml().unwrap();
+            prop_assert_eq!(run_from_text("config.yaml", yaml).unwrap(), written);
+        }
     }
 
     #[test]

@@ -1,54 +1,103 @@
+//! `config.yaml`, in a form that readers of YAML 1.1, such as PyYAML, and of YAML 1.2 read alike. They differ in
+//! which words without quotes are text: `no`, `12:30`, `1_000`, `2001-01-01` and `1e3` are not text in YAML 1.1.
+
 use super::RunSpec;
+use serde_json::{Map, Number, Value};
+
+/// Words without quotes that some reader of YAML takes for a boolean, for null or for a number, in lower case.
+const RESERVED_WORDS: [&str; 11] = [
+    "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf",
+];
 
 impl RunSpec {
-    /// The run as YAML. Floats have the form `1.0e-8`, which every reader takes for a number. A reader of
-    /// YAML 1.1, such as PyYAML, takes `1e-8` for text.
-    pub fn to_yaml(&self) -> serde_yaml::Result<String> {
-        let yaml = serde_yaml::to_string(self)?;
-        let mut portable = String::with_capacity(yaml.len());
-        // The indentation of the key whose value is a text over several lines.
-        let mut text_of: Option<usize> = None;
-        for line in yaml.split_terminator('\n') {
-            let indentation = line.len() - line.trim_start().len();
-            let is_text = text_of.is_some_and(|key| indentation > key || line.trim().is_empty());
-            if is_text {
-                portable += line;
-            } else {
-                text_of = starts_text(line).then_some(indentation);
-                portable += &with_portable_float(line);
+    /// The run as YAML. All numbers of a run are finite.
+    pub fn to_yaml(&self) -> serde_json::Result<String> {
+        // As text, because an `f32` in a `Value` has the digits of an `f64`.
+        let json = serde_json::to_string(self)?;
+        let sections: Map<String, Value> = serde_json::from_str(&json)?;
+        let mut yaml = String::new();
+        write_mapping(&mut yaml, &sections, 0);
+        Ok(yaml)
+    }
+}
+
+/// Writes a line for each key. A mapping in it follows its key, with a deeper indentation.
+fn write_mapping(yaml: &mut String, entries: &Map<String, Value>, indentation: usize) {
+    for (key, value) in entries {
+        *yaml += &format!("{:indentation$}{}:", "", text(key));
+        match value {
+            Value::Object(entries) if !entries.is_empty() => {
+                yaml.push('\n');
+                write_mapping(yaml, entries, indentation + 2);
             }
-            portable.push('\n');
+            value => *yaml += &format!(" {}\n", on_one_line(value)),
         }
-        Ok(portable)
     }
 }
 
-/// Whether the lines after this one are a text, such as after `prompt: |-`.
-fn starts_text(line: &str) -> bool {
-    let value = line.split_once(": ").map_or("", |(_, value)| value);
-    value.starts_with(['|', '>'])
+fn on_one_line(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => number(value),
+        Value::String(value) => text(value),
+        Value::Array(values) => {
+            let values: Vec<_> = values.iter().map(on_one_line).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::Object(entries) => {
+            let entry =
+                |(key, value): (&String, &Value)| format!("{}: {}", text(key), on_one_line(value));
+            let entries: Vec<_> = entries.iter().map(entry).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+    }
 }
 
-/// A line whose value is written with a decimal point and a sign of the exponent, if it is a float with an
-/// exponent. A string that looks like a float is in quotes.
-fn with_portable_float(line: &str) -> String {
-    let start = line.rfind(' ').map_or(0, |space| space + 1);
-    let (before, value) = line.split_at(start);
-    let head = before.trim_start();
-    let is_key = head.ends_with(": ") && head.find(' ') == Some(head.len() - 1);
-    let is_alone = is_key || head == "- ";
-    match value.split_once('e') {
-        Some((digits, exponent)) if is_alone && value.parse::<f64>().is_ok() => {
-            let point = if digits.contains('.') { "" } else { ".0" };
-            let sign = if exponent.starts_with(['-', '+']) {
-                ""
-            } else {
-                "+"
-            };
-            format!("{before}{digits}{point}e{sign}{exponent}")
-        }
-        _ => line.to_owned(),
+/// A number. Floats have the form `1.0e-8`: YAML 1.1 needs the point and the sign of the exponent.
+fn number(number: &Number) -> String {
+    let written = number.to_string();
+    let Some((digits, exponent)) = written.split_once('e') else {
+        return written;
+    };
+    let point = if digits.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with(['-', '+']) {
+        ""
+    } else {
+        "+"
+    };
+    format!("{digits}{point}e{sign}{exponent}")
+}
+
+/// A text, in quotes unless it is a word that is text for every reader.
+fn text(text: &str) -> String {
+    let is_word = text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+        && !RESERVED_WORDS.contains(&text.to_ascii_lowercase().as_str());
+    match is_word {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.chars().map(escaped).collect::<String>()),
     }
+}
+
+/// A character between double quotes. Characters that YAML does not allow in a file, and those that are line
+/// breaks for some readers only, are written as numbers.
+fn escaped(c: char) -> String {
+    match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => numbered(c),
+        c if c.is_control() => numbered(c),
+        c => c.to_string(),
+    }
+}
+
+fn numbered(c: char) -> String {
+    format!("\\u{:04X}", u32::from(c))
 }
 
 #[cfg(test)]
@@ -83,15 +132,107 @@ mod tests {
         }
     }
 
+    /// Words that a reader of YAML 1.1 or 1.2 takes for something else than text, if they are not in quotes.
+    const NOT_TEXT: [&str; 43] = [
+        "",
+        "~",
+        "null",
+        "Null",
+        "NULL",
+        "y",
+        "Y",
+        "n",
+        "yes",
+        "Yes",
+        "YES",
+        "no",
+        "No",
+        "NO",
+        "on",
+        "On",
+        "off",
+        "OFF",
+        "true",
+        "True",
+        "false",
+        "FALSE",
+        "0",
+        "-1",
+        "+7",
+        "010",
+        "0o7",
+        "0x1F",
+        "0b1",
+        "1_000",
+        "12:30",
+        "1:30:00.5",
+        ".5",
+        "1.",
+        "1e3",
+        "1.0e+3",
+        "1_0.5",
+        ".inf",
+        "-.INF",
+        ".NaN",
+        "=",
+        "<<",
+        "2001-01-01",
+    ];
+
+    /// Texts with a meaning in YAML, or with characters that a file must not have.
+    const ODD_TEXTS: [&str; 19] = [
+        " ",
+        "a ",
+        " a",
+        "a: b",
+        "a:",
+        "- a",
+        "#a",
+        "a #b",
+        "? a",
+        "!a",
+        "&a",
+        "*a",
+        "---",
+        "%YAML 1.1",
+        "2001-12-14 21:59:43.10 -5",
+        "a\nb\n",
+        "\r\n\t\0\u{7f}\u{85}\u{a0}\u{2028}\u{2029}",
+        "\u{feff}\u{fffe}\u{ffff}\u{10ffff}",
+        "\"'\\é 日本",
+    ];
+
+    #[test]
+    fn what_is_not_a_plain_word_is_quoted() {
+        let mut run = run("name: x");
+        for text in NOT_TEXT.into_iter().chain(ODD_TEXTS) {
+            run.variant = text.to_owned();
+            run.sample.prompt = text.to_owned();
+            run.sample.stop = Some(text.to_owned());
+            let yaml = run.to_yaml().unwrap();
+            assert!(yaml.starts_with("variant: \""), "{yaml}");
+            for key in ["\n  prompt: \"", "\n  stop: \""] {
+                assert!(yaml.contains(key), "{yaml}");
+            }
+            let read: RunSpec = serde_yaml::from_str(&yaml).unwrap();
+            assert_eq!(read, run, "{yaml}");
+        }
+        for word in ["gpt", "no_rope", "lr-1e-3", "results/a.txt", "none", "e1"] {
+            assert_eq!(text(word), word);
+        }
+    }
+
     proptest! {
-        /// Texts that look like keys, floats and lines of a text come back unchanged.
         #[test]
-        fn every_text_is_read_back(prompt in "([ \n:|>-]|a: 1e-9|- 2e5|1e-8|prompt: \\||é|\t|\"|'|#){0,12}") {
+        fn every_text_is_read_back(prompt in any::<String>(), stop in "([ \n:|>-]|1e-8|é|\t|\"|'|#){0,12}") {
             let mut run = run("name: x");
-            run.sample.prompt = prompt.clone();
-            run.sample.stop = Some(prompt);
+            run.sample.prompt = prompt;
+            run.sample.stop = Some(stop);
             run.optimizer.eps = 1e-9;
-            let read: RunSpec = serde_yaml::from_str(&run.to_yaml().unwrap()).unwrap();
+            run.model.dropout = 0.1;
+            let yaml = run.to_yaml().unwrap();
+            prop_assert!(yaml.contains("dropout: 0.1\n"));
+            let read: RunSpec = serde_yaml::from_str(&yaml).unwrap();
             prop_assert_eq!(read, run);
         }
     }
