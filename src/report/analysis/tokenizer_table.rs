@@ -1,6 +1,7 @@
-use crate::results::{CorpusInfo, SweepPlan};
+use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
 use crate::text::units::{self, count};
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 
 /// One tokenizer of a sweep and what it does to the text, as formatted values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,21 +24,26 @@ pub struct TokenizerRow {
 
 /// The tokenizers of a plan in the order of its runs, one row per pair of tokenizer and text.
 pub fn tokenizers(plan: &SweepPlan) -> Vec<TokenizerRow> {
-    let mut seen: Vec<(usize, Vec<&str>)> = Vec::new();
+    // The position of each corpus in `rows`, with the first run that uses it and its variants.
+    let mut positions: HashMap<usize, usize> = HashMap::new();
+    let mut rows: Vec<(&PlannedRun, Vec<&str>)> = Vec::new();
+    let mut seen: HashSet<(usize, &str)> = HashSet::new();
     for run in &plan.runs {
         let variant = run.spec.variant.as_str();
-        match seen.iter_mut().find(|(corpus, _)| *corpus == run.corpus) {
-            Some((_, variants)) if variants.contains(&variant) => {}
-            Some((_, variants)) => variants.push(variant),
-            None => seen.push((run.corpus, vec![variant])),
+        if seen.insert((run.corpus, variant)) {
+            let position = *positions.entry(run.corpus).or_insert_with(|| {
+                rows.push((run, Vec::new()));
+                rows.len() - 1
+            });
+            rows[position].1.push(variant);
         }
     }
-    let row = |(corpus, variants): (usize, Vec<&str>)| {
-        let run = plan.runs.iter().find(|run| run.corpus == corpus)?;
-        let name = run.spec.tokenizer.to_string();
-        Some(row(name, &variants, &plan.corpora[corpus]))
-    };
-    seen.into_iter().filter_map(row).collect()
+    rows.into_iter()
+        .map(|(run, variants)| {
+            let name = run.spec.tokenizer.to_string();
+            row(name, &variants, &plan.corpora[run.corpus])
+        })
+        .collect()
 }
 
 fn row(tokenizer: String, variants: &[&str], corpus: &CorpusInfo) -> TokenizerRow {
@@ -53,5 +59,46 @@ fn row(tokenizer: String, variants: &[&str], corpus: &CorpusInfo) -> TokenizerRo
             Some(sampled) => format!("{} sampled, {plain} plain", count(sampled as f64)),
             None => plain,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{Folder, corpus, variant};
+    use std::time::{Duration, Instant};
+
+    /// A plan with a run of each variant for each corpus and each of two seeds.
+    fn plan(variants: usize, corpora: usize) -> SweepPlan {
+        let folder = Folder::new("tokenizers");
+        variant(&folder, "gpt", 1, 1.5, |run| run);
+        let mut plan = folder.plan.borrow().clone();
+        plan.corpora = vec![corpus(); corpora];
+        let run = plan.runs.remove(0);
+        for number in 0..2 * variants * corpora {
+            let mut run = run.clone();
+            run.spec.variant = format!("variant-{:06}", number / 2 / corpora);
+            run.corpus = (number + 1) % corpora;
+            plan.runs.push(run);
+        }
+        plan
+    }
+
+    #[test]
+    fn rows_are_in_the_order_of_the_runs() {
+        let rows = tokenizers(&plan(3, 2));
+        let variants = "variant-000000, variant-000001, variant-000002";
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row.variants == variants));
+    }
+
+    #[test]
+    fn twenty_thousand_runs_take_little_time() {
+        let plan = plan(10_000, 1);
+        let start = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(tokenizers(&plan).len(), 1);
+        }
+        assert!(start.elapsed() < Duration::from_secs(1));
     }
 }
