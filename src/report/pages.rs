@@ -7,7 +7,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};
 use serde::Serialize;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 const MARKDOWN: &str = include_str!("../../templates/report.md.j2");
@@ -17,6 +18,9 @@ const HTML: &str = include_str!("../../templates/report.html.j2");
 const MARKDOWN_NAME: &str = "report.md.j2";
 const HTML_NAME: &str = "report.html.j2";
 
+/// Largest custom template, in bytes.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+
 /// Name of the escaping rules for Markdown.
 const MARKDOWN_ESCAPE: &str = "markdown";
 
@@ -25,11 +29,28 @@ pub(super) fn markdown(data: &impl Serialize, custom: Option<&str>) -> Result<St
     let Some(path) = custom else {
         return render(MARKDOWN_NAME, MARKDOWN, data);
     };
-    let source = fs::read_to_string(Path::new(path)).map_err(|source| ReportError::Read {
+    let template = read_template(Path::new(path));
+    let template = template.map_err(|source| ReportError::ReadTemplate {
         path: PathBuf::from(path),
         source,
     })?;
-    render(path, &source, data)
+    render(path, &template, data)
+}
+
+fn read_template(path: &Path) -> io::Result<String> {
+    let invalid = |what: &str| io::Error::new(ErrorKind::InvalidInput, what);
+    // Before it is opened: opening a named pipe would wait for its writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(invalid("it is not a regular file"));
+    }
+    let mut template = Vec::new();
+    File::open(path)?
+        .take(MAX_TEMPLATE_BYTES + 1)
+        .read_to_end(&mut template)?;
+    if template.len() as u64 > MAX_TEMPLATE_BYTES {
+        return Err(invalid("it is larger than 1 MiB"));
+    }
+    String::from_utf8(template).map_err(|_| invalid("it is not UTF-8"))
 }
 
 /// Renders `report.html`.

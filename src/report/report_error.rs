@@ -24,6 +24,8 @@ pub enum ReportError {
     BadPlan { path: PathBuf, source: SealError },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot read the template {}", path.display())]
+    ReadTemplate { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("template {name}:{line}: {message}")]

@@ -605,5 +605,16 @@ fn custom_template() {
     );
 
     fs::remove_file(&template).unwrap();
-    assert!(matches!(folder.try_write(), Err(ReportError::Read { .. })));
+    let refused = || match folder.try_write() {
+        Err(ReportError::ReadTemplate { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(refused().contains("No such file"));
+    fs::create_dir(&template).unwrap();
+    assert_eq!(refused(), "it is not a regular file");
+    fs::remove_dir(&template).unwrap();
+    fs::write(&template, "x".repeat((1 << 20) + 1)).unwrap();
+    assert_eq!(refused(), "it is larger than 1 MiB");
+    fs::write(&template, [0xff]).unwrap();
+    assert_eq!(refused(), "it is not UTF-8");
 }

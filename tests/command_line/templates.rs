@@ -69,14 +69,15 @@ fn template_without_bounds_is_an_error_before_training() {
     let double = "{% set text = namespace(all=\"x\") %}{% for i in range(50) %}\
                   {% set text.all = text.all ~ text.all %}{% endfor %}{{ text.all }}";
     // Only Linux limits the address space of a process, and an emulator of another processor does not.
-    let double = cfg!(all(target_os = "linux", target_arch = "x86_64")).then_some(double);
+    let double = cfg!(all(target_os = "linux", target_arch = "x86_64"))
+        .then_some((double, "2.0 GiB of memory"));
     let long = "{% for i in range(100) %}{{ (\"x\" * 1000000) | safe }}{% endfor %}";
-    for template in double.into_iter().chain([long]) {
+    for (template, limit) in double.into_iter().chain([(long, "64 MiB of output")]) {
         let lab = with_template(template);
         lab.run("plan experiments/tiny.yaml")
             .exits(2)
             .says("experiments/tiny.yaml:15:13")
-            .says("mine.md.j2 takes more than 20 s, 2.0 GiB of memory or 64 MiB of output");
+            .says(&format!("mine.md.j2 takes more than {limit}\n"));
         assert!(lab.is_untouched());
     }
 }
@@ -93,4 +94,25 @@ fn pipe_in_the_place_of_a_template_is_not_read() {
         .exits(2)
         .says("experiments/tiny.yaml:15:13")
         .says("mine.md.j2 is not a regular file");
+}
+
+#[test]
+fn report_does_not_read_a_pipe_or_a_device_as_a_template() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml --only bigram").exits(0);
+    let made = std::process::Command::new("mkfifo")
+        .arg(lab.path("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    for template in ["pipe", "/dev/zero"] {
+        lab.run(&format!("report results/tiny --template {template}"))
+            .exits(1)
+            .says(&format!(
+                "cannot read the template {template}: it is not a regular file"
+            ));
+    }
+    fs::write(lab.path("large.j2"), "x".repeat((1 << 20) + 1)).unwrap();
+    lab.run("report results/tiny --template large.j2")
+        .exits(1)
+        .says("cannot read the template large.j2: it is larger than 1 MiB");
 }
