@@ -5,6 +5,7 @@
 //! [`spec::Experiment`] (the YAML, typed), a [`results::SweepPlan`] (every run resolved) and the
 //! records that runs leave behind, which are all that reports may read.
 
+mod caught_panic;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -39,6 +39,8 @@ pub enum DataError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
 
     #[error(
         "cannot download {url}: {reason}; without a network, set data.source to the path of a file \
@@ -142,7 +144,7 @@ impl DataError {
     /// the same command may succeed later.
     pub fn is_machine_failure(&self) -> bool {
         match self {
-            Self::Write { .. } => true,
+            Self::Write { .. } | Self::Threads(_) => true,
             Self::Read { source, .. } | Self::ReadTokenizer { source, .. } => {
                 let errno = source.raw_os_error().map(Errno::from_raw);
                 matches!(

@@ -9,6 +9,7 @@
 //! - `tokenizer` turns text into tokens and back.
 //! - `corpus_cache` and `token_file` store an encoded corpus, in a `partial_folder` until it is complete.
 //! - `epochs` and `batches` read it for training.
+//! - `parallel_map` spreads work over the processor cores.
 //! - `ngram_counts` and `bigram_baseline` count token sequences.
 
 mod batches;
@@ -19,6 +20,7 @@ mod data_error;
 mod epochs;
 mod formats;
 mod ngram_counts;
+mod parallel_map;
 mod partial_folder;
 pub mod plays;
 mod prepare;

@@ -1,6 +1,7 @@
 //! Reading a `summary.csv` again.
 
 use super::ReportError;
+use crate::caught_panic::caught;
 use polars::prelude::*;
 use std::io::Cursor;
 use std::path::Path;
@@ -29,10 +30,13 @@ pub fn read_summary(results_dir: &Path) -> Result<Vec<SummaryRow>, ReportError> 
         Ok(csv) => csv,
         Err(source) => return Err(ReportError::Read { path, source }),
     };
-    rows(csv).map_err(|error| ReportError::Read {
-        path,
-        source: io::Error::new(io::ErrorKind::InvalidData, error),
-    })
+    // Polars panics if the system does not start its threads.
+    let rows = match caught(|| rows(csv)) {
+        Ok(Ok(rows)) => Ok(rows),
+        Ok(Err(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(panic) => Err(io::Error::other(panic)),
+    };
+    rows.map_err(|source| ReportError::Read { path, source })
 }
 
 fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {

@@ -50,9 +50,16 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
             Some(run.planned.tuned?.combination as u64 + 1)
         }),
     ];
-    let mut table = DataFrame::new(begun.len(), columns)?;
-    let mut csv = Vec::new();
-    CsvWriter::new(&mut csv).n_threads(1).finish(&mut table)?;
+    let table = DataFrame::new(begun.len(), columns)?;
+    let names: Vec<&str> = table
+        .get_column_names()
+        .into_iter()
+        .map(|name| name.as_str())
+        .collect();
+    // `CsvWriter` would start the threads of polars, which panics if the system has no more threads.
+    let options = Arc::new(SerializeOptions::default());
+    let mut csv = csv_header(&names, &options)?;
+    CsvSerializer::new(table.schema().clone(), options)?.serialize_to_csv(&table, &mut csv)?;
     Ok(csv)
 }
 

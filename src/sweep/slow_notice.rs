@@ -2,7 +2,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// Performs `operation`, and calls `notify` once if it takes longer than `delay`.
+/// Performs `operation`, and calls `notify` once if it takes longer than `delay`. If no thread can be started
+/// for the notice, there is none.
 pub(super) fn notify_if_slow<T>(
     delay: Duration,
     notify: impl FnOnce() + Send,
@@ -10,7 +11,7 @@ pub(super) fn notify_if_slow<T>(
 ) -> T {
     let (running, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
             if ended.recv_timeout(delay) == Err(RecvTimeoutError::Timeout) {
                 notify();
             }

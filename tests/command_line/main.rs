@@ -10,3 +10,4 @@ mod kill;
 mod support;
 mod sweep;
 mod templates;
+mod threads;

@@ -1,12 +1,12 @@
 //! The tokenizer: encodes texts to tokens and decodes tokens to text.
 
-use super::caught_panic::caught;
 use super::char::CharTable;
+use super::library_call::caught;
 use super::vocabulary::{self, UNKNOWN};
 use super::{byte, chunks, normalizer_growth, token_bytes};
 use crate::data::DataError;
+use crate::data::parallel_map::parallel_map;
 use crate::results::replace_file;
-use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -243,10 +243,9 @@ impl Tokenizer {
             }
         };
         for batch in chunks::batches(chunks) {
-            let encodings: Vec<Encoding> = batch
-                .into_par_iter()
-                .map(|chunk| self.call(|pipeline| pipeline.encode_fast(chunk, false)))
-                .collect::<Result<_, _>>()?;
+            let encodings: Vec<Encoding> = parallel_map(batch, |chunk| {
+                self.call(|pipeline| pipeline.encode_fast(chunk, false))
+            })?;
             for encoding in encodings {
                 let ids = encoding.get_ids();
                 unknown += ids.iter().filter(|&&id| Some(id) == self.unknown).count() as u64;

@@ -12,7 +12,7 @@
 //!   token by token.
 //! - `pre_tokenizer` splits a text into words, and `chunks` cuts a long text between two words.
 //! - `tokenizer_file` refuses files that would make the library fail: `file_limits` checks what is in
-//!   the file, `normalizer_growth` and `trial` check what it does, and `caught_panic` is around each
+//!   the file, `normalizer_growth` and `trial` check what it does, and `library_call` is around each
 //!   call of the library.
 //! - `portable_patterns` refuses regular expressions that the Python library reads in another way.
 //! - `tokenizer_identity` is the part of a run's identity that comes from its tokenizer.
@@ -23,11 +23,11 @@ mod bpe;
 mod bpe_dropout;
 mod byte;
 mod byte_alphabet;
-mod caught_panic;
 mod char;
 mod chunks;
 mod encode;
 mod file_limits;
+mod library_call;
 mod normalizer_growth;
 mod portable_patterns;
 mod pre_tokenizer;
@@ -48,7 +48,7 @@ pub(super) use self::subword_sampler::SubwordSampler;
 pub use self::text_stream::TextStream;
 pub(super) use self::tokenizer_file::TokenizerFile;
 
-use self::caught_panic::caught;
+use self::library_call::caught;
 use super::DataError;
 use crate::spec::{self, TokenizerKind};
 use std::path::Path;
@@ -93,9 +93,8 @@ impl Tokenizer {
     /// Reads a `tokenizer.json` from any source, and tries it on short texts.
     pub(super) fn from_file(file: &TokenizerFile) -> Result<Self, DataError> {
         let tokenizer = Self::read(file)?;
-        portable_patterns::check(&tokenizer.pipeline)
-            .and_then(|()| trial::run(tokenizer))
-            .map_err(|reason| file.invalid(reason))
+        portable_patterns::check(&tokenizer.pipeline).map_err(|reason| file.invalid(reason))?;
+        trial::run(tokenizer, file)
     }
 
     fn read(file: &TokenizerFile) -> Result<Self, DataError> {

@@ -2,7 +2,7 @@
 
 use super::chunks;
 use crate::data::DataError;
-use rayon::prelude::*;
+use crate::data::parallel_map::parallel_map;
 use std::collections::{BTreeMap, HashMap};
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::SplitDelimiterBehavior;
@@ -39,21 +39,18 @@ pub(super) fn count_words(
     }
     let mut all = BTreeMap::new();
     for batch in chunks::batches(chunks::cut(text)) {
-        let counts: Vec<HashMap<String, u64>> = batch
-            .into_par_iter()
-            .map(|chunk| {
-                let mut counts = HashMap::new();
-                each_word(pipeline, chunk, |word| {
-                    for part in cut(word) {
-                        match counts.get_mut(part) {
-                            Some(count) => *count += 1,
-                            None => drop(counts.insert(part.to_owned(), 1)),
-                        };
-                    }
-                })?;
-                Ok(counts)
-            })
-            .collect::<Result<_, DataError>>()?;
+        let counts: Vec<HashMap<String, u64>> = parallel_map(batch, |chunk| {
+            let mut counts = HashMap::new();
+            each_word(pipeline, chunk, |word| {
+                for part in cut(word) {
+                    match counts.get_mut(part) {
+                        Some(count) => *count += 1,
+                        None => drop(counts.insert(part.to_owned(), 1)),
+                    };
+                }
+            })?;
+            Ok(counts)
+        })?;
         for (word, count) in counts.into_iter().flatten() {
             *all.entry(word).or_default() += count;
         }

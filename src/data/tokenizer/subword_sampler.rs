@@ -8,10 +8,10 @@ use super::encode::{Encoder, Tokenizer};
 use super::segmentation_lattice::{SegmentationModel, Segmentations};
 use super::{chunks, pre_tokenizer};
 use crate::data::DataError;
+use crate::data::parallel_map::parallel_map;
 use crate::random::Stream;
 use crate::spec::{self, TokenizerKind};
 use rand_core::RngCore;
-use rayon::prelude::*;
 use std::collections::HashMap;
 use std::rc::Rc;
 use tokenizers::ModelWrapper;
@@ -69,10 +69,9 @@ impl SubwordSampler {
         for batch in chunks::batches(chunks::cut(text)) {
             let numbered: Vec<(u64, &str)> = (counter..).zip(batch).collect();
             counter += numbered.len() as u64;
-            let encoded: Vec<Vec<u32>> = numbered
-                .into_par_iter()
-                .map(|(counter, chunk)| self.encode_chunk(chunk, &mut stream.at(counter)))
-                .collect::<Result<_, _>>()?;
+            let encoded = parallel_map(numbered, |(counter, chunk)| {
+                self.encode_chunk(chunk, &mut stream.at(counter))
+            })?;
             encoded.iter().try_for_each(|tokens| sink(tokens))?;
         }
         Ok(())

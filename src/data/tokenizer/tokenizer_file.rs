@@ -1,6 +1,6 @@
 //! A `tokenizer.json` that is read from a file.
 
-use super::caught_panic::caught;
+use super::library_call::caught;
 use super::{file_limits, normalizer_growth};
 use crate::data::DataError;
 use crate::hash;

@@ -1,7 +1,8 @@
 //! A trial of a tokenizer on short texts. The library `tokenizers` accepts files whose tokenizers fail,
 //! or never end, when they encode a text.
 
-use super::Tokenizer;
+use super::{Tokenizer, TokenizerFile};
+use crate::data::DataError;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -29,7 +30,10 @@ const TEXTS: [&str; 9] = [
 ];
 
 /// Encodes the texts, together and each on its own. An unknown text is no failure.
-pub(super) fn run(tokenizer: Tokenizer) -> Result<Tokenizer, String> {
+///
+/// # Errors
+/// If the tokenizer fails, or takes too long for a short text.
+pub(super) fn run(tokenizer: Tokenizer, file: &TokenizerFile) -> Result<Tokenizer, DataError> {
     let tokenizer = Arc::new(tokenizer);
     let (done, result) = mpsc::channel();
     let tried = Arc::clone(&tokenizer);
@@ -38,28 +42,33 @@ pub(super) fn run(tokenizer: Tokenizer) -> Result<Tokenizer, String> {
     let thread = thread::Builder::new().spawn(move || {
         let _ = done.send(encode_all(&tried));
     });
-    thread.map_err(|error| format!("it cannot be tried: {error}"))?;
-    match result.recv_timeout(MAX_TIME) {
-        Ok(tried) => tried?,
-        Err(RecvTimeoutError::Timeout) => {
-            return Err(format!(
-                "it needs more than {} seconds for a short text",
-                MAX_TIME.as_secs()
-            ));
-        }
-        Err(RecvTimeoutError::Disconnected) => return Err("its trial ended early".to_owned()),
+    thread.map_err(DataError::Threads)?;
+    let reason = match result.recv_timeout(MAX_TIME) {
+        Ok(Ok(())) => None,
+        Ok(Err(reason)) => Some(reason),
+        Err(RecvTimeoutError::Timeout) => Some(format!(
+            "it needs more than {} seconds for a short text",
+            MAX_TIME.as_secs()
+        )),
+        Err(RecvTimeoutError::Disconnected) => Some("its trial ended early".to_owned()),
+    };
+    match reason {
+        Some(reason) => Err(file.invalid(reason)),
+        // The thread may still hold the other reference for a moment.
+        None => Ok(Arc::try_unwrap(tokenizer).unwrap_or_else(|shared| Tokenizer::clone(&shared))),
     }
-    // The thread may still hold the other reference for a moment.
-    Ok(Arc::try_unwrap(tokenizer).unwrap_or_else(|shared| Tokenizer::clone(&shared)))
 }
 
 fn encode_all(tokenizer: &Tokenizer) -> Result<(), String> {
-    let repeated = |text: &str| text.repeat(MIN_BYTES.div_ceil(text.len()));
-    let texts = TEXTS.map(repeated);
+    let texts = TEXTS.map(|text| repeated(text, MIN_BYTES));
     let all = texts.concat();
     let texts = [""].into_iter().chain(texts.iter().map(String::as_str));
     for text in texts.chain([all.as_str()]) {
         tokenizer.try_encode(text)?;
     }
     Ok(())
+}
+
+fn repeated(text: &str, bytes: usize) -> String {
+    text.repeat(bytes.div_ceil(text.len()))
 }

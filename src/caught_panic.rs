@@ -1,4 +1,4 @@
-//! Calls into the library `tokenizers`, which panics on some files and texts.
+//! Calls into libraries that panic, for causes that are no mistake of the program.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,16 +11,13 @@ thread_local! {
 }
 
 /// Calls `call`. If it panics, nothing is printed, and the message is returned.
-pub(super) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     silence_caught_panics();
     let before = IS_CAUGHT.replace(true);
-    // What the call was changing is not used after a panic: the tokenizer is refused.
+    // A caller does not use what the call was changing.
     let result = panic::catch_unwind(AssertUnwindSafe(call));
     IS_CAUGHT.set(before);
-    result.map_err(|payload| {
-        let message = message(payload.as_ref());
-        format!("the library tokenizers stopped with \"{message}\"")
-    })
+    result.map_err(|payload| message(payload.as_ref()).to_owned())
 }
 
 /// Keeps the panics of [`caught`] from being printed, once for the process.
@@ -50,10 +47,9 @@ mod tests {
     #[test]
     fn a_panic_becomes_its_message() {
         assert_eq!(caught(|| 7), Ok(7));
-        let expected = "the library tokenizers stopped with \"no token 9\"";
         assert_eq!(
             caught(|| panic!("no token {}\nmore", 9)),
-            Err::<(), _>(expected.to_owned())
+            Err::<(), _>("no token 9".to_owned())
         );
         assert!(!IS_CAUGHT.get());
     }
