@@ -159,6 +159,21 @@ fn each_harmful_file_is_refused() {
     assert!(error.contains("the library tokenizers stopped"), "{error}");
 }
 
+/// At each character, these patterns look at the rest of the text. The time of a short text is a few milliseconds.
+#[test]
+fn a_pattern_whose_time_grows_with_the_square_of_the_text_is_refused() {
+    for pattern in [r"[\s\S](?=[\s\S]*☃)|[\s\S]", "a(?=a*b)|a"] {
+        let mut file = valid_files().swap_remove(3);
+        file["pre_tokenizer"] = json!({
+            "type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+        let error = use_file(file.to_string().as_bytes()).unwrap_err();
+        assert!(
+            error.contains("its time grows much faster than the text"),
+            "{error}"
+        );
+    }
+}
+
 /// Of two fields with one name, the library sees both, and a JSON value has only the last.
 #[test]
 fn a_field_that_is_there_twice_is_checked_as_it_is_used() {

@@ -3,6 +3,7 @@
 
 use super::{Tokenizer, TokenizerFile};
 use crate::data::DataError;
+use nix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -29,10 +30,28 @@ const TEXTS: [&str; 9] = [
     "\u{0}\u{1b}\u{7f}\u{85}\u{a0}\u{200b}\u{2028}\u{feff}\u{fffd}\u{10ffff}",
 ];
 
+/// Length in bytes of the shortest text whose time is compared with that of a longer one.
+const SHORT_BYTES: usize = 8 << 10;
+
+/// Length in bytes of the longest such text.
+const LONG_BYTES: usize = 128 << 10;
+
+/// How many times longer the next text is.
+const LENGTH_FACTOR: usize = 4;
+
+/// How many times longer its time may be. A linear time is 4 times longer, and a quadratic time 16 times.
+const MAX_TIME_FACTOR: u32 = 8;
+
+/// A shorter time is not judged. It is also enough to see how the time grows, so that a longer text is not tried.
+const JUDGED_TIME: Duration = Duration::from_millis(200);
+
+/// How often a growth is measured again before it is believed.
+const MEASUREMENTS: usize = 3;
+
 /// Encodes the texts, together and each on its own. An unknown text is no failure.
 ///
 /// # Errors
-/// If the tokenizer fails, or takes too long for a short text.
+/// If the tokenizer fails, or takes too long for a short text or for a text that becomes longer.
 pub(super) fn run(tokenizer: Tokenizer, file: &TokenizerFile) -> Result<Tokenizer, DataError> {
     let tokenizer = Arc::new(tokenizer);
     let (done, result) = mpsc::channel();
@@ -40,7 +59,7 @@ pub(super) fn run(tokenizer: Tokenizer, file: &TokenizerFile) -> Result<Tokenize
     // A thread cannot be stopped. If this one does not end, it stays until the process has reported the
     // error and ends.
     let thread = thread::Builder::new().spawn(move || {
-        let _ = done.send(encode_all(&tried));
+        let _ = done.send(encode_all(&tried).and_then(|()| check_growth(&tried)));
     });
     thread.map_err(DataError::Threads)?;
     let reason = match result.recv_timeout(MAX_TIME) {
@@ -67,6 +86,47 @@ fn encode_all(tokenizer: &Tokenizer) -> Result<(), String> {
         tokenizer.try_encode(text)?;
     }
     Ok(())
+}
+
+/// Encodes longer and longer texts, until it is seen how the time grows. A regular expression that looks ahead to
+/// the end of the text takes a time that grows with the square of its length.
+fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
+    let mut bytes = SHORT_BYTES;
+    let mut time = processor_time(tokenizer, bytes)?;
+    while time < JUDGED_TIME && bytes < LONG_BYTES {
+        let (shorter, time_of_shorter) = (bytes, time);
+        bytes *= LENGTH_FACTOR;
+        time = processor_time(tokenizer, bytes)?;
+        let is_judged =
+            |time: Duration| time >= JUDGED_TIME && time > time_of_shorter * MAX_TIME_FACTOR;
+        for _ in 1..MEASUREMENTS {
+            if is_judged(time) {
+                time = time.min(processor_time(tokenizer, bytes)?);
+            }
+        }
+        if is_judged(time) {
+            return Err(format!(
+                "its time grows much faster than the text: {} KiB take {:.3} s, and {} KiB take {:.3} s",
+                shorter >> 10,
+                time_of_shorter.as_secs_f64(),
+                bytes >> 10,
+                time.as_secs_f64()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The processor time of this thread to encode a text of about this length. Other processes do not change it much.
+fn processor_time(tokenizer: &Tokenizer, bytes: usize) -> Result<Duration, String> {
+    let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    let text = TEXTS
+        .map(|text| repeated(text, bytes / TEXTS.len()))
+        .concat();
+    let start = now();
+    tokenizer.try_encode(&text)?;
+    let took = now().and_then(|end| Ok(end.saturating_sub(start?)));
+    took.map_err(|error| format!("its time cannot be measured: {error}"))
 }
 
 fn repeated(text: &str, bytes: usize) -> String {
