@@ -7,6 +7,7 @@ mod foreign_results;
 mod generate;
 mod instruction_sets;
 mod kill;
+mod python_library;
 mod support;
 mod sweep;
 mod templates;
