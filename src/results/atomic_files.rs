@@ -20,7 +20,7 @@ pub fn write_atomic_with(
     let mut file = temporary_file(folder_of(path))?;
     write(&mut file)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    persist(file, path)?;
     // The rename is durable once the folder is synced.
     sync_folder(folder_of(path))
 }
@@ -30,7 +30,14 @@ pub fn write_atomic_with(
 pub fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = temporary_file(folder_of(path))?;
     file.as_file_mut().write_all(contents)?;
-    file.persist(path).map_err(|error| error.error)?;
+    persist(file, path)
+}
+
+/// Gives a temporary file its final name. This is done by the standard library, because the simulation of power failures
+/// in the tests does not see the system calls of `NamedTempFile::persist`.
+fn persist(mut file: NamedTempFile, path: &Path) -> io::Result<()> {
+    fs::rename(file.path(), path)?;
+    file.disable_cleanup(true);
     Ok(())
 }
 
