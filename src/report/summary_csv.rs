@@ -47,7 +47,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
         floats("train_split_loss", &begun, Run::train_split_loss),
         text("search", &begun, |run| run.planned.is_search().to_string()),
         whole("combination", &begun, |run| {
-            Some(run.planned.tuned?.combination as u64 + 1)
+            Some((run.planned.tuned?.combination as u64).saturating_add(1))
         }),
     ];
     let table = DataFrame::new(begun.len(), columns)?;

@@ -152,7 +152,8 @@ fn planned_value(plan: &SweepPlan, expect: &Expect) -> Option<f64> {
         Measure::Params if run.spec.model.kind == ModelKind::Ngram => return None,
         Measure::Params => run.params as f64,
         Measure::VocabSize => corpus.vocab_size as f64,
-        Measure::Tokens => (corpus.train_tokens + corpus.val_tokens) as f64,
+        // A plan from somebody else can hold any numbers.
+        Measure::Tokens => corpus.train_tokens.saturating_add(corpus.val_tokens) as f64,
         Measure::SampledTokens => corpus.sampled_train_tokens.unwrap_or(corpus.train_tokens) as f64,
         _ => return None,
     })

@@ -41,7 +41,8 @@ impl ReproductionField {
             if plan.corpora[..index].iter().any(same_text) {
                 continue;
             }
-            let bytes = (corpus.train_bytes + corpus.val_bytes) as f64;
+            // A plan from somebody else can hold any numbers.
+            let bytes = corpus.train_bytes.saturating_add(corpus.val_bytes) as f64;
             let size = units::bytes(bytes);
             fields.push(Self::new("Data", format!("{}, {size}", corpus.source)));
             fields.push(Self::new("Data hash", hash(corpus)));
