@@ -282,13 +282,21 @@ fn apply(file: &mut Value, at: prop::sample::Index, change: Change) {
     }
 }
 
+/// So many cases, unless the environment variable `PROPTEST_CASES` is set.
+fn with_cases(cases: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(cases),
+    }
+}
+
 #[test]
 fn a_changed_file_is_refused_by_name_or_works() {
     let files = valid_files();
     let changes = prop::collection::vec((any::<prop::sample::Index>(), change()), 1..4);
     let config = ProptestConfig {
         max_shrink_iters: 200,
-        ..ProptestConfig::with_cases(400)
+        ..with_cases(400)
     };
     proptest::test_runner::TestRunner::new(config)
         .run(&(0..files.len(), changes), |(file, changes)| {
@@ -307,7 +315,7 @@ fn a_torn_file_is_refused_by_name_or_works() {
     let files: Vec<_> = valid_files().iter().map(Value::to_string).collect();
     let bytes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     let torn = (0..files.len(), bytes, any::<prop::sample::Index>());
-    proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(200))
+    proptest::test_runner::TestRunner::new(with_cases(200))
         .run(&torn, |(file, bytes, end)| {
             let mut json = files[file].clone().into_bytes();
             let is_cut = bytes.len() < 2;
