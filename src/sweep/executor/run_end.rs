@@ -98,7 +98,8 @@ fn cause_in_system(error: &DataError) -> Option<&io::Error> {
     match error {
         DataError::Read { source, .. }
         | DataError::Write { source, .. }
-        | DataError::ReadTokenizer { source, .. } => Some(source),
+        | DataError::ReadTokenizer { source, .. }
+        | DataError::Threads(source) => Some(source),
         _ => None,
     }
 }
