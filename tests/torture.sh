@@ -5,11 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:-10} seed=${2:-1}
 
-# Nine campaigns share the time: six of tests/torture, and three fuzz tests.
+# Ten campaigns share the time: seven of tests/torture, and three fuzz tests.
 export RUNNER_TORTURE_SEED=$seed RUNNER_TESTS_REQUIRE_MOUNT=1
-RUNNER_TORTURE_MINUTES=$(awk "BEGIN { print $minutes * 6 / 9 }")
+RUNNER_TORTURE_MINUTES=$(awk "BEGIN { print $minutes * 7 / 10 }")
 export RUNNER_TORTURE_MINUTES
-fuzz_seconds=$(awk "BEGIN { printf \"%d\", $minutes * 60 / 9 }")
+fuzz_seconds=$(awk "BEGIN { printf \"%d\", $minutes * 60 / 10 }")
 
 # fuzz NAME CASES ARGUMENTS: runs tests with CASES new cases each, again and again until their time is over.
 fuzz() {

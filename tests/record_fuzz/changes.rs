@@ -160,27 +160,18 @@ fn places(value: &Value, here: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Changes a document at some of its places, among those that `is_changed` selects.
-pub(crate) fn apply(
-    document: &mut Value,
-    changes: &[(Index, Change)],
-    is_changed: impl Fn(&str) -> bool,
-) {
+/// Changes a document at some of its places.
+pub(crate) fn apply(document: &mut Value, changes: &[(Index, Change)]) {
     for (at, change) in changes {
         let mut found = Vec::new();
         places(document, "", &mut found);
-        let values: Vec<String> = found.clone();
-        found.retain(|place| is_changed(place));
-        if found.is_empty() {
-            return;
-        }
-        let place = at.get(&found);
+        let place: &String = at.get(&found);
         let value = document.pointer(place).unwrap().clone();
         let new = match change {
             Change::Set(value) => value.clone(),
             Change::Odd(index, text) => odd(&value, index, text),
             Change::Copy(from) => {
-                let from: &String = from.get(&values);
+                let from: &String = from.get(&found);
                 document.pointer(from).unwrap().clone()
             }
             Change::Repeat(times) => match value {

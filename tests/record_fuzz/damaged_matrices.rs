@@ -79,13 +79,13 @@ impl MatricesDamage {
                 return file;
             }
             Self::Header(changes, is_sealed) => {
-                apply(&mut header, changes, |_| true);
+                apply(&mut header, changes);
                 if *is_sealed {
                     seal(&mut header, &metadata);
                 }
             }
             Self::Metadata(changes) => {
-                apply(&mut metadata, changes, |_| true);
+                apply(&mut metadata, changes);
                 seal(&mut header, &metadata);
             }
             Self::Number(at, number) => {

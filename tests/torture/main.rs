@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Number of campaigns, which share the time.
-const CAMPAIGNS: f64 = 6.0;
+const CAMPAIGNS: f64 = 7.0;
 
 /// A checkpoint every few steps, and enough steps that a sweep can be interrupted in between.
 const SWEEP: &str = "sweep tiny.yaml --jobs 2 train.steps=150 train.eval_every=50";
