@@ -163,10 +163,10 @@ pub(super) struct Resumed {
 }
 
 /// Restores a trainer from the newest checkpoint that is not damaged, and leaves it unchanged if there is none.
-/// `on_notice` gets a sentence for each damaged one.
+/// `on_notice` gets a sentence for each damaged one. That of another run counts as damaged.
 ///
 /// # Errors
-/// If a checkpoint cannot be read, or is from another run or version.
+/// If a checkpoint cannot be read, or is from another version.
 pub(super) fn resume<B: Backend>(
     trainer: &mut Trainer<B>,
     identity: &str,
@@ -195,9 +195,9 @@ pub(super) fn resume<B: Backend>(
 
 /// Why a run does not continue from a checkpoint.
 enum Refusal {
-    /// The checkpoint, or a file that belongs to it, is damaged.
+    /// The checkpoint, or a file that belongs to it, is damaged or that of another run.
     Damaged(String),
-    /// It is from another run or version.
+    /// It is from another version.
     Foreign(String),
     /// A file that belongs to it cannot be read.
     Record(RecordError),
@@ -260,8 +260,8 @@ fn restore<B: Backend>(
     })?;
     let text = |key: &str| matrices.text(key);
     if text("identity") != identity {
-        let why = "it is from a run with another configuration";
-        return Err(Refusal::Foreign(why.to_owned()));
+        // The folder of a run is named after its identity, so the file was moved here.
+        return Err(Refusal::Damaged("it is of another run".to_owned()));
     }
     let totals = RunTotals {
         training_seconds: number(&matrices, "training_seconds")?,

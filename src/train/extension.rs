@@ -66,7 +66,7 @@ pub(super) fn extend<B: Backend>(
 ) -> Result<Option<Resumed>, TrainError> {
     let identity = shorter.spec.identity(&job.corpus.info.content_sha256());
     let mut resumed = match resume(trainer, &identity, &shorter.dir, &mut |_| {}) {
-        // It was trained on another text, or by another version.
+        // It was trained by another version.
         Err(TrainError::Checkpoint { .. }) => return Ok(None),
         resumed => resumed?,
     };

@@ -53,7 +53,7 @@ use std::{panic, thread};
 /// files of the run except `status.json`.
 ///
 /// # Errors
-/// If a file cannot be read or written, the checkpoint is from another run, or the device fails. A damaged checkpoint is
+/// If a file cannot be read or written, the checkpoint is from another version, or the device fails. A damaged checkpoint is
 /// no error: the run continues from the one before, or from its first step.
 /// Divergence is not an error: the status says so.
 pub fn run(job: Job, on_update: &mut dyn FnMut(Update)) -> Result<RunStatus, TrainError> {

@@ -281,11 +281,11 @@ fn changed_configuration_is_an_error_at_its_place() {
             .says(message)
             .says(&format!("/config.yaml:{line}:"));
     }
-    // A valid model, for which the file of weights is too small. The record of the run would tell that the file was
-    // changed.
+    // A valid model, and not that of the weights. The record of the run would tell that the file was changed.
     fs::remove_file(path.with_file_name("status.json")).unwrap();
     fs::write(&path, config.replacen("n_embd: 16", "n_embd: 99998", 1)).unwrap();
     lab.run("generate gpt-s2")
         .exits(2)
-        .says("model.safetensors does not hold the weights of this model: it has ");
+        .says("config.yaml is damaged: ")
+        .says("model.safetensors was trained with another model");
 }

@@ -45,12 +45,22 @@ fn files(lab: &Lab) -> BTreeMap<String, Vec<u8>> {
         let run = run.unwrap().path();
         for name in ["model.safetensors", "samples.json"] {
             if let Ok(content) = fs::read(run.join(name)) {
+                let content = match name {
+                    "model.safetensors" => matrices(&content).to_vec(),
+                    _ => content,
+                };
                 let run = run.file_name().unwrap().to_str().unwrap();
                 files.insert(format!("{run}/{name}"), content);
             }
         }
     }
     files
+}
+
+/// A safetensors file without its header, which begins with its length.
+fn matrices(file: &[u8]) -> &[u8] {
+    let (length, rest) = file.split_first_chunk().unwrap();
+    &rest[u64::from_le_bytes(*length) as usize..]
 }
 
 /// A line for each file, with the SHA-256 digest of its content.
