@@ -1,6 +1,6 @@
 //! The generated files of `experiments/` are what the types say.
 
-use runner::config;
+use runner::{config, report};
 use std::fs;
 
 /// Compares a file with what it is generated as, or writes it where `UPDATE` is set.
@@ -19,6 +19,12 @@ fn assert_generated(path: &str, generated: &str) {
 fn the_schema_is_that_of_the_types() {
     let schema = serde_json::to_string_pretty(&config::json_schema()).unwrap();
     assert_generated("experiments/schema.json", &(schema + "\n"));
+}
+
+#[test]
+fn the_schema_of_reports_is_that_of_the_types() {
+    let schema = serde_json::to_string_pretty(&report::report_schema()).unwrap();
+    assert_generated("experiments/report.schema.json", &(schema + "\n"));
 }
 
 #[test]

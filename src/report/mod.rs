@@ -19,6 +19,7 @@ mod plots;
 mod ranking_columns;
 mod recorded_summary;
 mod report_error;
+mod report_json;
 mod sections;
 mod side_by_side;
 mod summary_csv;
@@ -35,6 +36,7 @@ pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
 pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
 pub use recorded_summary::{SummaryRow, read_summary};
 pub use report_error::ReportError;
+pub use report_json::report_schema;
 pub use text_table::TextTable;
 
 use crate::config;
@@ -47,7 +49,9 @@ use analysis::ranking::Ranking;
 use analysis::reproduction;
 use analysis::tuning::Tuning;
 use loaded_results::Results;
+use schemars::JsonSchema;
 use sections::Findings;
+use serde::Serialize;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -76,13 +80,29 @@ pub struct Summary {
 }
 
 /// Number of runs in each state. A run of a search that diverged is not counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     pub done: usize,
     pub failed: usize,
     pub diverged: usize,
     pub stopped: usize,
     pub not_started: usize,
+}
+
+impl Counts {
+    /// Whether all runs have finished.
+    pub fn are_complete(&self) -> bool {
+        let Self {
+            done: _,
+            failed,
+            diverged,
+            stopped,
+            not_started,
+        } = *self;
+        [failed, diverged, stopped, not_started]
+            .iter()
+            .all(|count| *count == 0)
+    }
 }
 
 /// Reads `plan.json` of a results folder.
@@ -104,7 +124,7 @@ pub fn read_plan(results_dir: &Path) -> Result<Sealed<SweepPlan>, ReportError> {
     config::read_plan(&json).map_err(|source| ReportError::BadPlan { path, source })
 }
 
-/// Reads `runs/` of a results folder and writes `report.md`, `report.html`, `summary.csv` and
+/// Reads `runs/` of a results folder and writes `report.md`, `report.html`, `report.json`, `summary.csv` and
 /// `plots/` into it. Each file is complete or absent. `plan` is the plan of this folder, and `template`
 /// is the path of a template that replaces the built-in one of `report.md`. The template that a plan
 /// names is not opened: a plan can come from somebody else, and a template can read files.
@@ -186,7 +206,14 @@ fn render(
     answer.extend(reproduction::summary(&checks));
     let tuning = Tuning::new(&results, &ranking);
     let cautions = cautions(&results, &ranking, tuning.as_ref());
-    let data = TemplateData::new(&Findings {
+    let counts = Counts {
+        done: results.count(RunState::Done),
+        failed: results.count(RunState::Failed),
+        diverged: unfinished(&results, RunState::Diverged).count(),
+        stopped: results.count(RunState::Stopped),
+        not_started: results.count(RunState::NotStarted),
+    };
+    let findings = Findings {
         results: &results,
         ranking: &ranking,
         tuning: tuning.as_ref(),
@@ -195,7 +222,8 @@ fn render(
         cautions: &cautions,
         claims: &claims,
         checks: &checks,
-    });
+    };
+    let data = TemplateData::new(&findings);
     let file = |name: &str, contents: Vec<u8>| ReportFile {
         name: name.to_owned(),
         contents,
@@ -204,6 +232,7 @@ fn render(
         file(MARKDOWN, pages::markdown(&data, template)?.into_bytes()),
         file(HTML, pages::html(&data)?.into_bytes()),
         file(CSV, summary_csv::summary_csv(&results)?),
+        file(JSON, report_json::report_json(&findings, counts)?),
     ];
     let svg = |plot: &plots::Plot| file(&plot_file(plot.name), plot.svg.clone().into_bytes());
     files.extend(plots.iter().map(svg));
@@ -216,13 +245,7 @@ fn render(
             .iter()
             .map(|plot| results_dir.join(plot_file(plot.name)))
             .collect(),
-        counts: Counts {
-            done: results.count(RunState::Done),
-            failed: results.count(RunState::Failed),
-            diverged: unfinished(&results, RunState::Diverged).count(),
-            stopped: results.count(RunState::Stopped),
-            not_started: results.count(RunState::NotStarted),
-        },
+        counts,
         ranking: ranking_columns::terminal_table(&ranking),
         answer,
         cautions,
@@ -235,6 +258,7 @@ fn render(
 const MARKDOWN: &str = "report.md";
 const HTML: &str = "report.html";
 const CSV: &str = "summary.csv";
+const JSON: &str = "report.json";
 
 /// The paths of plots that a report can have and this one does not.
 fn other_plots(results_dir: &Path, files: &[ReportFile]) -> impl Iterator<Item = PathBuf> {

@@ -34,6 +34,8 @@ pub enum ReportError {
         line: usize,
         message: String,
     },
+    #[error("cannot write report.json")]
+    Json(#[from] serde_json::Error),
     #[error("cannot write the table of runs")]
     Table(#[from] polars::error::PolarsError),
     #[error("cannot draw {name}: {message}")]

@@ -5,10 +5,11 @@ use super::wording;
 use crate::report::loaded_results::Results;
 use crate::spec::{Claim, ClaimMetric, ComparisonTest, Statement};
 use crate::text::units;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The result of the test of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimResult {
     /// The test of the claim is significant.

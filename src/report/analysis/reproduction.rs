@@ -6,10 +6,11 @@ use crate::results::SweepPlan;
 use crate::spec::{Expect, Measure, ModelKind};
 use crate::stats::mean;
 use crate::text::units;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The result of one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckResult {
     /// The measured value is within the tolerance.

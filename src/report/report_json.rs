@@ -1,0 +1,356 @@
+//! `report.json`: the results of a sweep for programs. `experiments/report.schema.json` describes it.
+
+use super::Counts;
+use super::analysis::claim_results::{ClaimResult, TestedClaim};
+use super::analysis::ranking::Variant;
+use super::analysis::reproduction::{CheckResult, MetricCheck};
+use super::loaded_results::Results;
+use super::sections::Findings;
+use crate::results::{CorpusInfo, Environment};
+use crate::spec::CompareMetric;
+use crate::stats::{Comparison, Paired, Verdict};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+/// Version of the format. It is raised when a member changes its meaning or is removed, and not when one is added.
+const VERSION: u32 = 1;
+
+/// The results of a sweep: how each variant compares with the baseline, and with what certainty.
+///
+/// Numbers that are not known, or not finite, are null.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ReportJson<'a> {
+    /// Version of this format: 1.
+    schema: u32,
+    /// Name of the experiment.
+    experiment: &'a str,
+    /// The question of the experiment.
+    description: &'a str,
+    /// Whether all runs that the comparison needs have finished.
+    complete: bool,
+    /// Name of the variant that the others are compared with.
+    baseline: &'a str,
+    /// The metric by which the variants are compared.
+    metric: CompareMetric,
+    unit: &'static str,
+    better: Direction,
+    /// The smallest difference that matters, in the unit of the metric.
+    margin: Option<f64>,
+    /// The answer to the question, in sentences.
+    answer: &'a [String],
+    /// In the order of the ranking, best first.
+    variants: Vec<VariantJson<'a>>,
+    /// In the order of the experiment.
+    claims: Vec<ClaimJson<'a>>,
+    /// The metrics that the experiment expects, in its order.
+    expected: Vec<ExpectedJson<'a>>,
+    /// Reasons why the comparison is incomplete or not fair, in sentences.
+    cautions: &'a [String],
+    /// Number of runs by state.
+    runs: Counts,
+    /// The different versions, builds and processors that trained the runs.
+    environment: Vec<&'a Environment>,
+    hashes: Hashes<'a>,
+}
+
+/// Which values of the metric are better.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    Lower,
+    Higher,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VariantJson<'a> {
+    name: &'a str,
+    verdict: VerdictJson,
+    /// From 1. Variants with equal results have the same. Null without a result.
+    rank: Option<usize>,
+    /// The seeds that have a value.
+    seeds: Vec<u64>,
+    /// The metric for each of these seeds.
+    values: Vec<Option<f64>>,
+    /// Mean of the values.
+    mean: Option<f64>,
+    /// Standard deviation of the values.
+    sd: Option<f64>,
+    /// The mean difference to the baseline on the same seeds. Null for the baseline, and where no seed is shared.
+    difference: Option<DifferenceJson>,
+    params: u64,
+    /// FLOPs of the training of one run.
+    flops: Option<f64>,
+    /// Training tokens of one run.
+    tokens: Option<u64>,
+    /// Mean duration of a run, in seconds.
+    seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum VerdictJson {
+    Better,
+    Worse,
+    /// The difference is too small to matter.
+    Equivalent,
+    /// Not decided, or not tested yet.
+    Inconclusive,
+    /// It is the baseline.
+    Baseline,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct DifferenceJson {
+    /// Number of seeds that both have.
+    pairs: usize,
+    /// Variant minus baseline, in the unit of the metric.
+    mean: Option<f64>,
+    /// The ends of the confidence interval from which the verdict follows. Its level is corrected for the number of
+    /// comparisons, and for repeated tests. Null before the test, and for results that do not depend on the seed.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// Two-sided p-value of the paired t-test of this comparison by itself, without a correction.
+    p: Option<f64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ClaimJson<'a> {
+    /// As a sentence.
+    claim: &'a str,
+    status: ClaimResult,
+    /// Why it is open. Empty if it is not.
+    reason: &'a str,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ExpectedJson<'a> {
+    variant: &'a str,
+    /// The metric and when it is measured.
+    metric: &'a str,
+    /// Expected value and tolerance.
+    expected: &'a str,
+    /// Empty where nothing was measured.
+    measured: &'a str,
+    status: CheckResult,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Hashes<'a> {
+    /// SHA-256 of the identities of all runs.
+    config: &'a str,
+    /// SHA-256 of the texts.
+    data: Vec<&'a str>,
+}
+
+/// The contents of `report.json`, with a final newline.
+pub(super) fn report_json(findings: &Findings, runs: Counts) -> serde_json::Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(&ReportJson::new(findings, runs))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// The JSON Schema of `report.json`.
+pub fn report_schema() -> Json {
+    schemars::schema_for!(ReportJson).to_value()
+}
+
+impl<'a> ReportJson<'a> {
+    fn new(findings: &Findings<'a>, runs: Counts) -> Self {
+        let (results, ranking) = (findings.results, findings.ranking);
+        let plan = &results.plan;
+        let metric = ranking.metric;
+        let is_ranked = |variant: &Variant| !variant.values.is_empty();
+        let variants = ranking.variants.iter();
+        Self {
+            schema: VERSION,
+            experiment: &plan.experiment.name,
+            description: plan.experiment.description.trim(),
+            complete: runs.are_complete(),
+            baseline: ranking.baseline,
+            metric: metric.kind,
+            unit: metric.unit(),
+            better: match metric.kind.is_better_higher() {
+                true => Direction::Higher,
+                false => Direction::Lower,
+            },
+            margin: ranking.absolute_margin,
+            answer: findings.answer,
+            variants: variants
+                .map(|variant| VariantJson::new(variant, is_ranked(variant)))
+                .collect(),
+            claims: findings.claims.iter().map(ClaimJson::new).collect(),
+            expected: findings.checks.iter().map(ExpectedJson::new).collect(),
+            cautions: findings.cautions,
+            runs,
+            environment: environments(results),
+            hashes: Hashes {
+                config: &plan.config_hash,
+                data: texts(&plan.corpora),
+            },
+        }
+    }
+}
+
+impl<'a> VariantJson<'a> {
+    fn new(variant: &Variant<'a>, is_ranked: bool) -> Self {
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        let tokens = variant.training_tokens();
+        let flops = |tokens: u64| tokens as f64 * variant.representative.planned.flops_per_token;
+        Self {
+            name: variant.name,
+            verdict: VerdictJson::of(variant),
+            rank: is_ranked.then_some(variant.rank),
+            seeds: variant.values.iter().map(|(seed, _)| *seed).collect(),
+            values: variant
+                .values
+                .iter()
+                .map(|(_, value)| finite(*value))
+                .collect(),
+            mean: variant.mean().and_then(finite),
+            sd: variant.sd().and_then(finite),
+            difference: variant
+                .comparison
+                .map(|comparison| DifferenceJson::new(comparison, variant.differences)),
+            params: variant.params(),
+            flops: tokens.map(flops),
+            tokens,
+            seconds: variant.mean_of(|outcome| Some(outcome.seconds)),
+        }
+    }
+}
+
+impl VerdictJson {
+    fn of(variant: &Variant) -> Self {
+        match variant.comparison {
+            _ if variant.is_baseline => Self::Baseline,
+            Some(comparison) if variant.untested().is_none() => match comparison.verdict {
+                Verdict::Better => Self::Better,
+                Verdict::Worse => Self::Worse,
+                Verdict::Equivalent => Self::Equivalent,
+                Verdict::Inconclusive => Self::Inconclusive,
+            },
+            _ => Self::Inconclusive,
+        }
+    }
+}
+
+impl DifferenceJson {
+    fn new(comparison: &Comparison, differences: &[(u64, f64)]) -> Self {
+        let differences: Vec<f64> = differences.iter().map(|(_, value)| *value).collect();
+        let interval = comparison.corrected;
+        let tested = interval.and_then(|_| Paired::new(&differences));
+        Self {
+            pairs: comparison.pairs,
+            mean: Some(comparison.mean).filter(|mean| mean.is_finite()),
+            low: interval.map(|interval| interval.low),
+            high: interval.map(|interval| interval.high),
+            p: tested.map(|paired| paired.p_value()),
+        }
+    }
+}
+
+impl<'a> ClaimJson<'a> {
+    fn new(tested: &'a TestedClaim) -> Self {
+        Self {
+            claim: &tested.claim,
+            status: tested.result,
+            reason: &tested.reason,
+        }
+    }
+}
+
+impl<'a> ExpectedJson<'a> {
+    fn new(check: &'a MetricCheck) -> Self {
+        Self {
+            variant: &check.variant,
+            metric: &check.metric,
+            expected: &check.expected,
+            measured: &check.measured,
+            status: check.result,
+        }
+    }
+}
+
+fn environments(results: &Results) -> Vec<&Environment> {
+    let statuses = results.runs.iter().filter_map(|run| run.status.as_ref());
+    let all = statuses.flat_map(|status| {
+        let earlier = status.earlier_environments.iter();
+        earlier.chain(&status.environment)
+    });
+    let mut different = Vec::new();
+    for environment in all {
+        if !different.contains(&environment) {
+            different.push(environment);
+        }
+    }
+    different
+}
+
+fn texts(corpora: &[CorpusInfo]) -> Vec<&str> {
+    let mut different: Vec<&str> = Vec::new();
+    for corpus in corpora {
+        if !different.contains(&corpus.data_sha256.as_str()) {
+            different.push(&corpus.data_sha256);
+        }
+    }
+    different
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{Folder, ablation, unhashed, variant};
+
+    fn json_of(folder: &Folder) -> Json {
+        folder.write();
+        serde_json::from_str(&folder.read("report.json")).unwrap()
+    }
+
+    #[test]
+    fn report_of_an_ablation() {
+        let folder = ablation();
+        folder.write();
+        insta::assert_snapshot!(unhashed(&folder.read("report.json")));
+    }
+
+    /// Empty, finished, and with runs in every state.
+    #[test]
+    fn every_report_agrees_with_the_schema() {
+        let mixed = Folder::new("mixed");
+        variant(&mixed, "gpt", 2, 1.52, |run| run);
+        mixed.run("late", 1).not_started();
+        mixed.run("broken", 1).failed("no memory");
+        mixed.run("stopped", 1).stopped();
+        variant(&mixed, "one", 1, 1.6, |run| run);
+        let schema = report_schema();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for folder in [Folder::new("empty"), mixed, ablation()] {
+            let json = json_of(&folder);
+            let errors: Vec<String> = validator
+                .iter_errors(&json)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
+        let mut wrong = json_of(&ablation());
+        wrong["variants"][0]["verdict"] = "good".into();
+        assert!(!validator.is_valid(&wrong));
+    }
+
+    #[test]
+    fn unfinished_runs_are_counted_and_have_no_verdict() {
+        let folder = Folder::new("mixed");
+        variant(&folder, "gpt", 2, 1.52, |run| run);
+        folder.run("late", 1).not_started();
+        folder.run("broken", 1).failed("no memory");
+        let json = json_of(&folder);
+        assert_eq!(json["complete"], false);
+        assert_eq!(json["runs"]["failed"], 1);
+        let late = &json["variants"].as_array().unwrap()[1];
+        assert_eq!(
+            (&late["verdict"], &late["rank"], &late["difference"]),
+            (&"inconclusive".into(), &Json::Null, &Json::Null)
+        );
+    }
+}
