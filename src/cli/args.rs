@@ -1,8 +1,9 @@
 //! The arguments of every command, and their help.
 
 use crate::config;
+use crate::report::Gate;
 use crate::sweep::{DeviceChoice, Jobs};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -35,6 +36,7 @@ pub enum Command {
     Sweep(Sweep),
     Plan(Plan),
     Report(Report),
+    Compare(Compare),
     Verify(Verify),
     Generate(Generate),
     Schema(Schema),
@@ -156,6 +158,44 @@ pub struct Report {
     /// is used by `runner sweep` only.
     #[arg(long, value_name = "FILE")]
     pub template: Option<String>,
+}
+
+/// Compare the results of two sweeps or revisions, and test that they have not become worse.
+///
+/// Runs are matched by variant and seed. BEFORE and AFTER are results folders, tables of runs (summary.csv), or
+/// either in a git revision: main:results/ablation. With --gate, a variant has become worse if the interval of its
+/// change lies beyond the tolerance. Results that did not change always pass.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner compare main:results/ablation results/ablation
+  runner compare main:results/ablation results/ablation --gate 'bits_per_byte: 0.5%'
+  runner compare old.csv new.csv --format json
+
+Exit codes: 0 nothing has become worse, 2 the command line or a table has an error, 3 a variant has become \
+worse by more than the tolerance, 4 undecided, or nothing to compare.")]
+pub struct Compare {
+    /// The earlier results.
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
+    /// The later results.
+    #[arg(value_name = "AFTER")]
+    pub after: String,
+    /// A metric with the largest acceptable worsening: a number in its unit, or a share of the earlier mean. It can
+    /// be given several times.
+    #[arg(long = "gate", value_name = "METRIC: TOLERANCE")]
+    pub gates: Vec<Gate>,
+    /// The format of the output.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Md)]
+    pub format: CompareFormat,
+}
+
+/// The format of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// A table in Markdown.
+    Md,
+    Json,
 }
 
 /// Check that recorded results are undamaged, and that runs can be reproduced.

@@ -66,6 +66,9 @@ pub enum Error {
         .0.display()
     )]
     NothingToVerify(PathBuf),
+    /// `compare` with something that is not a table of runs.
+    #[error("cannot read the results {place}: {reason}")]
+    NoTable { place: String, reason: String },
     #[error(transparent)]
     Sweep(#[from] sweeps::Error),
     /// A sweep was ended by something that the machine lacks.
@@ -112,6 +115,7 @@ impl Error {
             | Self::MissingFile { .. }
             | Self::NoExperiment { .. }
             | Self::NothingToVerify(_)
+            | Self::NoTable { .. }
             | Self::Environment(_)
             | Self::FolderName(_) => Exit::Usage,
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,

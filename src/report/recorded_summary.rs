@@ -2,14 +2,17 @@
 
 use super::ReportError;
 use crate::caught_panic::caught;
+use crate::spec::CompareMetric;
 use polars::prelude::*;
 use std::io::Cursor;
 use std::path::Path;
 use std::{fs, io};
 
 /// A line of `summary.csv`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SummaryRow {
+    pub variant: String,
+    pub seed: Option<u64>,
     /// Name of the run.
     pub run: String,
     pub status: String,
@@ -18,6 +21,26 @@ pub struct SummaryRow {
     pub train_loss: Option<f64>,
     pub val_loss: Option<f64>,
     pub bits_per_byte: Option<f64>,
+    pub tokens_per_second: Option<f64>,
+    pub seconds: Option<f64>,
+    pub peak_memory_mb: Option<f64>,
+    /// Whether it belongs to the search for the best settings of its variant.
+    pub is_search: bool,
+}
+
+impl SummaryRow {
+    /// The value of a metric. `None` if it has none, and for one that is not in the table.
+    pub fn value(&self, metric: CompareMetric) -> Option<f64> {
+        match metric {
+            CompareMetric::BitsPerByte => self.bits_per_byte,
+            CompareMetric::ValLoss => self.val_loss,
+            CompareMetric::TrainLoss => self.train_loss,
+            CompareMetric::StepsToLoss => None,
+            CompareMetric::TokensPerSecond => self.tokens_per_second,
+            CompareMetric::Seconds => self.seconds,
+            CompareMetric::PeakMemoryMb => self.peak_memory_mb,
+        }
+    }
 }
 
 /// The lines of the `summary.csv` of a results folder.
@@ -30,13 +53,20 @@ pub fn read_summary(results_dir: &Path) -> Result<Vec<SummaryRow>, ReportError> 
         Ok(csv) => csv,
         Err(source) => return Err(ReportError::Read { path, source }),
     };
+    parse_summary(csv).map_err(|source| ReportError::Read { path, source })
+}
+
+/// The lines of the contents of a `summary.csv`.
+///
+/// # Errors
+/// If it is not a table, lacks a column, or if the system does not start a thread.
+pub fn parse_summary(csv: Vec<u8>) -> io::Result<Vec<SummaryRow>> {
     // Polars panics if the system does not start its threads.
-    let rows = match caught(|| rows(csv)) {
+    match caught(|| rows(csv)) {
         Ok(Ok(rows)) => Ok(rows),
         Ok(Err(error)) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(panic) => Err(io::Error::other(panic)),
-    };
-    rows.map_err(|source| ReportError::Read { path, source })
+    }
 }
 
 fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
@@ -53,7 +83,14 @@ fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
     let (run, status, device) = (column("run")?, column("status")?, column("device")?);
     let (steps, train_loss) = (column("steps")?, column("train_loss")?);
     let (val_loss, bits_per_byte) = (column("val_loss")?, column("bits_per_byte")?);
+    let (variant, seed) = (column("variant")?, column("seed")?);
+    let (speed, seconds) = (column("tokens_per_second")?, column("seconds")?);
+    let memory = column("peak_memory_mb")?;
+    // Tables of earlier versions have no searches.
+    let search = column("search").unwrap_or(vec![None; table.height()]);
     let row = |i: usize| SummaryRow {
+        variant: variant[i].clone().unwrap_or_default(),
+        seed: seed[i].as_ref().and_then(|seed| seed.parse().ok()),
         run: run[i].clone().unwrap_or_default(),
         status: status[i].clone().unwrap_or_default(),
         device: device[i].clone().unwrap_or_default(),
@@ -61,6 +98,10 @@ fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
         train_loss: number(&train_loss[i]),
         val_loss: number(&val_loss[i]),
         bits_per_byte: number(&bits_per_byte[i]),
+        tokens_per_second: number(&speed[i]),
+        seconds: number(&seconds[i]),
+        peak_memory_mb: number(&memory[i]),
+        is_search: search[i].as_deref() == Some("true"),
     };
     Ok((0..table.height()).map(row).collect())
 }

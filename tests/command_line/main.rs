@@ -2,6 +2,7 @@
 
 mod cli;
 mod committed_results;
+mod compare;
 mod corpora;
 mod foreign_results;
 mod generate;
