@@ -2,7 +2,7 @@
 
 mod args;
 mod cli_error;
-mod compare;
+mod compare_results;
 mod experiment_target;
 mod find_run;
 mod generate;
@@ -55,7 +55,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         }
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
-        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Compare(arguments) => compare_results::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(mut arguments) => {
             arguments.apply_former_names();

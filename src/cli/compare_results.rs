@@ -176,14 +176,15 @@ fn line(change: &VariantChange) -> String {
     )
 }
 
-/// Decimals that show a difference, or its interval, with two digits.
+/// Decimals that show a difference, or its interval, with two digits. If nothing has changed, values have five digits.
 fn decimals(change: &VariantChange) -> usize {
     let width = change.low.zip(change.high).map(|(low, high)| high - low);
     let scale = width.unwrap_or(change.difference.abs());
-    match scale > 0.0 {
-        true => (1.0 - scale.log10().floor()).clamp(0.0, 9.0) as usize,
-        false => 4,
-    }
+    let (value, digits) = match scale > 0.0 {
+        true => (scale, 1.0),
+        false => (change.before.abs(), 4.0),
+    };
+    (digits - value.max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize
 }
 
 fn metric_name(metric: CompareMetric) -> &'static str {
