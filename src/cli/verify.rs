@@ -220,7 +220,7 @@ enum Known {
     /// The files of the run.
     Files(RunDir),
     /// Its line in `summary.csv`.
-    Row(SummaryRow),
+    Row(Box<SummaryRow>),
 }
 
 fn recorded_runs<'a>(store: &Store, plan: &'a SweepPlan) -> Result<Vec<Recorded<'a>>, Error> {
@@ -249,7 +249,7 @@ fn recorded_runs<'a>(store: &Store, plan: &'a SweepPlan) -> Result<Vec<Recorded<
             recorded.push(Recorded {
                 planned,
                 device: row.device.clone(),
-                known: Known::Row(row.clone()),
+                known: Known::Row(Box::new(row.clone())),
             });
         }
     }

@@ -70,7 +70,8 @@ fn skip(why: &str) {
         env::var_os("RUNNER_TESTS_REQUIRE_MOUNT").is_none(),
         "RUNNER_TESTS_REQUIRE_MOUNT is set, but {line}"
     );
-    writeln!(io::stderr(), "{}", line.trim_end()).unwrap();
+    let line = format!("{}\n", line.trim_end());
+    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 fn sweep_on_a_disk_of(lab: &Lab, kib: u64) -> Output {
