@@ -1,9 +1,13 @@
+use super::confirm_error::ConfirmError;
+use super::find_run::FindError;
 use super::generate_error::GenerateError;
 use crate::config::Diagnostics;
 use crate::report::ReportError;
+use crate::results::RecordError;
 use crate::sweep as sweeps;
 use crate::sweep::{MachineFailure, Resource};
 use crate::text::terminal::print_note;
+use crate::text::units;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +73,15 @@ pub enum Error {
     /// `compare` with something that is not a table of runs.
     #[error("cannot read the results {place}: {reason}")]
     NoTable { place: String, reason: String },
+    /// `--exit-verdict` with a variant that has no verdict.
+    #[error(
+        "--exit-verdict: {reason}\nthe variants with a verdict are {}",
+        units::list(variants)
+    )]
+    NoVerdict {
+        reason: String,
+        variants: Vec<String>,
+    },
     #[error(transparent)]
     Sweep(#[from] sweeps::Error),
     /// A sweep was ended by something that the machine lacks.
@@ -82,6 +95,13 @@ pub enum Error {
     Report(ReportError),
     #[error("the runs have ended and their results are saved, but the report could not be written")]
     ReportAfterSweep(#[source] ReportError),
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
+    /// A file of a run that was named is damaged or cannot be read.
+    #[error(transparent)]
+    Record(RecordError),
     #[error(transparent)]
     Generate(#[from] GenerateError),
     #[error("cannot write to standard output: {0}")]
@@ -116,10 +136,15 @@ impl Error {
             | Self::NoExperiment { .. }
             | Self::NothingToVerify(_)
             | Self::NoTable { .. }
+            | Self::NoVerdict { .. }
+            | Self::Find(_)
             | Self::Environment(_)
             | Self::FolderName(_) => Exit::Usage,
+            Self::Confirm(ConfirmError::Uses { .. } | ConfirmError::NotScored { .. }) => {
+                Exit::Failed
+            }
             Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
-            Self::Generate(_) => Exit::Usage,
+            Self::Confirm(_) | Self::Generate(_) => Exit::Usage,
             Self::Sweep(error) => match error {
                 SweepError::Config(_)
                 | SweepError::Held { .. }
@@ -136,6 +161,7 @@ impl Error {
                 ReportError::NoFolder(_) | ReportError::NotAFolder(_) | ReportError::NoPlan(_),
             ) => Exit::Usage,
             Self::Machine(_)
+            | Self::Record(_)
             | Self::Report(_)
             | Self::ReportAfterSweep(_)
             | Self::Output(_)

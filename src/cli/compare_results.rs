@@ -5,6 +5,7 @@ use crate::report::{
 };
 use crate::spec::CompareMetric;
 use crate::text::{escape, units};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -119,16 +120,11 @@ fn markdown(arguments: &args::Compare, changes: &ResultChanges) -> String {
 
 fn headline(changes: &ResultChanges) -> String {
     let count = |result| {
-        let mut names: Vec<&str> = Vec::new();
-        for change in changes
-            .changes
-            .iter()
+        let changed = changes.changes.iter();
+        let names: HashSet<&str> = changed
             .filter(|change| change.result == result)
-        {
-            if !names.contains(&change.variant.as_str()) {
-                names.push(&change.variant);
-            }
-        }
+            .map(|change| change.variant.as_str())
+            .collect();
         units::plural(names.len(), "variant")
     };
     match changes.worst() {

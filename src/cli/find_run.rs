@@ -90,9 +90,10 @@ fn of_last_plan(runs: Vec<PathBuf>) -> Vec<PathBuf> {
             return false;
         };
         let plan = plans.entry(experiment.to_owned()).or_insert_with(|| {
-            let plan = Store::open_readonly(experiment.to_owned()).read_plan();
-            let runs = plan.ok().flatten().into_iter().flat_map(|plan| plan.runs);
-            runs.map(|run| run.name).collect()
+            let store = Store::open_readonly(experiment.to_owned());
+            let plan = store.read_plan().ok().flatten();
+            let runs = plan.into_iter().flat_map(|plan| &plan.runs);
+            runs.map(|run| run.name.clone()).collect()
         });
         plan.contains(&name(run))
     });

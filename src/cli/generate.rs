@@ -1,26 +1,23 @@
 use super::args;
 use super::find_run::find_run;
 use super::generate_error::GenerateError;
+use super::saved_model::load_model;
 use super::{Error, Exit};
 use crate::config::load_run;
 use crate::data::Tokenizer;
-use crate::kernels::CpuBackend;
-use crate::model::{Decoder, Model, WeightsError, generate, prompt_tokens, size};
-use crate::results::{RecordError, RunDir, RunState, RunStatus};
+use crate::model::{Decoder, generate, prompt_tokens};
+use crate::results::RunDir;
 use crate::spec::{ModelKind, RunSpec, Sample};
-use crate::text::{escape, units};
-use crate::train;
-use dfdx::prelude::{Cpu, CpuError};
-use std::fs;
+use crate::text::escape;
+use dfdx::prelude::CpuError;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
 
 pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
     if !arguments.more_runs.is_empty() {
         let runs = [vec![arguments.run.clone()], arguments.more_runs.clone()].concat();
         return Err(GenerateError::SeveralRuns(runs).into());
     }
-    let dir = find_run(&arguments.results, &arguments.run).map_err(GenerateError::Find)?;
+    let dir = find_run(&arguments.results, &arguments.run)?;
     let spec = load_run(&dir.path().join("config.yaml"))?;
     let mut run = Run::read(&dir, spec, arguments.step)?;
     run.apply_options(arguments)?;
@@ -51,85 +48,6 @@ pub(super) fn run(arguments: &args::Generate) -> Result<Exit, Error> {
     }
 }
 
-/// The file with the weights after `step`, or after the last step. `status` is that of a run that has ended.
-fn weights(
-    dir: &RunDir,
-    status: Option<&RunStatus>,
-    step: Option<u64>,
-) -> Result<PathBuf, GenerateError> {
-    let folder = dir.path().to_owned();
-    let last = dir.weights();
-    let Some(step) = step else {
-        if last.exists() {
-            return Ok(last);
-        }
-        let state = describe_state(status);
-        return Err(GenerateError::NoModel { folder, state });
-    };
-    let saved = dir.weights_at(step);
-    if saved.exists() {
-        return Ok(saved);
-    }
-    let listed = dir.saved_steps();
-    let mut steps = listed.map_err(|source| {
-        let path = folder.clone();
-        GenerateError::Record(RecordError::Read { path, source })
-    })?;
-    if last.exists()
-        && let Some(outcome) = status.and_then(|status| status.outcome.as_ref())
-    {
-        let saved = outcome.evaluated_step.unwrap_or(outcome.steps);
-        if saved == step {
-            return Ok(last);
-        }
-        if !steps.contains(&saved) {
-            steps.push(saved);
-        }
-    }
-    Err(GenerateError::NotSaved {
-        folder,
-        step,
-        saved: steps,
-    })
-}
-
-/// Bytes by which the weights of a configuration may be larger than their file. What is wrong with them is then
-/// found when the file is read, with a better message.
-const SLACK: u64 = 64 << 20;
-
-/// Checks that a file of weights is not far too small for a number of parameters, before a model of this size
-/// is allocated: the configuration may have been changed.
-fn check_size(weights: &Path, params: u64) -> Result<(), WeightsError> {
-    let path = || weights.to_owned();
-    let file = fs::metadata(weights).map_err(|source| WeightsError::Read {
-        path: path(),
-        source,
-    })?;
-    let needed = params.saturating_mul(size_of::<f32>() as u64);
-    if needed <= file.len().saturating_add(SLACK) {
-        return Ok(());
-    }
-    let why = format!(
-        "it has {} bytes, and the {} parameters of the configuration take {}",
-        units::exact(file.len()),
-        units::exact(params),
-        units::exact(needed)
-    );
-    Err(WeightsError::Unfit { path: path(), why })
-}
-
-/// The state of a run that has no model.
-fn describe_state(status: Option<&RunStatus>) -> String {
-    match status.map(|status| (status.state, &status.reason)) {
-        Some((RunState::Failed, why)) => format!("failed: {why}"),
-        Some((RunState::Diverged, why)) => format!("diverged: {why}"),
-        Some((RunState::Done, _)) => "is done, but its model.safetensors is missing".to_owned(),
-        Some((RunState::NotStarted | RunState::Stopped, _)) | None => {
-            "is not done; `runner sweep` continues it".to_owned()
-        }
-    }
-}
-
 /// An error that ends the text early.
 enum Stop {
     Output(io::Error),
@@ -154,35 +72,15 @@ impl Run {
     /// Reads the files of a run besides its configuration, with the weights after `step`, or after the
     /// last step.
     fn read(dir: &RunDir, spec: RunSpec, step: Option<u64>) -> Result<Self, GenerateError> {
-        let record = dir.record()?;
         if spec.model.kind == ModelKind::Ngram {
             return Err(GenerateError::Ngram(dir.samples_markdown()));
         }
-        let status = record.as_ref().map(|record| &record.status);
-        let weights = weights(dir, status, step)?;
-        if let Some(record) = &record {
-            for file in [&dir.config(), &dir.tokenizer(), &weights] {
-                dir.check_file(file, record)?;
-            }
-        }
-        train::check_origin(&weights, &spec, dir)?;
-        let tokenizer = Tokenizer::load(&dir.tokenizer()).map_err(GenerateError::Tokenizer)?;
-        let vocab_size = tokenizer.vocab_size();
-        let context = spec.sequence_length();
-        let RunSpec {
-            model: config,
-            sample,
-            seed,
-            ..
-        } = spec;
-        let params = size(&config, vocab_size, context).params;
-        check_size(&weights, params).map_err(GenerateError::Weights)?;
-        let mut model = Model::<CpuBackend>::zeros(&Cpu::default(), &config, vocab_size)?;
-        model.load(&weights).map_err(GenerateError::Weights)?;
+        let (model, tokenizer) = load_model(dir, &spec, step)?;
+        let (vocab_size, context) = (tokenizer.vocab_size(), spec.sequence_length());
         Ok(Self {
-            decoder: Decoder::new(&model, &config, vocab_size, context)?,
-            sample,
-            seed,
+            decoder: Decoder::new(&model, &spec.model, vocab_size, context)?,
+            sample: spec.sample,
+            seed: spec.seed,
             tokenizer,
         })
     }

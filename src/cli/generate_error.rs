@@ -1,4 +1,4 @@
-use super::find_run::{FindError, lines};
+use super::find_run::lines;
 use crate::data::DataError;
 use crate::model::WeightsError;
 use crate::results::RecordError;
@@ -12,8 +12,6 @@ pub enum GenerateError {
     /// A pattern that the shell has replaced by several paths, or two names.
     #[error("`runner generate` takes one run, and the command has {}:{}", .0.len(), lines(.0))]
     SeveralRuns(Vec<String>),
-    #[error(transparent)]
-    Find(#[from] FindError),
     #[error("{0}{DAMAGED}")]
     Record(#[from] RecordError),
     #[error("{} has no model: the run {state}", folder.display())]

@@ -3,19 +3,25 @@
 mod args;
 mod cli_error;
 mod compare_results;
+mod confirm;
+mod confirm_error;
+mod diff_runs;
 mod experiment_target;
 mod find_run;
 mod generate;
 mod generate_error;
+mod live_report;
 mod plan;
 mod print_schema;
 mod renamed_options;
 mod report;
 mod result_tables;
+mod saved_model;
 mod shell_quoting;
 mod sweep;
 mod template_check;
 mod verify;
+mod watch;
 
 use crate::kernels::InstructionSet;
 use crate::sweep as sweeps;
@@ -56,6 +62,9 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare_results::run(&arguments),
+        Command::Confirm(arguments) => confirm::run(&arguments),
+        Command::Diff(arguments) => diff_runs::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Generate(mut arguments) => {
             arguments.apply_former_names();

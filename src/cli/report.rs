@@ -1,8 +1,10 @@
 use super::args;
+use super::args::ReportFormat;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, print, shell_quoting};
-use crate::report;
+use crate::report::{self, Report};
 use crate::text::terminal;
+use crate::text::units;
 
 pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
@@ -14,8 +16,46 @@ pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
             shell_quoting::word(named)
         ));
     }
-    let summary = report::write(&arguments.results, plan, template).map_err(Error::Report)?;
-    print(&result_tables::render(&summary))?;
+    let report = Report::render(&arguments.results, plan, template).map_err(Error::Report)?;
+    match arguments.format {
+        Some(format) => {
+            print(match format {
+                ReportFormat::Md => &report.markdown,
+                ReportFormat::Html => &report.html,
+                ReportFormat::Pr => &report.comment,
+                ReportFormat::Json => &report.json,
+            })?;
+            Ok(Exit::Success)
+        }
+        None if arguments.check => check(&report, arguments),
+        None => write(&report),
+    }
+}
+
+/// Says which files are not up to date.
+fn check(report: &Report, arguments: &args::Report) -> Result<Exit, Error> {
+    let outdated = report.outdated_files().map_err(Error::Report)?;
+    let folder = shell_quoting::word(&arguments.results.to_string_lossy());
+    if outdated.is_empty() {
+        print("The report is up to date.\n")?;
+        return Ok(Exit::Success);
+    }
+    let names = outdated.iter().map(|path| {
+        let inside = path.strip_prefix(&arguments.results).unwrap_or(path);
+        inside.display().to_string()
+    });
+    let names: Vec<String> = names.collect();
+    print(&format!(
+        "Not up to date: {}\n`runner report {folder}` writes the report again.\n",
+        units::list(&names)
+    ))?;
+    Ok(Exit::Failed)
+}
+
+fn write(report: &Report) -> Result<Exit, Error> {
+    report.write().map_err(Error::Report)?;
+    let summary = &report.summary;
+    print(&result_tables::render(summary))?;
     // Runs that have not ended are no failure of the report.
     let unfinished = Unfinished {
         failed: summary.counts.failed + summary.counts.diverged,

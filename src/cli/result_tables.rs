@@ -119,7 +119,7 @@ pub(super) fn checks(checks: &[MetricCheck]) -> String {
 
 /// Lays out a table by the width of its texts on a terminal. Invisible characters and line breaks are made
 /// visible first, because they change the width of a cell.
-fn layout(contents: &TextTable) -> String {
+pub(super) fn layout(contents: &TextTable) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)

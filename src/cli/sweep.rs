@@ -1,23 +1,67 @@
 use super::args;
+use super::args::SweepFormat;
+use super::live_report::LiveReport;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, experiment_target, print};
-use crate::report;
+use crate::report::{Report, VariantVerdict};
 use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
-    Capacity, Machine, RunQueue, Store, SweepEnd, build_plan, create_executor, describe_end,
-    execute,
+    Capacity, EventWriter, Machine, RunQueue, Store, SweepEnd, SweepEvent, build_plan,
+    create_executor, describe_end, display, execute,
 };
 use crate::text::terminal::print_note;
 use crate::text::units;
 use crate::train::{self, Device};
 use std::collections::HashSet;
+use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::Duration;
 
 /// Most runs that are listed one by one at the end.
 const MAX_LISTED: usize = 10;
 
 pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
+    let result = train(arguments);
+    if arguments.format == SweepFormat::Json {
+        let error = result
+            .as_ref()
+            .map_err(|error| (error.exit(), error.with_causes()));
+        let (exit, reason, report) = match &error {
+            Ok(end) => (end.exit, &end.reason, end.report.as_ref()),
+            Err((exit, text)) => (*exit, text, None),
+        };
+        let event = SweepEvent::SweepEnded {
+            exit_code: exit as u8,
+            reason: reason.trim_end(),
+            report: report.and_then(|report| serde_json::from_str(&report.json).ok()),
+        };
+        write_event(&event)?;
+    }
+    let end = result?;
+    if !end.reason.is_empty() {
+        print_note(&end.reason);
+    }
+    Ok(end.exit)
+}
+
+fn write_event(event: &SweepEvent) -> Result<(), Error> {
+    match event.write(&mut io::stdout()) {
+        // The reader, such as `head`, has closed the pipe.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Error::Output),
+    }
+}
+
+/// How a sweep ended.
+struct End {
+    exit: Exit,
+    /// Why the exit code is not 0.
+    reason: String,
+    report: Option<Report>,
+}
+
+fn train(arguments: &args::Sweep) -> Result<End, Error> {
     let document = experiment_target::load("sweep", &arguments.target)?;
     let expansion = document.expand()?;
     let device = arguments.device.resolve()?;
@@ -25,6 +69,9 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     let command = experiment_target::command(&arguments.target, arguments.device);
     let mut plan = build_plan(&document, expansion, &store.cache(), command, device)?;
     experiment_target::check(&document, &plan)?;
+    if let Some(variant) = &arguments.exit_verdict {
+        check_has_verdict(&plan, variant)?;
+    }
     let selected = experiment_target::select(&plan, &arguments.target)?;
     store.continue_plan(&mut plan)?;
     note_damage(&store, &plan)?;
@@ -49,20 +96,52 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
     if needed.is_empty() {
         print_note(&none_needed(&plan));
     }
+    let mut observers = vec![display(&plan, &selected)];
+    if arguments.format == SweepFormat::Json {
+        write_event(&SweepEvent::SweepStarted {
+            experiment: &plan.experiment.name,
+            folder: &store.root().to_string_lossy(),
+            config_hash: &plan.config_hash,
+            runs: needed.len(),
+            to_train: queue.runs.len(),
+            jobs: queue.slots.jobs,
+            threads: queue.slots.threads,
+        })?;
+        observers.push(Box::new(EventWriter::new(&plan, io::stdout())));
+    }
+    let template = document.template();
+    let template = template.as_deref().and_then(Path::to_str);
+    if arguments.report_every > 0 && !queue.runs.is_empty() {
+        observers.push(Box::new(LiveReport::start(
+            store.root().to_owned(),
+            plan.clone(),
+            template.map(str::to_owned),
+            Duration::from_secs(arguments.report_every),
+        )));
+    }
     let end = if queue.runs.is_empty() {
         SweepEnd::Complete
     } else {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;
-        execute(&plan, &store, queue, &selected, executor.as_mut())?
+        execute(
+            &plan,
+            &store,
+            queue,
+            &selected,
+            executor.as_mut(),
+            &mut observers,
+        )?
     };
+    drop(observers);
     if let SweepEnd::MachineFailed(failure) = &end {
         return Err(Error::Machine(failure.clone()));
     }
-    let template = document.template();
-    let template = template.as_deref().and_then(Path::to_str);
-    let summary = report::write(store.root(), Sealed::verified(plan.clone()), template);
-    let summary = summary.map_err(Error::ReportAfterSweep)?;
-    print(&result_tables::render(&summary))?;
+    let report = Report::render(store.root(), Sealed::verified(plan.clone()), template)
+        .and_then(|report| report.write().map(|()| report));
+    let report = report.map_err(Error::ReportAfterSweep)?;
+    if arguments.format == SweepFormat::Text {
+        print(&result_tables::render(&report.summary))?;
+    }
     let needed = self::needed(&store, &plan, &selected)?;
     let mut states = states(&store, &plan, &needed)?;
     // In a search that has found the best settings, a run that diverged is a result.
@@ -73,15 +152,82 @@ pub(super) fn run(arguments: &args::Sweep) -> Result<Exit, Error> {
         *state != RunState::Diverged || !is_found
     });
     if end == SweepEnd::Interrupted {
-        print_note("interrupted; the same command continues from here");
-        return Ok(Exit::Interrupted);
+        return Ok(End {
+            exit: Exit::Interrupted,
+            reason: "interrupted; the same command continues from here".to_owned(),
+            report: Some(report),
+        });
     }
     print_unfinished(&store, &plan, &states);
-    let (exit, reason) = result_tables::exit(unfinished(&states), &summary.checks, &summary.claims);
-    if let Some(reason) = reason {
-        print_note(&reason);
+    let (exit, reason) = match &arguments.exit_verdict {
+        Some(variant) => exit_by_verdict(&report, variant, &plan, &states),
+        None => {
+            let summary = &report.summary;
+            result_tables::exit(unfinished(&states), &summary.checks, &summary.claims)
+        }
+    };
+    Ok(End {
+        exit,
+        reason: reason.unwrap_or_default(),
+        report: Some(report),
+    })
+}
+
+/// Checks that a variant can have a verdict.
+fn check_has_verdict(plan: &SweepPlan, variant: &str) -> Result<(), Error> {
+    let mut variants: Vec<String> = Vec::new();
+    for run in plan
+        .runs
+        .iter()
+        .filter(|run| run.spec.variant != plan.baseline)
+    {
+        if variants.last() != Some(&run.spec.variant) {
+            variants.push(run.spec.variant.clone());
+        }
     }
-    Ok(exit)
+    let reason = match variant {
+        _ if variants.iter().any(|name| name == variant) => return Ok(()),
+        _ if variant == plan.baseline => {
+            format!("{variant} is the baseline, with which the variants are compared")
+        }
+        _ => format!("there is no variant {variant}"),
+    };
+    Err(Error::NoVerdict { reason, variants })
+}
+
+/// The exit code of `--exit-verdict`, and why it is not 0. `states` are those of the needed runs.
+fn exit_by_verdict(
+    report: &Report,
+    variant: &str,
+    plan: &SweepPlan,
+    states: &[(usize, RunState)],
+) -> (Exit, Option<String>) {
+    let mut compared = states.to_vec();
+    compared.retain(|(run, _)| {
+        let own = plan.runs[*run].spec.variant.as_str();
+        own == variant || own == plan.baseline
+    });
+    let Unfinished { failed, .. } = unfinished(&compared);
+    let verdict = report.summary.verdicts.get(variant);
+    let verdict = verdict.copied().unwrap_or(VariantVerdict::Inconclusive);
+    let exit = match verdict {
+        _ if failed > 0 => Exit::Failed,
+        VariantVerdict::Better => return (Exit::Success, None),
+        VariantVerdict::Worse | VariantVerdict::Equivalent | VariantVerdict::Baseline => {
+            Exit::Missed
+        }
+        VariantVerdict::Inconclusive => Exit::Undecided,
+    };
+    let failures = match failed {
+        0 => String::new(),
+        runs => format!(", {} failed or diverged", units::plural(runs, "run")),
+    };
+    let reason = format!(
+        "{variant}: {}{failures} (exit code {})",
+        verdict.name(),
+        exit as u8
+    );
+    (exit, Some(reason))
 }
 
 /// Says which records are damaged. The runs are trained again.

@@ -99,7 +99,9 @@ fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Erro
 
 /// Compares the report with what the runs give: lines about it, and whether it agrees.
 fn compare_report(folder: &Path, plan: &Sealed<SweepPlan>) -> Result<(String, bool), Error> {
-    let outdated = report::outdated_files(folder, plan.clone(), None).map_err(Error::Report)?;
+    let outdated = report::Report::render(folder, plan.clone(), None)
+        .and_then(|report| report.outdated_files())
+        .map_err(Error::Report)?;
     let name = |path: &PathBuf| {
         let inside = path.strip_prefix(folder).unwrap_or(path);
         inside.display().to_string()

@@ -85,7 +85,12 @@ impl Replacer<'_> {
                     let variants = entries(&mut entry.value);
                     variants.for_each(|variant| self.document(&mut variant.value));
                 }
-                "grid" => {
+                "random" => {
+                    for entry in entries(&mut entry.value).filter(|entry| entry.key == "settings") {
+                        self.paths(&mut entry.value);
+                    }
+                }
+                "grid" | "zip" => {
                     self.paths(&mut entry.value);
                     for axis in entries(&mut entry.value) {
                         items(&mut axis.value).for_each(|item| self.value(item, &axis.key));

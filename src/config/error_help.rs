@@ -109,6 +109,14 @@ impl ErrorKind {
             Self::WithoutGrid(_) => {
                 "add a `grid`, or write the combinations as `variants`".to_owned()
             }
+            Self::ZipLengths(_) => "its values are taken together, the first of each list, then the second".to_owned(),
+            Self::NotOneDistribution => "write `{log_uniform: [1.0e-4, 1.0e-1]}`, `{choice: [1, 2]}` or another".to_owned(),
+            Self::NoDistribution(_) => {
+                "write the smaller end first, such as `uniform: [0.0, 0.5]`, `log_uniform: [1.0e-4, 1.0e-1]` with \
+                 positive ends, or `integer: [1, 8]`; a `choice` needs a value"
+                    .to_owned()
+            }
+            Self::NoSearch => "give it a `grid`, a `zip` or `random`".to_owned(),
             Self::GridOverlap { inner, .. } => format!("remove `{inner}` from one of the two"),
             Self::ExcludeNotInGrid(_) => {
                 "`exclude` removes combinations of the grid; use the paths of the grid".to_owned()

@@ -138,6 +138,14 @@ pub(super) enum ErrorKind {
     WithoutGrid(&'static str),
     #[error("the grid sets `{inner}` twice: directly and through `{outer}`")]
     GridOverlap { outer: String, inner: String },
+    #[error("the lists of `zip` have different lengths: {0}")]
+    ZipLengths(String),
+    #[error("a distribution has exactly one of `uniform`, `log_uniform`, `integer` and `choice`")]
+    NotOneDistribution,
+    #[error("`{0}` has no such values")]
+    NoDistribution(String),
+    #[error("`tune` has nothing to search over")]
+    NoSearch,
     #[error("`{0}` is not a path of the grid")]
     ExcludeNotInGrid(String),
     #[error("this `exclude` entry matches no combination of the grid")]

@@ -1,4 +1,4 @@
-//! The combinations of a grid.
+//! The combinations of `grid`, `zip` and `random`.
 
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
@@ -33,15 +33,16 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// The combinations of the grid without those of `exclude`, followed by those of `include`; `None`
-/// without a grid. If there are too many, that is an error and the list is empty.
+/// The combinations of `grid`, `zip` and `random` without those of `exclude`, followed by those of `include`; `None`
+/// without any of the three. If there are too many, that is an error and the list is empty.
 pub(super) fn combinations<'a>(
     sweep: &'a Node,
     runs_per_combination: usize,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Vec<Combination<'a>>> {
     let lists = ["include", "exclude"].map(|key| sweep.entry(key));
-    let Some(grid) = sweep.entry("grid") else {
+    let axes = Axis::all(sweep, errors);
+    let Some(span) = axes.first().map(|axis| axis.span) else {
         for (name, entry) in ["include", "exclude"].into_iter().zip(lists) {
             if let Some(entry) = entry.filter(|entry| !entry.value.items().is_empty()) {
                 errors.push(Diagnostic::new(
@@ -54,17 +55,16 @@ pub(super) fn combinations<'a>(
         return (!few).then(Vec::new);
     };
     let [include, exclude] = lists.map(|entry| entry.map_or(&[][..], |entry| entry.value.items()));
-    let axes = grid.value.entries();
-    check_overlaps(axes, errors);
-    let lengths = axes.iter().map(|axis| axis.value.items().len() as u128);
+    check_overlaps(&axes, errors);
+    let lengths = axes.iter().map(|axis| axis.choices.len() as u128);
     let size = lengths.fold(1, u128::saturating_mul);
-    if !check_run_count(size, runs_per_combination.min(1), grid.key_span, errors) {
+    if !check_run_count(size, runs_per_combination.min(1), span, errors) {
         return Some(Vec::new());
     }
-    let mut combinations = product(axes, grid.key_span);
-    exclude_from(&mut combinations, exclude, axes, errors);
+    let mut combinations = product(&axes, span);
+    exclude_from(&mut combinations, exclude, &axes, errors);
     if combinations.is_empty() && !exclude.is_empty() {
-        errors.push(Diagnostic::new(grid.key_span, ErrorKind::NothingLeft));
+        errors.push(Diagnostic::new(span, ErrorKind::NothingLeft));
     }
     combinations.extend(include.iter().map(|entry| {
         Combination {
@@ -79,7 +79,7 @@ pub(super) fn combinations<'a>(
     if !check_run_count(
         combinations.len() as u128,
         runs_per_combination,
-        grid.key_span,
+        span,
         errors,
     ) {
         return Some(Vec::new());
@@ -100,23 +100,94 @@ fn check_run_count(
     runs <= MAX_RUNS
 }
 
-/// Reports an axis that sets a part of what another axis sets.
-fn check_overlaps(axes: &[Entry], errors: &mut Vec<Diagnostic>) {
-    for outer in axes {
-        let prefix = format!("{}.", outer.key);
-        for inner in axes.iter().filter(|axis| axis.key.starts_with(&prefix)) {
-            let kind = ErrorKind::GridOverlap {
-                outer: outer.key.clone(),
-                inner: inner.key.clone(),
+/// What varies independently of the rest: a list of the grid, the lists of `zip`, or the draws of `random`.
+struct Axis<'a> {
+    /// The part of the file that asks for it.
+    span: Span,
+    paths: Vec<(&'a str, Span)>,
+    choices: Vec<Combination<'a>>,
+}
+
+impl<'a> Axis<'a> {
+    fn all(sweep: &'a Node, errors: &mut Vec<Diagnostic>) -> Vec<Self> {
+        let grid = sweep.entry("grid");
+        let mut axes: Vec<Self> = grid
+            .into_iter()
+            .flat_map(|grid| {
+                let axes = grid.value.entries().iter();
+                axes.map(|axis| Self::of(grid.key_span, std::slice::from_ref(axis)))
+            })
+            .collect();
+        for key in ["zip", "random"] {
+            let Some(entry) = sweep
+                .entry(key)
+                .filter(|entry| !entry.value.entries().is_empty())
+            else {
+                continue;
             };
-            let diagnostic = Diagnostic::new(inner.key_span, kind);
-            errors.push(diagnostic.related(outer.key_span, "set here"));
+            let lists = entry.value.entries();
+            let length = |list: &Entry| list.value.items().len();
+            if lists.iter().any(|list| length(list) != length(&lists[0])) {
+                let lengths = lists
+                    .iter()
+                    .map(|list| format!("{} has {}", list.key, length(list)));
+                let kind = ErrorKind::ZipLengths(lengths.collect::<Vec<_>>().join(", "));
+                errors.push(Diagnostic::new(entry.key_span, kind));
+                continue;
+            }
+            axes.push(Self::of(entry.key_span, lists));
+        }
+        axes
+    }
+
+    /// An axis of lists of the same length, whose values are taken together.
+    fn of(span: Span, lists: &'a [Entry]) -> Self {
+        let length = lists.first().map_or(0, |list| list.value.items().len());
+        let choice = |index: usize| {
+            let settings = lists
+                .iter()
+                .map(|list| Setting::new(list, &list.value.items()[index]));
+            let settings: Vec<Setting> = settings.collect();
+            Combination {
+                span: settings[0].value.span,
+                settings,
+            }
+        };
+        Self {
+            span,
+            paths: lists
+                .iter()
+                .map(|list| (list.key.as_str(), list.key_span))
+                .collect(),
+            choices: (0..length).map(choice).collect(),
+        }
+    }
+}
+
+/// Reports a path that sets what another path sets, or a part of it.
+fn check_overlaps(axes: &[Axis], errors: &mut Vec<Diagnostic>) {
+    let paths: Vec<(&str, Span)> = axes
+        .iter()
+        .flat_map(|axis| axis.paths.iter().copied())
+        .collect();
+    for (index, (outer, outer_span)) in paths.iter().enumerate() {
+        let prefix = format!("{outer}.");
+        let is_inner = |(other, (inner, _)): &(usize, &(&str, Span))| {
+            inner.starts_with(&prefix) || inner == outer && *other > index
+        };
+        for (_, (inner, inner_span)) in paths.iter().enumerate().filter(is_inner) {
+            let kind = ErrorKind::GridOverlap {
+                outer: (*outer).to_owned(),
+                inner: (*inner).to_owned(),
+            };
+            let diagnostic = Diagnostic::new(*inner_span, kind);
+            errors.push(diagnostic.related(*outer_span, "set here"));
         }
     }
 }
 
 /// All combinations. The last axis changes fastest.
-fn product<'a>(axes: &'a [Entry], span: Span) -> Vec<Combination<'a>> {
+fn product<'a>(axes: &[Axis<'a>], span: Span) -> Vec<Combination<'a>> {
     let mut combinations = vec![Combination {
         settings: Vec::new(),
         span,
@@ -124,13 +195,9 @@ fn product<'a>(axes: &'a [Entry], span: Span) -> Vec<Combination<'a>> {
     for axis in axes {
         let longer = |combination: &Combination<'a>| {
             let head = combination.settings.clone();
-            let lengthened = axis.value.items().iter().map(move |value| {
-                let mut settings = head.clone();
-                settings.push(Setting::new(axis, value));
-                Combination {
-                    settings,
-                    span: value.span,
-                }
+            let lengthened = axis.choices.iter().map(move |choice| Combination {
+                settings: [&head[..], &choice.settings[..]].concat(),
+                span: choice.span,
             });
             lengthened.collect::<Vec<_>>()
         };
@@ -142,12 +209,15 @@ fn product<'a>(axes: &'a [Entry], span: Span) -> Vec<Combination<'a>> {
 fn exclude_from(
     combinations: &mut Vec<Combination<'_>>,
     exclude: &[Node],
-    axes: &[Entry],
+    axes: &[Axis],
     errors: &mut Vec<Diagnostic>,
 ) {
     let mut excluded = vec![false; combinations.len()];
     for entry in exclude {
-        let not_in_grid = |key: &&Entry| !axes.iter().any(|axis| axis.key == key.key);
+        let not_in_grid = |key: &&Entry| {
+            let mut paths = axes.iter().flat_map(|axis| &axis.paths);
+            !paths.any(|(path, _)| *path == key.key)
+        };
         let unknown: Vec<_> = entry.entries().iter().filter(not_in_grid).collect();
         for key in &unknown {
             let kind = ErrorKind::ExcludeNotInGrid(key.key.clone());

@@ -15,6 +15,9 @@ pub(super) const MAX_VALUES: usize = 100_000;
 /// long string expand to.
 pub(super) const MAX_COPIED_BYTES: usize = 8 << 20;
 
+/// Largest template of a report, in bytes.
+pub const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+
 /// Most bytes of strings that all runs of a sweep have together. A sweep copies the settings of the
 /// document for each of its runs.
 pub(super) const MAX_SWEEP_BYTES: usize = 32 << 20;

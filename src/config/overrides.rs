@@ -72,7 +72,7 @@ fn one(
     }))
 }
 
-/// The keys of a path with their byte offsets. What follows `sweep.grid` or `sweep.tune.grid` is one key,
+/// The keys of a path with their byte offsets. What follows `sweep.grid`, or another mapping by paths, is one key,
 /// and so is the name of a variant.
 fn segments<'a>(path: &'a str, document: &Node) -> Vec<(usize, &'a str)> {
     let mut segments = Vec::new();
@@ -84,7 +84,8 @@ fn segments<'a>(path: &'a str, document: &Node) -> Vec<(usize, &'a str)> {
         let rest = &path[at..];
         let above: Vec<_> = segments.iter().map(|(_, key)| *key).collect();
         let len = match above[..] {
-            ["sweep", "grid"] | ["sweep", "tune", "grid"] => rest.len(),
+            ["sweep", "grid" | "zip"] | ["sweep", "tune", "grid" | "zip"] => rest.len(),
+            ["sweep", "random", "settings"] | ["sweep", "tune", "random", "settings"] => rest.len(),
             ["sweep", "variants"] => variant_len(rest, document),
             _ => rest.find('.').unwrap_or(rest.len()),
         };

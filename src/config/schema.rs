@@ -82,6 +82,13 @@ pub(super) fn items(list: &'static Json) -> Option<&'static Json> {
     is_section(items).then_some(items)
 }
 
+/// Whether the keys at a path of the document are paths of a run themselves, as in a grid.
+pub(super) fn has_paths_as_keys(path: &str) -> bool {
+    [".grid", ".zip", ".random.settings"]
+        .iter()
+        .any(|end| path.ends_with(end))
+}
+
 /// Whether a schema is that of a mapping with known keys.
 pub(super) fn is_section(schema: &'static Json) -> bool {
     as_section(schema).get("properties").is_some()
@@ -110,7 +117,16 @@ fn build() -> Json {
     }
     schema["$defs"]["Overlay"] = overlay;
     schema["$defs"]["Grid"] = grid(&paths);
-    refer_to_grid(&mut schema["$defs"]["Tune"]["properties"]["grid"]);
+    // Values of any path.
+    let any = [
+        "boolean", "integer", "number", "string", "array", "object", "null",
+    ];
+    schema["$defs"]["Distribution"]["properties"]["choice"]["items"] = json!({ "type": any });
+    let random = &mut schema["$defs"]["RandomCombinations"]["properties"]["settings"];
+    *random = distributions(&random["description"], &paths);
+    for key in ["grid", "zip"] {
+        refer_to_grid(&mut schema["$defs"]["Tune"]["properties"][key]);
+    }
     sweep_by_path(&mut schema["$defs"]["Sweep"]["properties"], paths);
     tidy(&mut schema);
     schema
@@ -208,6 +224,7 @@ fn sweep_by_path(sweep: &mut Json, paths: Map<String, Json>) {
     sweep["variants"]["additionalProperties"] = json!({ "$ref": "#/$defs/Overlay" });
     sweep["variants"]["minProperties"] = json!(1);
     refer_to_grid(&mut sweep["grid"]);
+    refer_to_grid(&mut sweep["zip"]);
     for list in ["include", "exclude"] {
         sweep[list]["items"] = json!({
             "type": "object",
@@ -216,7 +233,7 @@ fn sweep_by_path(sweep: &mut Json, paths: Map<String, Json>) {
             "minProperties": 1,
         });
     }
-    for key in ["variants", "grid"] {
+    for key in ["variants", "grid", "zip"] {
         // The default is an empty mapping, which is not allowed in a file.
         sweep[key]
             .as_object_mut()
@@ -234,6 +251,24 @@ fn grid(paths: &Map<String, Json>) -> Json {
         (path.clone(), axis)
     };
     json!({
+        "type": "object",
+        "properties": paths.iter().map(axis).collect::<Map<_, _>>(),
+        "additionalProperties": false,
+        "minProperties": 1,
+    })
+}
+
+/// The schema of a mapping from paths to distributions.
+fn distributions(description: &Json, paths: &Map<String, Json>) -> Json {
+    let axis = |(path, schema): (&String, &Json)| {
+        let mut axis = json!({ "$ref": "#/$defs/Distribution" });
+        if schema["deprecated"] == true {
+            axis["deprecated"] = json!(true);
+        }
+        (path.clone(), axis)
+    };
+    json!({
+        "description": description,
         "type": "object",
         "properties": paths.iter().map(axis).collect::<Map<_, _>>(),
         "additionalProperties": false,
@@ -269,7 +304,7 @@ mod tests {
         fn walk(path: &str, schema: &'static Json) {
             for (key, field) in fields(schema) {
                 let path = format!("{path}.{key}");
-                if path.ends_with(".grid") {
+                if has_paths_as_keys(&path) {
                     continue; // its keys are paths of fields that are documented elsewhere
                 }
                 assert!(

@@ -106,7 +106,12 @@ fn remedy_of_path(node: &Node, path: &str) -> Option<String> {
 
 /// What to write instead of a section in a grid.
 fn remedy_of_axis(node: &Node, path: &str) -> Option<String> {
-    let grids = ["sweep.grid.", "sweep.tune.grid."];
+    let grids = [
+        "sweep.grid.",
+        "sweep.tune.grid.",
+        "sweep.zip.",
+        "sweep.tune.zip.",
+    ];
     let axis = grids.iter().find_map(|grid| path.strip_prefix(grid))?;
     let inner = node.entries().first().filter(|_| !axis.contains('['))?;
     Some(format!(

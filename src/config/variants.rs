@@ -6,6 +6,7 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, shortened};
 use super::grid::{Combination, combinations};
 use super::merge::merge;
+use super::random_values::with_drawn_values;
 use super::seed_checks::{check_seeds, integer, seed_count};
 use super::spans::{Sources, Span};
 use super::suggest::hint;
@@ -90,13 +91,19 @@ fn expand(
         errors.push(Diagnostic::new(sweep.span, ErrorKind::EmptySweep));
     }
     let absent = Node::empty_map(document.span);
-    let sweep = sweep.as_ref().unwrap_or(&absent);
+    let sweep = &with_drawn_values(sweep.as_ref().unwrap_or(&absent), errors);
     check_seeds(sweep, errors);
     let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
-    if let Some(grid) = tune.and_then(|tune| tune.get("grid")) {
-        check_tunable(grid, errors);
+    let tune = tune.map(|tune| with_drawn_values(tune, errors));
+    let tune = tune.as_ref();
+    let searched = ["grid", "zip", "random"].into_iter();
+    for lists in searched.filter_map(|key| tune.and_then(|tune| tune.get(key))) {
+        check_tunable(lists, errors);
     }
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
+    if let Some(tune) = tune.filter(|_| tuned.is_none()) {
+        errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
+    }
     let runs_per_variant = match (tune, &tuned) {
         (Some(tune), Some(tuned)) => {
             let searched = tune.get("seeds").and_then(integer).unwrap_or(1);

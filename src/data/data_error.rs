@@ -73,9 +73,14 @@ pub enum DataError {
 
     #[error(
         "the text has {bytes} bytes, which is too short to hold out a fraction of {val_fraction} \
-         for validation"
+         for validation{}",
+        for_the_test(*test_fraction)
     )]
-    TooShortToSplit { bytes: usize, val_fraction: f64 },
+    TooShortToSplit {
+        bytes: usize,
+        val_fraction: f64,
+        test_fraction: f64,
+    },
     #[error(
         "the training split has {tokens} tokens; sequences of {length} tokens need at least {}",
         length + 1
@@ -186,6 +191,14 @@ impl DataError {
 /// ` of 100` for a known number.
 fn of(expected: Option<u64>) -> String {
     expected.map_or(String::new(), |expected| format!(" of {expected}"))
+}
+
+/// The end of a sentence about held-out parts.
+fn for_the_test(fraction: f64) -> String {
+    match fraction {
+        0.0 => String::new(),
+        fraction => format!(", and one of {fraction} for the test"),
+    }
 }
 
 /// `"a" is`, `"a", "b" are`, or `"a", "b" and 3 more are`.

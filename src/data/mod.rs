@@ -35,7 +35,7 @@ pub use corpus_cache::{remove_cache, remove_leftovers};
 pub use data_error::DataError;
 pub use epochs::TrainingSplit;
 pub use ngram_counts::NgramCounts;
-pub use prepare::{prepare, prepare_with_notices};
+pub use prepare::{prepare, prepare_test, prepare_with_notices};
 pub use sources::download;
 pub use token_file::Tokens;
 pub use tokenizer::{TextStream, Tokenizer};

@@ -8,6 +8,7 @@ use super::{DataError, Tokenizer, Tokens, bigram_baseline, corpus, epochs, plays
 use crate::hash;
 use crate::results::CorpusInfo;
 use crate::spec;
+use std::ops::Range;
 use std::path::Path;
 
 /// Prepares a corpus in a folder of `cache_root` and returns its description. If an undamaged corpus
@@ -26,6 +27,23 @@ pub fn prepare(
     prepare_with_notices(data, tokenizer, cache_root, &mut |_| {})
 }
 
+/// Same as [`prepare`], with the test split in the place of the validation split: the part of the text that
+/// `data.test_fraction` keeps from all training runs. The training split and the tokenizer are the same.
+pub fn prepare_test(
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    cache_root: &Path,
+) -> Result<CorpusInfo, DataError> {
+    prepare_held_out(data, tokenizer, HeldOut::Test, cache_root, &mut |_| {})
+}
+
+/// The part of a text on which models are scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldOut {
+    Validation,
+    Test,
+}
+
 /// [`prepare`], which passes what the user should know to `notify`: that the corpus in the cache was
 /// damaged, and what may be unexpected in the text.
 pub fn prepare_with_notices(
@@ -34,13 +52,26 @@ pub fn prepare_with_notices(
     cache_root: &Path,
     notify: &mut dyn FnMut(&str),
 ) -> Result<CorpusInfo, DataError> {
+    prepare_held_out(data, tokenizer, HeldOut::Validation, cache_root, notify)
+}
+
+fn prepare_held_out(
+    data: &spec::Data,
+    tokenizer: &spec::Tokenizer,
+    held_out: HeldOut,
+    cache_root: &Path,
+    notify: &mut dyn FnMut(&str),
+) -> Result<CorpusInfo, DataError> {
     let source = sources::resolve(data)?;
     let file = TokenizerFile::from_spec(tokenizer)?;
-    let key = cache_key(&source, data, tokenizer, file.as_ref());
+    let key = cache_key(&source, data, tokenizer, file.as_ref(), held_out);
     let name = data.source.to_string();
     let mut info = match cached(cache_root, &key, notify)? {
         Some(info) => info,
-        None => build(source, data, tokenizer, file, cache_root, &key, notify)?,
+        None => {
+            let parts = (data, tokenizer, held_out);
+            build(source, parts, file, cache_root, &key, notify)?
+        }
     };
     size_limit::check(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
     // The corpus may have been prepared from the same text under another name.
@@ -78,21 +109,24 @@ fn cache_key(
     data: &spec::Data,
     tokenizer: &spec::Tokenizer,
     file: Option<&TokenizerFile>,
+    held_out: HeldOut,
 ) -> String {
-    let all = format!(
+    let mut all = format!(
         "{}\n{}\n{:?}\n{}",
         corpus_cache::FORMAT,
         source.fingerprint(),
         data.val_fraction,
         tokenizer.fingerprint(file.map(|file| file.sha256.as_str()))
     );
+    if data.test_fraction > 0.0 {
+        all += &format!("\n{:?} {held_out:?}", data.test_fraction);
+    }
     hash::sha256(all.as_bytes())[..16].to_owned()
 }
 
 fn build(
     source: ResolvedSource,
-    data: &spec::Data,
-    spec: &spec::Tokenizer,
+    (data, spec, held_out): (&spec::Data, &spec::Tokenizer, HeldOut),
     file: Option<TokenizerFile>,
     cache_root: &Path,
     key: &str,
@@ -102,7 +136,8 @@ fn build(
     let source = source.text(data.max_bytes)?;
     let text = &source.text;
     notify_of_carriage_returns(text, data, notify);
-    let (train, val) = split(text, data)?;
+    let (train, held_out) = split(text, data, held_out)?;
+    let (train, val) = (&text[train], &text[held_out.clone()]);
     let tokenizer = match &file {
         Some(file) => Tokenizer::from_file(file)?,
         None => Tokenizer::train(spec, train, val)?,
@@ -142,7 +177,7 @@ fn build(
         val_unknown_tokens,
         lossless: decodes_to(&tokenizer, &val_tokens, val),
         floor_bits_per_byte: is_plays.then(|| {
-            plays::floor_bits_per_byte(text, train.len()..text.len())
+            plays::floor_bits_per_byte(text, held_out)
                 .expect("every generated text can be read back, which the generator's tests check")
         }),
         bigram_count_loss: bigram_baseline::bigram_baseline_loss(
@@ -165,26 +200,40 @@ fn notify_of_carriage_returns(text: &str, data: &spec::Data, notify: &mut dyn Fn
     }
 }
 
-/// Splits a text into the training split and the validation split, which is the last
-/// `val_fraction` of the bytes. The cut is moved back to the start of a character if necessary.
-/// Neither split is empty.
-fn split<'a>(text: &'a str, data: &spec::Data) -> Result<(&'a str, &'a str), DataError> {
+/// The training split of a text, and the held-out part. Validation split and test split are the last parts of the
+/// text, in this order. A cut is moved back to the start of a character if necessary. No split is empty.
+fn split(
+    text: &str,
+    data: &spec::Data,
+    held_out: HeldOut,
+) -> Result<(Range<usize>, Range<usize>), DataError> {
     if text.is_empty() {
         return Err(DataError::Empty {
             name: data.source.to_string(),
         });
     }
-    let mut at = (text.len() as f64 * (1.0 - data.val_fraction)) as usize;
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    if at == 0 || at == text.len() {
+    let cut = |fraction: f64| {
+        let mut at = (text.len() as f64 * fraction) as usize;
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let train_end = cut(1.0 - data.val_fraction - data.test_fraction);
+    let val_end = cut(1.0 - data.test_fraction);
+    let (train, val, test) = (0..train_end, train_end..val_end, val_end..text.len());
+    let needs_test = data.test_fraction > 0.0;
+    if train.is_empty() || val.is_empty() || needs_test && test.is_empty() {
         return Err(DataError::TooShortToSplit {
             bytes: text.len(),
             val_fraction: data.val_fraction,
+            test_fraction: data.test_fraction,
         });
     }
-    Ok(text.split_at(at))
+    Ok(match held_out {
+        HeldOut::Validation => (train, val),
+        HeldOut::Test => (train, test),
+    })
 }
 
 /// Writes the tokens of a split to a file, and returns the number of unknown tokens.

@@ -5,6 +5,7 @@ use super::testing::{Folder, RunBuilder, SEED_EFFECTS, unhashed, variant};
 use crate::spec::{
     Compare, CompareMetric, Margin, Norm, Percent, Seeds, SequentialSeeds, Sweep, Tune, Until,
 };
+use serde_yaml::Mapping;
 use std::fs;
 
 fn sequential(folder: &Folder, min: u64, max: u64) {
@@ -300,6 +301,8 @@ fn tuned_sweep() -> Folder {
         variants: serde_yaml::from_str("{gpt: {}, deep: {model: {n_layer: 2}}}").unwrap(),
         tune: Some(Tune {
             grid: serde_yaml::from_str("optimizer.lr: [0.001, 0.002, 0.004]").unwrap(),
+            zip: Mapping::new(),
+            random: None,
             seeds: 1,
         }),
         ..Sweep::default()

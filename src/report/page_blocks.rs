@@ -34,6 +34,10 @@ pub(super) enum Block {
     Code {
         text: String,
     },
+    /// A chart that GitHub draws in a comment. The pages have figures instead.
+    Mermaid {
+        source: String,
+    },
     /// Two texts to compare.
     SideBySide {
         left: TitledText,

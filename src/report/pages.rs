@@ -1,25 +1,33 @@
 //! The pages of a report, rendered from templates.
 
 use super::ReportError;
+use super::sections::Section;
 use super::side_by_side::side_by_side;
+use crate::config::MAX_TEMPLATE_BYTES;
 use crate::text::escape;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 const MARKDOWN: &str = include_str!("../../templates/report.md.j2");
+/// What the HTML page includes, by name.
+const INCLUDED: [(&str, &str); 3] = [
+    ("report.css", include_str!("../../templates/report.css")),
+    ("report.js", include_str!("../../templates/report.js")),
+    ("live.js", include_str!("../../templates/live.js")),
+];
+const COMMENT: &str = include_str!("../../templates/comment.md.j2");
 const HTML: &str = include_str!("../../templates/report.html.j2");
 
 /// Names under which a custom template can import the built-in templates.
 const MARKDOWN_NAME: &str = "report.md.j2";
+const COMMENT_NAME: &str = "comment.md.j2";
 const HTML_NAME: &str = "report.html.j2";
-
-/// Largest custom template, in bytes.
-const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// Name of the escaping rules for Markdown.
 const MARKDOWN_ESCAPE: &str = "markdown";
@@ -58,6 +66,15 @@ pub(super) fn html(data: &impl Serialize) -> Result<String, ReportError> {
     render(HTML_NAME, HTML, data)
 }
 
+/// Renders one section of a comment.
+pub(super) fn comment_section(section: Section) -> Result<String, ReportError> {
+    render(
+        COMMENT_NAME,
+        COMMENT,
+        &BTreeMap::from([("sections", [section])]),
+    )
+}
+
 /// Renders a template. All values are escaped for the format of the page unless the template marks
 /// them as safe, so that a custom template is safe by default.
 fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, ReportError> {
@@ -90,7 +107,8 @@ fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, Rep
             side_by_side((left_title, left), (right_title, right))
         },
     );
-    for (built_in, source) in [(MARKDOWN_NAME, MARKDOWN), (HTML_NAME, HTML)] {
+    let pages = [(MARKDOWN_NAME, MARKDOWN), (HTML_NAME, HTML)];
+    for (built_in, source) in pages.into_iter().chain(INCLUDED) {
         environment
             .add_template(built_in, source)
             .map_err(|error| template_error(built_in, &error))?;

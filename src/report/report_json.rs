@@ -4,11 +4,12 @@ use super::Counts;
 use super::analysis::claim_results::{ClaimResult, TestedClaim};
 use super::analysis::ranking::Variant;
 use super::analysis::reproduction::{CheckResult, MetricCheck};
+use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
 use super::sections::Findings;
 use crate::results::{CorpusInfo, Environment};
 use crate::spec::CompareMetric;
-use crate::stats::{Comparison, Paired, Verdict};
+use crate::stats::{Comparison, Paired};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -65,7 +66,7 @@ enum Direction {
 #[derive(Debug, Serialize, JsonSchema)]
 struct VariantJson<'a> {
     name: &'a str,
-    verdict: VerdictJson,
+    verdict: VariantVerdict,
     /// From 1. Variants with equal results have the same. Null without a result.
     rank: Option<usize>,
     /// The seeds that have a value.
@@ -85,19 +86,6 @@ struct VariantJson<'a> {
     tokens: Option<u64>,
     /// Mean duration of a run, in seconds.
     seconds: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum VerdictJson {
-    Better,
-    Worse,
-    /// The difference is too small to matter.
-    Equivalent,
-    /// Not decided, or not tested yet.
-    Inconclusive,
-    /// It is the baseline.
-    Baseline,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -144,9 +132,9 @@ struct Hashes<'a> {
 }
 
 /// The contents of `report.json`, with a final newline.
-pub(super) fn report_json(findings: &Findings, runs: Counts) -> serde_json::Result<Vec<u8>> {
-    let mut json = serde_json::to_vec_pretty(&ReportJson::new(findings, runs))?;
-    json.push(b'\n');
+pub(super) fn report_json(findings: &Findings, runs: Counts) -> serde_json::Result<String> {
+    let mut json = serde_json::to_string_pretty(&ReportJson::new(findings, runs))?;
+    json.push('\n');
     Ok(json)
 }
 
@@ -199,7 +187,7 @@ impl<'a> VariantJson<'a> {
         let flops = |tokens: u64| tokens as f64 * variant.representative.planned.flops_per_token;
         Self {
             name: variant.name,
-            verdict: VerdictJson::of(variant),
+            verdict: VariantVerdict::of(variant),
             rank: is_ranked.then_some(variant.rank),
             seeds: variant.values.iter().map(|(seed, _)| *seed).collect(),
             values: variant
@@ -216,21 +204,6 @@ impl<'a> VariantJson<'a> {
             flops: tokens.map(flops),
             tokens,
             seconds: variant.mean_of(|outcome| Some(outcome.seconds)),
-        }
-    }
-}
-
-impl VerdictJson {
-    fn of(variant: &Variant) -> Self {
-        match variant.comparison {
-            _ if variant.is_baseline => Self::Baseline,
-            Some(comparison) if variant.untested().is_none() => match comparison.verdict {
-                Verdict::Better => Self::Better,
-                Verdict::Worse => Self::Worse,
-                Verdict::Equivalent => Self::Equivalent,
-                Verdict::Inconclusive => Self::Inconclusive,
-            },
-            _ => Self::Inconclusive,
         }
     }
 }
@@ -278,23 +251,22 @@ fn environments(results: &Results) -> Vec<&Environment> {
         let earlier = status.earlier_environments.iter();
         earlier.chain(&status.environment)
     });
-    let mut different = Vec::new();
-    for environment in all {
-        if !different.contains(&environment) {
-            different.push(environment);
-        }
-    }
-    different
+    distinct(all)
 }
 
 fn texts(corpora: &[CorpusInfo]) -> Vec<&str> {
-    let mut different: Vec<&str> = Vec::new();
-    for corpus in corpora {
-        if !different.contains(&corpus.data_sha256.as_str()) {
-            different.push(&corpus.data_sha256);
+    distinct(corpora.iter().map(|corpus| corpus.data_sha256.as_str()))
+}
+
+/// The values without repetitions, in the order of their first occurrence. There are few distinct ones.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
         }
     }
-    different
+    distinct
 }
 
 #[cfg(test)]

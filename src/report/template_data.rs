@@ -29,6 +29,8 @@ pub(super) struct TemplateData<'a> {
     unfinished: Vec<FailedRun>,
     reproduction: Vec<ReproductionField>,
     sections: Vec<Section>,
+    /// Whether the page is written again soon.
+    is_live: bool,
 }
 
 /// The changes of one variant from the baseline.
@@ -67,6 +69,7 @@ impl<'a> TemplateData<'a> {
             unfinished: FailedRun::all(findings.results),
             reproduction: ReproductionField::all(findings.results),
             sections: sections::build(findings),
+            is_live: findings.is_live,
         }
     }
 }

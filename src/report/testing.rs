@@ -105,6 +105,13 @@ impl Folder {
         super::write(self.path(), plan, template.as_deref())
     }
 
+    /// The report by the plan in memory, as a comment of a pull request.
+    pub(super) fn comment(&self) -> String {
+        let plan = Sealed::verified(self.plan.borrow().clone());
+        let report = super::Report::render(self.path(), plan, None);
+        report.unwrap().comment
+    }
+
     /// The results by the plan in memory.
     pub(super) fn results(&self) -> Results {
         let plan = Sealed::verified(self.plan.borrow().clone());

@@ -21,6 +21,7 @@ mod seed_free_runs;
 mod seed_rounds;
 mod status;
 mod sweep_plan;
+mod test_uses;
 #[cfg(test)]
 pub(crate) mod testing;
 mod variant_runs;
@@ -43,4 +44,5 @@ pub use sealed_json::{SealError, Sealed, from_sealed_json, write_sealed_json};
 pub use seed_rounds::VariantComparison;
 pub use status::{Outcome, RunStatus};
 pub use sweep_plan::{ChosenValue, CorpusInfo, MatchedVariant, PlannedRun, SweepPlan};
+pub use test_uses::{TestUse, TestUses};
 pub use variant_runs::Search;

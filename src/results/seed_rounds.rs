@@ -99,6 +99,12 @@ impl SweepPlan {
         sweep.flat_map(|sweep| sweep.tuned_paths()).collect()
     }
 
+    /// The paths of the grid of variants.
+    pub fn grid_paths(&self) -> Vec<&str> {
+        let sweep = self.experiment.sweep.iter();
+        sweep.flat_map(|sweep| sweep.combined_paths()).collect()
+    }
+
     /// The range of the number of seeds, if it depends on the results.
     pub fn sequential_seeds(&self) -> Option<SequentialSeeds> {
         self.experiment.sweep.as_ref()?.seeds.sequential()

@@ -13,9 +13,13 @@ pub struct Data {
     /// `{url, sha256}`. A byte-order mark at the start of a file is dropped. All other characters stay
     /// as they are, also the `\r` of line breaks `\r\n`.
     pub source: Source,
-    /// Fraction of the text, taken from its end, that is held out for validation.
+    /// Fraction of the text that is held out for validation: its end, or what is before the test split.
     #[schemars(range(min = 0.001, max = 0.5))]
     pub val_fraction: f64,
+    /// Fraction of the text, after the part for validation, that no training run sees. `runner confirm` scores a
+    /// variant on it, after all choices were made on the validation split.
+    #[schemars(range(min = 0.0, max = 0.4))]
+    pub test_fraction: f64,
     /// Size of the text that `builtin:plays` generates, in bytes. The last play is completed, so that
     /// the text is slightly longer. Other sources ignore it.
     #[schemars(range(min = 10_000, max = 1_000_000_000))]
@@ -32,6 +36,7 @@ impl Default for Data {
         Self {
             source: Source::Plays,
             val_fraction: 0.1,
+            test_fraction: 0.0,
             plays_bytes: 1_000_000,
             plays_seed: 1,
             max_bytes: 1 << 30,

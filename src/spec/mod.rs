@@ -21,6 +21,7 @@ mod mlp_hidden;
 mod model;
 mod optimizer;
 mod percent;
+mod random_search;
 mod run_settings;
 mod run_spec;
 mod run_yaml;
@@ -52,6 +53,7 @@ pub use optimizer::{
     Group, Groups, Muon, MuonScale, Optimizer, OptimizerKind, Schedule, ScheduleKind,
 };
 pub use percent::Percent;
+pub use random_search::{Distribution, RandomCombinations};
 pub use run_settings::{RunSettings, shortest};
 pub use run_spec::{RunSpec, sequences_per_epoch};
 pub use sample_settings::Sample;

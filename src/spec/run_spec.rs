@@ -94,6 +94,7 @@ impl RunSpec {
         let mut run = self.anonymous();
         run.data = Data {
             val_fraction: self.data.val_fraction,
+            test_fraction: self.data.test_fraction,
             ..Data::default()
         };
         run.tokenizer.path = None;

@@ -1,4 +1,4 @@
-use super::{Match, Seeds, Tune};
+use super::{Match, RandomCombinations, Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -34,6 +34,15 @@ pub struct Sweep {
     /// too, every variant is combined with every combination.
     #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
     pub grid: Mapping,
+    /// Lists of values by path, all of the same length, whose values are taken together:
+    /// `{model.n_layer: [2, 4], model.n_embd: [64, 128]}` is two combinations. They are combined with
+    /// those of the grid.
+    #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
+    #[serde(skip_serializing_if = "Mapping::is_empty")]
+    pub zip: Mapping,
+    /// Random combinations, which are combined with those of the grid. `null` means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random: Option<RandomCombinations>,
     /// Combinations that are added to the grid, each a mapping from paths to values.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub include: Vec<Value>,
@@ -57,6 +66,8 @@ impl Default for Sweep {
             baseline: None,
             variants: Mapping::new(),
             grid: Mapping::new(),
+            zip: Mapping::new(),
+            random: None,
             include: Vec::new(),
             exclude: Vec::new(),
             tune: None,
@@ -66,9 +77,15 @@ impl Default for Sweep {
 }
 
 impl Sweep {
+    /// The paths whose values are combined: those of `grid`, `zip` and `random`.
+    pub fn combined_paths(&self) -> impl Iterator<Item = &str> {
+        let random = self.random.iter().flat_map(|random| random.settings.keys());
+        let keys = self.grid.keys().chain(self.zip.keys()).chain(random);
+        keys.filter_map(Value::as_str)
+    }
+
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
     pub fn tuned_paths(&self) -> impl Iterator<Item = &str> {
-        let keys = self.tune.iter().flat_map(|tune| tune.grid.keys());
-        keys.filter_map(Value::as_str)
+        self.tune.iter().flat_map(Tune::paths)
     }
 }

@@ -1,6 +1,7 @@
+use super::RandomCombinations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_yaml::Mapping;
+use serde_yaml::{Mapping, Value};
 
 /// First of the numbers that are tried as seeds of a search.
 const FIRST_SEARCH_SEED: u64 = 1001;
@@ -14,7 +15,15 @@ pub struct Tune {
     /// Lists of values by path: `{optimizer.lr: [0.001, 0.002, 0.004]}`. All variants are searched over
     /// the same combinations, so that their searches cost the same.
     #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
+    #[serde(default, skip_serializing_if = "Mapping::is_empty")]
     pub grid: Mapping,
+    /// Lists of values by path whose values are taken together, as in `sweep.zip`.
+    #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
+    #[serde(default, skip_serializing_if = "Mapping::is_empty")]
+    pub zip: Mapping,
+    /// Random combinations, which cost less than a grid of several settings. All variants get the same ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<RandomCombinations>,
     /// Number of seeds of each combination in the search. They are the numbers from 1001, without those of
     /// `sweep.seeds`.
     #[serde(default = "one")]
@@ -27,6 +36,21 @@ fn one() -> u64 {
 }
 
 impl Tune {
+    /// The paths that the search varies.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let random = self.random.iter().flat_map(|random| random.settings.keys());
+        let keys = self.grid.keys().chain(self.zip.keys()).chain(random);
+        keys.filter_map(Value::as_str)
+    }
+
+    /// Number of combinations.
+    pub fn combinations(&self) -> usize {
+        let length = |values: &Value| values.as_sequence().map_or(1, Vec::len);
+        let grid: usize = self.grid.values().map(length).product();
+        let zip = self.zip.values().next().map_or(1, length);
+        grid * zip * self.random.as_ref().map_or(1, |random| random.n as usize)
+    }
+
     /// The seeds of the search, given those of the comparison.
     pub fn search_seeds(&self, compared: &[u64]) -> Vec<u64> {
         let free = (FIRST_SEARCH_SEED..).filter(|seed| !compared.contains(seed));
@@ -52,6 +76,8 @@ mod tests {
     fn the_search_has_other_seeds_than_the_comparison() {
         let tune = Tune {
             grid: Mapping::new(),
+            zip: Mapping::new(),
+            random: None,
             seeds: 3,
         };
         assert_eq!(tune.search_seeds(&[1, 2, 3]), [1001, 1002, 1003]);

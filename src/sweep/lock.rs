@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Locks a folder for this process. The system releases the lock when the process ends in any way, so
 /// that no lock is left behind.
@@ -38,6 +39,13 @@ impl Lock {
     /// Name of the file that is locked.
     pub(super) const FILE: &str = ".lock";
 
+    /// Whether a process has locked `folder`. `false` if this cannot be found out.
+    pub(super) fn is_held(folder: &Path) -> bool {
+        let file = File::open(folder.join(Self::FILE));
+        // A shared lock is released at once, when the file is closed.
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Locks `folder`. Does not wait.
     pub(super) fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(Self::FILE);
@@ -49,6 +57,7 @@ impl Lock {
                 source,
             }
         };
+        let mut tries = 5;
         let mut file = loop {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -59,6 +68,12 @@ impl Lock {
                 .map_err(failed("open"))?;
             match file.try_lock() {
                 Ok(()) => {}
+                // `is_held` has it for an instant.
+                Err(TryLockError::WouldBlock) if tries > 0 => {
+                    tries -= 1;
+                    thread::sleep(Duration::from_millis(10));
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => {
                     return Err(LockError::Held(Holder::read(&mut file)));
                 }

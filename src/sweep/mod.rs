@@ -30,7 +30,7 @@ pub use executor::{
 pub use job_slots::{Capacity, Jobs, Slots};
 pub use machine::Machine;
 pub use planning::build as build_plan;
-pub use progress::describe_end;
+pub use progress::{EventWriter, Observer, SweepEvent, SweepProgress, describe_end, display};
 pub use run_queue::RunQueue;
 pub use scheduler::{SweepEnd, execute};
 pub use store::Store;

@@ -1,7 +1,7 @@
 use super::corpora::{Corpora, Prepared};
 use super::matching::{CountedRun, count_steps, match_variants};
 use super::{Error, Machine, machine};
-use crate::config::{Diagnostics, Document, Expansion, nearest};
+use crate::config::{Diagnostics, Document, Expansion, MAX_TEMPLATE_BYTES, nearest};
 use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
@@ -13,9 +13,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
-
-/// Largest template of a report, in bytes.
-const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// Makes the plan of an experiment: reads and tokenizes its data (stored under `cache`), and gives each
 /// run its size, identity and name. All errors of the data are reported together, each at the place in

@@ -1,7 +1,7 @@
 use super::eta::EtaEstimator;
 use super::executor::{Event, Executor, MachineFailure, RunEnd, WorkerRequest};
 use super::job_slots::Capacity;
-use super::progress::{self, Display, SweepProgress};
+use super::progress::{self, Observer, SweepProgress};
 use super::run_queue::{RunQueue, divided, estimate};
 use super::{Error, Store, interrupts};
 use crate::results::{PlannedRun, RecordError, RunResult, RunState, RunStatus, SweepPlan};
@@ -32,19 +32,18 @@ pub fn execute(
     queue: RunQueue,
     selected: &[usize],
     executor: &mut dyn Executor,
+    observer: &mut dyn Observer,
 ) -> Result<SweepEnd, Error> {
     interrupts::install_handler()?;
-    let names = selected.iter().map(|&run| plan.runs[run].name.as_str());
-    let display = progress::display(names);
     let queued: HashSet<usize> = queue.runs.iter().copied().collect();
-    let mut scheduler = Scheduler::new(plan, store, queue, executor, display);
+    let mut scheduler = Scheduler::new(plan, store, queue, executor, observer);
     if plan.depends_on_results() {
         let selected = selected.iter().copied();
         scheduler.optional = selected.filter(|run| !queued.contains(run)).collect();
         scheduler.results = store.results(plan)?;
     }
     let result = scheduler.run(interrupts::count);
-    scheduler.display.close();
+    scheduler.observer.close();
     result
 }
 
@@ -53,7 +52,7 @@ struct Scheduler<'a> {
     store: &'a Store,
     capacity: Capacity,
     executor: &'a mut dyn Executor,
-    display: Box<dyn Display + 'a>,
+    observer: &'a mut dyn Observer,
     queue: VecDeque<usize>,
     /// Runs that are trained if the results make them necessary.
     optional: HashSet<usize>,
@@ -79,7 +78,7 @@ impl<'a> Scheduler<'a> {
         store: &'a Store,
         queue: RunQueue,
         executor: &'a mut dyn Executor,
-        display: Box<dyn Display + 'a>,
+        observer: &'a mut dyn Observer,
     ) -> Self {
         let seconds = queue.runs.iter().copied().zip(queue.seconds());
         Self {
@@ -87,7 +86,7 @@ impl<'a> Scheduler<'a> {
             store,
             capacity: queue.capacity,
             executor,
-            display,
+            observer,
             eta: EtaEstimator::new(queue.slots.jobs, seconds),
             jobs: queue.slots.jobs,
             threads: queue.slots.threads,
@@ -145,7 +144,7 @@ impl<'a> Scheduler<'a> {
             return;
         }
         if !self.is_ending() {
-            self.display.notice(
+            self.observer.notice(
                 "stopping: every run writes a checkpoint first (press Ctrl-C again to stop at once)",
             );
             self.executor.stop();
@@ -162,12 +161,10 @@ impl<'a> Scheduler<'a> {
         let saved_step = match self.store.state(planned) {
             Ok(RunState::Stopped) => train::saved_step(&dir.checkpoint()),
             Ok(_) => None,
-            Err(Error::Record(RecordError::Read { path, source })) => {
-                let reason = format!("cannot read {}: {source}", path.display());
-                self.machine_failed(run, MachineFailure::new(&source, reason));
+            Err(error) => {
+                self.machine_failed(run, failure_of(error)?);
                 return Ok(());
             }
-            Err(error) => return Err(error),
         };
         // A record that is still there is damaged.
         let created = dir.create(&planned.spec).and_then(|()| dir.remove_status());
@@ -188,7 +185,7 @@ impl<'a> Scheduler<'a> {
             extends: self.extended_run(planned),
         };
         let steps = planned.spec.train.steps;
-        self.display.started(run, &planned.name, steps, saved_step);
+        self.observer.started(run, &planned.name, steps, saved_step);
         self.eta.started(run);
         match self.executor.start(run, request) {
             Ok(()) => {
@@ -218,7 +215,7 @@ impl<'a> Scheduler<'a> {
             RunEnd::Recorded(status) => self.record(run, &status)?,
             RunEnd::Stopped => {
                 let text = progress::describe_stop(&self.plan.runs[run]);
-                self.show_end(run, &text);
+                self.show_end(run, &text, None);
             }
             RunEnd::MachineFailed(failure) => self.machine_failed(run, failure),
             RunEnd::Died(failure) => self.died(run, failure)?,
@@ -247,10 +244,11 @@ impl<'a> Scheduler<'a> {
     /// Leaves the run as it is, and ends the sweep.
     fn machine_failed(&mut self, run: usize, failure: MachineFailure) {
         let name = &self.plan.runs[run].name;
-        self.show_end(run, &format!("{name}: stopped: {}", failure.reason));
+        let text = format!("{name}: stopped: {}", failure.reason);
+        self.show_end(run, &text, None);
         if self.failure.is_none() {
             if !self.active.is_empty() && self.interrupts == 0 {
-                self.display
+                self.observer
                     .notice("stopping: every other run writes a checkpoint first");
             }
             self.executor.stop();
@@ -260,7 +258,7 @@ impl<'a> Scheduler<'a> {
 
     fn notice(&mut self, run: usize, text: &str) {
         let name = &self.plan.runs[run].name;
-        self.display.notice(&format!("{name}: {text}"));
+        self.observer.notice(&format!("{name}: {text}"));
     }
 
     fn show_progress(&mut self, run: usize, progress: &train::Progress) {
@@ -268,7 +266,7 @@ impl<'a> Scheduler<'a> {
         let share = progress.step as f64 / progress.steps.max(1) as f64;
         self.eta.advanced(run, share, now);
         let seconds_left = self.eta.run_seconds_left(run, now);
-        self.display.advanced(run, progress, seconds_left);
+        self.observer.advanced(run, progress, seconds_left);
         self.show_sweep_progress();
     }
 
@@ -290,23 +288,22 @@ impl<'a> Scheduler<'a> {
         if !self.results.is_empty() {
             match self.store.result(self.plan, planned) {
                 Ok(result) => self.results[run] = result,
-                Err(Error::Record(RecordError::Read { path, source })) => {
-                    let reason = format!("cannot read {}: {source}", path.display());
-                    self.machine_failed(run, MachineFailure::new(&source, reason));
+                Err(error) => {
+                    self.machine_failed(run, failure_of(error)?);
                     return Ok(());
                 }
-                Err(error) => return Err(error),
             }
             self.queue_needed_runs();
         }
-        self.show_end(run, &progress::describe_end(planned, Some(status)));
+        let text = progress::describe_end(planned, Some(status));
+        self.show_end(run, &text, Some(status));
         Ok(())
     }
 
-    fn show_end(&mut self, run: usize, text: &str) {
+    fn show_end(&mut self, run: usize, text: &str, status: Option<&RunStatus>) {
         self.ended += 1;
         self.eta.ended(run);
-        self.display.ended(run, text);
+        self.observer.ended(run, text, status);
         self.show_sweep_progress();
     }
 
@@ -344,11 +341,22 @@ impl<'a> Scheduler<'a> {
     }
 
     fn show_sweep_progress(&mut self) {
-        self.display.sweep_progress(SweepProgress {
+        self.observer.sweep_progress(SweepProgress {
             ended: self.ended,
             total: self.total,
             seconds_left: self.eta.seconds_left(Instant::now()),
         });
+    }
+}
+
+/// The failure of the machine that kept a file of a run from being read. Another error ends the sweep at once.
+fn failure_of(error: Error) -> Result<MachineFailure, Error> {
+    match error {
+        Error::Record(RecordError::Read { path, source }) => {
+            let reason = format!("cannot read {}: {source}", path.display());
+            Ok(MachineFailure::new(&source, reason))
+        }
+        error => Err(error),
     }
 }
 
@@ -460,8 +468,8 @@ mod tests {
             },
             capacity: CAPACITY,
         };
-        let display = Box::new(Lines::new(io::sink()));
-        let mut scheduler = Scheduler::new(&plan, &store, queue, executor, display);
+        let mut lines = Lines::new(io::sink());
+        let mut scheduler = Scheduler::new(&plan, &store, queue, executor, &mut lines);
         let end = scheduler.run(interrupts).unwrap();
         let states = plan.runs.iter().map(|run| store.state(run).unwrap());
         (end, states.collect())
@@ -534,8 +542,8 @@ mod tests {
         let store = Store::open(folder.path().to_owned()).unwrap();
         let queue = RunQueue::new(&plan, vec![(0, RunState::NotStarted)], CAPACITY);
         let mut executor = FakeExecutor::default();
-        let display = Box::new(Lines::new(io::sink()));
-        let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, display);
+        let mut lines = Lines::new(io::sink());
+        let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, &mut lines);
         // Known: seed 2 of `a`, seed 1 of `b`, and the seeds 1 and 2 of `c`.
         let mut results = vec![RunResult::Open; 12];
         for (run, value) in [(1, 1.1), (4, 1.2), (8, 1.0), (9, 1.1)] {
@@ -575,8 +583,8 @@ mod tests {
         let divided = |optional: HashSet<usize>| {
             let queue = RunQueue::new(&plan, Vec::new(), capacity);
             let mut executor = FakeExecutor::default();
-            let display = Box::new(Lines::new(io::sink()));
-            let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, display);
+            let mut lines = Lines::new(io::sink());
+            let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, &mut lines);
             scheduler.results = results.clone();
             scheduler.optional = optional;
             scheduler.queue_needed_runs();

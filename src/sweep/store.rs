@@ -3,10 +3,11 @@ use super::lock::Lock;
 use crate::config;
 use crate::data;
 use crate::results::{
-    PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError, SweepPlan,
-    Thoroughness, create_folders, remove_partial_files, write_sealed_json,
+    Environment, PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError,
+    SweepPlan, Thoroughness, create_folders, remove_partial_files, write_sealed_json,
 };
 use crate::train::{self, ShorterRun};
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -20,6 +21,8 @@ const REMOVED_PREFIX: &str = ".removed-";
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    /// What `plan.json` holds, once it has been read: reading and checking a large plan takes a while.
+    earlier_plan: OnceCell<Option<Result<SweepPlan, SealError>>>,
     /// Declared before the lock, so that it is dropped first: only the holder of the lock may remove files.
     cleanup: CleanupGuard,
     /// `None` in a store that was opened for reading.
@@ -84,6 +87,7 @@ impl Store {
         cleanup.cache = absent(root.join("cache"));
         let store = Self {
             root,
+            earlier_plan: OnceCell::new(),
             cleanup,
             _lock: Some(lock),
         };
@@ -97,9 +101,15 @@ impl Store {
     pub fn open_readonly(root: PathBuf) -> Self {
         Self {
             root,
+            earlier_plan: OnceCell::new(),
             cleanup: CleanupGuard::default(),
             _lock: None,
         }
+    }
+
+    /// Whether a sweep is running in this folder.
+    pub fn is_locked(&self) -> bool {
+        Lock::is_held(&self.root)
     }
 
     pub fn root(&self) -> &Path {
@@ -146,7 +156,7 @@ impl Store {
     }
 
     /// What is known of each run of a plan.
-    pub(super) fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
+    pub fn results(&self, plan: &SweepPlan) -> Result<Vec<RunResult>, Error> {
         let result = |run| self.result(plan, run);
         plan.runs.iter().map(result).collect()
     }
@@ -208,6 +218,7 @@ impl Store {
     /// The longest finished run that is the beginning of a run and has a checkpoint.
     pub fn shorter_run(&self, run: &PlannedRun) -> Option<ShorterRun> {
         let start = format!("{}-s{}-", run.spec.variant, run.spec.seed);
+        let here = train::environment();
         let folders = fs::read_dir(self.root.join("runs")).ok()?.flatten();
         let shorter = folders.filter_map(|folder| {
             let name = folder.file_name().into_string().ok()?;
@@ -215,7 +226,7 @@ impl Store {
             if !name.starts_with(&start) || name == run.name || !dir.has_checkpoint() {
                 return None;
             }
-            let record = dir.record().ok()?.filter(is_from_here)?;
+            let record = dir.record().ok()?.filter(|record| is_from(&here, record))?;
             let spec = dir.spec(Some(&record)).ok()?;
             let shorter = ShorterRun { name, spec, dir };
             shorter.is_beginning_of(&run.spec).then_some(shorter)
@@ -241,7 +252,7 @@ impl Store {
             state.is_ok_and(|state| !matches!(state, RunState::NotStarted | RunState::Stopped))
         };
         let has_results = plan.changes_design_of(&before) && before.runs.iter().any(has_ended);
-        plan.continue_from(&before, has_results);
+        plan.continue_from(before, has_results);
         Ok(())
     }
 
@@ -252,11 +263,12 @@ impl Store {
             && all_done
             && before.config_hash == plan.config_hash
         {
-            plan.machine = before.machine;
-            plan.version = before.version;
+            plan.machine = before.machine.clone();
+            plan.version = before.version.clone();
         }
         let path = self.plan_path();
         write_sealed_json(&path, plan).map_err(Error::io("write", &path))?;
+        self.earlier_plan.take();
         self.cleanup.disarm();
         Ok(())
     }
@@ -269,9 +281,9 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn read_plan(&self) -> Result<Option<SweepPlan>, Error> {
+    pub fn read_plan(&self) -> Result<Option<&SweepPlan>, Error> {
         let plan = self.try_read_plan()?;
-        Ok(plan.and_then(Result::ok))
+        Ok(plan.and_then(|plan| plan.as_ref().ok()))
     }
 
     /// Why the plan of the last sweep in this folder cannot be used, if there is one and it is damaged.
@@ -280,18 +292,22 @@ impl Store {
     /// If it cannot be read.
     pub fn plan_damage(&self) -> Result<Option<String>, Error> {
         let plan = self.try_read_plan()?;
-        let damage = plan.and_then(Result::err);
+        let damage = plan.and_then(|plan| plan.as_ref().err());
         let path = self.plan_path();
         Ok(damage.map(|error| format!("{} is damaged: {error}", path.display())))
     }
 
-    fn try_read_plan(&self) -> Result<Option<Result<SweepPlan, SealError>>, Error> {
-        let path = self.plan_path();
-        match fs::read(&path) {
-            Ok(json) => Ok(Some(config::read_plan(&json).map(|plan| plan.value))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", &path)(error)),
+    fn try_read_plan(&self) -> Result<Option<&Result<SweepPlan, SealError>>, Error> {
+        if let Some(plan) = self.earlier_plan.get() {
+            return Ok(plan.as_ref());
         }
+        let path = self.plan_path();
+        let plan = match fs::read(&path) {
+            Ok(json) => Some(config::read_plan(&json).map(|plan| plan.value)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        };
+        Ok(self.earlier_plan.get_or_init(|| plan).as_ref())
     }
 
     /// Removes what killed sweeps have left: folders of runs that were being deleted, and files that
@@ -317,13 +333,13 @@ impl Store {
     }
 }
 
-/// Whether this version can have trained a finished run, on a CPU.
-fn is_from_here(record: &RunRecord) -> bool {
+/// Whether a finished run was trained on a CPU, by a program like the one of `here`.
+fn is_from(here: &Environment, record: &RunRecord) -> bool {
     let (environment, outcome) = (&record.status.environment, &record.status.outcome);
     record.is_done()
         && environment
             .as_ref()
-            .is_some_and(|made| made.has_program_of(&train::environment()))
+            .is_some_and(|made| made.has_program_of(here))
         && outcome
             .as_ref()
             .is_some_and(|outcome| outcome.device == "cpu")

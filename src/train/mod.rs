@@ -10,6 +10,7 @@ mod ema;
 mod estimate;
 mod evaluation;
 mod extension;
+mod held_out;
 mod job;
 #[cfg(test)]
 mod long_run_tests;
@@ -35,6 +36,7 @@ mod trainer;
 pub use checkpoints::{check_open_run, saved_step};
 pub use estimate::{Estimate, estimate, reference_seconds};
 pub use extension::why_not_extended;
+pub use held_out::{held_out_loss, ngram_loss};
 pub use job::{Device, Job, Phase, Progress, ShorterRun, Update};
 pub use memory_estimate::MemoryEstimate;
 pub use parallel::on_threads;

@@ -77,3 +77,50 @@ fn the_python_library_reads_the_same_configurations_and_weights() {
         String::from_utf8_lossy(&compared.stderr)
     );
 }
+
+/// The browsers that can be used, by the names of their programs.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// Seven variants, of which one is far worse than the others.
+const PAGE: &str = "\
+name: page
+description: Which variant has the lowest loss?
+data: {source: 'builtin:plays', plays_bytes: 40000}
+model: {n_layer: 1, n_head: 2, n_embd: 16, block_size: 16}
+optimizer: {lr: 1.0e-2}
+train: {steps: 60, batch_size: 8, eval_every: 10}
+sample: {tokens: 200}
+compare: {margin: 0.05}
+sweep:
+  seeds: 4
+  variants:
+    gpt: {}
+    bigram: {model: {kind: bigram}, optimizer: {lr: 1.0e-5}}
+    rmsnorm: {model: {norm: rmsnorm}}
+    swiglu: {model: {mlp: swiglu}}
+    wide: {model: {n_embd: 32}}
+    narrow: {model: {n_embd: 8}}
+    untied: {model: {tie_weights: false}}
+";
+
+#[test]
+#[ignore = "needs Chromium, and Python with the packages of tests/python/requirements.txt"]
+fn the_page_works_in_a_browser_driven_by_a_python_library() {
+    let is_there = |browser: &&str| Command::new(browser).arg("--version").output().is_ok();
+    let Some(browser) = BROWSERS.into_iter().find(is_there) else {
+        println!("left out, because there is no Chromium");
+        return;
+    };
+    let lab = Lab::new(PAGE);
+    lab.run("sweep tiny.yaml").exits(0);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let used = Command::new(std::env::var("PYTHON").unwrap_or("python3".to_owned()))
+        .arg(root.join("tests/python/page_works.py"))
+        .arg(browser)
+        .arg(lab.path("results/page"))
+        .arg(root.join("target/page"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&used.stderr);
+    assert!(used.status.success(), "{errors}");
+}

@@ -20,7 +20,7 @@ use proptest::test_runner::TestCaseResult;
 use runner::data;
 use runner::kernels::CpuBackend;
 use runner::model::Model;
-use runner::report;
+use runner::report::{self, Report};
 use runner::results::{RunDir, RunState, Sealed, SweepPlan, Thoroughness, write_sealed_json};
 use runner::sweep::{RunCheck, Store};
 use runner::train::{self, Device, Job, Update};
@@ -212,10 +212,9 @@ fn check_report(folder: &Path, plan: Sealed<SweepPlan>) -> TestCaseResult {
             return Ok(());
         }
     };
-    prop_assert_eq!(
-        report::outdated_files(folder, plan.clone(), None).unwrap(),
-        Vec::<PathBuf>::new()
-    );
+    let again = Report::render(folder, plan.clone(), None).unwrap();
+    prop_assert_eq!(again.outdated_files().unwrap(), Vec::<PathBuf>::new());
+    prop_assert!(again.comment.chars().count() <= 60_000);
     report::read_summary(folder).unwrap();
     // Nothing that a damaged run has recorded is used, and the report says so.
     let plan = plan.value;

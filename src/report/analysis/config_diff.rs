@@ -3,15 +3,15 @@ use serde_json::Value;
 
 /// One configuration value in which a variant differs from the baseline.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Change {
+pub struct Change {
     /// Path in the configuration: `model.norm`.
-    pub(crate) path: String,
-    pub(crate) value: String,
-    pub(crate) baseline: String,
+    pub path: String,
+    pub value: String,
+    pub baseline: String,
 }
 
 /// Every value in which `variant` differs from `baseline`, in the order of the document.
-pub(crate) fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
+pub fn changes(variant: &RunSpec, baseline: &RunSpec) -> Vec<Change> {
     let mut changes = Vec::new();
     let [own, other] = [variant, baseline].map(|run| RunSettings::of(run).into_sections());
     collect("", &own, &other, &mut changes);

@@ -4,7 +4,7 @@ use super::config_diff::shown;
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::{Results, Run};
 use crate::results::Search;
-use crate::spec::{RunSettings, RunSpec, Tune};
+use crate::spec::{RunSettings, RunSpec};
 use crate::stats::{Comparison, Verdict};
 use crate::text::units::list;
 use serde_json::Value;
@@ -107,7 +107,7 @@ impl<'a> Tuning<'a> {
         let seconds = |run: &Run| run.outcome().map_or(0.0, |outcome| outcome.seconds);
         Some(Self {
             has_comparison: results.comparisons.len() > 1,
-            combinations: combinations(tune),
+            combinations: tune.combinations(),
             seeds: tune.seeds,
             runs: searched.len(),
             seconds: searched.iter().map(|run| seconds(run)).sum(),
@@ -145,11 +145,6 @@ impl<'a> Tuning<'a> {
         }
         groups
     }
-}
-
-fn combinations(tune: &Tune) -> usize {
-    let lengths = tune.grid.values().filter_map(|values| values.as_sequence());
-    lengths.map(Vec::len).product()
 }
 
 type Searched<'a> = (&'a Search, Vec<&'a Run>);
@@ -224,7 +219,7 @@ fn values(run: &Run, paths: &[&str]) -> Vec<String> {
 }
 
 /// The value of a run at a path.
-fn setting(spec: &RunSpec, path: &str) -> Value {
+pub(crate) fn setting(spec: &RunSpec, path: &str) -> Value {
     let pointer = format!("/{}", path.replace('.', "/"));
     let sections = RunSettings::of(spec).into_sections();
     sections.pointer(&pointer).cloned().unwrap_or(Value::Null)

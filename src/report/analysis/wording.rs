@@ -98,7 +98,7 @@ pub(crate) fn correction(ranking: &Ranking) -> String {
 }
 
 /// The name of a verdict.
-pub(crate) fn name_of(verdict: Verdict) -> &'static str {
+pub fn name_of(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Better => "better",
         Verdict::Worse => "worse",

@@ -29,9 +29,10 @@ impl WrittenSettings {
             Some((name.as_str()?.to_owned(), paths))
         });
         let by_variant: HashMap<_, _> = entries.collect();
-        let of_grid = (!sweep.grid.is_empty()).then(|| {
+        let has_combinations = sweep.combined_paths().next().is_some();
+        let of_grid = has_combinations.then(|| {
             let all = by_variant.values().flatten().cloned();
-            all.chain(grid_paths(sweep)).collect()
+            all.chain(combined_paths(sweep)).collect()
         });
         Some(Self {
             by_variant,
@@ -71,11 +72,11 @@ impl Named<'_> {
     }
 }
 
-fn grid_paths(sweep: &Sweep) -> Vec<String> {
+fn combined_paths(sweep: &Sweep) -> Vec<String> {
     let included = sweep.include.iter().filter_map(Value::as_mapping);
-    let mappings = std::iter::once(&sweep.grid).chain(included);
-    let keys = mappings.flat_map(Mapping::keys).filter_map(Value::as_str);
-    keys.map(str::to_owned).collect()
+    let included = included.flat_map(Mapping::keys).filter_map(Value::as_str);
+    let paths = sweep.combined_paths().chain(included);
+    paths.map(str::to_owned).collect()
 }
 
 /// Adds the paths of all values of a mapping that are not mappings themselves.

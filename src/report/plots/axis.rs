@@ -84,6 +84,10 @@ impl Axis {
         }
     }
 
+    pub(super) fn low(&self) -> f64 {
+        self.low
+    }
+
     pub(super) fn high(&self) -> f64 {
         self.high
     }

@@ -28,7 +28,7 @@ const STYLE: &str = "\
 .plot [fill='#FFFFFF']{fill:#0D1117}\
 .plot [fill='#24292F']{fill:#E6EDF3}.plot [stroke='#24292F']{stroke:#E6EDF3}\
 .plot [fill='#59636E']{fill:#9198A1}.plot [stroke='#59636E']{stroke:#9198A1}\
-.plot [stroke='#E4E7EB']{stroke:#2A313C}\
+.plot [stroke='#E4E7EB']{stroke:#2A313C}.plot [fill='#E4E7EB']{fill:#2A313C}\
 .plot [stroke='#A8B0B8']{stroke:#59636E}.plot [fill='#A8B0B8']{fill:#59636E}\
 .plot [stroke='#0072B2']{stroke:#3D9BE0}.plot [fill='#0072B2']{fill:#3D9BE0}}";
 

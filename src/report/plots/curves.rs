@@ -1,15 +1,15 @@
 use super::Drawn;
 use super::axis::Axis;
 use super::legend::Legend;
-use super::lines::{Chart, Line, labelled_at_the_end, labelled_at_the_right, lines, settled, xs};
+use super::lines::{Chart, Line, labelled_at_the_right, lines, settled, xs};
 use super::series;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::loaded_results::Run;
-use crate::results::{Metric, StepMetric};
+use crate::results::{Metric, RunState, StepMetric};
 use crate::text::units;
 
 /// Title of the x axis of the course of training.
-fn text_title(ranking: &Ranking) -> String {
+pub(super) fn text_title(ranking: &Ranking) -> String {
     let title = match ranking.same_tokens() {
         true => "training tokens",
         false => "bytes of training text",
@@ -25,8 +25,8 @@ fn in_bytes(ranking: &Ranking, lines: &mut [Line]) {
     }
     for line in lines {
         let bytes = line.variant.bytes_per_training_token();
-        let diverged = line.diverged_runs.iter_mut().flatten();
-        for (x, _) in line.curve.points.iter_mut().chain(diverged) {
+        let partial = line.partial_runs.iter_mut().flat_map(|run| &mut run.points);
+        for (x, _) in line.curve.points.iter_mut().chain(partial) {
             *x *= bytes;
         }
         for (x, ..) in &mut line.curve.band {
@@ -35,13 +35,16 @@ fn in_bytes(ranking: &Ranking, lines: &mut [Line]) {
     }
 }
 
-/// The evaluations of a run that diverged, and the last step that it recorded. What diverged there has no value.
-fn diverged_curve(run: &Run) -> Vec<(f64, f64)> {
+/// The evaluations of a run that diverged or has not ended. One that diverged has no value at its last step.
+fn partial_curve(run: &Run) -> Vec<(f64, f64)> {
     let tokens = |step: u64| step as f64 * run.tokens_per_step() as f64;
     let evaluations = run.evaluations();
     let mut points: Vec<_> = evaluations
         .map(|e| (tokens(e.step), e.bits_per_byte))
         .collect();
+    if run.state() != RunState::Diverged {
+        return points;
+    }
     let evaluated = run.evaluations().last().map(|e| e.step);
     let last = run.metrics.last().map(Metric::step);
     points.extend(
@@ -52,7 +55,7 @@ fn diverged_curve(run: &Run) -> Vec<(f64, f64)> {
 }
 
 fn validation_lines<'a>(ranking: &'a Ranking<'a>, legend: &Legend) -> Vec<Line<'a>> {
-    let mut lines = lines(ranking, legend, series::validation, diverged_curve);
+    let mut lines = lines(ranking, legend, series::validation, partial_curve);
     in_bytes(ranking, &mut lines);
     // N-gram counts have one value, which is drawn as a horizontal line for comparison.
     let end = xs(&lines).fold(0.0, f64::max);
@@ -78,8 +81,15 @@ pub(super) fn loss(ranking: &Ranking, legend: &Legend) -> Drawn {
     let seeds = seeds(ranking);
     let mut caption = format!("Mean over {seeds}. The band spans the lowest to the highest seed.");
     caption += cut_off(&lines, &y);
-    if lines.iter().any(|line| !line.diverged_runs.is_empty()) {
+    let has_partial = |has_diverged| {
+        let mut runs = lines.iter().flat_map(|line| &line.partial_runs);
+        runs.any(|run| run.has_diverged == has_diverged)
+    };
+    if has_partial(true) {
         caption += " A cross marks where a run diverged.";
+    }
+    if has_partial(false) {
+        caption += " A thin line is a run that has not finished.";
     }
     let chart = Chart {
         title: "Validation loss (bits per byte, lower is better)".to_owned(),
@@ -92,11 +102,11 @@ pub(super) fn loss(ranking: &Ranking, legend: &Legend) -> Drawn {
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
-    chart.drawn(svg)
+    chart.drawn(&lines, svg)
 }
 
 /// Which runs a mean includes, in words.
-fn seeds(ranking: &Ranking) -> &'static str {
+pub(super) fn seeds(ranking: &Ranking) -> &'static str {
     match ranking.variants.iter().any(Variant::is_incomplete) {
         true => "the seeds with a result",
         false => "the seeds",
@@ -104,7 +114,7 @@ fn seeds(ranking: &Ranking) -> &'static str {
 }
 
 /// Said if curves start above the plot.
-fn cut_off(lines: &[Line], y: &Axis) -> &'static str {
+pub(super) fn cut_off(lines: &[Line], y: &Axis) -> &'static str {
     let mut points = lines.iter().flat_map(|line| &line.curve.points);
     match points.any(|(_, value)| *value > y.high()) {
         true => " The start of training is cut off.",
@@ -115,42 +125,66 @@ fn cut_off(lines: &[Line], y: &Axis) -> &'static str {
 /// If final values differ by more than this factor, the full plot shows the difference well enough.
 const CLOSE: f64 = 1.25;
 
-/// The second half of training, without the variants that end far from the best. `None` where this
-/// shows no more than the full plot.
-pub(super) fn loss_end(ranking: &Ranking, legend: &Legend) -> Drawn {
+/// The second half of training.
+pub(super) struct SecondHalf<'a> {
+    /// The variants that end close to the best.
+    pub(super) lines: Vec<Line<'a>>,
+    /// Names of the variants that end far from the best.
+    far: Vec<&'a str>,
+    /// Where training ends, on the x axis.
+    pub(super) end: f64,
+}
+
+/// The second half of training, if two variants or more end close to the best.
+pub(super) fn second_half<'a>(ranking: &'a Ranking<'a>, legend: &Legend) -> Option<SecondHalf<'a>> {
     let mut lines = validation_lines(ranking, legend);
     let end = xs(&lines).fold(0.0, f64::max);
     for line in &mut lines {
-        line.diverged_runs.clear();
+        line.partial_runs.clear();
         line.curve.points.retain(|(x, _)| *x >= 0.5 * end);
         line.curve.band.retain(|(x, ..)| *x >= 0.5 * end);
     }
     let last = |line: &Line| line.curve.points.last().map(|(_, y)| *y);
     let ends: Vec<f64> = lines.iter().filter_map(last).collect();
     let near = near_the_best(ends)?;
-    let best = lines.iter().filter_map(last).fold(f64::INFINITY, f64::min);
-    if near > CLOSE * best {
-        return None;
-    }
     lines.retain(|line| line.curve.points.len() > 1);
     let (near, far): (Vec<Line>, Vec<Line>) = lines
         .into_iter()
         .partition(|line| last(line).is_some_and(|y| y <= near));
-    let lines = near;
-    let without = match &far[..] {
-        [] => String::new(),
-        [one] => format!(
-            ", without {}, which ends far from the best",
-            one.variant.name
-        ),
-        far => format!(
-            ", without the {} variants that end far from the best",
-            far.len()
-        ),
-    };
-    if lines.len() < 2 {
-        return None;
+    (near.len() > 1).then(|| SecondHalf {
+        lines: near,
+        far: far.iter().map(|line| line.variant.name).collect(),
+        end,
+    })
+}
+
+impl SecondHalf<'_> {
+    /// Which variants are not shown, as the end of a sentence.
+    pub(super) fn without(&self) -> String {
+        match &self.far[..] {
+            [] => String::new(),
+            [one] => format!(", without {one}, which ends far from the best"),
+            far => format!(
+                ", without the {} variants that end far from the best",
+                far.len()
+            ),
+        }
     }
+
+    /// Whether the full plot shows the final values well enough.
+    fn is_wide(&self) -> bool {
+        let last = |line: &Line| line.curve.points.last().map(|(_, y)| *y);
+        let ends = || self.lines.iter().filter_map(last);
+        ends().fold(0.0, f64::max) > CLOSE * ends().fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// The second half of training, without the variants that end far from the best. `None` where this
+/// shows no more than the full plot.
+pub(super) fn loss_end(ranking: &Ranking, legend: &Legend) -> Drawn {
+    let half = second_half(ranking, legend).filter(|half| !half.is_wide())?;
+    let without = half.without();
+    let SecondHalf { lines, end, .. } = half;
     let values = lines.iter().flat_map(|line| {
         let band = line
             .curve
@@ -172,7 +206,7 @@ pub(super) fn loss_end(ranking: &Ranking, legend: &Legend) -> Drawn {
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
-    chart.drawn(svg)
+    chart.drawn(&lines, svg)
 }
 
 /// The highest final value that is close to the lowest. It lies below the first gap that is more
@@ -224,7 +258,7 @@ pub(super) fn train_loss(ranking: &Ranking, legend: &Legend) -> Drawn {
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
-    chart.drawn(svg)
+    chart.drawn(&lines, svg)
 }
 
 pub(super) fn grad_norm(ranking: &Ranking, legend: &Legend) -> Drawn {
@@ -242,48 +276,12 @@ pub(super) fn grad_norm(ranking: &Ranking, legend: &Legend) -> Drawn {
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
-    chart.drawn(svg)
-}
-
-pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
-    let mut lines = lines(ranking, legend, series::over_time, |_| Vec::new());
-    let longest = xs(&lines).fold(0.0, f64::max);
-    let (unit, seconds) = match longest {
-        0.0..300.0 => ("seconds", 1.0),
-        300.0..18_000.0 => ("minutes", 60.0),
-        _ => ("hours", 3600.0),
-    };
-    for (x, _) in lines.iter_mut().flat_map(|line| &mut line.curve.points) {
-        *x /= seconds;
-    }
-    let end = |line: &Line| line.curve.points.last().map(|(x, _)| *x);
-    let ends: Vec<f64> = lines.iter().filter_map(end).collect();
-    let times: Vec<f64> = xs(&lines).collect();
-    let y = Axis::linear(settled(&lines))?;
-    let seeds = seeds(ranking);
-    let cut_off = cut_off(&lines, &y);
-    let chart = Chart {
-        title: "Validation loss against training time (bits per byte, lower is better)".to_owned(),
-        caption: format!(
-            "Mean over {seeds}. The dot marks the end of training. Times depend on the machine and on what else it does.{cut_off}"
-        ),
-        x_title: format!("training time in {unit}, without evaluation and sampling"),
-        x: match Axis::logarithmic_beyond(5.0, &ends)?.is_logarithmic() {
-            true => Axis::logarithmic_beyond(5.0, &times)?,
-            false => Axis::from_zero(times)?,
-        },
-        y,
-        references: Vec::new(),
-        has_points: false,
-        x_tick: units::tick,
-    };
-    let svg = labelled_at_the_end(&chart, &lines);
-    chart.drawn(svg)
+    chart.drawn(&lines, svg)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{diverged_curve, near_the_best};
+    use super::{near_the_best, partial_curve};
     use crate::report::testing::Folder;
 
     #[test]
@@ -293,7 +291,7 @@ mod tests {
         run.without_evaluations_after(200).diverged("loss is NaN");
         folder.write_plan();
         let results = folder.results();
-        let points = diverged_curve(&results.runs[0]);
+        let points = partial_curve(&results.runs[0]);
         let tokens = 12.0 * 64.0;
         assert_eq!(points.last(), Some(&(500.0 * tokens, f64::INFINITY)));
         assert_eq!(points[points.len() - 2].0, 200.0 * tokens);

@@ -1,5 +1,6 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
+use super::chart_data::{ChartData, DifferenceRow, Differences, Rounded};
 use super::legend::Legend;
 use super::margin_band::Limits;
 use super::palette::{GRID, INK, MUTED};
@@ -23,11 +24,7 @@ const FAR: f64 = 4.0;
 
 /// The differences from the baseline with their intervals, best first.
 pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
-    let rows: Vec<(&Variant, &Comparison)> = ranking
-        .ranked()
-        .filter_map(|variant| Some((variant, variant.comparison?)))
-        .filter(|(_, comparison)| comparison.mean.is_finite())
-        .collect();
+    let rows: Vec<(&Variant, &Comparison)> = compared(ranking).collect();
     let reach = scale(rows.iter().map(|(v, c)| Reach::of(v, c)).collect())?;
     let shown = rows
         .iter()
@@ -85,7 +82,26 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         line_captions(ranking),
         limits.caption(&frame)
     );
+    let row = |(variant, comparison): &(&Variant, &Comparison)| DifferenceRow {
+        name: variant.name.to_owned(),
+        label: label(ranking, variant, comparison),
+        verdict: wording::verdict(variant),
+        mean: Rounded(comparison.mean),
+        interval: comparison.corrected.map(|i| [i.low, i.high].map(Rounded)),
+        seeds: variant
+            .differences
+            .iter()
+            .map(|(_, d)| Rounded(*d))
+            .collect(),
+    };
+    let data = ChartData::Differences(Differences {
+        title: title.clone(),
+        reach: Rounded(reach),
+        margin: limits.margin.map(Rounded),
+        rows: rows.iter().map(row).collect(),
+    });
     let finish = |svg| Drawing {
+        data: Some(data),
         title: title.to_owned(),
         caption: format!(
             "Paired differences, one row per variant. Each dot is one seed, and the square is the mean.{lines}"
@@ -93,6 +109,16 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         svg,
     };
     Some(svg.map(finish))
+}
+
+/// The variants that are compared with the baseline, best first.
+pub(super) fn compared<'a>(
+    ranking: &'a Ranking<'a>,
+) -> impl Iterator<Item = (&'a Variant<'a>, &'a Comparison)> {
+    ranking
+        .ranked()
+        .filter_map(|variant| Some((variant, variant.comparison?)))
+        .filter(|(_, comparison)| comparison.mean.is_finite())
 }
 
 /// What the lines of a row mean.
@@ -121,7 +147,7 @@ fn line_captions(ranking: &Ranking) -> String {
 
 /// How far a row reaches from 0.
 #[derive(Debug, Clone, Copy)]
-struct Reach {
+pub(super) struct Reach {
     mean: f64,
     /// Its interval, as if it were the only one.
     interval: f64,
@@ -130,7 +156,7 @@ struct Reach {
 }
 
 impl Reach {
-    fn of(variant: &Variant, comparison: &Comparison) -> Self {
+    pub(super) fn of(variant: &Variant, comparison: &Comparison) -> Self {
         // A sequential design has corrected intervals only.
         let interval = comparison.interval.or(comparison.corrected);
         let mean = comparison.mean.abs();
@@ -144,7 +170,7 @@ impl Reach {
 
 /// Largest distance from 0 that the axis must contain. Rows that reach much further than the others
 /// end in an arrow.
-fn scale(mut rows: Vec<Reach>) -> Option<f64> {
+pub(super) fn scale(mut rows: Vec<Reach>) -> Option<f64> {
     rows.sort_by(|a, b| a.interval.total_cmp(&b.interval));
     // At most half of the rows are cut off; otherwise the plot would hide most of its data.
     let half = rows.len() / 2;
@@ -161,7 +187,10 @@ fn scale(mut rows: Vec<Reach>) -> Option<f64> {
 }
 
 /// The positions of everything that a row draws.
-fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<Item = f64> + 'a {
+pub(super) fn ends<'a>(
+    variant: &'a Variant,
+    comparison: &'a Comparison,
+) -> impl Iterator<Item = f64> + 'a {
     let intervals = [comparison.interval, comparison.corrected]
         .into_iter()
         .flatten();
@@ -176,7 +205,7 @@ fn ends<'a>(variant: &'a Variant, comparison: &'a Comparison) -> impl Iterator<I
 }
 
 /// Mean difference, interval and verdict.
-fn label(ranking: &Ranking, variant: &Variant, comparison: &Comparison) -> String {
+pub(super) fn label(ranking: &Ranking, variant: &Variant, comparison: &Comparison) -> String {
     let difference = wording::difference(ranking.metric, comparison);
     let interval = difference.interval;
     let interval = match interval {

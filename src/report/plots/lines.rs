@@ -1,5 +1,6 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
+use super::chart_data::{self, ChartData, Curves, Rounded, Series};
 use super::labels::spread;
 use super::legend::Legend;
 use super::palette::{INK, MUTED, REFERENCE};
@@ -18,6 +19,9 @@ const TOP: i32 = 96;
 const BOTTOM: i32 = HEIGHT - 120;
 const LEFT: i32 = 130;
 
+/// Most curves of an interactive plot. More could not be told apart.
+const MOST_SERIES: usize = 40;
+
 /// The curves of one variant.
 pub(super) struct Line<'a> {
     pub(super) variant: &'a Variant<'a>,
@@ -27,8 +31,14 @@ pub(super) struct Line<'a> {
     /// Whether the variant has a color of its own. The others share a grey.
     pub(super) is_highlighted: bool,
     pub(super) curve: Curve,
-    /// The curve of each run that diverged.
-    pub(super) diverged_runs: Vec<Vec<(f64, f64)>>,
+    /// The runs that are not part of the mean.
+    pub(super) partial_runs: Vec<PartialRun>,
+}
+
+/// The curve of a run that diverged, or that has not ended.
+pub(super) struct PartialRun {
+    pub(super) points: Vec<(f64, f64)>,
+    pub(super) has_diverged: bool,
 }
 
 /// Title, axes and reference lines of a plot of curves.
@@ -47,12 +57,50 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    pub(super) fn drawn(self, svg: Result<String, Error>) -> Drawn {
+    pub(super) fn drawn(self, lines: &[Line], svg: Result<String, Error>) -> Drawn {
+        let data = ChartData::Curves(Box::new(curves(&self, lines)));
         Some(svg.map(|svg| Drawing {
+            data: Some(data),
             title: self.title,
             caption: self.caption,
             svg,
         }))
+    }
+}
+
+/// The values of a plot for the HTML page.
+fn curves(chart: &Chart, lines: &[Line]) -> Curves {
+    // The highlighted lines are the last ones.
+    let shown = lines.len().saturating_sub(MOST_SERIES);
+    let reference = |(value, name): &(f64, &str)| (Rounded(*value), (*name).to_owned());
+    Curves {
+        title: chart.title.clone(),
+        x_title: chart.x_title.clone(),
+        x: [chart.x.low(), chart.x.high()].map(Rounded),
+        y: [chart.y.low(), chart.y.high()].map(Rounded),
+        log_x: chart.x.is_logarithmic(),
+        has_points: chart.has_points,
+        series: lines[shown..].iter().map(series_of).collect(),
+        references: chart.references.iter().map(reference).collect(),
+    }
+}
+
+fn series_of(line: &Line) -> Series {
+    let pair = |&(x, y): &(f64, f64)| [Rounded(x), Rounded(y)];
+    let points = |points: &[(f64, f64)]| points.iter().map(pair).collect();
+    let band = line.curve.band.iter();
+    Series {
+        name: line.variant.name.to_owned(),
+        color: chart_data::color(line.variant, line.color),
+        points: points(&line.curve.points),
+        band: band
+            .map(|&(x, low, high)| [x, low, high].map(Rounded))
+            .collect(),
+        partial: line
+            .partial_runs
+            .iter()
+            .map(|run| points(&run.points))
+            .collect(),
     }
 }
 
@@ -62,7 +110,7 @@ pub(super) fn lines<'a>(
     ranking: &'a Ranking<'a>,
     legend: &Legend,
     curve: impl Fn(&Variant) -> Curve,
-    diverged_curve: impl Fn(&Run) -> Vec<(f64, f64)>,
+    partial_curve: impl Fn(&Run) -> Vec<(f64, f64)>,
 ) -> Vec<Line<'a>> {
     let mut lines: Vec<Line> = ranking
         .variants
@@ -73,34 +121,44 @@ pub(super) fn lines<'a>(
             color: legend.color(variant),
             is_highlighted: legend.is_highlighted(variant),
             curve: curve(variant),
-            diverged_runs: diverged(variant)
-                .map(&diverged_curve)
-                .filter(|points| !points.is_empty())
+            partial_runs: partial(variant)
+                .map(|run| PartialRun {
+                    points: partial_curve(run),
+                    has_diverged: run.state() == RunState::Diverged,
+                })
+                .filter(|run| !run.points.is_empty())
                 .collect(),
         })
-        .filter(|line| !line.curve.points.is_empty() || !line.diverged_runs.is_empty())
+        .filter(|line| !line.curve.points.is_empty() || !line.partial_runs.is_empty())
         .collect();
     lines.sort_by_key(|line| line.is_highlighted);
     lines
 }
 
-fn diverged<'a>(variant: &'a Variant) -> impl Iterator<Item = &'a Run> {
+fn partial<'a>(variant: &'a Variant) -> impl Iterator<Item = &'a Run> {
     let runs = variant.runs.iter().copied();
-    runs.filter(|run| run.state() == RunState::Diverged)
+    runs.filter(|run| match run.state() {
+        RunState::Diverged | RunState::Stopped | RunState::NotStarted => true,
+        RunState::Done | RunState::Failed => false,
+    })
 }
 
 pub(super) fn xs(lines: &[Line]) -> impl Iterator<Item = f64> {
     let curves = lines.iter().flat_map(|line| &line.curve.points);
-    let diverged = lines
-        .iter()
-        .flat_map(|line| line.diverged_runs.iter().flatten());
-    curves.chain(diverged).map(|(x, _)| *x)
+    let partial = lines.iter().flat_map(|line| &line.partial_runs);
+    let partial = partial.flat_map(|run| &run.points);
+    curves.chain(partial).map(|(x, _)| *x)
 }
 
 /// The values that the y axis must contain. The first tenth of each curve is left out, because the
 /// loss falls further there than in the rest of training.
 pub(super) fn settled(lines: &[Line]) -> impl Iterator<Item = f64> {
-    lines.iter().flat_map(|line| {
+    let open = lines.iter().flat_map(|line| &line.partial_runs);
+    let open = open.filter(|run| !run.has_diverged).flat_map(|run| {
+        let from = run.points.last().map_or(0.0, |(x, _)| 0.1 * x);
+        run.points.iter().filter(move |(x, _)| *x >= from)
+    });
+    let curves = lines.iter().flat_map(|line| {
         let curve = &line.curve;
         let from = curve.points.last().map_or(0.0, |(x, _)| 0.1 * x);
         let values = curve
@@ -112,7 +170,8 @@ pub(super) fn settled(lines: &[Line]) -> impl Iterator<Item = f64> {
         values
             .chain(bands.flat_map(|(_, low, high)| [*low, *high]))
             .collect::<Vec<_>>()
-    })
+    });
+    curves.chain(open.map(|(_, y)| *y))
 }
 
 pub(super) fn labelled_at_the_right(chart: &Chart, lines: &[Line]) -> Result<String, Error> {
@@ -146,11 +205,12 @@ struct Label {
 
 fn right_labels(chart: &Chart, lines: &[Line]) -> Vec<Label> {
     let end = |line: &Line| {
-        let diverged = || line.diverged_runs.iter().filter_map(|points| points.last());
+        let partial = || line.partial_runs.iter();
+        let partial = || partial().filter_map(|run| run.points.last());
         line.curve
             .points
             .last()
-            .or_else(|| diverged().next())
+            .or_else(|| partial().next())
             .map(|(_, y)| *y)
     };
     let label = |value, text, color, ink| Label {
@@ -165,6 +225,7 @@ fn right_labels(chart: &Chart, lines: &[Line]) -> Vec<Label> {
             continue;
         };
         let note = match line.curve.points.is_empty() {
+            true if line.partial_runs.iter().any(|run| !run.has_diverged) => " (not finished)",
             true => " (diverged)",
             // Without this, the label would be taken for the end of a curve.
             false if value > chart.y.high() => " (above)",
@@ -267,28 +328,28 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
         for &point in points.filter(|(_, y)| *y <= top) {
             canvas.dot(frame.at(point), 9, line.color, 1.0)?;
         }
-        for points in &line.diverged_runs {
-            draw_diverged_run(canvas, frame, points, line.color, top)?;
+        for run in &line.partial_runs {
+            draw_partial_run(canvas, frame, run, line.color, top)?;
         }
     }
     Ok(())
 }
 
-/// The curve of a diverged run, with a cross at its end. A value that is not finite is drawn at the top.
-fn draw_diverged_run(
+/// A thin curve, with a cross at its end if the run diverged. A value that is not finite is drawn at the top.
+fn draw_partial_run(
     canvas: &Canvas,
     frame: &Frame,
-    points: &[(f64, f64)],
+    run: &PartialRun,
     color: RGBColor,
     top: f64,
 ) -> Result<(), Error> {
     let drawn = |&(x, y): &(f64, f64)| (x, if y.is_finite() { y } else { top });
-    let points: Vec<(f64, f64)> = points.iter().map(drawn).collect();
+    let points: Vec<(f64, f64)> = run.points.iter().map(drawn).collect();
     for piece in series::clip(&points, top) {
         canvas.line(piece.iter().map(|&p| frame.at(p)).collect(), color, 2)?;
     }
     match points.last() {
-        Some(&(x, y)) => canvas.cross(frame.at((x, y.min(top))), color),
-        None => Ok(()),
+        Some(&(x, y)) if run.has_diverged => canvas.cross(frame.at((x, y.min(top))), color),
+        _ => Ok(()),
     }
 }

@@ -5,22 +5,30 @@
 
 mod axis;
 mod canvas;
+mod chart_data;
+mod cost_curves;
 mod curves;
+mod factor_plots;
 mod forest;
 mod labels;
 mod legend;
 mod lines;
 mod margin_band;
+mod mermaid;
 mod palette;
 mod scatter;
 mod search_curves;
 mod series;
 mod short_names;
+mod text_forest;
 
 use super::ReportError;
 use super::analysis::ranking::Ranking;
+use chart_data::ChartData;
 use legend::Legend;
+pub(super) use mermaid::mermaid_chart;
 use serde::Serialize;
+pub(super) use text_forest::text_forest;
 
 /// A finished plot.
 #[derive(Debug, Clone, Serialize)]
@@ -33,12 +41,16 @@ pub(super) struct Plot {
     /// What the marks of the plot mean.
     caption: String,
     pub(super) svg: String,
+    /// Its values as JSON, for the HTML page. `None` if the page shows the drawing only.
+    data: Option<String>,
 }
 
 /// The part of a report that shows a plot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placement {
     Ranking,
+    /// The effects of the factors of a grid.
+    Factors,
     Tuning,
     Training,
     /// Folded or linked plots of the training section.
@@ -51,6 +63,7 @@ struct Drawing {
     title: String,
     caption: String,
     svg: String,
+    data: Option<ChartData>,
 }
 
 /// `None` where there is nothing to draw.
@@ -62,11 +75,14 @@ type Draw = fn(&Ranking, &Legend) -> Drawn;
 /// File name without extension, place and function of every plot, in the order of the report.
 const PLOTS: &[(&str, Placement, Draw)] = &[
     ("difference", Placement::Ranking, forest::difference),
+    ("interaction", Placement::Factors, factor_plots::interaction),
+    ("heat_map", Placement::Factors, factor_plots::heat_map),
     ("tuning", Placement::Tuning, search_curves::best_values),
     ("loss", Placement::Training, curves::loss),
     ("loss_end", Placement::Training, curves::loss_end),
     ("params", Placement::Cost, scatter::params),
-    ("time", Placement::Cost, curves::time),
+    ("flops", Placement::Cost, cost_curves::flops),
+    ("time", Placement::Cost, cost_curves::time),
     ("train_loss", Placement::MoreTraining, curves::train_loss),
     ("grad_norm", Placement::MoreTraining, curves::grad_norm),
 ];
@@ -88,16 +104,19 @@ pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
             title,
             caption,
             svg,
+            data,
         } = drawn.map_err(|error| ReportError::Plot {
             name,
             message: error.to_string(),
         })?;
+        let data = data.map(|data| serde_json::to_string(&data)).transpose()?;
         plots.push(Plot {
             name,
             placement,
             title,
             caption,
             svg,
+            data,
         });
     }
     Ok(plots)

@@ -1,5 +1,6 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
+use super::chart_data::{self, ChartData, Curves, Rounded, Series};
 use super::labels::beside;
 use super::legend::Legend;
 use super::palette::{INK, MUTED};
@@ -64,7 +65,29 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
         label_points(canvas, &points, &texts, bounds, &[])
     });
+    let series = ranked.iter().filter_map(|variant| {
+        let (mean, (low, high)) = (variant.mean_bits_per_byte()?, variant.range()?);
+        let size = variant.params() as f64;
+        Some(Series {
+            name: variant.name.to_owned(),
+            color: chart_data::color(variant, legend.color(variant)),
+            points: vec![[size, mean].map(Rounded)],
+            band: vec![[size, low, high].map(Rounded)],
+            partial: Vec::new(),
+        })
+    });
+    let data = ChartData::Curves(Box::new(Curves {
+        title: title.to_owned(),
+        x_title: "parameters".to_owned(),
+        x: [frame.x.low(), frame.x.high()].map(Rounded),
+        y: [frame.y.low(), frame.y.high()].map(Rounded),
+        log_x: frame.x.is_logarithmic(),
+        has_points: true,
+        series: series.collect(),
+        references: Vec::new(),
+    }));
     let finish = |svg| Drawing {
+        data: Some(data),
         title: title.to_owned(),
         caption: caption.to_owned(),
         svg,

@@ -55,7 +55,7 @@ pub(super) fn best_values(ranking: &Ranking, legend: &Legend) -> Drawn {
         x_tick: |value| value.to_string(),
     };
     let svg = labelled_at_the_right(&chart, &lines);
-    chart.drawn(svg)
+    chart.drawn(&lines, svg)
 }
 
 /// Whether a combination of a search that has ended has no mean.

@@ -5,6 +5,7 @@
 
 mod claims_table;
 mod cost_plots;
+mod factor_tables;
 mod failed_runs;
 mod glossary;
 mod metric_checks;
@@ -40,6 +41,8 @@ pub(super) struct Findings<'a> {
     pub(super) cautions: &'a [String],
     pub(super) claims: &'a [TestedClaim],
     pub(super) checks: &'a [MetricCheck],
+    /// Whether the runs are being trained, so that this report is written again soon.
+    pub(super) is_live: bool,
 }
 
 type Build = fn(&Findings) -> Vec<Block>;
@@ -50,6 +53,7 @@ const SECTIONS: &[(&str, Build)] = &[
     ("ranking", ranking_table::blocks),
     ("claims", claims_table::blocks),
     ("variants", variant_changes::blocks),
+    ("factors", factor_tables::blocks),
     ("tuning", search_results::blocks),
     ("tokenizers", tokenizer_comparison::blocks),
     ("checks", metric_checks::blocks),

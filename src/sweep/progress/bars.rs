@@ -1,4 +1,5 @@
-use super::{Display, SweepProgress, describe_activity, describe_start};
+use super::{Observer, SweepProgress, describe_activity, describe_start};
+use crate::results::RunStatus;
 use crate::text::width::pad;
 use crate::text::{escape, units};
 use crate::train::Progress;
@@ -42,7 +43,7 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("━━─")
 }
 
-impl Display for Bars {
+impl Observer for Bars {
     fn notice(&mut self, text: &str) {
         // A missing terminal must not stop the sweep.
         let _ = self.screen.println(escape::visible(text));
@@ -68,7 +69,7 @@ impl Display for Bars {
         }
     }
 
-    fn ended(&mut self, run: usize, text: &str) {
+    fn ended(&mut self, run: usize, text: &str, _status: Option<&RunStatus>) {
         if let Some(bar) = self.runs.remove(&run) {
             bar.finish_and_clear();
             self.screen.remove(&bar);

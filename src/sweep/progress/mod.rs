@@ -1,9 +1,10 @@
-//! The progress of a sweep: bars on a terminal, plain lines elsewhere.
+//! The progress of a sweep: bars on a terminal, plain lines elsewhere, and events for programs.
 
 mod bars;
+mod events;
 mod plain_lines;
 
-use crate::results::{PlannedRun, RunState, RunStatus};
+use crate::results::{PlannedRun, RunState, RunStatus, SweepPlan};
 use crate::text::escape::visible_line;
 use crate::text::units;
 use crate::text::width::display_width;
@@ -11,34 +12,68 @@ use crate::train::{Phase, Progress};
 use std::io::IsTerminal;
 
 use bars::Bars;
+pub use events::{EventWriter, SweepEvent};
 pub(super) use plain_lines::Lines;
 
 /// How far a sweep is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SweepProgress {
-    pub(super) ended: usize,
+pub struct SweepProgress {
+    pub ended: usize,
     /// Runs in all.
-    pub(super) total: usize,
-    pub(super) seconds_left: f64,
+    pub total: usize,
+    pub seconds_left: f64,
 }
 
-/// Shows the progress of a sweep. Errors are ignored: a missing terminal must not stop a sweep.
-pub(super) trait Display {
-    /// Shows a line at once.
-    fn notice(&mut self, text: &str);
+/// Is told what happens in a sweep, such as to show it. Its errors are its own: a missing terminal must not stop a
+/// sweep. Runs are given by their index in the plan.
+pub trait Observer {
+    /// Something that people should know at once.
+    fn notice(&mut self, _text: &str) {}
     /// `saved_step` is that of the checkpoint from which the run continues.
-    fn started(&mut self, run: usize, name: &str, steps: u64, saved_step: Option<u64>);
-    fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>);
-    /// `text` describes how the run ended.
-    fn ended(&mut self, run: usize, text: &str);
-    fn sweep_progress(&mut self, progress: SweepProgress);
-    /// Removes the progress bars.
-    fn close(&mut self);
+    fn started(&mut self, _run: usize, _name: &str, _steps: u64, _saved_step: Option<u64>) {}
+    fn advanced(&mut self, _run: usize, _progress: &Progress, _seconds_left: Option<f64>) {}
+    /// `text` describes how the run ended. `status` is what was recorded of it, unless it was interrupted.
+    fn ended(&mut self, _run: usize, _text: &str, _status: Option<&RunStatus>) {}
+    fn sweep_progress(&mut self, _progress: SweepProgress) {}
+    /// No run is active any more.
+    fn close(&mut self) {}
 }
 
-/// Bars if standard error is a terminal, else lines. `names` are the names of the runs.
-pub(super) fn display<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Display> {
+/// Tells several observers the same.
+impl Observer for Vec<Box<dyn Observer + '_>> {
+    fn notice(&mut self, text: &str) {
+        self.iter_mut().for_each(|observer| observer.notice(text));
+    }
+
+    fn started(&mut self, run: usize, name: &str, steps: u64, saved_step: Option<u64>) {
+        let observers = self.iter_mut();
+        observers.for_each(|observer| observer.started(run, name, steps, saved_step));
+    }
+
+    fn advanced(&mut self, run: usize, progress: &Progress, seconds_left: Option<f64>) {
+        let observers = self.iter_mut();
+        observers.for_each(|observer| observer.advanced(run, progress, seconds_left));
+    }
+
+    fn ended(&mut self, run: usize, text: &str, status: Option<&RunStatus>) {
+        let observers = self.iter_mut();
+        observers.for_each(|observer| observer.ended(run, text, status));
+    }
+
+    fn sweep_progress(&mut self, progress: SweepProgress) {
+        let observers = self.iter_mut();
+        observers.for_each(|observer| observer.sweep_progress(progress));
+    }
+
+    fn close(&mut self) {
+        self.iter_mut().for_each(|observer| observer.close());
+    }
+}
+
+/// Bars if standard error is a terminal, else lines. `selected` are the runs that may be trained.
+pub fn display(plan: &SweepPlan, selected: &[usize]) -> Box<dyn Observer> {
     if std::io::stderr().is_terminal() {
+        let names = selected.iter().map(|&run| plan.runs[run].name.as_str());
         let width = names.map(|name| display_width(&visible_line(name))).max();
         Box::new(Bars::new(width.unwrap_or(0)))
     } else {

@@ -1,4 +1,5 @@
-use super::{Display, SweepProgress, describe_activity, describe_start};
+use super::{Observer, SweepProgress, describe_activity, describe_start};
+use crate::results::RunStatus;
 use crate::text::{escape, units};
 use crate::train::Progress;
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Display for Lines<W> {
+impl<W: Write> Observer for Lines<W> {
     fn notice(&mut self, text: &str) {
         self.print_line(text);
     }
@@ -65,7 +66,7 @@ impl<W: Write> Display for Lines<W> {
         self.print_line(&line);
     }
 
-    fn ended(&mut self, run: usize, text: &str) {
+    fn ended(&mut self, run: usize, text: &str, _status: Option<&RunStatus>) {
         self.runs.remove(&run);
         self.print_line(text);
     }
@@ -73,8 +74,6 @@ impl<W: Write> Display for Lines<W> {
     fn sweep_progress(&mut self, progress: SweepProgress) {
         self.sweep = Some(progress);
     }
-
-    fn close(&mut self) {}
 }
 
 #[cfg(test)]
@@ -99,7 +98,7 @@ mod tests {
             };
             lines.advanced(0, &progress, Some(3.0));
         }
-        lines.ended(0, "gpt-s1-0a1b2c3d: done");
+        lines.ended(0, "gpt-s1-0a1b2c3d: done", None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "gpt-s1-0a1b2c3d: started\ngpt-s2-0a1b2c3d: continues from step 40\ngpt-s1-0a1b2c3d: done\n"

@@ -1,0 +1,87 @@
+//! The state of a sweep in a terminal.
+
+mod screen;
+mod sweep_state;
+
+use super::args;
+use super::{Error, Exit, print};
+use crate::report;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use screen::{View, draw};
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+use sweep_state::SweepState;
+
+/// Time between two looks at the folder.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Size of the screen that is printed without a terminal.
+const PRINTED: (u16, u16) = (120, 40);
+
+pub(super) fn run(arguments: &args::Watch) -> Result<Exit, Error> {
+    let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
+    let mut state = SweepState::new(&arguments.results, plan);
+    state.refresh()?;
+    if !io::stdout().is_terminal() {
+        print(&printed(&state)?)?;
+        return Ok(Exit::Success);
+    }
+    let mut terminal = ratatui::try_init().map_err(Error::Output)?;
+    let result = watch(&mut terminal, &mut state);
+    ratatui::restore();
+    result.map(|()| Exit::Success)
+}
+
+/// Draws and refreshes until the user ends it.
+fn watch(terminal: &mut ratatui::DefaultTerminal, state: &mut SweepState) -> Result<(), Error> {
+    let mut view = View::default();
+    let mut refreshed = Instant::now();
+    loop {
+        terminal
+            .draw(|frame| draw(frame, state, &mut view))
+            .map_err(Error::Output)?;
+        let wait = REFRESH.saturating_sub(refreshed.elapsed());
+        if event::poll(wait).map_err(Error::Output)? {
+            if let Event::Key(key) = event::read().map_err(Error::Output)?
+                && key.kind == KeyEventKind::Press
+            {
+                match key.code {
+                    KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
+                    KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                        return Ok(());
+                    }
+                    KeyCode::Down => view.scroll = view.scroll.saturating_add(1),
+                    KeyCode::Up => view.scroll = view.scroll.saturating_sub(1),
+                    KeyCode::Right => view.choose(1, state),
+                    KeyCode::Left => view.choose(-1, state),
+                    _ => {}
+                }
+            }
+        } else {
+            state.refresh()?;
+            refreshed = Instant::now();
+        }
+    }
+}
+
+/// The screen as text.
+fn printed(state: &SweepState) -> Result<String, Error> {
+    let (width, height) = PRINTED;
+    let mut terminal =
+        Terminal::new(TestBackend::new(width, height)).unwrap_or_else(|never| match never {});
+    terminal
+        .draw(|frame| draw(frame, state, &mut View::default()))
+        .unwrap_or_else(|never| match never {});
+    let buffer = terminal.backend().buffer();
+    let mut text = String::new();
+    for row in 0..height {
+        let line: String = (0..width)
+            .map(|column| buffer[(column, row)].symbol())
+            .collect();
+        text += line.trim_end();
+        text.push('\n');
+    }
+    Ok(text.trim_end().to_owned() + "\n")
+}

@@ -1,0 +1,231 @@
+//! What the files of a results folder say about a sweep that may be running.
+
+use crate::cli::Error;
+use crate::report::{self, Summary};
+use crate::results::{Metric, RunState, Sealed, SweepPlan};
+use crate::sweep::Store;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Time between two computations of the verdicts, if no run has ended.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The speed of a run is measured over at most this time.
+const SPEED_WINDOW: Duration = Duration::from_secs(30);
+
+pub(super) struct SweepState {
+    folder: PathBuf,
+    plan: Sealed<SweepPlan>,
+    store: Store,
+    /// The runs that are needed according to the results so far.
+    pub(super) runs: Vec<RunProgress>,
+    pub(super) summary: Option<Summary>,
+    summarized: Option<Instant>,
+    /// Steps of the active runs at earlier times, by their index in the plan.
+    history: HashMap<usize, Vec<(Instant, u64)>>,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RunProgress {
+    pub(super) name: String,
+    pub(super) variant: String,
+    pub(super) state: Activity,
+    pub(super) step: u64,
+    /// Number of steps, if it is known.
+    pub(super) steps: Option<u64>,
+    /// Loss of the last recorded step, in nats per token.
+    pub(super) loss: Option<f64>,
+    /// (step, bits per byte) of its evaluations.
+    pub(super) evaluations: Vec<(f64, f64)>,
+    pub(super) tokens_per_second: Option<f64>,
+    pub(super) seconds_left: Option<f64>,
+    /// FLOPs that are left.
+    flops_left: f64,
+    /// FLOPs in a second.
+    flops_per_second: Option<f64>,
+}
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// A process trains it.
+    Running,
+    Is(RunState),
+}
+
+impl Activity {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Is(state) => state.name(),
+        }
+    }
+
+    pub(super) fn has_ended(self) -> bool {
+        matches!(
+            self,
+            Self::Is(RunState::Done | RunState::Failed | RunState::Diverged)
+        )
+    }
+}
+
+impl SweepState {
+    pub(super) fn new(folder: &Path, plan: Sealed<SweepPlan>) -> Self {
+        Self {
+            store: Store::open_readonly(folder.to_owned()),
+            folder: folder.to_owned(),
+            plan,
+            runs: Vec::new(),
+            summary: None,
+            summarized: None,
+            history: HashMap::new(),
+        }
+    }
+
+    pub(super) fn experiment(&self) -> (&str, &str) {
+        let experiment = &self.plan.value.experiment;
+        (&experiment.name, experiment.description.trim())
+    }
+
+    /// Reads the folder again.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn refresh(&mut self) -> Result<(), Error> {
+        let plan = &self.plan.value;
+        let is_locked = self.store.is_locked();
+        let ended_before = self.runs.iter().filter(|run| run.state.has_ended()).count();
+        let mut runs = Vec::new();
+        for index in self.store.needed_runs(plan)? {
+            let run = &plan.runs[index];
+            let dir = self.store.run_dir(run);
+            let state = self.store.state(run)?;
+            let metrics = dir.readable_metrics().map_err(Error::Record)?;
+            let has_begun = !metrics.is_empty();
+            let is_open = matches!(state, RunState::Stopped | RunState::NotStarted);
+            let step = metrics.last().map_or(0, Metric::step);
+            let steps = run.spec.train.planned_steps();
+            let mut progress = RunProgress {
+                name: run.name.clone(),
+                variant: run.spec.variant.clone(),
+                state: match is_open && has_begun && is_locked {
+                    true => Activity::Running,
+                    false => Activity::Is(state),
+                },
+                step,
+                steps,
+                loss: metrics.iter().rev().find_map(|metric| match metric {
+                    Metric::Step(step) => Some(step.loss),
+                    Metric::Eval(_) => None,
+                }),
+                evaluations: metrics
+                    .iter()
+                    .filter_map(Metric::evaluation)
+                    .map(|evaluation| (evaluation.step as f64, evaluation.bits_per_byte))
+                    .collect(),
+                tokens_per_second: None,
+                seconds_left: None,
+                flops_left: 0.0,
+                flops_per_second: None,
+            };
+            let tokens_per_step =
+                run.spec.train.batch_size as f64 * run.spec.sequence_length() as f64;
+            if let Some(left) = steps
+                .filter(|_| is_open)
+                .map(|steps| steps.saturating_sub(step))
+            {
+                progress.flops_left = left as f64 * tokens_per_step * run.flops_per_token;
+                if progress.state == Activity::Running
+                    && let Some(speed) = speed(self.history.entry(index).or_default(), step)
+                {
+                    progress.tokens_per_second = Some(speed * tokens_per_step);
+                    progress.seconds_left = Some(left as f64 / speed);
+                    progress.flops_per_second = Some(speed * tokens_per_step * run.flops_per_token);
+                }
+            }
+            runs.push(progress);
+        }
+        self.runs = runs;
+        let ended = self.runs.iter().filter(|run| run.state.has_ended()).count();
+        let is_old = self
+            .summarized
+            .is_none_or(|time| time.elapsed() > SUMMARY_INTERVAL);
+        if ended != ended_before || is_old {
+            let summary = report::summarize(&self.folder, self.plan.clone());
+            self.summary = Some(summary.map_err(Error::Report)?);
+            self.summarized = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Number of runs that have ended, and of all that are needed.
+    pub(super) fn ended(&self) -> (usize, usize) {
+        let ended = self.runs.iter().filter(|run| run.state.has_ended());
+        (ended.count(), self.runs.len())
+    }
+
+    /// Seconds until all runs have ended, at the present speed.
+    pub(super) fn seconds_left(&self) -> Option<f64> {
+        let left: f64 = self.runs.iter().map(|run| run.flops_left).sum();
+        let speed: f64 = self
+            .runs
+            .iter()
+            .filter_map(|run| run.flops_per_second)
+            .sum();
+        (speed > 0.0).then(|| left / speed)
+    }
+
+    /// Names of the variants, in the order of the plan.
+    pub(super) fn variants(&self) -> Vec<&str> {
+        let mut variants: Vec<&str> = self.runs.iter().map(|run| run.variant.as_str()).collect();
+        variants.dedup();
+        variants
+    }
+}
+
+/// Steps per second since the first look in the window. Adds this look.
+fn speed(history: &mut Vec<(Instant, u64)>, step: u64) -> Option<f64> {
+    let now = Instant::now();
+    history.retain(|(time, earlier)| time.elapsed() < SPEED_WINDOW && *earlier <= step);
+    history.push((now, step));
+    let (start, first) = history[0];
+    let seconds = now.duration_since(start).as_secs_f64();
+    (step > first).then(|| (step - first) as f64 / seconds)
+}
+
+#[cfg(test)]
+impl SweepState {
+    /// A state without a folder.
+    pub(super) fn of(plan: SweepPlan, runs: Vec<RunProgress>, summary: Option<Summary>) -> Self {
+        Self {
+            runs,
+            summary,
+            ..Self::new(Path::new("absent"), Sealed::verified(plan))
+        }
+    }
+}
+
+#[cfg(test)]
+impl RunProgress {
+    pub(super) fn example(variant: &str, seed: u64, state: Activity, step: u64) -> Self {
+        let loss = |step: u64| 4.0 - 0.02 * step as f64;
+        Self {
+            name: format!("{variant}-s{seed}-0a1b2c3d"),
+            variant: variant.to_owned(),
+            state,
+            step,
+            steps: Some(100),
+            loss: (step > 0).then(|| loss(step)),
+            evaluations: (0..=step)
+                .step_by(10)
+                .map(|step| (step as f64, loss(step)))
+                .collect(),
+            tokens_per_second: (state == Activity::Running).then_some(12_345.0),
+            seconds_left: (state == Activity::Running).then_some(75.0),
+            flops_left: 1e9 * (100 - step) as f64,
+            flops_per_second: (state == Activity::Running).then_some(1e9),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a loss costs: which variants no other beats at the same cost, and when a variant reaches the loss of the
+//! baseline.
+
+use super::ranking::{Ranking, Variant};
+use crate::report::loaded_results::Run;
+
+/// A cost that is compared with the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cost {
+    Parameters,
+    Flops,
+    Seconds,
+}
+
+impl Cost {
+    pub(crate) const ALL: [Self; 3] = [Self::Parameters, Self::Flops, Self::Seconds];
+
+    /// The cost of one run of a variant.
+    fn of(self, variant: &Variant) -> Option<f64> {
+        match self {
+            Self::Parameters => Some(variant.params() as f64),
+            Self::Flops => flops(variant),
+            Self::Seconds => variant.mean_of(|outcome| Some(outcome.seconds)),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Parameters => "parameters",
+            Self::Flops => "FLOPs",
+            Self::Seconds => "time",
+        }
+    }
+}
+
+/// FLOPs of the training of one run.
+pub(crate) fn flops(variant: &Variant) -> Option<f64> {
+    let per_token = variant.representative.planned.flops_per_token;
+    Some(variant.training_tokens()? as f64 * per_token)
+}
+
+/// When a variant reaches the final loss of the baseline, as means over the seeds that both have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reached {
+    pub(crate) steps: f64,
+    pub(crate) tokens: f64,
+    /// Of training, without evaluations.
+    pub(crate) seconds: f64,
+}
+
+/// `Err` has the number of seeds that reach it, and of all that could, if not all of them do. `None` without a
+/// common seed, and for a model that is not trained.
+pub(crate) fn reached(
+    variant: &Variant,
+    baseline: &Variant,
+) -> Option<Result<Reached, (usize, usize)>> {
+    if !variant.is_trained() || !baseline.is_trained() {
+        return None;
+    }
+    let target = |seed: u64| {
+        let mut runs = baseline.runs.iter();
+        let run = runs.find(|run| run.planned.spec.seed == seed)?;
+        Some(run.result()?.bits_per_byte?)
+    };
+    let runs = variant.runs.iter().filter(|run| run.result().is_some());
+    let pairs = runs.filter_map(|run| Some((run, target(run.planned.spec.seed)?)));
+    let times: Vec<Option<(f64, f64)>> = pairs.map(|(run, target)| time_of(run, target)).collect();
+    let found: Vec<(f64, f64)> = times.iter().flatten().copied().collect();
+    if times.is_empty() {
+        return None;
+    }
+    if found.len() < times.len() {
+        return Some(Err((found.len(), times.len())));
+    }
+    let n = found.len() as f64;
+    let steps = found.iter().map(|(step, _)| step).sum::<f64>() / n;
+    Some(Ok(Reached {
+        steps,
+        tokens: steps * variant.representative.tokens_per_step() as f64,
+        seconds: found.iter().map(|(_, seconds)| seconds).sum::<f64>() / n,
+    }))
+}
+
+/// Step and training time at which a run first reaches a loss, by linear interpolation between its evaluations.
+fn time_of(run: &Run, target: f64) -> Option<(f64, f64)> {
+    let mut before: Option<(f64, f64, f64)> = None;
+    for evaluation in run.evaluations() {
+        let now = (
+            evaluation.step as f64,
+            evaluation.seconds,
+            evaluation.bits_per_byte,
+        );
+        if now.2 <= target {
+            let Some(before) = before.filter(|before| before.2 > now.2) else {
+                return Some((now.0, now.1));
+            };
+            let share = (before.2 - target) / (before.2 - now.2);
+            let between = |a: f64, b: f64| a + share * (b - a);
+            return Some((between(before.0, now.0), between(before.1, now.1)));
+        }
+        before = Some(now);
+    }
+    None
+}
+
+/// Names of the variants that no other beats in both the loss and a cost, the cheapest first.
+pub(crate) fn pareto_front<'a>(ranking: &'a Ranking, cost: Cost) -> Vec<&'a str> {
+    let points = ranking.variants.iter().filter_map(|variant| {
+        let (cost, bits) = (cost.of(variant)?, variant.mean_bits_per_byte()?);
+        Some((cost, bits, variant.name))
+    });
+    let points: Vec<(f64, f64, &str)> = points.collect();
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (points[a], points[b]);
+        a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+    let mut front = Vec::new();
+    let mut best = f64::INFINITY;
+    for index in order {
+        let (_, bits, name) = points[index];
+        if bits < best {
+            best = bits;
+            front.push(name);
+        }
+    }
+    front
+}

@@ -1,0 +1,198 @@
+//! Which factors of a grid matter, and whether their effects depend on each other.
+
+use super::config_diff::shown;
+use super::ranking::{Ranking, Variant};
+use super::tuning::setting;
+use crate::stats::{ALPHA, ConfidenceInterval, Effect, Factorial};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The analysis of variance of a grid.
+#[derive(Debug)]
+pub(crate) struct Factors<'a> {
+    pub(crate) factors: Vec<Factor<'a>>,
+    /// Number of seeds, which are the blocks.
+    pub(crate) seeds: usize,
+    pub(crate) factorial: Factorial,
+}
+
+/// A path of the grid with two values or more.
+#[derive(Debug)]
+pub(crate) struct Factor<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) levels: Vec<Value>,
+}
+
+/// The main effect of a factor, or the interaction of two.
+#[derive(Debug)]
+pub(crate) struct Term {
+    /// Indices of the factors.
+    pub(crate) factors: Vec<usize>,
+    pub(crate) effect: Effect,
+    /// Whether the effect is significant, corrected for the number of terms.
+    pub(crate) is_significant: bool,
+}
+
+/// The mean over all combinations with one level of a factor.
+#[derive(Debug)]
+pub(crate) struct LevelMean {
+    pub(crate) factor: usize,
+    pub(crate) level: usize,
+    pub(crate) mean: f64,
+    pub(crate) interval: ConfidenceInterval,
+    /// The difference from the first level of the factor, with an interval that is corrected for the number of such
+    /// differences. `None` for the first level.
+    pub(crate) difference: Option<(f64, ConfidenceInterval)>,
+}
+
+impl Factor<'_> {
+    pub(crate) fn level_names(&self) -> Vec<String> {
+        self.levels.iter().map(shown).collect()
+    }
+
+    /// The levels, if they are numbers.
+    pub(crate) fn numbers(&self) -> Option<Vec<f64>> {
+        self.levels.iter().map(Value::as_f64).collect()
+    }
+}
+
+impl<'a> Factors<'a> {
+    /// `None` without a grid of two factors of which every combination has results for two seeds or more.
+    pub(crate) fn new(ranking: &'a Ranking) -> Option<Self> {
+        let mut variants: Vec<&Variant> = ranking.variants.iter().collect();
+        variants.sort_by_key(|variant| variant.position);
+        let factor = |path: &&'a str| {
+            let mut levels: Vec<Value> = Vec::new();
+            for variant in &variants {
+                let level = setting(variant.spec(), path);
+                if !levels.contains(&level) {
+                    levels.push(level);
+                }
+            }
+            Factor { path, levels }
+        };
+        let mut factors: Vec<Factor> = ranking.grid_paths.iter().map(factor).collect();
+        factors.retain(|factor| factor.levels.len() > 1);
+        if factors.len() < 2 {
+            return None;
+        }
+        let mut seeds: Vec<u64> = variants
+            .first()?
+            .values
+            .iter()
+            .map(|(seed, _)| *seed)
+            .collect();
+        seeds.retain(|seed| {
+            variants
+                .iter()
+                .all(|v| v.values.iter().any(|(own, _)| own == seed))
+        });
+        let mut cells: HashMap<Vec<usize>, Vec<f64>> = HashMap::new();
+        for variant in &variants {
+            let combination = factors.iter().map(|factor| {
+                let level = setting(variant.spec(), factor.path);
+                factor.levels.iter().position(|other| *other == level)
+            });
+            let value = |seed: &u64| {
+                let mut values = variant.values.iter();
+                values.find(|(own, _)| own == seed).map(|(_, value)| *value)
+            };
+            let values = seeds.iter().filter_map(value).collect();
+            // A second variant with the same levels differs in something that is no factor.
+            if cells
+                .insert(combination.collect::<Option<_>>()?, values)
+                .is_some()
+            {
+                return None;
+            }
+        }
+        let levels: Vec<usize> = factors.iter().map(|factor| factor.levels.len()).collect();
+        let mut values = Vec::new();
+        for number in 0..levels
+            .iter()
+            .try_fold(1_usize, |all, n| all.checked_mul(*n))?
+        {
+            let mut rest = number;
+            let mut combination = vec![0; levels.len()];
+            for factor in (0..levels.len()).rev() {
+                combination[factor] = rest % levels[factor];
+                rest /= levels[factor];
+            }
+            values.push(cells.remove(&combination)?);
+        }
+        Some(Self {
+            seeds: seeds.len(),
+            factorial: Factorial::new(&levels, &values)?,
+            factors,
+        })
+    }
+
+    /// Main effects and interactions of two factors, the largest first.
+    pub(crate) fn terms(&self) -> Vec<Term> {
+        let all = 0..self.factors.len();
+        let mut sets: Vec<Vec<usize>> = all.clone().map(|factor| vec![factor]).collect();
+        for first in all.clone() {
+            sets.extend((first + 1..all.end).map(|second| vec![first, second]));
+        }
+        let level = ALPHA / sets.len() as f64;
+        let mut terms: Vec<Term> = sets
+            .into_iter()
+            .map(|factors| {
+                let effect = self.factorial.effect(&factors);
+                Term {
+                    is_significant: effect.p < level,
+                    factors,
+                    effect,
+                }
+            })
+            .collect();
+        terms.sort_by(|a, b| b.effect.share.total_cmp(&a.effect.share));
+        terms
+    }
+
+    /// The means of all levels of all factors.
+    pub(crate) fn level_means(&self) -> Vec<LevelMean> {
+        let differences: usize = self
+            .factors
+            .iter()
+            .map(|factor| factor.levels.len() - 1)
+            .sum();
+        let level = ALPHA / differences as f64;
+        let factors = self.factors.iter().enumerate();
+        let means = factors.flat_map(|(factor, levels)| {
+            (0..levels.levels.len()).map(move |own| LevelMean {
+                factor,
+                level: own,
+                mean: self.factorial.mean(&[(factor, own)]),
+                interval: self.factorial.mean_interval(&[(factor, own)], ALPHA),
+                difference: (own > 0).then(|| self.factorial.difference(factor, [own, 0], level)),
+            })
+        });
+        means.collect()
+    }
+
+    /// The name of a factor or an interaction.
+    pub(crate) fn name(&self, term: &Term) -> String {
+        let names: Vec<&str> = term
+            .factors
+            .iter()
+            .map(|&factor| self.factors[factor].path)
+            .collect();
+        names.join(" × ")
+    }
+
+    /// The two factors with the largest interaction.
+    pub(crate) fn strongest_pair(&self) -> Option<[usize; 2]> {
+        let terms = self.terms();
+        let pair = terms.iter().find(|term| term.factors.len() == 2)?;
+        Some([pair.factors[0], pair.factors[1]])
+    }
+
+    /// The first two factors whose levels are numbers.
+    pub(crate) fn numeric_pair(&self) -> Option<[usize; 2]> {
+        let factors = self.factors.iter().enumerate();
+        let mut numeric = factors.filter(|(_, factor)| factor.numbers().is_some());
+        let (first, second) = (numeric.next()?.0, numeric.next()?.0);
+        Some([first, second])
+    }
+}

@@ -1,0 +1,45 @@
+use super::ranking::Variant;
+use super::wording;
+use crate::stats::Verdict;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// How a variant compares with the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VariantVerdict {
+    Better,
+    Worse,
+    /// The difference is too small to matter.
+    Equivalent,
+    /// Not decided, or not tested yet.
+    Inconclusive,
+    /// It is the baseline.
+    Baseline,
+}
+
+impl VariantVerdict {
+    pub(in crate::report) fn of(variant: &Variant) -> Self {
+        match variant.comparison {
+            _ if variant.is_baseline => Self::Baseline,
+            Some(comparison) if variant.untested().is_none() => match comparison.verdict {
+                Verdict::Better => Self::Better,
+                Verdict::Worse => Self::Worse,
+                Verdict::Equivalent => Self::Equivalent,
+                Verdict::Inconclusive => Self::Inconclusive,
+            },
+            _ => Self::Inconclusive,
+        }
+    }
+
+    /// The verdict in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Better => wording::name_of(Verdict::Better),
+            Self::Worse => wording::name_of(Verdict::Worse),
+            Self::Equivalent => wording::name_of(Verdict::Equivalent),
+            Self::Inconclusive => wording::name_of(Verdict::Inconclusive),
+            Self::Baseline => "the baseline",
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The means of the combinations of two factors of a grid.
+
+use super::axis::Axis;
+use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
+use super::labels::spread;
+use super::legend::Legend;
+use super::palette::{COLORS, INK, MUTED};
+use super::{Drawing, Drawn};
+use crate::report::analysis::factors::Factors;
+use crate::report::analysis::metric::Metric;
+use crate::report::analysis::ranking::Ranking;
+use crate::stats::{ALPHA, ConfidenceInterval};
+use crate::text::units;
+use crate::text::width::shorten;
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
+
+const HEIGHT: i32 = 820;
+const TOP: i32 = 96;
+const LEFT: i32 = 150;
+
+// The colors of texts on a colored cell, which a dark page does not change.
+const ON_DARK: RGBColor = RGBColor(0xfe, 0xfe, 0xfe);
+const ON_LIGHT: RGBColor = RGBColor(0x25, 0x29, 0x2f);
+
+/// The frame of the best combination.
+const BEST: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
+
+/// Longest name of a value of a factor, in columns of text.
+const MAX_COLUMNS: usize = 24;
+
+/// Most values of a factor in a plot.
+const MAX_LEVELS: usize = 12;
+
+/// The means of two factors.
+struct Pair<'a> {
+    metric: Metric,
+    /// Path and names of the values, along the x axis and of the lines.
+    x: (&'a str, Vec<String>),
+    lines: (&'a str, Vec<String>),
+    /// One for each line, with one mean for each position.
+    means: Vec<Vec<(f64, ConfidenceInterval)>>,
+}
+
+impl<'a> Pair<'a> {
+    fn new(ranking: &Ranking, factors: &Factors<'a>, [a, b]: [usize; 2]) -> Self {
+        let factor = |index: usize| {
+            let factor = &factors.factors[index];
+            let names = factor.level_names();
+            (
+                factor.path,
+                names
+                    .iter()
+                    .map(|name| shorten(name, MAX_COLUMNS))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        // The factor with more values is on the x axis.
+        let (a, b) = match factor(a).1.len() >= factor(b).1.len() {
+            true => (a, b),
+            false => (b, a),
+        };
+        let (x, lines) = (factor(a), factor(b));
+        let cell = |level, line| {
+            let fixed = [(a, level), (b, line)];
+            (
+                factors.factorial.mean(&fixed),
+                factors.factorial.mean_interval(&fixed, ALPHA),
+            )
+        };
+        let line = |line| (0..x.1.len()).map(|level| cell(level, line)).collect();
+        Self {
+            metric: ranking.metric,
+            means: (0..lines.1.len()).map(line).collect(),
+            x,
+            lines,
+        }
+    }
+
+    fn is_small(&self) -> bool {
+        self.x.1.len() <= MAX_LEVELS && self.lines.1.len() <= MAX_LEVELS
+    }
+
+    fn title(&self) -> String {
+        format!(
+            "{} and {}: mean {}",
+            self.x.0,
+            self.lines.0,
+            self.metric.title()
+        )
+    }
+}
+
+/// A line for each value of one factor over the values of another: lines that are not parallel are an interaction.
+pub(super) fn interaction(ranking: &Ranking, _: &Legend) -> Drawn {
+    let factors = Factors::new(ranking)?;
+    let pair = Pair::new(ranking, &factors, factors.strongest_pair()?);
+    if !pair.is_small() || pair.lines.1.len() > COLORS.len() {
+        return None;
+    }
+    let ends = pair
+        .means
+        .iter()
+        .flatten()
+        .flat_map(|(mean, interval)| [*mean, interval.low, interval.high]);
+    let names = pair.lines.1.iter().map(|name| text_width(name, BODY));
+    let frame = Frame {
+        left: LEFT,
+        right: WIDTH - 90 - names.max().unwrap_or(0),
+        top: TOP,
+        bottom: HEIGHT - 120,
+        x: Axis::between(-0.4, pair.x.1.len() as f64 - 0.6).with_ticks(Vec::new()),
+        y: Axis::linear(ends)?,
+    };
+    let title = pair.title();
+    let drawn = svg(&title, HEIGHT, |canvas| {
+        draw_interaction(canvas, &frame, &pair)
+    });
+    Some(drawn.map(|svg| Drawing {
+        title,
+        caption: format!(
+            "One line for each value of {}. Lines that are not parallel mean that its effect depends on {}. The bars \
+             are 95 % intervals, without what all combinations with a seed have in common.",
+            pair.lines.0, pair.x.0
+        ),
+        svg,
+        data: None,
+    }))
+}
+
+fn draw_interaction(canvas: &Canvas, frame: &Frame, pair: &Pair) -> Result<(), Error> {
+    let decimals = frame.y.decimals();
+    frame.draw(canvas, pair.x.0, units::tick, |tick| {
+        units::fixed(tick, decimals)
+    })?;
+    let count = pair.lines.1.len();
+    for (position, name) in pair.x.1.iter().enumerate() {
+        let at = (frame.x(position as f64), frame.bottom + 34);
+        canvas.text(name, at, HPos::Center, SMALL, MUTED)?;
+    }
+    let mut wanted = Vec::new();
+    for (line, (means, color)) in pair.means.iter().zip(COLORS).enumerate() {
+        // Lines are moved a little, so that no bar covers another.
+        let shift = (line as f64 - (count as f64 - 1.0) / 2.0) * 0.04;
+        let x = |position: usize| frame.x(position as f64 + shift);
+        for (position, (_, interval)) in means.iter().enumerate() {
+            let bar = vec![
+                (x(position), frame.y(interval.low)),
+                (x(position), frame.y(interval.high)),
+            ];
+            canvas.line(bar, color, 3)?;
+        }
+        let points = means
+            .iter()
+            .enumerate()
+            .map(|(position, (mean, _))| (x(position), frame.y(*mean)));
+        let points: Vec<_> = points.collect();
+        for &point in &points {
+            canvas.dot(point, 9, color, 1.0)?;
+        }
+        wanted.extend(points.last().map(|(_, y)| *y));
+        canvas.line(points, color, 5)?;
+    }
+    let placed = spread(&wanted, BODY + 6, frame.top, frame.bottom);
+    for (((name, color), from), to) in pair.lines.1.iter().zip(COLORS).zip(wanted).zip(placed) {
+        let right = frame.right;
+        canvas.line(vec![(right - 24, from), (right + 14, to)], color, 3)?;
+        canvas.text(name, (right + 24, to), HPos::Left, BODY, INK)?;
+    }
+    Ok(())
+}
+
+/// A color for each combination of two factors whose values are numbers.
+pub(super) fn heat_map(ranking: &Ranking, _: &Legend) -> Drawn {
+    let factors = Factors::new(ranking)?;
+    let pair = Pair::new(ranking, &factors, factors.numeric_pair()?);
+    if !pair.is_small() {
+        return None;
+    }
+    const ROW: i32 = 74;
+    let rows = pair.lines.1.len() as i32;
+    let names = pair.lines.1.iter().map(|name| text_width(name, BODY));
+    let left = 60
+        + names
+            .max()
+            .unwrap_or(0)
+            .max(text_width(pair.lines.0, SMALL));
+    let bottom = TOP + 40 + rows * ROW;
+    let title = pair.title();
+    let drawn = svg(&title, bottom + 110, |canvas| {
+        draw_heat_map(canvas, &pair, left, bottom, ROW)
+    });
+    let direction = match ranking.metric.kind.is_better_higher() {
+        true => "higher",
+        false => "lower",
+    };
+    Some(drawn.map(|svg| Drawing {
+        title,
+        caption: format!("Darker is better ({direction}). The best combination has a frame."),
+        svg,
+        data: None,
+    }))
+}
+
+fn draw_heat_map(
+    canvas: &Canvas,
+    pair: &Pair,
+    left: i32,
+    bottom: i32,
+    row: i32,
+) -> Result<(), Error> {
+    let is_better_higher = pair.metric.kind.is_better_higher();
+    let values = || pair.means.iter().flatten().map(|(mean, _)| *mean);
+    let low = values().fold(f64::INFINITY, f64::min);
+    let high = values().fold(f64::NEG_INFINITY, f64::max);
+    let best = if is_better_higher { high } else { low };
+    let right = WIDTH - 40;
+    let columns = pair.x.1.len() as i32;
+    let x = |column: usize| left + (right - left) * column as i32 / columns;
+    // Small values are above, as on the y axis of a plot they would be below.
+    for (line, (name, means)) in pair.lines.1.iter().zip(&pair.means).enumerate() {
+        let top = bottom - (line as i32 + 1) * row;
+        canvas.text(name, (left - 16, top + row / 2), HPos::Right, BODY, INK)?;
+        for (column, (mean, _)) in means.iter().enumerate() {
+            let quality = match high > low {
+                true if is_better_higher => (mean - low) / (high - low),
+                true => (high - mean) / (high - low),
+                false => 0.0,
+            };
+            let corners = |inset: i32| {
+                let (x0, x1) = (x(column) + inset, x(column + 1) - inset);
+                vec![
+                    (x0, top + inset),
+                    (x1, top + inset),
+                    (x1, top + row - inset),
+                    (x0, top + row - inset),
+                ]
+            };
+            canvas.shape(corners(2), shade(quality), 1.0)?;
+            if *mean == best {
+                let mut frame = corners(3);
+                frame.push(frame[0]);
+                canvas.line(frame, BEST, 6)?;
+            }
+            let at = ((x(column) + x(column + 1)) / 2, top + row / 2);
+            let ink = if quality > 0.5 { ON_DARK } else { ON_LIGHT };
+            canvas.text(&pair.metric.value(*mean), at, HPos::Center, SMALL, ink)?;
+        }
+    }
+    for (column, name) in pair.x.1.iter().enumerate() {
+        let at = ((x(column) + x(column + 1)) / 2, bottom + 30);
+        canvas.text(name, at, HPos::Center, BODY, INK)?;
+    }
+    canvas.text(
+        pair.lines.0,
+        (left - 16, TOP + 12),
+        HPos::Right,
+        SMALL,
+        MUTED,
+    )?;
+    canvas.text(
+        pair.x.0,
+        ((left + right) / 2, bottom + 70),
+        HPos::Center,
+        SMALL,
+        MUTED,
+    )
+}
+
+/// From a light grey to a dark blue.
+fn shade(quality: f64) -> RGBColor {
+    const LIGHT: RGBColor = RGBColor(0xe5, 0xe8, 0xec);
+    const DARK: RGBColor = RGBColor(0x00, 0x4c, 0x80);
+    let mix = |from: u8, to: u8| {
+        let (from, to) = (f64::from(from), f64::from(to));
+        (from + quality * (to - from)).round() as u8
+    };
+    let RGBColor(red, green, blue) = LIGHT;
+    RGBColor(mix(red, DARK.0), mix(green, DARK.1), mix(blue, DARK.2))
+}

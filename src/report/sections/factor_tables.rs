@@ -1,0 +1,190 @@
+use super::Findings;
+use crate::report::analysis::factors::{Factors, LevelMean, Term};
+use crate::report::analysis::metric::Metric;
+use crate::report::page_blocks::{Block, Column, Row, Table, Text};
+use crate::report::plots::Placement;
+use crate::stats::ConfidenceInterval;
+use crate::text::units::{self, NO_VALUE};
+
+/// The effects of the factors of a grid.
+pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
+    let ranking = findings.ranking;
+    if ranking.grid_paths.len() < 2 {
+        return Vec::new();
+    }
+    let Some(factors) = Factors::new(ranking) else {
+        return Vec::new();
+    };
+    let terms = factors.terms();
+    let mut blocks = vec![
+        Block::heading(2, "Factors"),
+        Block::paragraph(summary(&factors, &terms)),
+        Block::Table(effects(&factors, &terms)),
+        Block::Table(levels(&factors, ranking.metric)),
+    ];
+    blocks.extend(findings.figures(Placement::Factors));
+    blocks.push(Block::paragraph(method(&factors, &terms)));
+    blocks
+}
+
+/// Which factors matter, in a sentence.
+fn summary(factors: &Factors, terms: &[Term]) -> Text {
+    let name = |term: &Term| factors.name(term);
+    let of = |is_significant: bool, is_pair: bool| -> Vec<String> {
+        let terms = terms
+            .iter()
+            .filter(|term| term.is_significant == is_significant);
+        terms
+            .filter(|term| (term.factors.len() == 2) == is_pair)
+            .map(name)
+            .collect()
+    };
+    let main = match &of(true, false)[..] {
+        [] => "No factor has a significant effect by itself.".to_owned(),
+        [one] => format!("{one} has a significant effect."),
+        several => format!(
+            "Significant effects, the largest first: {}.",
+            units::list(several)
+        ),
+    };
+    let pairs = match &of(true, true)[..] {
+        [] => "No interaction is significant, so there is no sign that the effect of one factor depends on another."
+            .to_owned(),
+        pairs => format!("The effect of one factor depends on the other: {}.", units::list(pairs)),
+    };
+    Text::new().strong(main).plain(format!(" {pairs}"))
+}
+
+fn effects(factors: &Factors, terms: &[Term]) -> Table {
+    let columns = vec![
+        Column::left("Effect"),
+        Column::right("Share of the variation"),
+        Column::right("F"),
+        Column::right("p"),
+        Column::left("Significant"),
+    ];
+    let row = |term: &Term| {
+        Row::new(vec![
+            Text::new().code(factors.name(term)),
+            units::share(term.effect.share).into(),
+            units::statistic(term.effect.f).into(),
+            units::p_value(term.effect.p).into(),
+            match term.is_significant {
+                true => Text::new().success("yes"),
+                false => "no".into(),
+            },
+        ])
+    };
+    Table {
+        rows: terms.iter().map(row).collect(),
+        columns,
+    }
+}
+
+fn levels(factors: &Factors, metric: Metric) -> Table {
+    let columns = vec![
+        Column::left("Factor"),
+        Column::left("Value"),
+        Column::left(&format!("Mean {}", metric.title())),
+        Column::left("Difference to the first value"),
+    ];
+    let row = |level: LevelMean| {
+        let factor = &factors.factors[level.factor];
+        let with_interval =
+            |text: String, interval: ConfidenceInterval, format: &dyn Fn(f64) -> String| {
+                Text::new()
+                    .plain(text + " ")
+                    .interval(format(interval.low), format(interval.high))
+            };
+        let value = |value| metric.value(value);
+        let difference = |value| metric.difference(value);
+        Row::new(vec![
+            Text::new().code(factor.path),
+            Text::new().code(&factor.level_names()[level.level]),
+            with_interval(value(level.mean), level.interval, &value),
+            match level.difference {
+                None => NO_VALUE.into(),
+                Some((mean, interval)) => with_interval(difference(mean), interval, &difference),
+            },
+        ])
+    };
+    Table {
+        rows: factors.level_means().into_iter().map(row).collect(),
+        columns,
+    }
+}
+
+fn method(factors: &Factors, terms: &[Term]) -> String {
+    format!(
+        "Analysis of variance of the full grid with {} as blocks. A mean is over all combinations with this value. Its \
+         interval leaves out what all combinations with a seed have in common. Significance is corrected for {} effects, \
+         and the intervals of the differences for their number. Interactions of more than two factors are part of the \
+         variation, but not listed.",
+        units::plural(factors.seeds, "seed"),
+        terms.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::testing::{Folder, unhashed};
+    use crate::spec::Sweep;
+
+    /// A grid of two widths and three learning rates. The best learning rate of the wide model is smaller.
+    fn grid(seeds: u64) -> Folder {
+        let folder = Folder::new("grid");
+        let grid = "{model.n_embd: [32, 64], optimizer.lr: [0.001, 0.01, 0.1]}";
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            grid: serde_yaml::from_str(grid).unwrap(),
+            ..Sweep::default()
+        });
+        for (width, losses) in [(32, [1.62, 1.55, 1.59]), (64, [1.52, 1.49, 1.58])] {
+            for (lr, loss) in [0.001, 0.01, 0.1].into_iter().zip(losses) {
+                for seed in 1..=seeds {
+                    let noise =
+                        0.01 * seed as f64 + 0.002 * ((seed * width) as f64 * lr * 300.0).sin();
+                    folder
+                        .run(&format!("n_embd={width}-lr={lr}"), seed)
+                        .spec(|spec| {
+                            spec.model.n_embd = width as usize;
+                            spec.optimizer.lr = lr;
+                        })
+                        .curve(loss + noise)
+                        .done();
+                }
+            }
+        }
+        folder
+    }
+
+    #[test]
+    fn a_grid_shows_which_factors_matter() {
+        let folder = grid(3);
+        folder.write();
+        let page = folder.read("report.md");
+        let start = page.find("## Factors").unwrap();
+        let end = start + page[start + 1..].find("\n## ").unwrap();
+        insta::assert_snapshot!(unhashed(&page[start..end]));
+        let plot = folder.read("plots/interaction.svg");
+        assert!(plot.contains("optimizer.lr") && plot.contains("32") && plot.contains("64"));
+        assert!(folder.read("plots/heat_map.svg").contains("model.n_embd"));
+    }
+
+    #[test]
+    fn a_grid_with_missing_results_has_no_analysis() {
+        let folder = grid(1);
+        folder.write();
+        assert!(
+            !folder.read("report.md").contains("## Factors"),
+            "one seed has no error"
+        );
+        let folder = grid(3);
+        folder.plan.borrow_mut().runs.truncate(15);
+        folder.write();
+        assert!(
+            !folder.read("report.md").contains("## Factors"),
+            "a combination has no run"
+        );
+        assert!(!folder.path().join("plots/heat_map.svg").exists());
+    }
+}

@@ -1,0 +1,353 @@
+// Makes the tables of a report sortable and filterable, and its plots readable under the pointer. Without this
+// script, the page has the same numbers and static plots.
+"use strict";
+
+/** Creates an element with attributes, listeners (functions) and children. */
+function create(name, attributes = {}, ...children) {
+  const isDrawing = ["svg", "g", "path", "line", "circle", "rect", "text", "title", "polygon"].includes(name);
+  const node = isDrawing
+    ? document.createElementNS("http://www.w3.org/2000/svg", name)
+    : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(key, value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+// Tables
+
+const UNITS = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18, KiB: 1 / 1024, MiB: 1, GiB: 1024, ms: 1e-3, s: 1, m: 60, h: 3600 };
+
+/** The number that a text starts with, with its unit, or null. Several, such as `1 h 05 m`, are added up. */
+function leadingNumber(text) {
+  let rest = text.trim().replaceAll("\u2212", "-");
+  let sum = null;
+  for (;;) {
+    const found = /^[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/.exec(rest);
+    if (!found) return sum;
+    rest = rest.slice(found[0].length);
+    const unit = /^ ?(KiB|MiB|GiB|ms|[kMGTPEsmh])(?![\w/])/.exec(rest);
+    sum = (sum ?? 0) + Number(found[0].replaceAll(",", "")) * (unit ? UNITS[unit[1]] : 1);
+    if (!unit || !"smh".includes(unit[1])) return sum;
+    rest = rest.slice(unit[0].length).trimStart();
+  }
+}
+
+/** Compares two cells: numbers by their size, other texts by the alphabet, and cells without a value last. */
+function compareCells(a, b, isNumber, sign) {
+  const [x, y] = [a, b].map((cell) => (isNumber ? leadingNumber(cell) : cell.trim() || null));
+  if (x === null || y === null) return (x === null) - (y === null);
+  return sign * (isNumber ? x - y : x.localeCompare(y, "en", { numeric: true }));
+}
+
+function makeSortable(table) {
+  const body = table.tBodies[0];
+  const headings = [...table.tHead.rows[0].cells];
+  headings.forEach((heading, column) => {
+    const texts = [...body.rows].map((row) => row.cells[column].textContent);
+    const isNumber = texts.some((text) => leadingNumber(text) !== null)
+      && texts.every((text) => leadingNumber(text) !== null || ["", "\u2013"].includes(text.trim()));
+    const sort = () => {
+      const ascending = heading.getAttribute("aria-sort") !== "ascending";
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      const text = (row) => row.cells[column].textContent;
+      const rows = [...body.rows].sort((a, b) => compareCells(text(a), text(b), isNumber, ascending ? 1 : -1));
+      body.append(...rows);
+    };
+    const button = create("button", { type: "button", title: "Sort by this column", click: sort });
+    button.append(...heading.childNodes);
+    heading.append(button);
+  });
+}
+
+/** Rows from which on a table has a filter. */
+const FILTERED_ROWS = 6;
+
+function makeFilterable(table) {
+  const rows = [...table.tBodies[0].rows];
+  if (rows.length < FILTERED_ROWS) return;
+  const shown = create("span", { class: "count", role: "status" });
+  const filter = (event) => {
+    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      count += !row.hidden;
+    }
+    shown.textContent = words.length ? `${count} of ${rows.length} rows` : "";
+  };
+  const input = create("input", { type: "search", placeholder: "words in a row", input: filter });
+  table.closest(".scroll").before(create("label", { class: "filter" }, "Filter ", input, shown));
+}
+
+// Plots
+
+/** Names of the variants that are switched off, in all plots of the page. */
+const hidden = new Set();
+const redraws = [];
+
+/** Round values between two ends, about `count` of them. */
+function ticks(low, high, count) {
+  const rough = (high - low) / Math.max(1, count);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+  const values = [];
+  for (let index = Math.ceil(low / step); index * step <= high * (1 + 1e-9); index++) values.push(index * step);
+  return { values, decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+}
+
+/** The powers of ten between two ends, and their doubles and fives if there are few. */
+function logTicks(low, high) {
+  const values = [];
+  const factors = Math.log10(high / low) > 3 ? [1] : [1, 2, 5];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (const factor of factors) {
+      const value = factor * 10 ** power;
+      if (value >= low && value <= high) values.push(value);
+    }
+  }
+  return values;
+}
+
+/** A number with three digits and a prefix: `1.5 M`. */
+function short(value) {
+  const size = Math.abs(value);
+  const [scale, prefix] = [[1e9, " G"], [1e6, " M"], [1e3, " k"]].find(([scale]) => size >= scale) ?? [1, ""];
+  return `${Number((value / scale).toPrecision(3))}${prefix}`.replace("-", "\u2212");
+}
+
+const fixed = (value, decimals) => value.toFixed(decimals).replace("-", "\u2212");
+
+/** The color of a series. The baseline has that of the text. */
+const colorOf = (series) => series.color ?? "var(--ink)";
+
+/** Moves labels apart so that none overlaps another: the positions, in the order given. */
+function spread(wanted, gap, low, high) {
+  const order = wanted.map((_, index) => index).sort((a, b) => wanted[a] - wanted[b]);
+  const placed = [...wanted];
+  order.forEach((index, rank) => {
+    const above = rank ? placed[order[rank - 1]] + gap : low;
+    placed[index] = Math.max(placed[index], above);
+  });
+  let limit = high;
+  for (const index of order.reverse()) {
+    placed[index] = Math.min(placed[index], limit);
+    limit = placed[index] - gap;
+  }
+  return placed;
+}
+
+/** The values that the y axis must contain: those of the visible curves, without their first tenth. */
+function visibleValues(data, series) {
+  const values = data.references.map(([value]) => value);
+  for (const { points, band, partial } of series) {
+    for (const curve of [points, ...partial]) {
+      const start = curve.length > 1 ? curve.at(-1)[0] * 0.1 : -Infinity;
+      for (const [x, y] of curve) if (y !== null && (x >= start || data.log_x)) values.push(y);
+      if (curve === points) for (const [x, low, high] of band) if (x >= start) values.push(low, high);
+    }
+  }
+  return values;
+}
+
+/** An interactive plot of curves, or of points. */
+class CurvePlot {
+  constructor(figure, data) {
+    this.data = data;
+    this.cursor = null;
+    this.readout = create("div", { class: "readout", hidden: true });
+    this.live = create("p", { class: "visually-hidden", role: "status" });
+    this.canvas = create("div", {
+      class: "canvas", tabindex: 0, role: "img",
+      "aria-label": `${data.title}. Left and right arrow keys read the values.`,
+      pointermove: (event) => this.point(event), pointerdown: (event) => this.point(event),
+      pointerleave: () => this.move(null), blur: () => this.move(null), keydown: (event) => this.key(event),
+    });
+    const legend = create("div", { class: "legend", role: "group", "aria-label": "Variants" });
+    for (const series of data.series) {
+      const box = create("input", {
+        type: "checkbox", "data-variant": series.name, checked: !hidden.has(series.name),
+        change: (event) => {
+          if (event.target.checked) hidden.delete(series.name); else hidden.add(series.name);
+          redraws.forEach((redraw) => redraw());
+        },
+      });
+      const swatch = create("span", { class: "swatch", style: `background: ${colorOf(series)}` });
+      legend.append(create("label", {}, box, swatch, series.name));
+    }
+    this.legend = legend;
+    const block = create("div", { class: "interactive" },
+      create("strong", { class: "title" }, data.title), create("div", { class: "plot-area" }, this.canvas, this.readout),
+      create("div", { class: "x-title" }, data.x_title), legend, this.live);
+    figure.prepend(block);
+    figure.classList.add("explorable");
+    redraws.push(() => this.draw());
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
+  }
+
+  draw() {
+    const { data } = this;
+    for (const box of this.legend.querySelectorAll("input")) box.checked = !hidden.has(box.dataset.variant);
+    const width = Math.max(280, this.canvas.clientWidth);
+    const isWide = width >= 640;
+    const height = isWide ? 420 : 300;
+    const series = data.series.filter(({ name }) => !hidden.has(name));
+    const labels = isWide ? Math.min(200, 16 + 9 * Math.max(0, ...series.map(({ name }) => name.length))) : 8;
+    const frame = { left: 62, right: width - labels, top: 10, bottom: height - 26 };
+    const values = visibleValues(data, series);
+    let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : data.y;
+    if (low === high) [low, high] = [low - 0.5, high + 0.5];
+    const pad = 0.06 * (high - low);
+    [low, high] = [low - pad, high + pad];
+    const across = data.log_x
+      ? (x) => Math.log(x / data.x[0]) / Math.log(data.x[1] / data.x[0])
+      : (x) => (x - data.x[0]) / (data.x[1] - data.x[0]);
+    const x = (value) => frame.left + across(value) * (frame.right - frame.left);
+    const y = (value) => frame.bottom - ((value - low) / (high - low)) * (frame.bottom - frame.top);
+    Object.assign(this, { frame, x, y, series });
+
+    const clip = `clip-${redraws.length}-${Math.random().toString(36).slice(2)}`;
+    const plot = create("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
+    const yTicks = ticks(low, high, isWide ? 6 : 4);
+    this.decimals = yTicks.decimals + 2;
+    for (const value of yTicks.values) {
+      plot.append(create("line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }));
+      plot.append(create("text", { x: frame.left - 8, y: y(value), class: "right" }, fixed(value, yTicks.decimals)));
+    }
+    const xTicks = data.log_x ? logTicks(...data.x) : ticks(...data.x, isWide ? 7 : 4).values;
+    for (const value of xTicks) {
+      plot.append(create("line", { class: "grid", x1: x(value), x2: x(value), y1: frame.top, y2: frame.bottom }));
+      plot.append(create("text", { x: x(value), y: frame.bottom + 14, class: "middle" }, short(value)));
+    }
+
+    const inside = create("svg", {
+      x: frame.left, y: frame.top, width: frame.right - frame.left, height: frame.bottom - frame.top,
+      viewBox: `${frame.left} ${frame.top} ${frame.right - frame.left} ${frame.bottom - frame.top}`, id: clip,
+    });
+    const path = (points) => points.filter(([, value]) => value !== null)
+      .map(([px, py], index) => `${index ? "L" : "M"}${x(px).toFixed(1)} ${y(py).toFixed(1)}`).join("");
+    for (const [value, name] of data.references) {
+      inside.append(create("line", { class: "reference", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }, create("title", {}, name)));
+      plot.append(create("text", { x: frame.left + 6, y: y(value) - 8, class: "muted" }, name));
+    }
+    for (const one of series) {
+      const color = colorOf(one);
+      if (one.band.length > 1) {
+        const edge = [...one.band.map(([px, , top]) => [px, top]), ...one.band.toReversed().map(([px, bottom]) => [px, bottom])];
+        inside.append(create("path", { d: `${path(edge)}Z`, style: `fill: ${color}`, opacity: 0.12 }));
+      } else if (one.band.length === 1) {
+        const [px, bottom, top] = one.band[0];
+        inside.append(create("line", { x1: x(px), x2: x(px), y1: y(bottom), y2: y(top), style: `stroke: ${color}; stroke-width: 2` }));
+      }
+      for (const curve of one.partial) inside.append(create("path", { d: path(curve), style: `stroke: ${color}; stroke-width: 1; fill: none` }));
+      if (one.points.length > 1) inside.append(create("path", { d: path(one.points), style: `stroke: ${color}; stroke-width: 2.2; fill: none` }));
+      if (data.has_points || one.points.length === 1) {
+        for (const [px, py] of one.points) if (py !== null) inside.append(create("circle", { cx: x(px), cy: y(py), r: 4.5, style: `fill: ${color}` }));
+      }
+    }
+    plot.append(inside);
+    if (isWide) {
+      const ends = series.map((one) => [one, (one.points.length ? one.points : one.partial[0] ?? []).at(-1)])
+        .filter(([, end]) => end && end[1] !== null && end[1] <= high);
+      const isScatter = series.every(({ points }) => points.length < 2);
+      const placed = spread(ends.map(([, [, value]]) => y(value)), 15, frame.top + 4, frame.bottom - 4);
+      ends.forEach(([one, [px]], index) => {
+        const from = isScatter ? x(px) + 8 : frame.right + 8;
+        plot.append(create("text", { x: from, y: placed[index], style: `fill: ${colorOf(one)}`, class: "name" }, one.name));
+      });
+    }
+    this.line = create("line", { class: "cursor", y1: frame.top, y2: frame.bottom, visibility: "hidden" });
+    plot.append(this.line);
+    this.canvas.replaceChildren(plot);
+    this.move(this.cursor);
+  }
+
+  /** The x values of all visible points. */
+  stops() {
+    const curves = this.series.flatMap(({ points, partial }) => [points, ...partial]);
+    return [...new Set(curves.flat().map(([px]) => px))].sort((a, b) => a - b);
+  }
+
+  point(event) {
+    const at = event.clientX - this.canvas.getBoundingClientRect().left;
+    const distance = (value) => Math.abs(this.x(value) - at);
+    this.move(this.stops().reduce((best, value) => (best === null || distance(value) < distance(best) ? value : best), null));
+  }
+
+  key(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const stops = this.stops();
+    if (!stops.length) return;
+    if (event.key === "Escape") this.move(null);
+    else if (event.key === "Home") this.move(stops[0]);
+    else if (event.key === "End") this.move(stops.at(-1));
+    else if (step) {
+      const index = stops.indexOf(this.cursor);
+      this.move(index < 0 ? stops.at(-1) : stops[Math.min(stops.length - 1, Math.max(0, index + step))]);
+    } else return;
+    event.preventDefault();
+    this.live.textContent = this.readout.textContent;
+  }
+
+  /** Shows the values at an x, or nothing. */
+  move(cursor) {
+    this.cursor = cursor;
+    this.readout.hidden = cursor === null;
+    this.line?.setAttribute("visibility", cursor === null ? "hidden" : "visible");
+    if (cursor === null) return;
+    const at = this.x(cursor);
+    this.line.setAttribute("x1", at);
+    this.line.setAttribute("x2", at);
+    const near = (points) => points.reduce((best, point) =>
+      Math.abs(this.x(point[0]) - at) < (best ? Math.abs(this.x(best[0]) - at) : 12) ? point : best, null);
+    const rows = this.series
+      .map((one) => [one, near(one.points.length ? one.points : one.partial.flat())])
+      .filter(([, point]) => point && point[1] !== null)
+      .sort(([, [, a]], [, [, b]]) => a - b);
+    const shown = rows.slice(0, 14).map(([one, [, value]]) => create("div", {},
+      create("span", { class: "swatch", style: `background: ${colorOf(one)}` }), `${one.name} `,
+      create("b", {}, fixed(value, this.decimals)), " "));
+    if (rows.length > shown.length) shown.push(create("div", {}, `and ${rows.length - shown.length} more`));
+    this.readout.replaceChildren(create("div", { class: "muted" }, `${short(cursor)} ${this.data.x_title} `), ...shown);
+    const isRight = at > (this.frame.left + this.frame.right) / 2;
+    this.readout.style.left = isRight ? "auto" : `${at + 12}px`;
+    this.readout.style.right = isRight ? `${this.canvas.clientWidth - at + 12}px` : "auto";
+  }
+}
+
+/** The differences from the baseline on a narrow screen, where the static plot would be too small to read. */
+function drawDifferences(figure, data) {
+  const list = create("div", { class: "differences" }, create("strong", { class: "title" }, data.title));
+  const ends = data.rows.flatMap(({ mean, interval, seeds }) => [mean, ...(interval ?? []), ...seeds]);
+  const near = [0, ...(data.margin === null ? [] : [-data.margin, data.margin]), ...ends.filter((end) => end !== null && Math.abs(end) <= data.reach)];
+  const [low, high] = [Math.min(...near), Math.max(...near)];
+  const x = (value) => 2 + 96 * Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+  for (const row of data.rows) {
+    const strip = create("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true", class: row.verdict });
+    const mark = (value, kind) => create("line", { class: kind, x1: x(value), x2: x(value), y1: 0, y2: 10 });
+    strip.append(mark(0, "zero"));
+    if (data.margin !== null) strip.append(mark(-data.margin, "margin"), mark(data.margin, "margin"));
+    if (row.interval) strip.append(create("line", { class: "interval-line", x1: x(row.interval[0]), x2: x(row.interval[1]), y1: 5, y2: 5 }));
+    strip.append(create("line", { class: "mean", x1: x(row.mean), x2: x(row.mean), y1: 1.5, y2: 8.5 }));
+    list.append(create("div", {}, create("strong", {}, row.name), ` ${row.label}`, strip));
+  }
+  figure.prepend(list);
+  figure.classList.add("has-differences");
+}
+
+for (const table of document.querySelectorAll(".scroll > table")) {
+  makeSortable(table);
+  makeFilterable(table);
+}
+for (const figure of document.querySelectorAll("figure[data-plot]")) {
+  const data = JSON.parse(figure.dataset.plot);
+  if (data.kind === "curves") new CurvePlot(figure, data);
+  else drawDifferences(figure, data);
+}
+// A printed page shows what is folded.
+const folds = () => [...document.querySelectorAll("details")];
+addEventListener("beforeprint", () => folds().forEach((fold) => { fold.open = true; }));
