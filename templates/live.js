@@ -13,4 +13,7 @@ if (state) {
   redraws.forEach((redraw) => redraw());
   scrollTo(0, state.y);
 }
-setTimeout(() => location.reload(), 10000);
+// A page that was not written for long is that of a sweep that was killed.
+const age = Date.now() / 1000 - {{ live_since }};
+if (age < 600) setTimeout(() => location.reload(), 10000);
+else document.querySelector("h1").after(create("p", { class: "warning" }, `Written ${Math.round(age / 60)} minutes ago. The sweep has probably ended.`));

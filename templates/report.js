@@ -37,7 +37,7 @@ function leadingNumber(text) {
 
 /** Compares two cells: numbers by their size, other texts by the alphabet, and cells without a value last. */
 function compareCells(a, b, isNumber, sign) {
-  const [x, y] = [a, b].map((cell) => (isNumber ? leadingNumber(cell) : cell.trim() || null));
+  const [x, y] = [a, b].map((cell) => (isNumber ? leadingNumber(cell.replace(/^below /, "")) : cell.trim() || null));
   if (x === null || y === null) return (x === null) - (y === null);
   return sign * (isNumber ? x - y : x.localeCompare(y, "en", { numeric: true }));
 }
@@ -47,8 +47,9 @@ function makeSortable(table) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
     const texts = [...body.rows].map((row) => row.cells[column].textContent);
-    const isNumber = texts.some((text) => leadingNumber(text) !== null)
-      && texts.every((text) => leadingNumber(text) !== null || ["", "\u2013"].includes(text.trim()));
+    const numbers = texts.filter((text) => leadingNumber(text) !== null).length;
+    // Texts in a column of numbers, such as "not reached", stand for a missing one.
+    const isNumber = numbers > 0 && (heading.classList.contains("number") || numbers > texts.length / 2);
     const sort = () => {
       const ascending = heading.getAttribute("aria-sort") !== "ascending";
       headings.forEach((other) => other.removeAttribute("aria-sort"));

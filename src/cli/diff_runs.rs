@@ -8,6 +8,7 @@ use crate::results::{Environment, Evaluation, Metric, Outcome, RunDir, RunState,
 use crate::spec::RunSpec;
 use crate::text::escape::visible_line;
 use crate::text::units::{self, NO_VALUE};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Most evaluations that are shown.
@@ -171,9 +172,7 @@ fn outcomes(a: &Side, b: &Side) -> Contents {
             return None;
         }
         let text = |value: Option<f64>| value.map_or(NO_VALUE.to_owned(), format);
-        let ratio = before
-            .zip(after)
-            .map(|(before, after)| after / before - 1.0);
+        let ratio = before.zip(after).map(|(before, after)| after / before);
         let change = match ratio {
             _ if before == after => "equal".to_owned(),
             Some(ratio) if ratio.is_finite() => units::change(ratio),
@@ -205,7 +204,7 @@ fn evaluations(a: &Side, b: &Side) -> Contents {
     let Some(last) = shared.len().checked_sub(1) else {
         return Contents::Text("no step was evaluated in both runs".to_owned());
     };
-    let shown = last.min(MAX_EVALUATIONS - 1).max(1);
+    let shown = last.clamp(1, MAX_EVALUATIONS - 1);
     let mut indices: Vec<usize> = (0..=shown).map(|index| index * last / shown).collect();
     indices.dedup();
     let rows = indices.into_iter().map(|index| {
@@ -228,31 +227,35 @@ fn evaluations(a: &Side, b: &Side) -> Contents {
     })
 }
 
-/// From which step on the runs differ, as a sentence. Times are not compared.
+/// Up to which step the losses of the runs are identical, as a sentence. The runs may record other steps, so only
+/// those that both have are compared. Times are not compared.
 fn first_different_step(a: &[Metric], b: &[Metric]) -> String {
-    let is_same = |(a, b): &(&Metric, &Metric)| match (a, b) {
-        (Metric::Eval(a), Metric::Eval(b)) => {
-            (a.step, a.val_loss.to_bits()) == (b.step, b.val_loss.to_bits())
-        }
-        (Metric::Step(a), Metric::Step(b)) => {
-            (a.step, a.loss.to_bits()) == (b.step, b.loss.to_bits())
-        }
-        _ => false,
+    let key = |metric: &Metric| (metric.step(), metric.evaluation().is_some());
+    let loss = |metric: &Metric| match metric {
+        Metric::Step(step) => step.loss.to_bits(),
+        Metric::Eval(evaluation) => evaluation.val_loss.to_bits(),
     };
-    let same = a.iter().zip(b).take_while(is_same).count();
-    let longest = a.len().max(b.len());
-    match (a.get(same), b.get(same)) {
-        (None, None) if longest == 0 => "Neither run has recorded losses.".to_owned(),
-        (None, None) => "All recorded losses are identical.".to_owned(),
-        _ if same == 0 => "The losses differ from the beginning.".to_owned(),
-        (Some(a), Some(_)) => format!(
-            "The losses are identical up to step {}, and differ from step {} on.",
-            units::exact(b[same - 1].step()),
-            units::exact(a.step())
+    let of_b: HashMap<_, u64> = b.iter().map(|metric| (key(metric), loss(metric))).collect();
+    let shared = a
+        .iter()
+        .filter_map(|metric| Some((metric, *of_b.get(&key(metric))?)));
+    let shared: Vec<(&Metric, u64)> = shared.collect();
+    let same = shared
+        .iter()
+        .take_while(|(metric, other)| loss(metric) == *other);
+    let same = same.count();
+    let step = |index: usize| units::exact(shared[index].0.step());
+    match (same, shared.len()) {
+        (_, 0) => "The runs have no recorded step in common.".to_owned(),
+        (0, _) => "The losses differ from the beginning.".to_owned(),
+        (same, all) if same == all => format!(
+            "All losses that both runs have recorded are identical, up to step {}.",
+            step(all - 1)
         ),
-        (_, None) | (None, _) => format!(
-            "The losses are identical up to step {}, where one of the runs ends.",
-            units::exact(a[same - 1].step())
+        (same, _) => format!(
+            "The losses are identical up to step {}, and differ at step {}.",
+            step(same - 1),
+            step(same)
         ),
     }
 }
@@ -274,25 +277,30 @@ mod tests {
         };
         let a = [step(1, 3.0), step(2, 2.5), step(3, 2.0)];
         let differs = [step(1, 3.0), step(2, 2.5), step(3, 2.1)];
+        let other_steps = [step(2, 2.5), step(4, 1.5)];
         let cases = [
-            (&a[..], &a[..], "All recorded losses are identical."),
+            (
+                &a[..],
+                &a[..],
+                "All losses that both runs have recorded are identical, up to step 3.",
+            ),
             (
                 &a,
                 &differs,
-                "The losses are identical up to step 2, and differ from step 3 on.",
+                "The losses are identical up to step 2, and differ at step 3.",
             ),
             (
                 &a,
-                &a[..2],
-                "The losses are identical up to step 2, where one of the runs ends.",
+                &other_steps,
+                "All losses that both runs have recorded are identical, up to step 2.",
             ),
+            (&differs[2..], &a, "The losses differ from the beginning."),
             (
                 &a[..1],
-                &a,
-                "The losses are identical up to step 1, where one of the runs ends.",
+                &a[1..],
+                "The runs have no recorded step in common.",
             ),
-            (&a[1..], &a, "The losses differ from the beginning."),
-            (&[], &[], "Neither run has recorded losses."),
+            (&[], &[], "The runs have no recorded step in common."),
         ];
         for (a, b, expected) in cases {
             assert_eq!(first_different_step(a, b), expected);

@@ -5,6 +5,7 @@ mod cli_error;
 mod compare_results;
 mod confirm;
 mod confirm_error;
+mod confirmation;
 mod diff_runs;
 mod experiment_target;
 mod find_run;
@@ -20,6 +21,7 @@ mod saved_model;
 mod shell_quoting;
 mod sweep;
 mod template_check;
+mod test_scores;
 mod verify;
 mod watch;
 

@@ -120,7 +120,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         )));
     }
     let end = if queue.runs.is_empty() {
-        SweepEnd::Complete
+        Ok(SweepEnd::Complete)
     } else {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;
         execute(
@@ -130,14 +130,16 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
             &selected,
             executor.as_mut(),
             &mut observers,
-        )?
+        )
     };
     drop(observers);
+    // Also after an error, so that no page says that the sweep is running.
+    let report = Report::render(store.root(), Sealed::verified(plan.clone()), template)
+        .and_then(|report| report.write().map(|()| report));
+    let end = end?;
     if let SweepEnd::MachineFailed(failure) = &end {
         return Err(Error::Machine(failure.clone()));
     }
-    let report = Report::render(store.root(), Sealed::verified(plan.clone()), template)
-        .and_then(|report| report.write().map(|()| report));
     let report = report.map_err(Error::ReportAfterSweep)?;
     if arguments.format == SweepFormat::Text {
         print(&result_tables::render(&report.summary))?;

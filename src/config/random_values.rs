@@ -6,7 +6,8 @@ use super::tree::{Entry, Node, Value};
 use crate::random::{self, Stream};
 use rand_core::RngCore;
 
-/// Significant digits of a drawn number. They are enough for a search, and make the names of variants short.
+/// Digits of a drawn number: those of its range, or of a smaller number itself. They are enough for a search, and make
+/// the names of variants short.
 const DIGITS: usize = 3;
 
 /// A section with the key `random` in which each distribution is replaced by the list of its values. Without a valid
@@ -94,12 +95,14 @@ fn value(distribution: &Entry, rng: &mut impl RngCore) -> Option<Node> {
     let value = match distribution.key.as_str() {
         "uniform" => {
             let (low, high) = ends()?;
-            Value::Float(rounded(low + random::unit(rng) * (high - low)))
+            let value = low + random::unit(rng) * (high - low);
+            Value::Float(rounded(value, high - low).clamp(low, high))
         }
         "log_uniform" => {
             let (low, high) = ends().filter(|(low, _)| *low > 0.0)?;
-            let (low, high) = (low.ln(), high.ln());
-            Value::Float(rounded((low + random::unit(rng) * (high - low)).exp()))
+            let (from, to) = (low.ln(), high.ln());
+            let value = (from + random::unit(rng) * (to - from)).exp();
+            Value::Float(rounded(value, value.min(high - low)).clamp(low, high))
         }
         "integer" => {
             let (Value::Int(low), Value::Int(high)) = (&items.first()?.value, &items.get(1)?.value)
@@ -124,8 +127,12 @@ fn value(distribution: &Entry, rng: &mut impl RngCore) -> Option<Node> {
     })
 }
 
-fn rounded(value: f64) -> f64 {
-    format!("{value:.*e}", DIGITS - 1).parse().unwrap_or(value)
+/// A value rounded to [`DIGITS`] significant digits of `scale`.
+fn rounded(value: f64, scale: f64) -> f64 {
+    let decimals = DIGITS as i32 - 1 - scale.log10().floor() as i32;
+    format!("{value:.*}", decimals.clamp(0, 17) as usize)
+        .parse()
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -172,6 +179,23 @@ mod tests {
             runs.iter()
                 .all(|run| run.optimizer.lr.to_string().len() < 9),
             "few digits"
+        );
+    }
+
+    /// Numbers of a narrow range differ, and none is outside of it.
+    #[test]
+    fn rounding_stays_in_the_range() {
+        let runs = runs(
+            "  random: {n: 40, settings: {optimizer.lr: {uniform: [0.95, 0.9999]}, model.dropout: {log_uniform: [0.5, 0.501]}}}",
+        );
+        assert!(runs.len() > 30);
+        assert!(
+            runs.iter()
+                .all(|run| (0.95..=0.9999).contains(&run.optimizer.lr))
+        );
+        assert!(
+            runs.iter()
+                .all(|run| (0.5..=0.501).contains(&run.model.dropout))
         );
     }
 

@@ -73,7 +73,16 @@ fn prepare_held_out(
             build(source, parts, file, cache_root, &key, notify)?
         }
     };
-    size_limit::check(&name, info.train_bytes + info.val_bytes, data.max_bytes)?;
+    let scored = (info.train_bytes + info.val_bytes) as f64;
+    let hidden = match held_out {
+        HeldOut::Validation => data.test_fraction,
+        HeldOut::Test => data.val_fraction,
+    };
+    let bytes = match data.test_fraction > 0.0 {
+        true => (scored / (1.0 - hidden)) as u64,
+        false => scored as u64,
+    };
+    size_limit::check(&name, bytes, data.max_bytes)?;
     // The corpus may have been prepared from the same text under another name.
     info.source = name;
     Ok(info)
@@ -137,10 +146,12 @@ fn build(
     let text = &source.text;
     notify_of_carriage_returns(text, data, notify);
     let (train, held_out) = split(text, data, held_out)?;
+    // The tokenizer is the same whether validation or test split is held out.
+    let rest = &text[train.end..];
     let (train, val) = (&text[train], &text[held_out.clone()]);
     let tokenizer = match &file {
         Some(file) => Tokenizer::from_file(file)?,
-        None => Tokenizer::train(spec, train, val)?,
+        None => Tokenizer::train(spec, train, rest)?,
     };
     // The library fails on some texts only, so the file is named here, too.
     let named = |error| match (error, &file) {

@@ -476,3 +476,41 @@ fn published_texts_have_their_known_counts() {
     assert_eq!(names.vocab_size, 27);
     assert_eq!((names.train_tokens, names.val_tokens), (205_330, 22_815));
 }
+
+#[test]
+fn the_test_split_is_the_end_of_the_text_and_changes_no_tokenizer() {
+    let root = tempfile::tempdir().unwrap();
+    // A character that only the test split has.
+    let text = plays::generate(9, 40_000).text + "é";
+    let data = Data {
+        val_fraction: 0.1,
+        test_fraction: 0.2,
+        ..file(root.path(), &text)
+    };
+    for tokenizer in [TokenizerKind::Char, TokenizerKind::Byte, TokenizerKind::Bpe] {
+        let tokenizer = kind(tokenizer);
+        let [val, test] = [
+            prepare(&data, &tokenizer, root.path()).unwrap(),
+            prepare_test(&data, &tokenizer, root.path()).unwrap(),
+        ];
+        assert_eq!(val.content_sha256(), test.content_sha256());
+        assert_eq!(val.train_bytes, test.train_bytes);
+        let bytes = [val.train_bytes, val.val_bytes, test.val_bytes];
+        assert_eq!(bytes.iter().sum::<u64>(), text.len() as u64);
+        let corpus = open(root.path(), &test.key).unwrap();
+        let ids: Vec<u32> = corpus.val.iter().map(|token| token as u32).collect();
+        let decoded = corpus.tokenizer.decode(&ids);
+        let expected = &text[(val.train_bytes + val.val_bytes) as usize..];
+        assert_eq!(decoded[..200], expected[..200]);
+        assert_ne!(val.key, test.key);
+    }
+    let tiny = Data {
+        test_fraction: 0.2,
+        ..file(root.path(), "ab")
+    };
+    let error = prepare(&tiny, &kind(TokenizerKind::Byte), root.path()).unwrap_err();
+    assert!(
+        error.to_string().contains("one of 0.2 for the test"),
+        "{error}"
+    );
+}

@@ -8,6 +8,7 @@ use super::ranking_columns;
 use super::sections::{self, FailedRun, Findings, ReproductionField, Section};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The variables of a template. The head of `templates/report.md.j2` documents them.
 ///
@@ -29,8 +30,8 @@ pub(super) struct TemplateData<'a> {
     unfinished: Vec<FailedRun>,
     reproduction: Vec<ReproductionField>,
     sections: Vec<Section>,
-    /// Whether the page is written again soon.
-    is_live: bool,
+    /// When the page was written, in seconds since 1970, if it is written again soon.
+    live_since: Option<u64>,
 }
 
 /// The changes of one variant from the baseline.
@@ -69,7 +70,13 @@ impl<'a> TemplateData<'a> {
             unfinished: FailedRun::all(findings.results),
             reproduction: ReproductionField::all(findings.results),
             sections: sections::build(findings),
-            is_live: findings.is_live,
+            live_since: findings.is_live.then(now),
         }
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| elapsed.as_secs())
 }

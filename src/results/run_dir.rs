@@ -64,6 +64,11 @@ impl RunDir {
         self.0.join("status.json")
     }
 
+    /// Whether the run has a record, which may be damaged.
+    pub fn has_status(&self) -> bool {
+        self.status_file().exists()
+    }
+
     pub fn samples(&self) -> PathBuf {
         self.0.join("samples.json")
     }

@@ -10,8 +10,8 @@ use std::path::Path;
 /// One use of a test split, a line of `test_uses.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestUse {
-    /// A hash of the text and of the fractions that cut it.
-    pub test_split: String,
+    /// SHA-256 of the whole text. Test splits of a text overlap, whatever their size, so they are counted together.
+    pub text: String,
     /// A hash of the runs that were scored.
     pub runs: String,
     pub experiment: String,
@@ -45,11 +45,11 @@ impl TestUses {
             .create(true)
             .open(path)?;
         file.lock()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
+        let mut contents = String::new();
+        file.read_to_string(&mut contents)?;
         // A line that a killed process has not finished was not used for anything.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        if whole.len() + 1 < text.len() {
+        let whole = contents.rfind('\n').map_or("", |end| &contents[..end]);
+        if whole.len() + 1 < contents.len() {
             file.set_len(whole.len() as u64 + u64::from(!whole.is_empty()))?;
         }
         let parse = |(number, line): (usize, &str)| {
@@ -67,8 +67,8 @@ impl TestUses {
     }
 
     /// The use of a test split for these runs and its number, from 1, if there was one.
-    pub fn find(&self, test_split: &str, runs: &str) -> Option<(usize, &TestUse)> {
-        let uses = self.uses_of(test_split).enumerate();
+    pub fn find(&self, text: &str, runs: &str) -> Option<(usize, &TestUse)> {
+        let uses = self.uses_of(text).enumerate();
         let mut found = uses.filter(|(_, earlier)| earlier.runs == runs);
         found.next().map(|(index, earlier)| (index + 1, earlier))
     }
@@ -83,14 +83,14 @@ impl TestUses {
         self.file.write_all(&line)?;
         self.file.sync_all()?;
         sync_folder(folder)?;
-        let number = self.uses_of(&new.test_split).count() + 1;
+        let number = self.uses_of(&new.text).count() + 1;
         self.uses.push(new);
         Ok(number)
     }
 
-    fn uses_of(&self, test_split: &str) -> impl Iterator<Item = &TestUse> {
+    fn uses_of(&self, text: &str) -> impl Iterator<Item = &TestUse> {
         let uses = self.uses.iter();
-        uses.filter(move |earlier| earlier.test_split == test_split)
+        uses.filter(move |earlier| earlier.text == text)
     }
 }
 
@@ -99,9 +99,9 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn use_of(test_split: &str, runs: &str) -> TestUse {
+    fn use_of(text: &str, runs: &str) -> TestUse {
         TestUse {
-            test_split: test_split.to_owned(),
+            text: text.to_owned(),
             runs: runs.to_owned(),
             experiment: "x".to_owned(),
             variant: "b".to_owned(),

@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_yaml::Mapping;
+use serde_yaml::{Mapping, Value};
 
 /// Random combinations of values, each drawn independently.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +25,7 @@ fn one() -> u64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
-    /// A number between two ends, rounded to three digits.
+    /// A number between two ends, rounded to a thousandth of their distance.
     #[schemars(length(min = 2, max = 2))]
     pub uniform: Option<Vec<f64>>,
     /// A number whose logarithm is uniform, between two positive ends, rounded to three digits.
@@ -36,4 +36,14 @@ pub struct Distribution {
     pub integer: Option<Vec<i64>>,
     /// One of these values.
     pub choice: Option<Vec<serde_json::Value>>,
+}
+
+/// The paths of some lists by path, and of random combinations.
+pub(super) fn combined_paths<'a>(
+    lists: [&'a Mapping; 2],
+    random: Option<&'a RandomCombinations>,
+) -> impl Iterator<Item = &'a str> {
+    let random = random.map(|random| &random.settings);
+    let keys = lists.into_iter().chain(random).flat_map(Mapping::keys);
+    keys.filter_map(Value::as_str)
 }

@@ -1,4 +1,5 @@
-use super::{Match, RandomCombinations, Seeds, Tune};
+use super::random_search::{RandomCombinations, combined_paths};
+use super::{Match, Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -79,9 +80,7 @@ impl Default for Sweep {
 impl Sweep {
     /// The paths whose values are combined: those of `grid`, `zip` and `random`.
     pub fn combined_paths(&self) -> impl Iterator<Item = &str> {
-        let random = self.random.iter().flat_map(|random| random.settings.keys());
-        let keys = self.grid.keys().chain(self.zip.keys()).chain(random);
-        keys.filter_map(Value::as_str)
+        combined_paths([&self.grid, &self.zip], self.random.as_ref())
     }
 
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.

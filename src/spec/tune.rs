@@ -1,7 +1,7 @@
-use super::RandomCombinations;
+use super::random_search::{RandomCombinations, combined_paths};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Mapping;
 
 /// First of the numbers that are tried as seeds of a search.
 const FIRST_SEARCH_SEED: u64 = 1001;
@@ -38,17 +38,7 @@ fn one() -> u64 {
 impl Tune {
     /// The paths that the search varies.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let random = self.random.iter().flat_map(|random| random.settings.keys());
-        let keys = self.grid.keys().chain(self.zip.keys()).chain(random);
-        keys.filter_map(Value::as_str)
-    }
-
-    /// Number of combinations.
-    pub fn combinations(&self) -> usize {
-        let length = |values: &Value| values.as_sequence().map_or(1, Vec::len);
-        let grid: usize = self.grid.values().map(length).product();
-        let zip = self.zip.values().next().map_or(1, length);
-        grid * zip * self.random.as_ref().map_or(1, |random| random.n as usize)
+        combined_paths([&self.grid, &self.zip], self.random.as_ref())
     }
 
     /// The seeds of the search, given those of the comparison.

@@ -112,6 +112,16 @@ impl Store {
         Lock::is_held(&self.root)
     }
 
+    /// Whether a worker is training a run.
+    pub fn is_being_trained(&self, run: &PlannedRun) -> bool {
+        Lock::is_held(self.run_dir(run).path())
+    }
+
+    /// Whether a run has a record, without a look at it.
+    pub fn has_status(&self, run: &PlannedRun) -> bool {
+        self.run_dir(run).has_status()
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -251,7 +261,7 @@ impl Store {
             let state = self.state(run);
             state.is_ok_and(|state| !matches!(state, RunState::NotStarted | RunState::Stopped))
         };
-        let has_results = plan.changes_design_of(&before) && before.runs.iter().any(has_ended);
+        let has_results = plan.changes_design_of(before) && before.runs.iter().any(has_ended);
         plan.continue_from(before, has_results);
         Ok(())
     }

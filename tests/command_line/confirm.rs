@@ -30,7 +30,7 @@ fn each_use_of_the_test_split_is_counted() {
     let confirm = |rest: &str| lab.run(&format!("confirm results/tiny {rest}"));
     confirm("gpt")
         .exits(0)
-        .shows("On the test split, gpt is better than the baseline still")
+        .shows("On the test split, gpt is better than the baseline still: ")
         .shows("97.5 % interval")
         .shows("This is the first use of this test split, with 4 seeds.");
     confirm("gpt")

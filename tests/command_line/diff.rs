@@ -16,7 +16,7 @@ fn two_runs_are_compared() {
     lab.run("diff gpt-s1 gpt-s1")
         .exits(0)
         .shows("Settings\nthe same\n")
-        .shows("All recorded losses are identical.");
+        .shows("All losses that both runs have recorded are identical, up to step 30.");
     lab.run("diff gpt-s1 gpt-s9")
         .exits(2)
         .says("there is no run gpt-s9");
@@ -40,5 +40,5 @@ fn the_first_step_that_differs_is_named() {
     lab.run(&format!("diff {} {}", run("results"), run("other")))
         .exits(0)
         .shows("train.steps")
-        .shows("The losses are identical up to step");
+        .shows("All losses that both runs have recorded are identical, up to step");
 }

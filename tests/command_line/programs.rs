@@ -127,3 +127,15 @@ fn the_report_is_written_while_runs_are_trained() {
     let page = page();
     assert!(!is_live(&page) && page.contains("Unfinished"), "{page}");
 }
+
+#[test]
+fn watch_prints_its_screen_once_without_a_terminal() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml").exits(0);
+    lab.run("watch results/tiny")
+        .exits(0)
+        .shows("4 of 4 runs ended, 0 running")
+        .shows("Verdicts so far")
+        .shows("gpt-s1-");
+    lab.run("watch results/none").exits(2);
+}

@@ -251,3 +251,35 @@ fn a_loop_keeps_the_changes_that_help() {
         "{shown}"
     );
 }
+
+/// The outputs that a workflow reads from a step with an action of this repository.
+#[test]
+fn workflows_read_outputs_that_the_action_has() {
+    let read = |path: &str| -> serde_yaml::Value {
+        serde_yaml::from_str(&fs::read_to_string(root().join(path)).unwrap()).unwrap()
+    };
+    let action = read(".github/actions/sweep/action.yml");
+    let has_output = |name: &str| action["outputs"].get(name).is_some();
+    let text = fs::read_to_string(root().join(".github/workflows/sweep.yml")).unwrap();
+    let workflow = read(".github/workflows/sweep.yml");
+    let steps = workflow["jobs"]["sweep"]["steps"].as_sequence().unwrap();
+    let step = steps
+        .iter()
+        .find(|step| step["uses"] == "./.github/actions/sweep")
+        .unwrap();
+    let start = format!("steps.{}.outputs.", step["id"].as_str().unwrap());
+    let names = text.split(&start).skip(1);
+    let names: Vec<&str> = names
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap())
+        .collect();
+    assert!(
+        names.len() > 2 && names.iter().all(|name| has_output(name)),
+        "{names:?}"
+    );
+    let inputs = step["with"].as_mapping().unwrap().keys();
+    assert!(
+        inputs
+            .into_iter()
+            .all(|input| action["inputs"].get(input).is_some())
+    );
+}

@@ -16,7 +16,7 @@ if [ "$head" != "$HEAD_SHA" ]; then
     echo "pull request $number is not open with the commit $HEAD_SHA" >&2
     exit 1
 fi
-if [ "$(wc -c < "$1/comment.md")" -gt 200000 ]; then
+if [ "$(wc -m < "$1/comment.md")" -gt 65536 ]; then
     echo "$1/comment.md is too long" >&2
     exit 1
 fi

@@ -16,15 +16,17 @@ if [ -z "$results" ]; then
 fi
 runner report "$results" --format pr > "$comment" || exit
 if [ -n "${COMPARE_WITH:-}" ]; then
-    {
-        printf '\n## Compared with %s\n\n' "$COMPARE_WITH"
-        runner compare "$COMPARE_WITH:$results" "$results" ${GATE:+--gate "$GATE"}
-    } >> "$comment"
+    runner compare "$COMPARE_WITH:$results" "$results" ${GATE:+--gate "$GATE"} > "$folder/compared.md"
     compared=$?
-    # A failed run is worse than a worse result.
-    if [ "$code" -eq 0 ]; then
-        code=$compared
+    # GitHub refuses comments of more than 65,536 characters.
+    if [ -s "$folder/compared.md" ] && [ "$(wc -m < "$folder/compared.md")" -lt 5000 ]; then
+        printf '\n## Compared with %s\n\n' "$COMPARE_WITH" >> "$comment"
+        cat "$folder/compared.md" >> "$comment"
     fi
+    # Only a run that failed or an interruption is worse than a worse result.
+    case $code in
+        0 | 3 | 4) [ "$compared" -eq 0 ] || code=$compared ;;
+    esac
 fi
 {
     echo "results=$results"

@@ -93,7 +93,8 @@ pub enum CompareFormat {
 ///
 /// `data.test_fraction` keeps a test split from all training runs and their evaluations. This command scores the
 /// finished runs of a variant and of the baseline on it. Every use is recorded in test_uses.jsonl, in the folder
-/// that contains RESULTS_DIR, and makes the test of the next variant stricter. The same runs are scored once.
+/// that contains RESULTS_DIR, and makes the test of the next variant stricter. Another folder begins its own
+/// count. The same runs are scored once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

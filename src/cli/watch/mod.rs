@@ -14,8 +14,11 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 use sweep_state::SweepState;
 
-/// Time between two looks at the folder.
+/// Shortest time between two looks at the folder.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// Between two looks there are at least so many times the duration of one.
+const COST_FACTOR: u32 = 20;
 
 /// Size of the screen that is printed without a terminal.
 const PRINTED: (u16, u16) = (120, 40);
@@ -38,30 +41,33 @@ pub(super) fn run(arguments: &args::Watch) -> Result<Exit, Error> {
 fn watch(terminal: &mut ratatui::DefaultTerminal, state: &mut SweepState) -> Result<(), Error> {
     let mut view = View::default();
     let mut refreshed = Instant::now();
+    let mut interval = REFRESH;
     loop {
         terminal
             .draw(|frame| draw(frame, state, &mut view))
             .map_err(Error::Output)?;
-        let wait = REFRESH.saturating_sub(refreshed.elapsed());
-        if event::poll(wait).map_err(Error::Output)? {
-            if let Event::Key(key) = event::read().map_err(Error::Output)?
-                && key.kind == KeyEventKind::Press
-            {
-                match key.code {
-                    KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
-                    KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                        return Ok(());
-                    }
-                    KeyCode::Down => view.scroll = view.scroll.saturating_add(1),
-                    KeyCode::Up => view.scroll = view.scroll.saturating_sub(1),
-                    KeyCode::Right => view.choose(1, state),
-                    KeyCode::Left => view.choose(-1, state),
-                    _ => {}
+        if event::poll(interval.saturating_sub(refreshed.elapsed())).map_err(Error::Output)?
+            && let Event::Key(key) = event::read().map_err(Error::Output)?
+            && key.kind == KeyEventKind::Press
+        {
+            match key.code {
+                KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
+                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                    return Ok(());
                 }
+                KeyCode::Down => view.scroll = view.scroll.saturating_add(1),
+                KeyCode::Up => view.scroll = view.scroll.saturating_sub(1),
+                KeyCode::Right => view.choose(1, state),
+                KeyCode::Left => view.choose(-1, state),
+                _ => {}
             }
-        } else {
+        }
+        if refreshed.elapsed() >= interval {
+            let start = Instant::now();
             state.refresh()?;
             refreshed = Instant::now();
+            // The processor belongs to the runs.
+            interval = REFRESH.max(start.elapsed() * COST_FACTOR);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::sweep_state::{Activity, RunProgress, SweepState};
 use crate::results::RunState;
 use crate::text::escape::visible_line;
 use crate::text::units::{self, NO_VALUE};
+use crate::text::width::display_width;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -269,7 +270,7 @@ fn draw_verdicts(frame: &mut Frame, area: Rect, state: &SweepState) {
         let cells = table.rows.iter().map(|row| row[column].as_str());
         let texts = cells.chain([table.headings[column]]);
         texts
-            .map(|text| visible_line(text).chars().count())
+            .map(|text| display_width(&visible_line(text)))
             .max()
             .unwrap_or(0) as u16
     };

@@ -2,7 +2,7 @@
 
 use crate::cli::Error;
 use crate::report::{self, Summary};
-use crate::results::{Metric, RunState, Sealed, SweepPlan};
+use crate::results::{Metric, PlannedRun, RunState, Sealed, SweepPlan};
 use crate::sweep::Store;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ pub(super) struct SweepState {
     pub(super) runs: Vec<RunProgress>,
     pub(super) summary: Option<Summary>,
     summarized: Option<Instant>,
+    /// The runs that have ended, which need not be read again, by their index in the plan.
+    ended: HashMap<usize, RunProgress>,
     /// Steps of the active runs at earlier times, by their index in the plan.
     history: HashMap<usize, Vec<(Instant, u64)>>,
 }
@@ -80,6 +82,7 @@ impl SweepState {
             runs: Vec::new(),
             summary: None,
             summarized: None,
+            ended: HashMap::new(),
             history: HashMap::new(),
         }
     }
@@ -96,63 +99,32 @@ impl SweepState {
     pub(super) fn refresh(&mut self) -> Result<(), Error> {
         let plan = &self.plan.value;
         let is_locked = self.store.is_locked();
-        let ended_before = self.runs.iter().filter(|run| run.state.has_ended()).count();
+        let ended_before = self.ended.len();
         let mut runs = Vec::new();
         for index in self.store.needed_runs(plan)? {
             let run = &plan.runs[index];
-            let dir = self.store.run_dir(run);
-            let state = self.store.state(run)?;
-            let metrics = dir.readable_metrics().map_err(Error::Record)?;
-            let has_begun = !metrics.is_empty();
-            let is_open = matches!(state, RunState::Stopped | RunState::NotStarted);
-            let step = metrics.last().map_or(0, Metric::step);
-            let steps = run.spec.train.planned_steps();
-            let mut progress = RunProgress {
-                name: run.name.clone(),
-                variant: run.spec.variant.clone(),
-                state: match is_open && has_begun && is_locked {
-                    true => Activity::Running,
-                    false => Activity::Is(state),
-                },
-                step,
-                steps,
-                loss: metrics.iter().rev().find_map(|metric| match metric {
-                    Metric::Step(step) => Some(step.loss),
-                    Metric::Eval(_) => None,
-                }),
-                evaluations: metrics
-                    .iter()
-                    .filter_map(Metric::evaluation)
-                    .map(|evaluation| (evaluation.step as f64, evaluation.bits_per_byte))
-                    .collect(),
-                tokens_per_second: None,
-                seconds_left: None,
-                flops_left: 0.0,
-                flops_per_second: None,
-            };
-            let tokens_per_step =
-                run.spec.train.batch_size as f64 * run.spec.sequence_length() as f64;
-            if let Some(left) = steps
-                .filter(|_| is_open)
-                .map(|steps| steps.saturating_sub(step))
+            if let Some(ended) = self.ended.get(&index)
+                && self.store.has_status(run)
             {
-                progress.flops_left = left as f64 * tokens_per_step * run.flops_per_token;
-                if progress.state == Activity::Running
-                    && let Some(speed) = speed(self.history.entry(index).or_default(), step)
-                {
-                    progress.tokens_per_second = Some(speed * tokens_per_step);
-                    progress.seconds_left = Some(left as f64 / speed);
-                    progress.flops_per_second = Some(speed * tokens_per_step * run.flops_per_token);
+                runs.push(ended.clone());
+                continue;
+            }
+            let mut progress = RunProgress::read(&self.store, run, is_locked)?;
+            if progress.state.has_ended() {
+                self.ended.insert(index, progress.clone());
+            } else if progress.state == Activity::Running {
+                let history = self.history.entry(index).or_default();
+                if let Some(steps_per_second) = speed(history, progress.step) {
+                    progress.set_speed(run, steps_per_second);
                 }
             }
             runs.push(progress);
         }
         self.runs = runs;
-        let ended = self.runs.iter().filter(|run| run.state.has_ended()).count();
         let is_old = self
             .summarized
             .is_none_or(|time| time.elapsed() > SUMMARY_INTERVAL);
-        if ended != ended_before || is_old {
+        if self.ended.len() != ended_before || is_old {
             let summary = report::summarize(&self.folder, self.plan.clone());
             self.summary = Some(summary.map_err(Error::Report)?);
             self.summarized = Some(Instant::now());
@@ -182,6 +154,50 @@ impl SweepState {
         let mut variants: Vec<&str> = self.runs.iter().map(|run| run.variant.as_str()).collect();
         variants.dedup();
         variants
+    }
+}
+
+impl RunProgress {
+    fn read(store: &Store, run: &PlannedRun, is_locked: bool) -> Result<Self, Error> {
+        let state = store.state(run)?;
+        let metrics = store.run_dir(run).readable_metrics();
+        let metrics = metrics.map_err(Error::Record)?;
+        let step = metrics.last().map_or(0, Metric::step);
+        let steps = run.spec.train.planned_steps();
+        let is_open = matches!(state, RunState::Stopped | RunState::NotStarted);
+        let left = steps.filter(|_| is_open);
+        let left = left.map_or(0, |steps| steps.saturating_sub(step));
+        Ok(Self {
+            name: run.name.clone(),
+            variant: run.spec.variant.clone(),
+            state: match is_open && is_locked && store.is_being_trained(run) {
+                true => Activity::Running,
+                false => Activity::Is(state),
+            },
+            step,
+            steps,
+            loss: metrics.iter().rev().find_map(|metric| match metric {
+                Metric::Step(step) => Some(step.loss),
+                Metric::Eval(_) => None,
+            }),
+            evaluations: metrics
+                .iter()
+                .filter_map(Metric::evaluation)
+                .map(|evaluation| (evaluation.step as f64, evaluation.bits_per_byte))
+                .collect(),
+            tokens_per_second: None,
+            seconds_left: None,
+            flops_left: left as f64 * run.spec.tokens_per_step() as f64 * run.flops_per_token,
+            flops_per_second: None,
+        })
+    }
+
+    fn set_speed(&mut self, run: &PlannedRun, steps_per_second: f64) {
+        let tokens_per_second = steps_per_second * run.spec.tokens_per_step() as f64;
+        let steps = self.steps.map(|steps| steps.saturating_sub(self.step));
+        self.tokens_per_second = Some(tokens_per_second);
+        self.seconds_left = steps.map(|steps| steps as f64 / steps_per_second);
+        self.flops_per_second = Some(tokens_per_second * run.flops_per_token);
     }
 }
 

@@ -39,46 +39,51 @@ pub(crate) fn flops(variant: &Variant) -> Option<f64> {
     Some(variant.training_tokens()? as f64 * per_token)
 }
 
-/// When a variant reaches the final loss of the baseline, as means over the seeds that both have.
+/// When a variant reaches the final loss of the baseline on the same seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Reached {
-    pub(crate) steps: f64,
-    pub(crate) tokens: f64,
-    /// Of training, without evaluations.
-    pub(crate) seconds: f64,
+pub(crate) enum Reached {
+    /// With every seed. The values are means.
+    Always {
+        steps: f64,
+        tokens: f64,
+        /// Of training, without evaluations.
+        seconds: f64,
+    },
+    /// With some seeds only, or with none.
+    Sometimes { reached: usize, seeds: usize },
+    /// It has no common seed with the baseline, or is not trained.
+    NotCompared,
 }
 
-/// `Err` has the number of seeds that reach it, and of all that could, if not all of them do. `None` without a
-/// common seed, and for a model that is not trained.
-pub(crate) fn reached(
-    variant: &Variant,
-    baseline: &Variant,
-) -> Option<Result<Reached, (usize, usize)>> {
+pub(crate) fn reached(variant: &Variant, baseline: &Variant) -> Reached {
     if !variant.is_trained() || !baseline.is_trained() {
-        return None;
+        return Reached::NotCompared;
     }
     let target = |seed: u64| {
         let mut runs = baseline.runs.iter();
         let run = runs.find(|run| run.planned.spec.seed == seed)?;
-        Some(run.result()?.bits_per_byte?)
+        run.result()?.bits_per_byte
     };
     let runs = variant.runs.iter().filter(|run| run.result().is_some());
     let pairs = runs.filter_map(|run| Some((run, target(run.planned.spec.seed)?)));
     let times: Vec<Option<(f64, f64)>> = pairs.map(|(run, target)| time_of(run, target)).collect();
     let found: Vec<(f64, f64)> = times.iter().flatten().copied().collect();
     if times.is_empty() {
-        return None;
+        return Reached::NotCompared;
     }
     if found.len() < times.len() {
-        return Some(Err((found.len(), times.len())));
+        return Reached::Sometimes {
+            reached: found.len(),
+            seeds: times.len(),
+        };
     }
     let n = found.len() as f64;
     let steps = found.iter().map(|(step, _)| step).sum::<f64>() / n;
-    Some(Ok(Reached {
+    Reached::Always {
         steps,
         tokens: steps * variant.representative.tokens_per_step() as f64,
         seconds: found.iter().map(|(_, seconds)| seconds).sum::<f64>() / n,
-    }))
+    }
 }
 
 /// Step and training time at which a run first reaches a loss, by linear interpolation between its evaluations.

@@ -5,6 +5,7 @@ use super::ranking::{Ranking, Variant};
 use super::tuning::setting;
 use crate::stats::{ALPHA, ConfidenceInterval, Effect, Factorial};
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// The analysis of variance of a grid.
@@ -57,8 +58,13 @@ impl Factor<'_> {
 }
 
 impl<'a> Factors<'a> {
-    /// `None` without a grid of two factors of which every combination has results for two seeds or more.
+    /// `None` without a grid of two factors of which every combination has results for all seeds, which are two or
+    /// more. Also `None` if the number of seeds depends on the results: the p-values would not hold.
     pub(crate) fn new(ranking: &'a Ranking) -> Option<Self> {
+        let is_complete = |variant: &Variant| variant.has_ended && !variant.is_incomplete();
+        if ranking.sequential.is_some() || !ranking.variants.iter().all(is_complete) {
+            return None;
+        }
         let mut variants: Vec<&Variant> = ranking.variants.iter().collect();
         variants.sort_by_key(|variant| variant.position);
         let factor = |path: &&'a str| {
@@ -69,6 +75,13 @@ impl<'a> Factors<'a> {
                     levels.push(level);
                 }
             }
+            if levels.iter().all(|level| level.as_f64().is_some()) {
+                levels.sort_by(|a, b| {
+                    a.as_f64()
+                        .partial_cmp(&b.as_f64())
+                        .unwrap_or(Ordering::Equal)
+                });
+            }
             Factor { path, levels }
         };
         let mut factors: Vec<Factor> = ranking.grid_paths.iter().map(factor).collect();
@@ -76,17 +89,8 @@ impl<'a> Factors<'a> {
         if factors.len() < 2 {
             return None;
         }
-        let mut seeds: Vec<u64> = variants
-            .first()?
-            .values
-            .iter()
-            .map(|(seed, _)| *seed)
-            .collect();
-        seeds.retain(|seed| {
-            variants
-                .iter()
-                .all(|v| v.values.iter().any(|(own, _)| own == seed))
-        });
+        let seeds = variants.first()?.values.iter();
+        let seeds: Vec<u64> = seeds.map(|(seed, _)| *seed).collect();
         let mut cells: HashMap<Vec<usize>, Vec<f64>> = HashMap::new();
         for variant in &variants {
             let combination = factors.iter().map(|factor| {

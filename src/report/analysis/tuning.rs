@@ -8,6 +8,7 @@ use crate::spec::{RunSettings, RunSpec};
 use crate::stats::{Comparison, Verdict};
 use crate::text::units::list;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// What the search of an experiment found.
 pub(crate) struct Tuning<'a> {
@@ -104,10 +105,13 @@ impl<'a> Tuning<'a> {
             .flat_map(|(_, search)| &search.runs)
             .map(|&run| &results.runs[run])
             .collect();
+        // Equal draws of a random search are one combination.
+        let combinations = results.plan.runs.iter().filter_map(|run| run.tuned);
+        let combinations: HashSet<usize> = combinations.map(|tuned| tuned.combination).collect();
         let seconds = |run: &Run| run.outcome().map_or(0.0, |outcome| outcome.seconds);
         Some(Self {
             has_comparison: results.comparisons.len() > 1,
-            combinations: tune.combinations(),
+            combinations: combinations.len(),
             seeds: tune.seeds,
             runs: searched.len(),
             seconds: searched.iter().map(|run| seconds(run)).sum(),

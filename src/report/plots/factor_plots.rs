@@ -217,7 +217,7 @@ fn draw_heat_map(
     let right = WIDTH - 40;
     let columns = pair.x.1.len() as i32;
     let x = |column: usize| left + (right - left) * column as i32 / columns;
-    // Small values are above, as on the y axis of a plot they would be below.
+    // Small values are below, as on the y axis of a plot.
     for (line, (name, means)) in pair.lines.1.iter().zip(&pair.means).enumerate() {
         let top = bottom - (line as i32 + 1) * row;
         canvas.text(name, (left - 16, top + row / 2), HPos::Right, BODY, INK)?;

@@ -4,25 +4,20 @@ use super::axis::Axis;
 use super::curves::{SecondHalf, second_half, text_title};
 use super::legend::Legend;
 use super::lines::Line;
+use super::palette::COLORS;
 use crate::report::analysis::ranking::Ranking;
 use crate::text::units;
-
-/// Most curves. Each has a color with a name.
-const MOST_CURVES: usize = 7;
+use plotters::style::RGBColor;
 
 /// Points of a curve. Mermaid draws them at equal distances.
 const POINTS: usize = 25;
 
-/// The color of the baseline, and those of the other variants in the order of `palette::COLORS`.
-const COLORS: [(&str, &str); MOST_CURVES] = [
-    ("#6e7781", "grey"),
-    ("#0072b2", "blue"),
-    ("#d55e00", "vermilion"),
-    ("#009e73", "green"),
-    ("#cc79a7", "pink"),
-    ("#e69f00", "orange"),
-    ("#56b4e9", "light blue"),
-];
+/// The color of the baseline, which can be seen on light and dark pages.
+const BASELINE: (&str, &str) = ("#6e7781", "grey");
+
+/// The names of the colors of `palette::COLORS`, in their order.
+const COLOR_NAMES: [&str; COLORS.len()] =
+    ["blue", "vermilion", "green", "pink", "orange", "light blue"];
 
 /// A chart and what its lines mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +31,11 @@ pub(in crate::report) struct MermaidChart {
 pub(in crate::report) fn mermaid_chart(ranking: &Ranking) -> Option<MermaidChart> {
     let legend = Legend::new(ranking);
     let mut half = second_half(ranking, &legend)?;
+    half.lines.retain(|line| line.is_highlighted);
     half.lines.sort_by_key(|line| !line.variant.is_baseline);
-    half.lines.truncate(MOST_CURVES);
+    if half.lines.len() < 2 {
+        return None;
+    }
     let ends = half
         .lines
         .iter()
@@ -58,9 +56,7 @@ pub(in crate::report) fn mermaid_chart(ranking: &Ranking) -> Option<MermaidChart
         .map(|line| resampled(&line.curve.points, start, end))
         .collect();
     let y = Axis::linear(curves.iter().flatten().copied())?;
-    let has_baseline = half.lines[0].variant.is_baseline;
-    let colors = COLORS.iter().skip(usize::from(!has_baseline));
-    let palette: Vec<&str> = colors.clone().map(|(color, _)| *color).collect();
+    let palette: Vec<String> = half.lines.iter().map(|line| color(line).0).collect();
     let (scale, unit) = match end {
         end if end >= 1e7 => (1e6, " (millions)"),
         end if end >= 1e4 => (1e3, " (thousands)"),
@@ -83,20 +79,30 @@ pub(in crate::report) fn mermaid_chart(ranking: &Ranking) -> Option<MermaidChart
         let values: Vec<String> = curve.iter().map(|y| format!("{y:.decimals$}")).collect();
         source += &format!("\n  line [{}]", values.join(", "));
     }
-    let names = colors.map(|(_, name)| *name);
     Some(MermaidChart {
         source,
-        caption: caption(ranking, &half, names),
+        caption: caption(ranking, &half),
     })
 }
 
-fn caption<'a>(
-    ranking: &Ranking,
-    half: &SecondHalf,
-    colors: impl Iterator<Item = &'a str>,
-) -> String {
-    let line = |(line, color): (&Line, &str)| format!("{color} {}", line.variant.name);
-    let lines: Vec<String> = half.lines.iter().zip(colors).map(line).collect();
+/// The color of a line and its name, the same as in the other plots of the report.
+fn color(line: &Line) -> (String, &'static str) {
+    let index = COLORS.iter().position(|color| *color == line.color);
+    match index {
+        Some(index) => {
+            let RGBColor(red, green, blue) = line.color;
+            (
+                format!("#{red:02x}{green:02x}{blue:02x}"),
+                COLOR_NAMES[index],
+            )
+        }
+        None => (BASELINE.0.to_owned(), BASELINE.1),
+    }
+}
+
+fn caption(ranking: &Ranking, half: &SecondHalf) -> String {
+    let line = |line: &Line| format!("{} {}", color(line).1, line.variant.name);
+    let lines: Vec<String> = half.lines.iter().map(line).collect();
     let others = ranking.variants.len() - lines.len();
     let others = match others {
         0 => String::new(),
@@ -126,6 +132,7 @@ fn resampled(points: &[(f64, f64)], start: f64, end: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::testing::{Folder, variant};
 
     #[test]
     fn curves_are_resampled_at_equal_distances() {
@@ -135,5 +142,32 @@ mod tests {
         assert_eq!(values[0], 2.0);
         assert!((values[POINTS - 1] - 1.2).abs() < 1e-12);
         assert!((values[12] - 1.6).abs() < 1e-12);
+    }
+
+    /// The best variants and the baseline have a color each, which is that of the other plots.
+    #[test]
+    fn the_best_variants_are_shown() {
+        let folder = Folder::new("many");
+        variant(&folder, "gpt", 2, 1.60, |run| run);
+        for index in 0..9 {
+            let end = 1.58 - 0.005 * f64::from(index);
+            variant(&folder, &format!("v{index}"), 2, end, |run| run);
+        }
+        let results = folder.results();
+        let chart = mermaid_chart(&Ranking::new(&results)).unwrap();
+        assert_eq!(chart.source.matches("line [").count(), 7);
+        assert!(chart.caption.contains(": grey gpt, "), "{}", chart.caption);
+        for best in 3..9 {
+            assert!(
+                chart.caption.contains(&format!(" v{best}")),
+                "{}",
+                chart.caption
+            );
+        }
+        assert!(
+            chart.caption.ends_with("Not shown: 3 variants."),
+            "{}",
+            chart.caption
+        );
     }
 }

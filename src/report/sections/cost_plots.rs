@@ -1,5 +1,5 @@
 use super::Findings;
-use crate::report::analysis::cost::{self, Cost, pareto_front, reached};
+use crate::report::analysis::cost::{self, Cost, Reached, pareto_front, reached};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
@@ -22,7 +22,15 @@ fn comparison(ranking: &Ranking) -> Option<[Block; 2]> {
     if !ranking.has_comparison() || baseline.mean_bits_per_byte().is_none() {
         return None;
     }
-    let of_baseline = reached(baseline, baseline).and_then(Result::ok)?;
+    let Reached::Always {
+        steps,
+        tokens,
+        seconds,
+    } = reached(baseline, baseline)
+    else {
+        return None;
+    };
+    let of_baseline = [steps, tokens, seconds];
     let row = |variant: &Variant| {
         let mut cells = vec![
             variant.name.into(),
@@ -30,25 +38,30 @@ fn comparison(ranking: &Ranking) -> Option<[Block; 2]> {
             text(cost::flops(variant), units::count),
         ];
         cells.extend(match reached(variant, baseline) {
-            None => [NO_VALUE, NO_VALUE, NO_VALUE].map(Text::from),
-            Some(Err((0, _))) => ["not reached", NO_VALUE, NO_VALUE].map(Text::from),
-            Some(Err((some, all))) => {
-                let text = format!("reached by {some} of {all} seeds");
+            Reached::NotCompared => [NO_VALUE; 3].map(Text::from),
+            Reached::Sometimes { reached: 0, .. } => {
+                ["not reached", NO_VALUE, NO_VALUE].map(Text::from)
+            }
+            Reached::Sometimes { reached, seeds } => {
+                let text = format!("reached by {reached} of {seeds} seeds");
                 [text.as_str(), NO_VALUE, NO_VALUE].map(Text::from)
             }
-            Some(Ok(own)) => {
-                let with_change = |value: f64, other: f64, format: fn(f64) -> String| {
-                    let change = value / other - 1.0;
+            Reached::Always {
+                steps,
+                tokens,
+                seconds,
+            } => {
+                let formats: [fn(f64) -> String; 3] =
+                    [units::rounded, units::count, units::measured_duration];
+                let own = [steps, tokens, seconds];
+                [0, 1, 2].map(|index| {
+                    let text = formats[index](own[index]);
+                    let change = own[index] / of_baseline[index];
                     match variant.is_baseline || !change.is_finite() {
-                        true => format(value),
-                        false => format!("{} ({})", format(value), units::change(change)),
+                        true => text.into(),
+                        false => format!("{text} ({})", units::change(change)).into(),
                     }
-                };
-                [
-                    with_change(own.steps, of_baseline.steps, units::rounded).into(),
-                    with_change(own.tokens, of_baseline.tokens, units::count).into(),
-                    with_change(own.seconds, of_baseline.seconds, units::measured_duration).into(),
-                ]
+                })
             }
         });
         Row {
@@ -97,4 +110,41 @@ fn fronts(ranking: &Ranking) -> String {
          that are close can change places with other seeds.",
         fronts.join("; ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::testing::Folder;
+
+    #[test]
+    fn the_loss_of_the_baseline_is_reached_sooner_later_or_never() {
+        let folder = Folder::new("cost");
+        for seed in [1, 2] {
+            let curves: [(&str, &[(u64, f64)]); 3] = [
+                ("gpt", &[(0, 3.0), (250, 2.0), (500, 1.5)]),
+                ("fast", &[(0, 3.0), (250, 1.0), (500, 0.9)]),
+                ("slow", &[(0, 3.0), (250, 2.5), (500, 2.0)]),
+            ];
+            for (name, curve) in curves {
+                folder.run(name, seed).evaluations(curve).done();
+            }
+        }
+        folder.write();
+        let page = folder.read("report.md");
+        let cells = |variant: &str| -> Vec<&str> {
+            let table = page.split("## Cost").nth(1).unwrap();
+            let row = table
+                .lines()
+                .find(|line| line.starts_with(&format!("| {variant} |")));
+            row.unwrap().split(" | ").collect()
+        };
+        // From 3.0 to 1.0 in 250 steps, 1.5 is reached after three quarters of them.
+        assert_eq!(cells("fast")[3], "188 (−62 %)");
+        assert_eq!(cells("gpt")[3], "500");
+        assert_eq!(cells("slow")[3], "not reached");
+        let fronts = page
+            .lines()
+            .find(|line| line.starts_with("Variants that no other beats"));
+        assert!(fronts.unwrap().contains("fast (parameters)"), "{fronts:?}");
+    }
 }

@@ -9,9 +9,6 @@ use crate::text::units::{self, NO_VALUE};
 /// The effects of the factors of a grid.
 pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let ranking = findings.ranking;
-    if ranking.grid_paths.len() < 2 {
-        return Vec::new();
-    }
     let Some(factors) = Factors::new(ranking) else {
         return Vec::new();
     };
@@ -60,7 +57,7 @@ fn effects(factors: &Factors, terms: &[Term]) -> Table {
         Column::left("Effect"),
         Column::right("Share of the variation"),
         Column::right("F"),
-        Column::right("p"),
+        Column::right("p (not corrected)"),
         Column::left("Significant"),
     ];
     let row = |term: &Term| {

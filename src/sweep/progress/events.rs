@@ -151,7 +151,8 @@ impl<W: Write> Observer for EventWriter<'_, W> {
         let is_new = match self.active.get(&run) {
             None => true,
             Some((last, val_loss)) => {
-                now.duration_since(*last) >= PROGRESS_INTERVAL || *val_loss != progress.val_loss
+                now.duration_since(*last) >= PROGRESS_INTERVAL
+                    || val_loss.map(f64::to_bits) != progress.val_loss.map(f64::to_bits)
             }
         };
         if is_new {

@@ -1,0 +1,201 @@
+//! What the losses on the test split say about a variant.
+
+use super::Error;
+use super::confirm_error::ConfirmError;
+use crate::report;
+use crate::results::{SweepPlan, TestUse, VariantComparison};
+use crate::spec::CompareMetric;
+use crate::stats::{Comparison, Design, Verdict, compare};
+use crate::text::units::{self, loss, plural, signed};
+use serde::{Serialize, Serializer};
+
+/// Version of the JSON document.
+const VERSION: u32 = 1;
+
+/// The result of a variant on the test split.
+#[derive(Debug, Serialize)]
+pub(super) struct Confirmation {
+    schema: u32,
+    experiment: String,
+    variant: String,
+    baseline: String,
+    /// How often the test split had been used, this use included.
+    test_uses: usize,
+    /// Variant minus baseline, in bits per byte.
+    difference: f64,
+    /// Confidence interval of the difference.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// Its level, which is higher for each further use.
+    confidence: f64,
+    #[serde(serialize_with = "verdict_name")]
+    pub(super) verdict: Verdict,
+    /// The difference on the validation split, on the same seeds.
+    validation_difference: Option<f64>,
+    /// (seed, bits per byte).
+    values: Vec<(u64, f64)>,
+    baseline_values: Vec<(u64, f64)>,
+}
+
+fn verdict_name<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(report::verdict_name(*verdict))
+}
+
+impl Confirmation {
+    /// `margin` is the smallest difference that matters, in the unit of the metric. `number` is that of the use.
+    ///
+    /// # Errors
+    /// If the two have no seed in common.
+    pub(super) fn new(
+        plan: &SweepPlan,
+        margin: Option<f64>,
+        [variant, baseline]: [&VariantComparison; 2],
+        (number, test_use): (usize, &TestUse),
+    ) -> Result<Self, ConfirmError> {
+        let differences = differences(
+            (&test_use.values, variant.is_seed_free),
+            (&test_use.baseline_values, baseline.is_seed_free),
+        );
+        let is_bits = plan.experiment.compare.metric == CompareMetric::BitsPerByte;
+        let margin = margin.filter(|_| is_bits);
+        // The error rates of all uses add up to at most that of one report: 1/2 + 1/6 + 1/12 + 1/20 and so on is 1.
+        let design = Design::fixed(number * (number + 1)).with_margin(margin);
+        let comparison = match variant.is_seed_free && baseline.is_seed_free {
+            true => differences
+                .first()
+                .map(|first| Comparison::exact(*first, &design)),
+            false => compare(&differences, &design),
+        };
+        let no_seed = || ConfirmError::NotScored {
+            name: variant.variant.clone(),
+            reason: "it has no seed in common with the baseline".to_owned(),
+        };
+        let comparison = comparison.ok_or_else(no_seed)?;
+        let level = design.level(comparison.pairs).unwrap_or_default();
+        Ok(Self {
+            schema: VERSION,
+            experiment: plan.experiment.name.clone(),
+            variant: variant.variant.clone(),
+            baseline: baseline.variant.clone(),
+            test_uses: number,
+            difference: comparison.mean,
+            low: comparison.corrected.map(|interval| interval.low),
+            high: comparison.corrected.map(|interval| interval.high),
+            confidence: 1.0 - level,
+            verdict: comparison.verdict,
+            validation_difference: variant
+                .comparison
+                .as_ref()
+                .filter(|_| is_bits)
+                .map(|comparison| comparison.mean),
+            values: test_use.values.clone(),
+            baseline_values: test_use.baseline_values.clone(),
+        })
+    }
+
+    /// # Errors
+    /// If a number is not finite.
+    pub(super) fn json(&self) -> Result<String, Error> {
+        let json = serde_json::to_string_pretty(self);
+        json.map(|json| json + "\n")
+            .map_err(|error| Error::Output(error.into()))
+    }
+
+    pub(super) fn text(&self, is_new: bool) -> String {
+        let mut text = format!(
+            "On the test split, {}: {} bits per byte",
+            match self.verdict {
+                Verdict::Better => format!(
+                    "{} is better than the baseline {}",
+                    self.variant, self.baseline
+                ),
+                Verdict::Worse => format!(
+                    "{} is worse than the baseline {}",
+                    self.variant, self.baseline
+                ),
+                Verdict::Equivalent => {
+                    format!(
+                        "{} and the baseline {} are equivalent",
+                        self.variant, self.baseline
+                    )
+                }
+                Verdict::Inconclusive => {
+                    format!(
+                        "the difference of {} from the baseline {} is inconclusive",
+                        self.variant, self.baseline
+                    )
+                }
+            },
+            signed(self.difference, loss),
+        );
+        if let Some((low, high)) = self.low.zip(self.high) {
+            text += &format!(
+                " ({} % interval {} to {})",
+                units::as_written((1000.0 * self.confidence).round() / 10.0),
+                signed(low, loss),
+                signed(high, loss)
+            );
+        }
+        text += ".\n";
+        if let Some(validation) = self.validation_difference {
+            text += &format!(
+                "On the validation split, it is {}.\n",
+                signed(validation, loss)
+            );
+        }
+        let seeds = plural(self.values.len(), "seed");
+        text += &match (is_new, self.test_uses) {
+            (true, 1) => format!("This is the first use of this test split, with {seeds}.\n"),
+            (true, uses) => format!(
+                "This is use {uses} of this test split, with {seeds}. Each use widens the interval, so that all uses \
+                 together call a variant better or worse by chance in at most 5 % of cases.\n"
+            ),
+            (false, uses) => format!(
+                "These runs were scored before, as use {uses} of this test split. The result is the recorded one.\n"
+            ),
+        };
+        text
+    }
+}
+
+/// Variant minus baseline for the seeds that both have. A result that does not depend on the seed is compared with
+/// every seed of the other.
+fn differences(
+    (variant, variant_is_seed_free): (&[(u64, f64)], bool),
+    (baseline, baseline_is_seed_free): (&[(u64, f64)], bool),
+) -> Vec<f64> {
+    let value = |values: &[(u64, f64)], is_seed_free, seed| match is_seed_free {
+        true => values.first().map(|(_, value)| *value),
+        false => values
+            .iter()
+            .find(|(own, _)| *own == seed)
+            .map(|(_, value)| *value),
+    };
+    let seeds = if variant_is_seed_free {
+        baseline
+    } else {
+        variant
+    };
+    let pairs = seeds.iter().filter_map(|(seed, _)| {
+        let own = value(variant, variant_is_seed_free, *seed)?;
+        Some(own - value(baseline, baseline_is_seed_free, *seed)?)
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_paired_by_seed() {
+        let variant = [(1, 1.5), (2, 1.75), (4, 1.0)];
+        let baseline = [(2, 1.5), (1, 1.0), (3, 2.0)];
+        let of = |variant_is_free, baseline_is_free| {
+            differences((&variant, variant_is_free), (&baseline, baseline_is_free))
+        };
+        assert_eq!(of(false, false), [0.5, 0.25]);
+        assert_eq!(of(true, false), [0.0, 0.5, -0.5]);
+        assert_eq!(of(false, true), [0.0, 0.25, -0.5]);
+    }
+}
