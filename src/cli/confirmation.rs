@@ -21,6 +21,8 @@ pub(super) struct Confirmation {
     baseline: String,
     /// How often the test split had been used, this use included.
     test_uses: usize,
+    /// Number of seeds that the two are compared on.
+    pairs: usize,
     /// Variant minus baseline, in bits per byte.
     difference: f64,
     /// Confidence interval of the difference.
@@ -78,6 +80,7 @@ impl Confirmation {
             variant: variant.variant.clone(),
             baseline: baseline.variant.clone(),
             test_uses: number,
+            pairs: comparison.pairs,
             difference: comparison.mean,
             low: comparison.corrected.map(|interval| interval.low),
             high: comparison.corrected.map(|interval| interval.high),
@@ -143,7 +146,7 @@ impl Confirmation {
                 signed(validation, loss)
             );
         }
-        let seeds = plural(self.values.len(), "seed");
+        let seeds = plural(self.pairs, "seed");
         text += &match (is_new, self.test_uses) {
             (true, 1) => format!("This is the first use of this test split, with {seeds}.\n"),
             (true, uses) => format!(

@@ -223,6 +223,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_the_drawn_values() {
+        let sweep = "  random: {n: 3, settings: {optimizer.lr: {log_uniform: [1.0e-4, 1.0e-1]}, model.n_layer: {integer: [2, 200]}}}";
+        for run in runs(sweep) {
+            let lr = match run.optimizer.lr {
+                lr if lr < 1e-3 => format!("{lr:e}"),
+                lr => lr.to_string(),
+            };
+            assert_eq!(
+                run.variant,
+                format!("lr-{lr}+n_layer-{}", run.model.n_layer)
+            );
+        }
+    }
+
+    #[test]
+    fn a_choice_can_be_a_list_or_a_section() {
+        let sweep = "  random: {n: 30, settings: {optimizer.betas: {choice: [[0.9, 0.99], [0.8, 0.9]]}, \
+                     model: {choice: [{n_layer: 1}, {n_layer: 2}]}}}";
+        assert_eq!(runs(sweep).len(), 4);
+    }
+
+    #[test]
     fn lists_of_zip_are_taken_together_and_combined_with_the_grid() {
         let sweep = "  grid: {model.norm: [layernorm, rmsnorm]}\n  \
                      zip: {model.n_layer: [1, 2, 3], model.n_embd: [32, 64, 96]}";
@@ -263,6 +285,22 @@ mod tests {
             (
                 "  random: {n: 2, settings: {optimizer.lr: {log_uniform: [0.0, 1.0]}}}",
                 "`log_uniform` has no such values",
+            ),
+            (
+                "  random: {n: 2, settings: {train.batch_size: {integer: [0, 4]}}}",
+                "`sweep.random.settings.train.batch_size.integer[0]` must be",
+            ),
+            (
+                "  random: {n: 2, settings: {model.dropout: {uniform: [-1.0, 0.5]}}}",
+                "`sweep.random.settings.model.dropout.uniform[0]` must be from 0 to",
+            ),
+            (
+                "  random: {n: 2, settings: {model.norm: {choice: [foo, rmsnorm]}}}",
+                "invalid value `foo` for `sweep.random.settings.model.norm.choice[0]`",
+            ),
+            (
+                "  random: {n: 2, settings: {model.n_layer: {uniform: [1, 3]}}}",
+                "unknown key `uniform` in `sweep.random.settings.model.n_layer`",
             ),
             (
                 "  random: {n: 2, settings: {optimizer.lr: {uniform: [1.0, 0.1]}}}",

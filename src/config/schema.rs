@@ -35,7 +35,10 @@ pub(super) fn root() -> &'static Json {
 /// Follows `$ref`.
 pub(super) fn resolve(schema: &'static Json) -> &'static Json {
     match schema["$ref"].as_str() {
-        Some(reference) => resolve(&root()["$defs"][reference.trim_start_matches("#/$defs/")]),
+        Some(reference) => match root().pointer(reference.trim_start_matches('#')) {
+            Some(target) => resolve(target),
+            None => schema,
+        },
         None => schema,
     }
 }
@@ -117,13 +120,10 @@ fn build() -> Json {
     }
     schema["$defs"]["Overlay"] = overlay;
     schema["$defs"]["Grid"] = grid(&paths);
-    // Values of any path.
-    let any = [
-        "boolean", "integer", "number", "string", "array", "object", "null",
-    ];
-    schema["$defs"]["Distribution"]["properties"]["choice"]["items"] = json!({ "type": any });
-    let random = &mut schema["$defs"]["RandomCombinations"]["properties"]["settings"];
-    *random = distributions(&random["description"], &paths);
+    let settings = distributions(&schema, &paths);
+    schema["$defs"]["RandomCombinations"]["properties"]["settings"] = settings;
+    let definitions = schema["$defs"].as_object_mut();
+    definitions.map(|definitions| definitions.remove("Distribution"));
     for key in ["grid", "zip"] {
         refer_to_grid(&mut schema["$defs"]["Tune"]["properties"][key]);
     }
@@ -258,22 +258,69 @@ fn grid(paths: &Map<String, Json>) -> Json {
     })
 }
 
-/// The schema of a mapping from paths to distributions.
-fn distributions(description: &Json, paths: &Map<String, Json>) -> Json {
+/// The schema of a mapping from paths to distributions. Each end and each choice is a value of its path.
+fn distributions(root: &Json, paths: &Map<String, Json>) -> Json {
+    let keys = &root["$defs"]["Distribution"]["properties"];
     let axis = |(path, schema): (&String, &Json)| {
-        let mut axis = json!({ "$ref": "#/$defs/Distribution" });
+        let is_number = has_type(schema, "number", root);
+        let kinds = [
+            ("uniform", is_number),
+            ("log_uniform", is_number),
+            ("integer", has_type(schema, "integer", root)),
+            ("choice", true),
+        ];
+        let items = json!({ "$ref": format!("#/$defs/Grid/properties/{path}/items") });
+        let kinds = kinds.into_iter().filter(|(_, is_possible)| *is_possible);
+        let kinds = kinds.map(|(kind, _)| {
+            let is_choice = kind == "choice";
+            let mut list = json!({
+                "description": keys[kind]["description"],
+                "type": "array",
+                "items": items,
+                "minItems": if is_choice { 1 } else { 2 },
+            });
+            if !is_choice {
+                list["maxItems"] = json!(2);
+            }
+            (kind.to_owned(), list)
+        });
+        let mut axis = json!({
+            "type": "object",
+            "properties": kinds.collect::<Map<_, _>>(),
+            "additionalProperties": false,
+            "minProperties": 1,
+            "maxProperties": 1,
+        });
         if schema["deprecated"] == true {
             axis["deprecated"] = json!(true);
         }
         (path.clone(), axis)
     };
+    let settings = &root["$defs"]["RandomCombinations"]["properties"]["settings"];
     json!({
-        "description": description,
+        "description": settings["description"],
         "type": "object",
         "properties": paths.iter().map(axis).collect::<Map<_, _>>(),
         "additionalProperties": false,
         "minProperties": 1,
     })
+}
+
+/// Whether a schema accepts values of a type, also in one of its alternatives.
+fn has_type(schema: &Json, name: &str, root: &Json) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(reference.trim_start_matches('#'));
+        return target.is_some_and(|target| has_type(target, name, root));
+    }
+    let is_it = match &schema["type"] {
+        Json::String(own) => own == name,
+        Json::Array(own) => own.iter().any(|own| own == name),
+        _ => false,
+    };
+    let alternatives = ["oneOf", "anyOf"].into_iter();
+    let mut alternatives =
+        alternatives.flat_map(|key| schema[key].as_array().into_iter().flatten());
+    is_it || alternatives.any(|one| has_type(one, name, root))
 }
 
 /// Replaces the schema of a grid, except for its description.

@@ -57,8 +57,21 @@ fn of_value(
             format!("{key}-{}", parts.collect::<Vec<_>>().join("-"))
         }
         Value::Str(_) | Value::Map(_) => format!("{key}-none"),
-        // As it is written in the file, for example 1e-3 rather than 0.001.
-        _ => format!("{key}-{}", sanitized(sources.text(value.span))),
+        _ => format!("{key}-{}", sanitized(&written(value, sources))),
+    }
+}
+
+/// A value as it is written in the file, for example 1e-3 rather than 0.001. The span of a drawn number is the list of
+/// its ends.
+fn written(value: &Node, sources: &Sources) -> String {
+    let text = sources.text(value.span);
+    match value.value {
+        Value::Float(number) if text.starts_with('[') && number.abs() < 1e-3 => {
+            format!("{number:e}")
+        }
+        Value::Float(number) if text.starts_with('[') => number.to_string(),
+        Value::Int(number) if text.starts_with('[') => number.to_string(),
+        _ => text.to_owned(),
     }
 }
 

@@ -18,6 +18,9 @@ use std::collections::HashMap;
 /// Name of the variant if a sweep has no variants and no grid.
 const ONLY_VARIANT: &str = "base";
 
+/// The keys of a section that has combinations.
+const SEARCHED: [&str; 3] = ["grid", "zip", "random"];
+
 /// A variant with all layers merged, but not yet typed.
 #[derive(Debug)]
 pub(super) struct Variant {
@@ -94,16 +97,17 @@ fn expand(
     let sweep = &with_drawn_values(sweep.as_ref().unwrap_or(&absent), errors);
     check_seeds(sweep, errors);
     let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
+    let is_search = |tune: &Node| SEARCHED.iter().any(|key| tune.get(key).is_some());
+    if let Some(tune) = tune.filter(|tune| !is_search(tune)) {
+        errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
+    }
     let tune = tune.map(|tune| with_drawn_values(tune, errors));
     let tune = tune.as_ref();
-    let searched = ["grid", "zip", "random"].into_iter();
+    let searched = SEARCHED.iter();
     for lists in searched.filter_map(|key| tune.and_then(|tune| tune.get(key))) {
         check_tunable(lists, errors);
     }
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
-    if let Some(tune) = tune.filter(|_| tuned.is_none()) {
-        errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
-    }
     let runs_per_variant = match (tune, &tuned) {
         (Some(tune), Some(tuned)) => {
             let searched = tune.get("seeds").and_then(integer).unwrap_or(1);

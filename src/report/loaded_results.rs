@@ -146,6 +146,11 @@ impl Results {
         &self.plan.corpora[run.corpus]
     }
 
+    /// Whether every needed run has ended, successfully or not.
+    pub(super) fn has_ended(&self) -> bool {
+        self.count(RunState::Stopped) + self.count(RunState::NotStarted) == 0
+    }
+
     pub(super) fn count(&self, state: RunState) -> usize {
         self.runs.iter().filter(|run| run.state() == state).count()
     }

@@ -20,7 +20,7 @@ Examples:
 
 Exit codes: 0 success, 1 a run failed or diverged, or a file could not be written, 2 the command line or \
 the folder has an error, 3 a value that the experiment expects was missed or a claim fails, 4 a claim is \
-open. With --format: 0 or 2. With --check: 0 the report is up to date, 1 it is not, 2.")]
+open. With --format: 0, or 1 or 2 for an error. With --check: 0 the report is up to date, 1 it is not.")]
 pub struct Report {
     /// Results folder of one experiment.
     #[arg(value_name = "RESULTS_DIR")]

@@ -27,6 +27,12 @@ const COLORS: [Color; 6] = [
 /// Share of the steps at the beginning whose losses the y axis need not contain.
 const UNSETTLED: f64 = 0.1;
 
+/// Width of the table of runs without the names, with its frame.
+const OTHER_COLUMNS: u16 = 59;
+
+/// Longest name of a run that is shown whole beside the curves.
+const LONGEST_NAME: usize = 32;
+
 /// What the user has chosen to see.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -70,17 +76,16 @@ pub(super) fn draw(frame: &mut Frame, state: &SweepState, view: &mut View) {
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    let (runs, curves) = match middle.width >= 100 {
+    let names = shown
+        .iter()
+        .map(|run| display_width(&visible_line(&run.name)));
+    let longest = names.max().unwrap_or(0).min(LONGEST_NAME) as u16;
+    let [runs, curves] = match middle.width >= 100 {
         true => {
-            let [runs, curves] =
-                Layout::horizontal([Constraint::Length(72), Constraint::Fill(1)]).areas(middle);
-            (runs, curves)
+            let runs = Constraint::Length(OTHER_COLUMNS + longest);
+            Layout::horizontal([runs, Constraint::Fill(1)]).areas(middle)
         }
-        false => {
-            let [runs, curves] =
-                Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle);
-            (runs, curves)
-        }
+        false => Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle),
     };
     draw_head(frame, head, state);
     draw_runs(frame, runs, &shown, view);

@@ -5,8 +5,9 @@ use crate::report::{self, Summary};
 use crate::results::{Metric, PlannedRun, RunState, Sealed, SweepPlan};
 use crate::sweep::Store;
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two computations of the verdicts, if no run has ended.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(20);
@@ -22,6 +23,8 @@ pub(super) struct SweepState {
     pub(super) runs: Vec<RunProgress>,
     pub(super) summary: Option<Summary>,
     summarized: Option<Instant>,
+    /// When the plan was written.
+    plan_changed: Option<SystemTime>,
     /// The runs that have ended, which need not be read again, by their index in the plan.
     ended: HashMap<usize, RunProgress>,
     /// Steps of the active runs at earlier times, by their index in the plan.
@@ -82,6 +85,7 @@ impl SweepState {
             runs: Vec::new(),
             summary: None,
             summarized: None,
+            plan_changed: None,
             ended: HashMap::new(),
             history: HashMap::new(),
         }
@@ -97,6 +101,15 @@ impl SweepState {
     /// # Errors
     /// If a file cannot be read.
     pub(super) fn refresh(&mut self) -> Result<(), Error> {
+        let changed = fs::metadata(self.folder.join("plan.json")).and_then(|file| file.modified());
+        let changed = changed.ok();
+        // Another sweep has written its plan, or the folder has gone, which is an error.
+        if changed.is_none() || changed != self.plan_changed {
+            self.plan = report::read_plan(&self.folder).map_err(Error::Report)?;
+            self.plan_changed = changed;
+            self.ended.clear();
+            self.history.clear();
+        }
         let plan = &self.plan.value;
         let is_locked = self.store.is_locked();
         let ended_before = self.ended.len();

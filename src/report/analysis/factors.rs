@@ -86,6 +86,15 @@ impl<'a> Factors<'a> {
         };
         let mut factors: Vec<Factor> = ranking.grid_paths.iter().map(factor).collect();
         factors.retain(|factor| factor.levels.len() > 1);
+        // Samples change no result, so their settings would repeat it as if it were measured again.
+        let is_measured = |factor: &Factor| !factor.path.starts_with("sample");
+        let has_values = |factor: &Factor| !factor.levels.iter().any(Value::is_object);
+        if !factors
+            .iter()
+            .all(|factor| is_measured(factor) && has_values(factor))
+        {
+            return None;
+        }
         if factors.len() < 2 {
             return None;
         }

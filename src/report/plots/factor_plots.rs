@@ -196,7 +196,9 @@ pub(super) fn heat_map(ranking: &Ranking, _: &Legend) -> Drawn {
     };
     Some(drawn.map(|svg| Drawing {
         title,
-        caption: format!("Darker is better ({direction}). The best combination has a frame."),
+        caption: format!(
+            "Darker is better, which is {direction}. The best combination has a frame."
+        ),
         svg,
         data: None,
     }))

@@ -10,7 +10,11 @@ use crate::text::units::{self, NO_VALUE};
 pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let ranking = findings.ranking;
     let Some(factors) = Factors::new(ranking) else {
-        return Vec::new();
+        let is_asked = ranking.grid_paths.len() > 1 && findings.results.has_ended();
+        return match is_asked {
+            true => vec![Block::heading(2, "Factors"), Block::paragraph(NOT_ANALYZED)],
+            false => Vec::new(),
+        };
     };
     let terms = factors.terms();
     let mut blocks = vec![
@@ -23,6 +27,10 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     blocks.push(Block::paragraph(method(&factors, &terms)));
     blocks
 }
+
+const NOT_ANALYZED: &str = "The effects of the settings are not analyzed. This needs every combination of the values \
+    of two settings or more, each with a result for the same two seeds or more, and a fixed number of seeds. The values \
+    must not be sections, and the settings not those of samples.";
 
 /// Which factors matter, in a sentence.
 fn summary(factors: &Factors, terms: &[Term]) -> Text {
@@ -169,19 +177,17 @@ mod tests {
 
     #[test]
     fn a_grid_with_missing_results_has_no_analysis() {
-        let folder = grid(1);
-        folder.write();
-        assert!(
-            !folder.read("report.md").contains("## Factors"),
-            "one seed has no error"
-        );
+        let is_analyzed = |folder: &Folder| {
+            folder.write();
+            let page = folder.read("report.md");
+            assert!(page.contains("## Factors"));
+            !page.contains("The effects of the settings are not analyzed.")
+        };
+        assert!(!is_analyzed(&grid(1)), "one seed has no error");
         let folder = grid(3);
+        assert!(is_analyzed(&folder));
         folder.plan.borrow_mut().runs.truncate(15);
-        folder.write();
-        assert!(
-            !folder.read("report.md").contains("## Factors"),
-            "a combination has no run"
-        );
+        assert!(!is_analyzed(&folder), "a combination has no run");
         assert!(!folder.path().join("plots/heat_map.svg").exists());
     }
 }
