@@ -246,8 +246,9 @@ class CurvePlot {
       }
       for (const curve of one.partial) inside.append(create("path", { d: path(curve), style: `stroke: ${color}; stroke-width: 1; fill: none` }));
       if (one.points.length > 1) inside.append(create("path", { d: path(one.points), style: `stroke: ${color}; stroke-width: 2.2; fill: none` }));
-      if (data.has_points || one.points.length === 1) {
-        for (const [px, py] of one.points) if (py !== null) inside.append(create("circle", { cx: x(px), cy: y(py), r: 4.5, style: `fill: ${color}` }));
+      const marked = data.has_points || one.points.length === 1 ? one.points : [];
+      for (const [px, py] of [...marked, ...(one.marks ?? [])]) {
+        if (py !== null) inside.append(create("circle", { cx: x(px), cy: y(py), r: 4.5, style: `fill: ${color}` }));
       }
     }
     plot.append(inside);

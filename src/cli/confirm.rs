@@ -2,12 +2,12 @@ use super::args;
 use super::args::ConfirmFormat;
 use super::confirm_error::ConfirmError;
 use super::confirmation::Confirmation;
+use super::exit_verdict::exit_of;
 use super::test_scores::scores;
 use super::{Error, Exit, print};
 use crate::hash;
 use crate::report;
 use crate::results::{PlannedRun, SweepPlan, TestUse, TestUses, VariantComparison};
-use crate::stats::Verdict;
 use crate::sweep::Store;
 use std::path::Path;
 
@@ -15,7 +15,8 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
     let folder = &arguments.results;
     let plan = report::read_plan(folder).map_err(Error::Report)?.value;
     let store = Store::open_readonly(folder.clone());
-    let compared = plan.compare(&store.results(&plan)?);
+    let results = store.results(&plan)?;
+    let compared = plan.compare(&results);
     let [variant, baseline] = find(&plan, &compared, &arguments.variant)?;
     let runs: Vec<&PlannedRun> = [variant, baseline]
         .iter()
@@ -63,17 +64,13 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
         }
     };
     drop(uses);
-    let margin = plan.margin(&store.results(&plan)?);
+    let margin = plan.margin(&results);
     let result = Confirmation::new(&plan, margin, [variant, baseline], (number, &test_use))?;
     print(&match arguments.format {
         ConfirmFormat::Text => result.text(is_new),
         ConfirmFormat::Json => result.json()?,
     })?;
-    Ok(match result.verdict {
-        Verdict::Better => Exit::Success,
-        Verdict::Worse | Verdict::Equivalent => Exit::Missed,
-        Verdict::Inconclusive => Exit::Undecided,
-    })
+    Ok(exit_of(result.verdict.into()))
 }
 
 /// The variant and the baseline.

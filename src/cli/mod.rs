@@ -7,6 +7,7 @@ mod confirm;
 mod confirm_error;
 mod confirmation;
 mod diff_runs;
+mod exit_verdict;
 mod experiment_target;
 mod find_run;
 mod generate;

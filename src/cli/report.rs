@@ -5,6 +5,7 @@ use super::{Error, Exit, print, shell_quoting};
 use crate::report::{self, Report};
 use crate::text::terminal;
 use crate::text::units;
+use std::path::{Path, PathBuf};
 
 pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
     let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
@@ -16,20 +17,21 @@ pub(super) fn run(arguments: &args::Report) -> Result<Exit, Error> {
             shell_quoting::word(named)
         ));
     }
-    let report = Report::render(&arguments.results, plan, template).map_err(Error::Report)?;
-    match arguments.format {
-        Some(format) => {
-            print(match format {
-                ReportFormat::Md => &report.markdown,
-                ReportFormat::Html => &report.html,
-                ReportFormat::Pr => &report.comment,
-                ReportFormat::Json => &report.json,
-            })?;
-            Ok(Exit::Success)
-        }
-        None if arguments.check => check(&report, arguments),
-        None => write(&report),
+    if arguments.format == Some(ReportFormat::Pr) {
+        let comment = report::render_comment(&arguments.results, plan).map_err(Error::Report)?;
+        print(&comment)?;
+        return Ok(Exit::Success);
     }
+    let report = Report::render(&arguments.results, plan, template).map_err(Error::Report)?;
+    let text = match arguments.format {
+        Some(ReportFormat::Md) => &report.markdown,
+        Some(ReportFormat::Html) => &report.html,
+        Some(ReportFormat::Json) => &report.json,
+        Some(ReportFormat::Pr) | None if arguments.check => return check(&report, arguments),
+        Some(ReportFormat::Pr) | None => return write(&report),
+    };
+    print(text)?;
+    Ok(Exit::Success)
 }
 
 /// Says which files are not up to date.
@@ -40,16 +42,20 @@ fn check(report: &Report, arguments: &args::Report) -> Result<Exit, Error> {
         print("The report is up to date.\n")?;
         return Ok(Exit::Success);
     }
-    let names = outdated.iter().map(|path| {
-        let inside = path.strip_prefix(&arguments.results).unwrap_or(path);
-        inside.display().to_string()
-    });
-    let names: Vec<String> = names.collect();
     print(&format!(
         "Not up to date: {}\n`runner report {folder}` writes the report again.\n",
-        units::list(&names)
+        names_inside(&arguments.results, &outdated)
     ))?;
     Ok(Exit::Failed)
+}
+
+/// The names of files of a folder, in one sentence.
+pub(super) fn names_inside(folder: &Path, paths: &[PathBuf]) -> String {
+    let names = paths.iter().map(|path| {
+        let inside = path.strip_prefix(folder).unwrap_or(path);
+        inside.display().to_string()
+    });
+    units::list(&names.collect::<Vec<_>>())
 }
 
 fn write(report: &Report) -> Result<Exit, Error> {

@@ -1,9 +1,10 @@
 use super::args;
 use super::args::SweepFormat;
+use super::exit_verdict::{check_has_verdict, exit_by_verdict};
 use super::live_report::LiveReport;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, experiment_target, print};
-use crate::report::{Report, VariantVerdict};
+use crate::report::Report;
 use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
@@ -162,7 +163,15 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     }
     print_unfinished(&store, &plan, &states);
     let (exit, reason) = match &arguments.exit_verdict {
-        Some(variant) => exit_by_verdict(&report, variant, &plan, &states),
+        Some(variant) => {
+            let mut compared = states.clone();
+            compared.retain(|(run, _)| {
+                let own = &plan.runs[*run].spec.variant;
+                own == variant || *own == plan.baseline
+            });
+            let failed = unfinished(&compared).failed;
+            exit_by_verdict(&report.summary, variant, failed)
+        }
         None => {
             let summary = &report.summary;
             result_tables::exit(unfinished(&states), &summary.checks, &summary.claims)
@@ -173,63 +182,6 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         reason: reason.unwrap_or_default(),
         report: Some(report),
     })
-}
-
-/// Checks that a variant can have a verdict.
-fn check_has_verdict(plan: &SweepPlan, variant: &str) -> Result<(), Error> {
-    let mut variants: Vec<String> = Vec::new();
-    for run in plan
-        .runs
-        .iter()
-        .filter(|run| run.spec.variant != plan.baseline)
-    {
-        if variants.last() != Some(&run.spec.variant) {
-            variants.push(run.spec.variant.clone());
-        }
-    }
-    let reason = match variant {
-        _ if variants.iter().any(|name| name == variant) => return Ok(()),
-        _ if variant == plan.baseline => {
-            format!("{variant} is the baseline, with which the variants are compared")
-        }
-        _ => format!("there is no variant {variant}"),
-    };
-    Err(Error::NoVerdict { reason, variants })
-}
-
-/// The exit code of `--exit-verdict`, and why it is not 0. `states` are those of the needed runs.
-fn exit_by_verdict(
-    report: &Report,
-    variant: &str,
-    plan: &SweepPlan,
-    states: &[(usize, RunState)],
-) -> (Exit, Option<String>) {
-    let mut compared = states.to_vec();
-    compared.retain(|(run, _)| {
-        let own = plan.runs[*run].spec.variant.as_str();
-        own == variant || own == plan.baseline
-    });
-    let Unfinished { failed, .. } = unfinished(&compared);
-    let verdict = report.summary.verdicts.get(variant);
-    let verdict = verdict.copied().unwrap_or(VariantVerdict::Inconclusive);
-    let exit = match verdict {
-        _ if failed > 0 => Exit::Failed,
-        VariantVerdict::Better => return (Exit::Success, None),
-        VariantVerdict::Worse | VariantVerdict::Equivalent | VariantVerdict::Baseline => {
-            Exit::Missed
-        }
-        VariantVerdict::Inconclusive => Exit::Undecided,
-    };
-    let failures = match failed {
-        0 => String::new(),
-        runs => format!(", {} failed or diverged", units::plural(runs, "run")),
-    };
-    let reason = format!(
-        "{variant}: {}{failures} (exit code {})",
-        verdict.name(),
-        exit as u8
-    );
-    (exit, Some(reason))
 }
 
 /// Says which records are damaged. The runs are trained again.

@@ -1,5 +1,6 @@
 use super::args;
 use super::experiment_target::{self, Cache};
+use super::report::names_inside;
 use super::{Error, Exit, print};
 use crate::config;
 use crate::data;
@@ -102,11 +103,7 @@ fn compare_report(folder: &Path, plan: &Sealed<SweepPlan>) -> Result<(String, bo
     let outdated = report::Report::render(folder, plan.clone(), None)
         .and_then(|report| report.outdated_files())
         .map_err(Error::Report)?;
-    let name = |path: &PathBuf| {
-        let inside = path.strip_prefix(folder).unwrap_or(path);
-        inside.display().to_string()
-    };
-    let names = |paths: &[PathBuf]| units::list(&paths.iter().map(name).collect::<Vec<_>>());
+    let names = |paths: &[PathBuf]| names_inside(folder, paths);
     let (mut changed, absent): (Vec<PathBuf>, Vec<PathBuf>) =
         outdated.into_iter().partition(|path| path.exists());
     let mut text = String::new();

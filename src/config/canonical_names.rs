@@ -85,6 +85,12 @@ impl Replacer<'_> {
                     let variants = entries(&mut entry.value);
                     variants.for_each(|variant| self.document(&mut variant.value));
                 }
+                "scale" => {
+                    let keys = entries(&mut entry.value).filter(|entry| entry.key == "sizes");
+                    for sizes in keys {
+                        items(&mut sizes.value).for_each(|size| self.document(size));
+                    }
+                }
                 "random" => {
                     for entry in entries(&mut entry.value).filter(|entry| entry.key == "settings") {
                         self.paths(&mut entry.value);

@@ -146,6 +146,18 @@ impl ErrorKind {
                  command line replaces them"
                     .to_owned()
             }
+            Self::ScaleWithTune => {
+                "give each size its own best values, such as `optimizer.lr`, or remove one of the two".to_owned()
+            }
+            Self::NotOfSize(_) => {
+                "losses on different texts have no trend, and samples change no result; change `model`, `train`, \
+                 `optimizer` or `tokenizer`"
+                    .to_owned()
+            }
+            Self::SameSizes { .. } => {
+                "what a variant or an override sets replaces what the size sets; give each size something of its own"
+                    .to_owned()
+            }
             Self::SameVariants { overrides, .. } if !overrides.is_empty() => {
                 let (apply, set, them) = match overrides.len() {
                     1 => ("applies", "sets", "it"),

@@ -167,6 +167,17 @@ pub(super) enum ErrorKind {
     NotTunable(String),
     #[error("`tune` gives no variant two different combinations")]
     NothingToTune,
+    #[error("`scale` and `tune` cannot be combined")]
+    ScaleWithTune,
+    #[error("a size cannot change `{0}`")]
+    NotOfSize(String),
+    #[error("the sizes {first} and {second} of the variant `{variant}` are identical")]
+    SameSizes {
+        variant: String,
+        /// Numbers of the sizes, from 1.
+        first: usize,
+        second: usize,
+    },
     // Matched variants.
     #[error("`{what}` cannot be matched by `{by}`")]
     MatchPair {

@@ -11,10 +11,11 @@ use super::error_kind::ErrorKind;
 use super::expected_values;
 use super::match_checks;
 use super::override_causes::OverrideCauses;
+use super::sizes::keep_distinct_sizes;
 use super::spans::Span;
 use super::variant_specs::VariantSpecs;
 use super::variants::Variant;
-use crate::spec::{Data, Match, ModelKind, RunSettings, RunSpec, Source, TunedRun};
+use crate::spec::{Data, Match, ModelKind, RunPart, RunSettings, RunSpec, Source, TunedRun};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -24,10 +25,11 @@ pub struct Expansion {
     /// Name of the variant that the others are compared with.
     pub baseline: String,
     /// Variants in the order of the file, and within each its seeds. In an experiment that tunes its
-    /// variants, there are the seeds of the search and of the comparison for each combination.
+    /// variants, there are the seeds of the search and of the comparison for each combination. With
+    /// several sizes, there are the seeds of each size, the smallest first.
     pub runs: Vec<RunSpec>,
     /// One for each of `runs`.
-    pub tuned: Vec<Option<TunedRun>>,
+    pub parts: Vec<RunPart>,
 }
 
 impl Document {
@@ -45,13 +47,17 @@ impl Document {
             .collect();
         let are_resolved = resolved.len() == variants.all().len();
         errors.extend(unused_keys(variants.all()));
-        errors.extend(self.keep_distinct_combinations(&mut resolved));
-        self.check_distinct(&resolved, &mut errors);
         let baseline = variants.baseline(&self.tree);
+        errors.extend(self.keep_distinct_combinations(&mut resolved));
+        if self.has_sizes() {
+            errors.extend(keep_distinct_sizes(&mut resolved, &baseline));
+        }
+        self.check_distinct(&resolved, &mut errors);
         // An unresolved variant would be reported as unknown, and so would all variants of a sweep that is
         // too large.
         if are_resolved && !resolved.is_empty() {
-            let specs: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
+            let compared = || resolved.iter().filter(|(v, _)| v.smaller_size.is_none());
+            let specs: Vec<_> = compared().map(|(_, spec)| spec).collect();
             let compare = &self.experiment.compare;
             errors.extend(compare_checks::check(
                 &self.tree, compare, &specs, &baseline,
@@ -59,7 +65,7 @@ impl Document {
             let matching = self.matching();
             self.check_values(&specs, &baseline, matching, &mut errors);
             if let Some(matching) = matching {
-                let trees = resolved.iter().map(|(variant, spec)| (&variant.tree, spec));
+                let trees = compared().map(|(variant, spec)| (&variant.tree, spec));
                 let trees: Vec<_> = trees.collect();
                 let found = match_checks::check(&self.tree, matching, &trees, &baseline);
                 errors.extend(found);
@@ -73,24 +79,27 @@ impl Document {
         let searched = sweep
             .tune
             .map_or(Vec::new(), |tune| tune.search_seeds(&seeds));
-        let (mut runs, mut tuned) = (Vec::new(), Vec::new());
+        let (mut runs, mut parts) = (Vec::new(), Vec::new());
         for (variant, spec) in resolved {
             for (seeds, is_search) in [(&searched, true), (&seeds, false)] {
                 runs.extend(seeds.iter().map(|&seed| RunSpec {
                     seed,
                     ..spec.clone()
                 }));
-                let run = variant.combination.map(|combination| TunedRun {
-                    combination,
-                    is_search,
-                });
-                tuned.extend(seeds.iter().map(|_| run));
+                let part = RunPart {
+                    tuned: variant.combination.map(|combination| TunedRun {
+                        combination,
+                        is_search,
+                    }),
+                    smaller_size: variant.smaller_size,
+                };
+                parts.extend(seeds.iter().map(|_| part));
             }
         }
         Ok(Expansion {
             baseline,
             runs,
-            tuned,
+            parts,
         })
     }
 
@@ -129,6 +138,12 @@ impl Document {
         let specs = VariantSpecs::new(specs);
         expected_values::check(tree, expected, &specs, baseline, matching, errors);
         claim_checks::check(tree, experiment, &specs, baseline, matching, errors);
+    }
+
+    /// Whether every variant is trained at several sizes.
+    pub(super) fn has_sizes(&self) -> bool {
+        let sweep = self.experiment.sweep.as_ref();
+        sweep.is_some_and(|sweep| sweep.scale.is_some())
     }
 
     /// A variant as a run whose seed is not set yet. Contradictions between its fields are added to

@@ -42,6 +42,7 @@ mod reference;
 mod scalar;
 mod schema;
 mod seed_checks;
+mod sizes;
 mod spans;
 mod stored_plan;
 mod stored_run;

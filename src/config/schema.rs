@@ -128,6 +128,7 @@ fn build() -> Json {
         refer_to_grid(&mut schema["$defs"]["Tune"]["properties"][key]);
     }
     sweep_by_path(&mut schema["$defs"]["Sweep"]["properties"], paths);
+    schema["$defs"]["Scale"]["properties"]["sizes"]["items"] = json!({ "$ref": "#/$defs/Overlay" });
     tidy(&mut schema);
     schema
 }
@@ -185,7 +186,7 @@ fn overlay(schema: &Json) -> Json {
         ((*key).to_owned(), section)
     };
     json!({
-        "description": "What a variant changes. Mappings are merged; anything else is replaced.",
+        "description": "What a variant or a size changes. Mappings are merged; anything else is replaced.",
         "type": "object",
         "properties": VARIANT_SECTIONS.iter().map(section).collect::<Map<_, _>>(),
         "additionalProperties": false,

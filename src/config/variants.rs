@@ -8,6 +8,7 @@ use super::grid::{Combination, combinations};
 use super::merge::merge;
 use super::random_values::with_drawn_values;
 use super::seed_checks::{check_seeds, integer, seed_count};
+use super::sizes::sized_documents;
 use super::spans::{Sources, Span};
 use super::suggest::hint;
 use super::text_budget::TextBudget;
@@ -30,6 +31,8 @@ pub(super) struct Variant {
     pub(super) tree: Node,
     /// Number of the combination of `sweep.tune`, if there is one.
     pub(super) combination: Option<usize>,
+    /// Index in `sweep.scale.sizes`, if it is not the largest size.
+    pub(super) smaller_size: Option<usize>,
 }
 
 /// All variants of a document.
@@ -60,12 +63,12 @@ impl Variants {
         }
     }
 
-    /// The variants in the order of the file, each with all combinations of `sweep.tune`.
+    /// The variants in the order of the file, each with all combinations of `sweep.tune`, or all sizes.
     pub(super) fn all(&self) -> &[Variant] {
         &self.list
     }
 
-    /// The variant of a name.
+    /// The variant of a name, at its largest size.
     pub(super) fn named(&self, name: &str) -> Option<&Variant> {
         self.by_name.get(name).map(|&index| &self.list[index])
     }
@@ -118,30 +121,37 @@ fn expand(
         }
         _ => seed_count(sweep),
     };
+    let sized = sized_documents(&document, sweep, errors);
     let per_combination = named(sweep).len().max(1).saturating_mul(runs_per_variant);
+    let per_combination = per_combination.saturating_mul(sized.len());
     let combinations = combinations(sweep, per_combination, errors);
 
     let name_of = |name: Option<&str>, combination: &Combination| {
         variant_names::of_combination(name, &combination.settings, sources, former_names)
     };
     let mut budget = TextBudget::new();
-    let untuned = untuned(
-        &document,
-        sweep,
-        combinations.as_deref(),
-        &name_of,
-        &mut budget,
-    );
-    let mut untuned = match untuned {
-        Ok(untuned) => untuned,
+    let untuned = sized.iter().map(|document| {
+        untuned(
+            document,
+            sweep,
+            combinations.as_deref(),
+            &name_of,
+            &mut budget,
+        )
+    });
+    let mut by_size: Vec<Vec<Variant>> = match untuned.collect() {
+        Ok(by_size) => by_size,
         Err(error) => {
             errors.push(error);
             return Vec::new();
         }
     };
-    variant_names::make_unique(untuned.iter_mut().map(|variant| &mut variant.name));
+    for variants in &mut by_size {
+        variant_names::make_unique(variants.iter_mut().map(|variant| &mut variant.name));
+    }
+    let untuned = in_order_of_variants(by_size);
     check_baseline(sweep, &untuned, errors);
-    if untuned.len() == 1
+    if untuned.len() == sized.len()
         && let Some(seeds) = sweep
             .get("seeds")
             .filter(|seeds| seeds.get("until").is_some())
@@ -162,10 +172,30 @@ fn expand(
                 span: variant.span,
                 tree,
                 combination,
+                smaller_size: variant.smaller_size,
             });
         }
     }
     variants
+}
+
+/// The variants of all sizes, the smallest of which comes first, in the order of the variants and within each of its
+/// sizes.
+fn in_order_of_variants(by_size: Vec<Vec<Variant>>) -> Vec<Variant> {
+    let sizes = by_size.len();
+    let mut by_size: Vec<_> = by_size.into_iter().map(Vec::into_iter).collect();
+    let mut ordered = Vec::new();
+    loop {
+        for (size, variants) in by_size.iter_mut().enumerate() {
+            let Some(variant) = variants.next() else {
+                return ordered;
+            };
+            ordered.push(Variant {
+                smaller_size: (size + 1 < sizes).then_some(size),
+                ..variant
+            });
+        }
+    }
 }
 
 /// Each named variant with each combination of the grid, without the layers that come last.
@@ -192,6 +222,7 @@ fn untuned(
             span,
             tree,
             combination: None,
+            smaller_size: None,
         });
         Ok(())
     };
@@ -419,7 +450,8 @@ mod tests {
                 lr,
             )
         };
-        let runs = expansion.runs.iter().zip(&expansion.tuned).map(run);
+        let tuned = expansion.parts.iter().map(|part| &part.tuned);
+        let runs = expansion.runs.iter().zip(tuned).map(run);
         let expected = |name: &str| {
             let run = |combination, is_search, seed, lr| {
                 (name.to_owned(), combination, is_search, seed, lr)

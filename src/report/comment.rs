@@ -18,6 +18,7 @@ const MAX_QUESTION: usize = 2000;
 
 /// The sections of the page that a comment shows folded, in the order of their importance.
 const FOLDED: &[&str] = &[
+    "scaling",
     "variants",
     "factors",
     "failed_runs",

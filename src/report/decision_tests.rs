@@ -336,14 +336,14 @@ fn report_of_tuned_variants() {
     let csv = folder.read("summary.csv");
     let columns = |run: &str| {
         let line = csv.lines().find(|line| line.contains(run)).unwrap();
-        line.rsplitn(3, ',')
-            .take(2)
+        line.rsplitn(4, ',')
+            .take(3)
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    assert_eq!(columns("variant,seed"), ["combination", "search"]);
-    assert_eq!(columns("deep-s1001-"), ["1", "true"]);
-    assert_eq!(columns("gpt-s1-"), ["2", "false"]);
+    assert_eq!(columns("variant,seed"), ["size", "combination", "search"]);
+    assert_eq!(columns("deep-s1001-"), ["", "1", "true"]);
+    assert_eq!(columns("gpt-s1-"), ["", "2", "false"]);
     // That a run of the search diverged is a result.
     assert!(!page.contains("## Failed and unfinished runs"), "{page}");
     insta::assert_snapshot!(page.lines().nth(4).unwrap());

@@ -35,6 +35,8 @@ pub(super) struct Run {
     /// Whether it has a checkpoint from which it can resume.
     begun: bool,
     pub(super) status: Option<RunStatus>,
+    /// Its value of the metric of the comparison, if it has one.
+    pub(super) value: Option<f64>,
     pub(super) metrics: Vec<Metric>,
     pub(super) samples: Vec<SampleText>,
     /// What is damaged. Nothing that such a run recorded is used.
@@ -80,12 +82,15 @@ impl Results {
             is_verified: plan_is_verified,
         } = plan;
         let runs = plan.runs.iter().map(|run| Run::read(dir, run));
-        let runs: Vec<Run> = runs.collect::<Result<_, _>>()?;
+        let mut runs: Vec<Run> = runs.collect::<Result<_, _>>()?;
         let result = |run: &Run| {
             let evaluations = || run.evaluations().cloned().collect();
             RunResult::new(run.status.as_ref(), &plan.experiment.compare, evaluations)
         };
         let results: Vec<RunResult> = runs.iter().map(result).collect();
+        for (run, result) in runs.iter_mut().zip(&results) {
+            run.value = result.value();
+        }
         let needed = plan.needed_runs(&results);
         let mut comparisons = plan.compare(&results);
         let earlier = earlier_results(&plan, &runs, &results);
@@ -185,6 +190,7 @@ impl Run {
                 planned: planned.clone(),
                 begun,
                 damage: None,
+                value: None,
                 is_verified: recorded
                     .record
                     .as_ref()
@@ -201,6 +207,7 @@ impl Run {
                 begun,
                 damage: Some(within(&folder, &error)),
                 is_verified: true,
+                value: None,
                 status: Some(RunStatus::failed(within(&folder, &error))),
                 metrics: Vec::new(),
                 samples: Vec::new(),

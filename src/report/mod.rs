@@ -42,7 +42,7 @@ pub use analysis::variant_verdict::VariantVerdict;
 pub use analysis::wording::name_of as verdict_name;
 pub use recorded_summary::{SummaryRow, parse_summary, read_summary};
 pub use report_error::ReportError;
-pub use report_files::{Report, summarize, write};
+pub use report_files::{Report, render_comment, summarize, write};
 pub use report_json::report_schema;
 pub use result_changes::{Gate, GateResult, ResultChanges, VariantChange, result_changes};
 pub use text_table::TextTable;

@@ -24,8 +24,8 @@ pub struct SummaryRow {
     pub tokens_per_second: Option<f64>,
     pub seconds: Option<f64>,
     pub peak_memory_mb: Option<f64>,
-    /// Whether it belongs to the search for the best settings of its variant.
-    pub is_search: bool,
+    /// Whether it compares its variant. The others belong to the search for its best settings, or to a smaller size.
+    pub is_compared: bool,
 }
 
 impl SummaryRow {
@@ -86,8 +86,9 @@ fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
     let (variant, seed) = (column("variant")?, column("seed")?);
     let (speed, seconds) = (column("tokens_per_second")?, column("seconds")?);
     let memory = column("peak_memory_mb")?;
-    // Tables of earlier versions have no searches.
-    let search = column("search").unwrap_or(vec![None; table.height()]);
+    // Tables of earlier versions have no searches and no sizes.
+    let optional = |name: &str| column(name).unwrap_or(vec![None; table.height()]);
+    let (search, smaller_size) = (optional("search"), optional("size"));
     let row = |i: usize| SummaryRow {
         variant: variant[i].clone().unwrap_or_default(),
         seed: seed[i].as_ref().and_then(|seed| seed.parse().ok()),
@@ -101,7 +102,7 @@ fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
         tokens_per_second: number(&speed[i]),
         seconds: number(&seconds[i]),
         peak_memory_mb: number(&memory[i]),
-        is_search: search[i].as_deref() == Some("true"),
+        is_compared: search[i].as_deref() != Some("true") && smaller_size[i].is_none(),
     };
     Ok((0..table.height()).map(row).collect())
 }

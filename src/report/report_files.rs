@@ -4,11 +4,14 @@ use super::analysis::answer::answer;
 use super::analysis::cautions::{cautions, unfinished};
 use super::analysis::claim_results::test_claims;
 use super::analysis::claim_summary;
+use super::analysis::factors::Factors;
 use super::analysis::ranking::Ranking;
 use super::analysis::reproduction;
+use super::analysis::scaling::Scaling;
 use super::analysis::tuning::Tuning;
 use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
+use super::plots::Shown;
 use super::sections::Findings;
 use super::template_data::TemplateData;
 use super::{
@@ -39,8 +42,6 @@ pub struct Report {
     pub markdown: String,
     pub html: String,
     pub json: String,
-    /// A comment of a pull request, in Markdown.
-    pub comment: String,
     csv: Vec<u8>,
     plots: Vec<plots::Plot>,
     folder: PathBuf,
@@ -81,7 +82,11 @@ impl Report {
         is_live: bool,
     ) -> Result<Self, ReportError> {
         analyze(results_dir, plan, |analysis| {
-            let plots = plots::draw(analysis.ranking)?;
+            let plots = plots::draw(&Shown {
+                ranking: analysis.ranking,
+                factors: analysis.factors,
+                scaling: analysis.scaling,
+            })?;
             let findings = Findings {
                 plots: &plots,
                 is_live,
@@ -93,7 +98,6 @@ impl Report {
                 markdown: pages::markdown(&data, template)?,
                 html: pages::html(&data)?,
                 json: report_json::report_json(&findings, summary.counts)?,
-                comment: comment::comment(&findings)?,
                 csv: summary_csv::summary_csv(findings.results)?,
                 summary,
                 plots: plots.clone(),
@@ -177,6 +181,11 @@ pub fn write(
     Ok(report.summary)
 }
 
+/// The report of a results folder as a comment of a pull request, in Markdown.
+pub fn render_comment(results_dir: &Path, plan: Sealed<SweepPlan>) -> Result<String, ReportError> {
+    analyze(results_dir, plan, comment::comment)
+}
+
 /// What a terminal shows of the results in a folder, without the pages and plots.
 pub fn summarize(results_dir: &Path, plan: Sealed<SweepPlan>) -> Result<Summary, ReportError> {
     analyze(results_dir, plan, |findings| {
@@ -194,7 +203,14 @@ fn analyze<T>(
     let ranking = Ranking::new(&results);
     let claims = test_claims(&results);
     let checks = reproduction::checks(&results);
+    let scaling = Scaling::new(&results, &ranking);
+    let factors = Factors::new(&ranking);
     let mut answer = answer(&ranking);
+    answer.extend(
+        scaling
+            .iter()
+            .flat_map(|scaling| scaling.sentences(ranking.metric)),
+    );
     answer.extend(claim_summary::summary(&claims));
     answer.extend(reproduction::summary(&checks));
     let tuning = Tuning::new(&results, &ranking);
@@ -202,6 +218,8 @@ fn analyze<T>(
     then(&Findings {
         results: &results,
         ranking: &ranking,
+        factors: factors.as_ref(),
+        scaling: scaling.as_ref(),
         tuning: tuning.as_ref(),
         plots: &[],
         answer: &answer,

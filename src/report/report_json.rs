@@ -4,6 +4,7 @@ use super::Counts;
 use super::analysis::claim_results::{ClaimResult, TestedClaim};
 use super::analysis::ranking::Variant;
 use super::analysis::reproduction::{CheckResult, MetricCheck};
+use super::analysis::scaling::{AtSize, Fit, ScaledVariant};
 use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
 use super::sections::Findings;
@@ -42,6 +43,8 @@ pub(super) struct ReportJson<'a> {
     answer: &'a [String],
     /// In the order of the ranking, best first.
     variants: Vec<VariantJson<'a>>,
+    /// The baseline and the variants at several sizes. Null for an experiment with one size.
+    scaling: Option<Vec<ScaledJson<'a>>>,
     /// In the order of the experiment.
     claims: Vec<ClaimJson<'a>>,
     /// The metrics that the experiment expects, in its order.
@@ -100,6 +103,56 @@ struct DifferenceJson {
     high: Option<f64>,
     /// Two-sided p-value of the paired t-test of this comparison by itself, without a correction.
     p: Option<f64>,
+}
+
+/// How the losses of a variant, and its difference from the baseline, change with size.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ScaledJson<'a> {
+    name: &'a str,
+    /// Those with a result, the smallest first.
+    sizes: Vec<SizeJson>,
+    /// The change of the difference from the smallest to the largest size, of a line through the differences of each
+    /// seed over the logarithm of the FLOPs. Null for the baseline, and before all runs have ended.
+    change: Option<ChangeJson>,
+    /// Null without a fit.
+    fit: Option<FitJson>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct SizeJson {
+    params: u64,
+    /// FLOPs of the training of one run.
+    flops: f64,
+    /// Mean of the metric.
+    mean: f64,
+    /// Mean difference to the baseline at this size. Null for the baseline.
+    difference: Option<f64>,
+    /// The ends of its 95 % interval.
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChangeJson {
+    mean: f64,
+    /// The ends of the interval, at a level that is corrected for the number of variants. Null with one seed.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// Whether the difference changes in favor of the variant.
+    verdict: VariantVerdict,
+}
+
+/// The power law `floor + scale * (flops / reference)^-exponent`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FitJson {
+    floor: f64,
+    scale: f64,
+    exponent: f64,
+    reference: f64,
+    /// The loss at the largest size, predicted from the smaller ones. Null for fewer than four sizes.
+    predicted: Option<f64>,
+    predicted_low: Option<f64>,
+    predicted_high: Option<f64>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -167,6 +220,10 @@ impl<'a> ReportJson<'a> {
             variants: variants
                 .map(|variant| VariantJson::new(variant, is_ranked(variant)))
                 .collect(),
+            scaling: findings.scaling.map(|scaling| {
+                let variants = scaling.variants.iter();
+                variants.map(ScaledJson::new).collect()
+            }),
             claims: findings.claims.iter().map(ClaimJson::new).collect(),
             expected: findings.checks.iter().map(ExpectedJson::new).collect(),
             cautions: findings.cautions,
@@ -219,6 +276,51 @@ impl DifferenceJson {
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
             p: tested.map(|paired| paired.p_value()),
+        }
+    }
+}
+
+impl<'a> ScaledJson<'a> {
+    fn new(scaled: &ScaledVariant<'a>) -> Self {
+        let size = |at: &AtSize| {
+            let interval = at.difference.and_then(|difference| difference.interval);
+            SizeJson {
+                params: at.params,
+                flops: at.flops,
+                mean: at.mean,
+                difference: at.difference.map(|difference| difference.mean),
+                low: interval.map(|interval| interval.low),
+                high: interval.map(|interval| interval.high),
+            }
+        };
+        let change = scaled.trend.as_ref().map(|trend| &trend.change);
+        Self {
+            name: scaled.variant.name,
+            sizes: scaled.sizes.iter().map(size).collect(),
+            change: change.map(|change| ChangeJson {
+                mean: change.mean,
+                low: change.corrected.map(|interval| interval.low),
+                high: change.corrected.map(|interval| interval.high),
+                verdict: change.verdict.into(),
+            }),
+            fit: scaled.fit.as_ref().map(FitJson::new),
+        }
+    }
+}
+
+impl FitJson {
+    fn new(fit: &Fit) -> Self {
+        let curve = fit.curve;
+        let prediction = fit.prediction.as_ref();
+        let interval = prediction.and_then(|prediction| prediction.interval);
+        Self {
+            floor: curve.floor,
+            scale: curve.scale,
+            exponent: curve.exponent,
+            reference: curve.reference,
+            predicted: prediction.map(|prediction| prediction.predicted),
+            predicted_low: interval.map(|interval| interval.low),
+            predicted_high: interval.map(|interval| interval.high),
         }
     }
 }

@@ -146,7 +146,7 @@ impl ResultChanges {
 
 fn variants(rows: &[SummaryRow]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for row in rows.iter().filter(|row| !row.is_search) {
+    for row in rows.iter().filter(|row| row.is_compared) {
         if names.last() != Some(&row.variant) && !names.contains(&row.variant) {
             names.push(row.variant.clone());
         }
@@ -157,7 +157,7 @@ fn variants(rows: &[SummaryRow]) -> Vec<String> {
 fn values(rows: &[SummaryRow], variant: &str, metric: CompareMetric) -> Values {
     let rows = rows
         .iter()
-        .filter(|row| row.variant == variant && row.status == "done" && !row.is_search);
+        .filter(|row| row.variant == variant && row.status == "done" && row.is_compared);
     let value = |row: &SummaryRow| Some((row.seed?, row.value(metric).filter(|v| v.is_finite())?));
     rows.filter_map(value).collect()
 }
@@ -235,6 +235,7 @@ mod tests {
             status: "done".to_owned(),
             bits_per_byte: Some(bits_per_byte),
             tokens_per_second: Some(1000.0 / bits_per_byte),
+            is_compared: true,
             ..SummaryRow::default()
         }
     }
@@ -298,7 +299,7 @@ mod tests {
         let mut failed = row("a", 4, 9.0);
         failed.status = "failed".to_owned();
         let mut search = row("a", 5, 9.0);
-        search.is_search = true;
+        search.is_compared = false;
         let mut after = vec![row("moved", 8, 1.0), search, failed];
         after.extend([
             row("a", 2, 2.2),

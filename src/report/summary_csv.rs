@@ -11,7 +11,8 @@ use polars::prelude::*;
 /// `train_loss` is the mean batch loss of the last tenth of the steps. `train_split_loss` is the loss
 /// of the whole training split, evaluated at the end. Both are in nats per token. `search` is `true` for a
 /// run of the search for the best settings of its variant. `combination` is the number of its settings in
-/// `sweep.tune.grid`, from 1, and empty without tuning.
+/// `sweep.tune.grid`, from 1, and empty without tuning. `size` is the number of the size in `sweep.scale`, from 1, for
+/// those below the largest, at which the variants are compared.
 pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
     let begun: Vec<&Run> = results
         .runs
@@ -48,6 +49,9 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
         text("search", &begun, |run| run.planned.is_search().to_string()),
         whole("combination", &begun, |run| {
             Some((run.planned.tuned?.combination as u64).saturating_add(1))
+        }),
+        whole("size", &begun, |run| {
+            Some(run.planned.smaller_size? as u64 + 1)
         }),
     ];
     let table = DataFrame::new(begun.len(), columns)?;

@@ -81,6 +81,7 @@ impl Folder {
             corpus: 0,
             params: 804_096,
             tuned: None,
+            smaller_size: None,
             bits_per_byte: 0.0,
             seconds: 42.0,
             metrics: Vec::new(),
@@ -108,8 +109,7 @@ impl Folder {
     /// The report by the plan in memory, as a comment of a pull request.
     pub(super) fn comment(&self) -> String {
         let plan = Sealed::verified(self.plan.borrow().clone());
-        let report = super::Report::render(self.path(), plan, None);
-        report.unwrap().comment
+        super::render_comment(self.path(), plan).unwrap()
     }
 
     /// The results by the plan in memory.
@@ -151,6 +151,7 @@ pub(super) struct RunBuilder<'a> {
     corpus: usize,
     params: u64,
     tuned: Option<TunedRun>,
+    smaller_size: Option<usize>,
     bits_per_byte: f64,
     seconds: f64,
     metrics: Vec<Metric>,
@@ -180,6 +181,11 @@ impl RunBuilder<'_> {
             combination,
             is_search,
         });
+        self
+    }
+
+    pub(super) fn smaller_size(mut self, size: usize) -> Self {
+        self.smaller_size = Some(size);
         self
     }
 
@@ -340,6 +346,7 @@ impl RunBuilder<'_> {
             params_non_embedding: self.params.saturating_sub(16_512),
             flops_per_token: 6.0 * self.params as f64,
             tuned: self.tuned,
+            smaller_size: self.smaller_size,
             spec: self.spec,
         });
     }

@@ -126,7 +126,8 @@ impl SweepPlan {
     fn variant_identities(&self) -> BTreeSet<String> {
         let same = |a: &PlannedRun, b: &PlannedRun| {
             let combination = |run: &PlannedRun| run.tuned.map(|tuned| tuned.combination);
-            a.spec.variant == b.spec.variant && combination(a) == combination(b)
+            let settings = |run: &PlannedRun| (combination(run), run.smaller_size);
+            a.spec.variant == b.spec.variant && settings(a) == settings(b)
         };
         let identity = |runs: &[PlannedRun]| {
             let spec = RunSpec {
@@ -138,7 +139,9 @@ impl SweepPlan {
             identity.truncate(16);
             identity
         };
-        self.runs.chunk_by(same).map(identity).collect()
+        let compared = self.runs.chunk_by(same);
+        let compared = compared.filter(|runs| runs[0].smaller_size.is_none());
+        compared.map(identity).collect()
     }
 }
 

@@ -16,8 +16,9 @@ impl SweepPlan {
             return false;
         };
         let run = &self.runs[run];
+        let part = |run: &PlannedRun| (run.tuned, run.smaller_size);
         let have_same_settings =
-            run.spec.variant == before.spec.variant && run.tuned == before.tuned;
+            run.spec.variant == before.spec.variant && part(run) == part(before);
         have_same_settings && self.is_seed_free(run)
     }
 

@@ -83,9 +83,25 @@ impl SweepPlan {
             search.chain(comparison.runs).collect::<Vec<_>>()
         };
         let comparisons = self.compare(results).into_iter();
-        let mut needed: Vec<usize> = comparisons.flat_map(of_variant).collect();
+        let needed = comparisons.flat_map(of_variant);
+        let mut needed: Vec<usize> = needed.chain(self.runs_of_smaller_sizes()).collect();
         needed.sort_unstable();
         needed
+    }
+
+    /// Indices of the runs of smaller sizes that are needed, which are those of the first seeds.
+    pub(super) fn runs_of_smaller_sizes(&self) -> Vec<usize> {
+        let first = self.first_seeds();
+        let group = |index: &usize| {
+            let run = &self.runs[*index];
+            (&run.spec.variant, run.smaller_size)
+        };
+        let kept = (0..self.runs.len())
+            .filter(|&run| self.runs[run].smaller_size.is_some() && !self.repeats_a_result(run));
+        let kept: Vec<usize> = kept.collect();
+        let groups = kept.chunk_by(|a, b| group(a) == group(b));
+        let first = groups.flat_map(|runs| runs.iter().take(first).copied());
+        first.collect()
     }
 
     /// Whether it depends on the results which runs are needed.
@@ -99,8 +115,8 @@ impl SweepPlan {
         sweep.flat_map(|sweep| sweep.tuned_paths()).collect()
     }
 
-    /// The paths of the grid of variants.
-    pub fn grid_paths(&self) -> Vec<&str> {
+    /// The paths whose values are combined: those of `grid`, `zip` and `random`.
+    pub fn combined_paths(&self) -> Vec<&str> {
         let sweep = self.experiment.sweep.iter();
         sweep.flat_map(|sweep| sweep.combined_paths()).collect()
     }
@@ -317,6 +333,25 @@ mod tests {
         // One failed seed leaves two pairs, for which there is no test yet.
         let once = [0.9, f64::NAN, 0.949];
         assert_eq!(needed([&BASE[..3], &once, &BETTER[..3]]), [4, 4, 3]);
+    }
+
+    #[test]
+    fn smaller_sizes_get_the_first_seeds_and_are_not_compared() {
+        let sized = "{name: x, sweep: {seeds: {min: 3, max: 6, until: decided}, \
+                     scale: {sizes: [{model: {n_embd: 32}}, {model: {n_embd: 64}}]}, \
+                     variants: {a: {}, b: {model: {n_layer: 2}}}}}";
+        let plan = plan_of(sized);
+        assert_eq!(plan.runs.len(), 24);
+        // Each variant has six seeds of the smaller size, and then six of the larger.
+        let first = [0..3, 6..9, 12..15, 18..21];
+        let first: Vec<usize> = first.into_iter().flatten().collect();
+        assert_eq!(plan.needed_runs(&[Open; 24]), first);
+        let compared = plan.compare(&[Open; 24]);
+        let runs: Vec<&[usize]> = compared.iter().map(|c| c.runs.as_slice()).collect();
+        assert_eq!(runs, [[6, 7, 8], [18, 19, 20]]);
+        let possible = plan.possible_runs(&[Open; 24]);
+        assert_eq!(possible.len(), 3 + 6 + 3 + 6);
+        assert_eq!(plan.comparisons(), 1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct SweepPlan {
     pub corpora: Vec<CorpusInfo>,
     /// In the order of the file: variants, within each the combinations of its search, and within each
     /// combination the seeds of the search and then those of the comparison. Without a search, a variant
-    /// has only its seeds.
+    /// has only its seeds, of each size if there are several.
     pub runs: Vec<PlannedRun>,
 }
 
@@ -95,9 +95,18 @@ pub struct PlannedRun {
     /// Its part in an experiment that tunes its variants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned: Option<TunedRun>,
+    /// Index in `sweep.scale.sizes`, if it is not the largest size. Such a run shows how a difference changes with
+    /// size, and is not part of the comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smaller_size: Option<usize>,
 }
 
 impl PlannedRun {
+    /// FLOPs of one optimizer step.
+    pub fn flops_per_step(&self) -> f64 {
+        self.flops_per_token * self.spec.tokens_per_step() as f64
+    }
+
     /// Whether it belongs to the search for the best settings of its variant. That such a run diverges is a
     /// result: its settings are not the best.
     pub fn is_search(&self) -> bool {

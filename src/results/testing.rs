@@ -1,21 +1,22 @@
 //! Plans for tests.
 
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{RunSpec, TunedRun};
+use crate::spec::{RunPart, RunSpec};
 
 /// The plan of an experiment, given as YAML, without reading any data.
 pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
     let document = crate::config::from_text("x.yaml", experiment, &[]).unwrap();
     let expansion = document.expand().unwrap();
-    let runs = expansion.runs.into_iter().zip(expansion.tuned);
-    let planned = |(spec, tuned): (RunSpec, Option<TunedRun>)| PlannedRun {
+    let runs = expansion.runs.into_iter().zip(expansion.parts);
+    let planned = |(spec, part): (RunSpec, RunPart)| PlannedRun {
         name: format!("{}-s{}", spec.variant, spec.seed),
         identity: String::new(),
         corpus: 0,
         params: 0,
         params_non_embedding: 0,
         flops_per_token: 0.0,
-        tuned,
+        tuned: part.tuned,
+        smaller_size: part.smaller_size,
         spec,
     };
     SweepPlan {

@@ -2,8 +2,8 @@ use super::{RunResult, SweepPlan};
 use crate::stats::{mean, paired_differences};
 
 impl SweepPlan {
-    /// Indices of the runs that the sweep can have in the end, in the order of the plan: those of the search,
-    /// and those of the comparison with one combination of each variant. Before the best one is known, it is
+    /// Indices of the runs that the sweep can have in the end, in the order of the plan: those of the search and
+    /// of smaller sizes, and those of the comparison with one combination of each variant. Before the best one is known, it is
     /// the first. A variant whose comparison is decided gets no more seeds.
     pub fn possible_runs(&self, results: &[RunResult]) -> Vec<usize> {
         let variants = VariantRuns::all(self, results);
@@ -23,7 +23,7 @@ impl SweepPlan {
             let compared = runs.iter().filter(is_compared).take(seeds);
             searched.chain(compared).map(|(index, _)| *index)
         });
-        let mut possible: Vec<usize> = possible.collect();
+        let mut possible: Vec<usize> = possible.chain(self.runs_of_smaller_sizes()).collect();
         possible.sort_unstable();
         possible
     }
@@ -89,10 +89,10 @@ pub struct Search {
 /// A run of a variant: its index in the plan, and what is known of it.
 type Indexed = (usize, RunResult);
 
-/// The runs of a plan without those that repeat the result of another one.
+/// The runs of a plan that search or compare, without those that repeat the result of another one.
 fn counted(plan: &SweepPlan, results: &[RunResult]) -> Vec<Indexed> {
     let runs = results.iter().copied().enumerate();
-    runs.filter(|(run, _)| !plan.repeats_a_result(*run))
+    runs.filter(|(run, _)| plan.runs[*run].smaller_size.is_none() && !plan.repeats_a_result(*run))
         .collect()
 }
 

@@ -1,5 +1,5 @@
 use super::random_search::{RandomCombinations, combined_paths};
-use super::{Match, Seeds, Tune};
+use super::{Match, Scale, Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
@@ -53,6 +53,9 @@ pub struct Sweep {
     /// A search for the best values of some settings, for each variant by itself. `null` means none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tune: Option<Tune>,
+    /// Training at several sizes. `null` means one size. It cannot be combined with `tune`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// Makes a quantity of every variant equal to that of the baseline, by choosing the value of one
     /// setting for each variant: `{what: params, by: model.mlp_hidden}`. Variants of another model kind
     /// than the baseline are matched in `tokens` only, and n-gram models are not matched.
@@ -72,6 +75,7 @@ impl Default for Sweep {
             include: Vec::new(),
             exclude: Vec::new(),
             tune: None,
+            scale: None,
             matching: None,
         }
     }

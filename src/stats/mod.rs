@@ -5,6 +5,8 @@
 //! Student's t intervals of these differences. A [`Design`] corrects their levels for the number of
 //! compared variants, and for the number of tests if seeds are added until a comparison is decided.
 //!
+//! [`PowerLaw`] says how a loss falls with the cost of training.
+//!
 //! [`Factorial`] says which factors of a grid matter, and whether they depend on each other.
 //!
 //! The claims of an experiment have one-sided tests of their own, of means and of differences of means.
@@ -18,12 +20,14 @@ mod integral;
 mod mean_tests;
 mod paired;
 mod power;
+mod power_law;
 mod root;
 
 pub use compare::{Comparison, Verdict, compare};
-pub use descriptive::{mean, sample_sd};
+pub use descriptive::{mean, percentile_interval, sample_sd};
 pub use design::{ALPHA, Design, UsedDesign, rate_of_repeated_designs};
 pub use factorial::{Effect, Factorial};
 pub use mean_tests::{MeanTest, SampleMean, t_test, welch_test, z_test};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
 pub use power::{PairsToDecide, pairs_to_decide};
+pub use power_law::{LossesAtCost, PowerLaw};

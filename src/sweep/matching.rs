@@ -4,16 +4,17 @@ use crate::config::{Diagnostics, Document, is_valid_model};
 use crate::model;
 use crate::results::{ChosenValue, CorpusInfo, MatchedVariant};
 use crate::spec::{
-    Match, MatchedQuantity, MatchedSetting, MlpHidden, ModelKind, Percent, RunSpec, TunedRun,
+    Match, MatchedQuantity, MatchedSetting, MlpHidden, ModelKind, Percent, RunPart, RunSpec,
 };
 use crate::text::units;
 use crate::train;
+use std::collections::HashMap;
 
 /// A run whose steps are counted.
 #[derive(Debug, Clone)]
 pub(super) struct CountedRun {
     pub(super) spec: RunSpec,
-    pub(super) tuned: Option<TunedRun>,
+    pub(super) part: RunPart,
     /// Index of its corpus.
     pub(super) corpus: usize,
 }
@@ -30,33 +31,47 @@ pub(super) fn match_variants(
     runs: &mut [CountedRun],
     corpora: &[CorpusInfo],
 ) -> Result<Vec<MatchedVariant>, Vec<Diagnostics>> {
-    let of_baseline = runs.iter().find(|run| run.spec.variant == baseline);
-    let (Some(matching), Some(base)) = (document.matching(), of_baseline.cloned()) else {
+    let Some(matching) = document.matching() else {
         return Ok(Vec::new());
     };
     if let Some(error) = searched_target(document, matching, baseline, runs, corpora) {
         return Err(vec![error]);
     }
-    let target = quantity(matching.what, &base.spec, corpora[base.corpus].vocab_size);
+    // Each size is matched to the baseline of this size.
+    let of_baseline = runs.iter().filter(|run| run.spec.variant == baseline);
+    let targets: HashMap<Option<usize>, (ModelKind, f64)> = of_baseline
+        .map(|run| {
+            let vocab_size = corpora[run.corpus].vocab_size;
+            let quantity = quantity(matching.what, &run.spec, vocab_size);
+            (run.part.smaller_size, (run.spec.model.kind, quantity))
+        })
+        .collect();
     let mut matched: Vec<MatchedVariant> = Vec::new();
     let mut errors = Vec::new();
     // Each combination of a search is matched by itself.
-    let settings = |run: &CountedRun| run.tuned.map(|tuned| tuned.combination);
+    let settings = |run: &CountedRun| {
+        let combination = run.part.tuned.map(|tuned| tuned.combination);
+        (combination, run.part.smaller_size)
+    };
     let same_settings = |a: &CountedRun, b: &CountedRun| {
         a.spec.variant == b.spec.variant && settings(a) == settings(b)
     };
     for seeds in runs.chunk_by_mut(same_settings) {
-        let CountedRun { spec, corpus, .. } = &seeds[0];
+        let CountedRun { spec, corpus, part } = &seeds[0];
+        let Some(&(kind, target)) = targets.get(&part.smaller_size) else {
+            continue;
+        };
         if spec.variant == baseline {
             continue;
         }
-        let covered = matching.covers(spec.model.kind, base.spec.model.kind);
+        let covered = matching.covers(spec.model.kind, kind);
         let chosen = covered.then(|| closest(matching, spec, corpora[*corpus].vocab_size, target));
-        // The first combination stands for the others, which differ only if the search varies the model.
-        if matched
+        // The first combination stands for the others, which differ only if the search varies the model. Of several
+        // sizes, the largest is the one that is compared.
+        let is_new = matched
             .last()
-            .is_none_or(|last| last.variant != spec.variant)
-        {
+            .is_none_or(|last| last.variant != spec.variant);
+        if is_new && part.smaller_size.is_none() {
             matched.push(MatchedVariant {
                 variant: spec.variant.clone(),
                 chosen,
@@ -103,7 +118,7 @@ fn searched_target(
     let message = format!(
         "the search changes the {what} of `{baseline}`, to which the variants are matched: combination \
          {} differs from the first one by {}",
-        run.tuned.map_or(1, |tuned| tuned.combination + 1),
+        run.part.tuned.map_or(1, |tuned| tuned.combination + 1),
         units::mismatch(other / first - 1.0),
     );
     let help = format!(
@@ -314,10 +329,10 @@ sweep: {variants: {a: {}, large: {train: {batch_size: 36}}}}";
         let document = from_text("test.yaml", &text, &[]).unwrap_or_else(|e| panic!("{e}"));
         let expansion = document.expand().unwrap_or_else(|e| panic!("{e}"));
         let corpora = plan_of(&text).corpora;
-        let runs = expansion.runs.into_iter().zip(expansion.tuned);
-        let counted = runs.map(|(spec, tuned)| CountedRun {
+        let runs = expansion.runs.into_iter().zip(expansion.parts);
+        let counted = runs.map(|(spec, part)| CountedRun {
             spec,
-            tuned,
+            part,
             corpus: 0,
         });
         let mut runs: Vec<CountedRun> = counted.collect();

@@ -30,18 +30,14 @@ pub fn build(
     let free_memory_mb = Machine::of_this_process().free_memory_mb;
     let mut counted = Vec::new();
     let mut all_prepared = true;
-    for (mut spec, tuned) in expansion.runs.into_iter().zip(expansion.tuned) {
+    for (mut spec, part) in expansion.runs.into_iter().zip(expansion.parts) {
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
                 count_steps(&mut spec, &corpora.infos[corpus]);
                 errors.extend(document.check_counted(&spec));
                 errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
                 errors.extend(check_prompt(document, &mut spec, &mut corpora, corpus));
-                counted.push(CountedRun {
-                    spec,
-                    tuned,
-                    corpus,
-                });
+                counted.push(CountedRun { spec, part, corpus });
                 continue;
             }
             Prepared::Refused(error) if error.is_machine_failure() => {
@@ -73,8 +69,12 @@ pub fn build(
         runs.push(run);
     }
     errors.extend(repeated_variants(document, &runs));
+    errors.extend(sizes_out_of_order(document, &expansion.baseline, &runs));
     if errors.is_empty() {
-        let specs = runs.iter().map(|run: &PlannedRun| &run.spec);
+        let compared = runs
+            .iter()
+            .filter(|run: &&PlannedRun| run.smaller_size.is_none());
+        let specs = compared.map(|run| &run.spec);
         errors.extend(document.check_counted_values(specs, &expansion.baseline));
     }
     if let Some(all) = Diagnostics::merged(errors) {
@@ -103,11 +103,7 @@ pub fn build(
 }
 
 fn planned(run: CountedRun, info: &CorpusInfo) -> PlannedRun {
-    let CountedRun {
-        spec,
-        tuned,
-        corpus,
-    } = run;
+    let CountedRun { spec, part, corpus } = run;
     let size = model::size(&spec.model, info.vocab_size, spec.sequence_length());
     let identity = spec.identity(&info.content_sha256());
     PlannedRun {
@@ -117,7 +113,8 @@ fn planned(run: CountedRun, info: &CorpusInfo) -> PlannedRun {
         params: size.params,
         params_non_embedding: size.params_non_embedding,
         flops_per_token: size.flops_per_token,
-        tuned,
+        tuned: part.tuned,
+        smaller_size: part.smaller_size,
         spec,
     }
 }
@@ -142,6 +139,30 @@ fn repeated_variants(document: &Document, runs: &[PlannedRun]) -> Vec<Diagnostic
         document.error_of_variant(variant, message, help)
     };
     repeated.into_iter().map(error).collect()
+}
+
+/// The error of a size of the baseline that takes no more FLOPs than the one before.
+fn sizes_out_of_order(
+    document: &Document,
+    baseline: &str,
+    runs: &[PlannedRun],
+) -> Option<Diagnostics> {
+    let runs = runs.iter().filter(|run| run.spec.variant == baseline);
+    let mut sizes: Vec<&PlannedRun> = runs.collect();
+    sizes.dedup_by_key(|run| run.smaller_size);
+    // Before training, the FLOPs of a run for a fixed time are not known.
+    let flops =
+        |run: &&PlannedRun| Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step());
+    let flops: Vec<f64> = sizes.iter().map(flops).collect::<Option<_>>()?;
+    let number = 1 + flops.windows(2).position(|pair| pair[1] <= pair[0])?;
+    let message = format!(
+        "size {} of `{baseline}` takes {} FLOPs, not more than size {number} with {}",
+        number + 1,
+        units::count(flops[number]),
+        units::count(flops[number - 1])
+    );
+    let help = "sort the sizes by the FLOPs of their training, the smallest first".to_owned();
+    Some(document.error_at(None, "sweep.scale.sizes", message, Some(help)))
 }
 
 fn config_hash(runs: &[PlannedRun]) -> String {

@@ -84,7 +84,7 @@ impl<'a> Factors<'a> {
             }
             Factor { path, levels }
         };
-        let mut factors: Vec<Factor> = ranking.grid_paths.iter().map(factor).collect();
+        let mut factors: Vec<Factor> = ranking.combined_paths.iter().map(factor).collect();
         factors.retain(|factor| factor.levels.len() > 1);
         // Samples change no result, so their settings would repeat it as if it were measured again.
         let is_measured = |factor: &Factor| !factor.path.starts_with("sample");

@@ -21,6 +21,7 @@ mod rank_order;
 pub(crate) mod ranking;
 mod record_cautions;
 pub(crate) mod reproduction;
+pub(crate) mod scaling;
 pub(crate) mod tokenizer_table;
 pub(crate) mod tuning;
 pub(crate) mod variant_verdict;

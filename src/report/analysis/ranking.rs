@@ -18,7 +18,7 @@ pub(crate) struct Ranking<'a> {
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
     pub(crate) tuned_paths: Vec<&'a str>,
     /// The paths of the grid of variants.
-    pub(crate) grid_paths: Vec<&'a str>,
+    pub(crate) combined_paths: Vec<&'a str>,
     /// Number of comparisons for which the intervals are corrected.
     pub(crate) comparisons: usize,
     /// The smallest difference that matters, as the experiment gives it.
@@ -144,7 +144,7 @@ impl<'a> Ranking<'a> {
             baseline,
             sequential,
             metric: Metric::of(compare),
-            grid_paths: plan.grid_paths(),
+            combined_paths: plan.combined_paths(),
             tuned_paths: plan.tuned_paths(),
             comparisons: plan.comparisons(),
             margin: compare.margin,

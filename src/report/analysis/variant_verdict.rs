@@ -18,16 +18,22 @@ pub enum VariantVerdict {
     Baseline,
 }
 
+impl From<Verdict> for VariantVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Better => Self::Better,
+            Verdict::Worse => Self::Worse,
+            Verdict::Equivalent => Self::Equivalent,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
 impl VariantVerdict {
     pub(in crate::report) fn of(variant: &Variant) -> Self {
         match variant.comparison {
             _ if variant.is_baseline => Self::Baseline,
-            Some(comparison) if variant.untested().is_none() => match comparison.verdict {
-                Verdict::Better => Self::Better,
-                Verdict::Worse => Self::Worse,
-                Verdict::Equivalent => Self::Equivalent,
-                Verdict::Inconclusive => Self::Inconclusive,
-            },
+            Some(comparison) if variant.untested().is_none() => comparison.verdict.into(),
             _ => Self::Inconclusive,
         }
     }

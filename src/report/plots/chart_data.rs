@@ -36,6 +36,9 @@ pub(super) struct Series {
     pub(super) points: Vec<[Rounded; 2]>,
     /// x, lowest, highest.
     pub(super) band: Vec<[Rounded; 3]>,
+    /// Points that are marked, besides those of the curve if the chart marks these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) marks: Vec<[Rounded; 2]>,
     /// Curves of runs that are not part of the mean.
     pub(super) partial: Vec<Vec<[Rounded; 2]>>,
 }

@@ -3,12 +3,10 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
 use super::labels::spread;
-use super::legend::Legend;
 use super::palette::{COLORS, INK, MUTED};
 use super::{Drawing, Drawn};
 use crate::report::analysis::factors::Factors;
 use crate::report::analysis::metric::Metric;
-use crate::report::analysis::ranking::Ranking;
 use crate::stats::{ALPHA, ConfidenceInterval};
 use crate::text::units;
 use crate::text::width::shorten;
@@ -43,7 +41,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(ranking: &Ranking, factors: &Factors<'a>, [a, b]: [usize; 2]) -> Self {
+    fn new(metric: Metric, factors: &Factors<'a>, [a, b]: [usize; 2]) -> Self {
         let factor = |index: usize| {
             let factor = &factors.factors[index];
             let names = factor.level_names();
@@ -70,7 +68,7 @@ impl<'a> Pair<'a> {
         };
         let line = |line| (0..x.1.len()).map(|level| cell(level, line)).collect();
         Self {
-            metric: ranking.metric,
+            metric,
             means: (0..lines.1.len()).map(line).collect(),
             x,
             lines,
@@ -92,9 +90,8 @@ impl<'a> Pair<'a> {
 }
 
 /// A line for each value of one factor over the values of another: lines that are not parallel are an interaction.
-pub(super) fn interaction(ranking: &Ranking, _: &Legend) -> Drawn {
-    let factors = Factors::new(ranking)?;
-    let pair = Pair::new(ranking, &factors, factors.strongest_pair()?);
+pub(super) fn interaction(metric: Metric, factors: &Factors) -> Drawn {
+    let pair = Pair::new(metric, factors, factors.strongest_pair()?);
     if !pair.is_small() || pair.lines.1.len() > COLORS.len() {
         return None;
     }
@@ -171,9 +168,8 @@ fn draw_interaction(canvas: &Canvas, frame: &Frame, pair: &Pair) -> Result<(), E
 }
 
 /// A color for each combination of two factors whose values are numbers.
-pub(super) fn heat_map(ranking: &Ranking, _: &Legend) -> Drawn {
-    let factors = Factors::new(ranking)?;
-    let pair = Pair::new(ranking, &factors, factors.numeric_pair()?);
+pub(super) fn heat_map(metric: Metric, factors: &Factors) -> Drawn {
+    let pair = Pair::new(metric, factors, factors.numeric_pair()?);
     if !pair.is_small() {
         return None;
     }
@@ -190,7 +186,7 @@ pub(super) fn heat_map(ranking: &Ranking, _: &Legend) -> Drawn {
     let drawn = svg(&title, bottom + 110, |canvas| {
         draw_heat_map(canvas, &pair, left, bottom, ROW)
     });
-    let direction = match ranking.metric.kind.is_better_higher() {
+    let direction = match metric.kind.is_better_higher() {
         true => "higher",
         false => "lower",
     };

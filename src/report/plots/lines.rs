@@ -31,8 +31,30 @@ pub(super) struct Line<'a> {
     /// Whether the variant has a color of its own. The others share a grey.
     pub(super) is_highlighted: bool,
     pub(super) curve: Curve,
+    /// The points that are marked, besides those of the curve if the chart marks these.
+    pub(super) marks: Vec<(f64, f64)>,
     /// The runs that are not part of the mean.
     pub(super) partial_runs: Vec<PartialRun>,
+}
+
+impl<'a> Line<'a> {
+    /// A line without runs that are not part of the mean.
+    pub(super) fn new(variant: &'a Variant<'a>, legend: &Legend, curve: Curve) -> Self {
+        Self {
+            variant,
+            name: legend.name(variant.name).to_owned(),
+            color: legend.color(variant),
+            is_highlighted: legend.is_highlighted(variant),
+            curve,
+            marks: Vec::new(),
+            partial_runs: Vec::new(),
+        }
+    }
+
+    /// With points that are marked.
+    pub(super) fn with_marks(self, marks: Vec<(f64, f64)>) -> Self {
+        Self { marks, ..self }
+    }
 }
 
 /// The curve of a run that diverged, or that has not ended.
@@ -96,6 +118,7 @@ fn series_of(line: &Line) -> Series {
         band: band
             .map(|&(x, low, high)| [x, low, high].map(Rounded))
             .collect(),
+        marks: points(&line.marks),
         partial: line
             .partial_runs
             .iter()
@@ -116,11 +139,6 @@ pub(super) fn lines<'a>(
         .variants
         .iter()
         .map(|variant| Line {
-            variant,
-            name: legend.name(variant.name).to_owned(),
-            color: legend.color(variant),
-            is_highlighted: legend.is_highlighted(variant),
-            curve: curve(variant),
             partial_runs: partial(variant)
                 .map(|run| PartialRun {
                     points: partial_curve(run),
@@ -128,6 +146,7 @@ pub(super) fn lines<'a>(
                 })
                 .filter(|run| !run.points.is_empty())
                 .collect(),
+            ..Line::new(variant, legend, curve(variant))
         })
         .filter(|line| !line.curve.points.is_empty() || !line.partial_runs.is_empty())
         .collect();
@@ -325,6 +344,7 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
             }
         }
         let points = line.curve.points.iter().filter(|_| chart.has_points);
+        let points = points.chain(&line.marks);
         for &point in points.filter(|(_, y)| *y <= top) {
             canvas.dot(frame.at(point), 9, line.color, 1.0)?;
         }

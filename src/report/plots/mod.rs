@@ -16,6 +16,7 @@ mod lines;
 mod margin_band;
 mod mermaid;
 mod palette;
+mod scaling_curves;
 mod scatter;
 mod search_curves;
 mod series;
@@ -23,7 +24,9 @@ mod short_names;
 mod text_forest;
 
 use super::ReportError;
+use super::analysis::factors::Factors;
 use super::analysis::ranking::Ranking;
+use super::analysis::scaling::Scaling;
 use chart_data::ChartData;
 use legend::Legend;
 pub(super) use mermaid::mermaid_chart;
@@ -51,6 +54,7 @@ pub(super) enum Placement {
     Ranking,
     /// The effects of the factors of a grid.
     Factors,
+    Scaling,
     Tuning,
     Training,
     /// Folded or linked plots of the training section.
@@ -69,22 +73,59 @@ struct Drawing {
 /// `None` where there is nothing to draw.
 type Drawn = Option<Result<Drawing, canvas::Error>>;
 
+/// What the plots show.
+pub(super) struct Shown<'a> {
+    pub(super) ranking: &'a Ranking<'a>,
+    /// The effects of the factors of a grid.
+    pub(super) factors: Option<&'a Factors<'a>>,
+    /// The variants at several sizes.
+    pub(super) scaling: Option<&'a Scaling<'a>>,
+}
+
 /// Gathers the series of one plot and draws them.
-type Draw = fn(&Ranking, &Legend) -> Drawn;
+type Draw = fn(&Shown, &Legend) -> Drawn;
 
 /// File name without extension, place and function of every plot, in the order of the report.
 const PLOTS: &[(&str, Placement, Draw)] = &[
-    ("difference", Placement::Ranking, forest::difference),
-    ("interaction", Placement::Factors, factor_plots::interaction),
-    ("heat_map", Placement::Factors, factor_plots::heat_map),
-    ("tuning", Placement::Tuning, search_curves::best_values),
-    ("loss", Placement::Training, curves::loss),
-    ("loss_end", Placement::Training, curves::loss_end),
-    ("params", Placement::Cost, scatter::params),
-    ("flops", Placement::Cost, cost_curves::flops),
-    ("time", Placement::Cost, cost_curves::time),
-    ("train_loss", Placement::MoreTraining, curves::train_loss),
-    ("grad_norm", Placement::MoreTraining, curves::grad_norm),
+    ("difference", Placement::Ranking, |shown, legend| {
+        forest::difference(shown.ranking, legend)
+    }),
+    ("interaction", Placement::Factors, |shown, _| {
+        factor_plots::interaction(shown.ranking.metric, shown.factors?)
+    }),
+    ("heat_map", Placement::Factors, |shown, _| {
+        factor_plots::heat_map(shown.ranking.metric, shown.factors?)
+    }),
+    ("scaling_difference", Placement::Scaling, |shown, legend| {
+        scaling_curves::differences(shown.ranking.metric, shown.scaling?, legend)
+    }),
+    ("scaling", Placement::Scaling, |shown, legend| {
+        scaling_curves::losses(shown.ranking.metric, shown.scaling?, legend)
+    }),
+    ("tuning", Placement::Tuning, |shown, legend| {
+        search_curves::best_values(shown.ranking, legend)
+    }),
+    ("loss", Placement::Training, |shown, legend| {
+        curves::loss(shown.ranking, legend)
+    }),
+    ("loss_end", Placement::Training, |shown, legend| {
+        curves::loss_end(shown.ranking, legend)
+    }),
+    ("params", Placement::Cost, |shown, legend| {
+        scatter::params(shown.ranking, legend)
+    }),
+    ("flops", Placement::Cost, |shown, legend| {
+        cost_curves::flops(shown.ranking, legend)
+    }),
+    ("time", Placement::Cost, |shown, legend| {
+        cost_curves::time(shown.ranking, legend)
+    }),
+    ("train_loss", Placement::MoreTraining, |shown, legend| {
+        curves::train_loss(shown.ranking, legend)
+    }),
+    ("grad_norm", Placement::MoreTraining, |shown, legend| {
+        curves::grad_norm(shown.ranking, legend)
+    }),
 ];
 
 /// File names of all plots, without extension.
@@ -93,11 +134,11 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Draws every plot that has data.
-pub(super) fn draw(ranking: &Ranking) -> Result<Vec<Plot>, ReportError> {
-    let legend = Legend::new(ranking);
+pub(super) fn draw(shown: &Shown) -> Result<Vec<Plot>, ReportError> {
+    let legend = Legend::new(shown.ranking);
     let mut plots = Vec::new();
     for &(name, placement, draw) in PLOTS {
-        let Some(drawn) = draw(ranking, &legend) else {
+        let Some(drawn) = draw(shown, &legend) else {
             continue;
         };
         let Drawing {

@@ -73,6 +73,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
             color: chart_data::color(variant, legend.color(variant)),
             points: vec![[size, mean].map(Rounded)],
             band: vec![[size, low, high].map(Rounded)],
+            marks: Vec::new(),
             partial: Vec::new(),
         })
     });

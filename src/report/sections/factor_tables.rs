@@ -9,8 +9,8 @@ use crate::text::units::{self, NO_VALUE};
 /// The effects of the factors of a grid.
 pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let ranking = findings.ranking;
-    let Some(factors) = Factors::new(ranking) else {
-        let is_asked = ranking.grid_paths.len() > 1 && findings.results.has_ended();
+    let Some(factors) = findings.factors else {
+        let is_asked = ranking.combined_paths.len() > 1 && findings.results.has_ended();
         return match is_asked {
             true => vec![Block::heading(2, "Factors"), Block::paragraph(NOT_ANALYZED)],
             false => Vec::new(),
@@ -19,12 +19,12 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let terms = factors.terms();
     let mut blocks = vec![
         Block::heading(2, "Factors"),
-        Block::paragraph(summary(&factors, &terms)),
-        Block::Table(effects(&factors, &terms)),
-        Block::Table(levels(&factors, ranking.metric)),
+        Block::paragraph(summary(factors, &terms)),
+        Block::Table(effects(factors, &terms)),
+        Block::Table(levels(factors, ranking.metric)),
     ];
     blocks.extend(findings.figures(Placement::Factors));
-    blocks.push(Block::paragraph(method(&factors, &terms)));
+    blocks.push(Block::paragraph(method(factors, &terms)));
     blocks
 }
 

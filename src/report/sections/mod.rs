@@ -14,14 +14,17 @@ mod ranking_table;
 mod reproduce;
 mod samples;
 mod samples_during_training;
+mod scaling_tables;
 mod search_results;
 mod tokenizer_comparison;
 mod training_plots;
 mod variant_changes;
 
 use super::analysis::claim_results::TestedClaim;
+use super::analysis::factors::Factors;
 use super::analysis::ranking::Ranking;
 use super::analysis::reproduction::MetricCheck;
+use super::analysis::scaling::Scaling;
 use super::analysis::tuning::Tuning;
 use super::loaded_results::Results;
 use super::page_blocks::Block;
@@ -34,6 +37,10 @@ use serde::Serialize;
 pub(super) struct Findings<'a> {
     pub(super) results: &'a Results,
     pub(super) ranking: &'a Ranking<'a>,
+    /// `None` without a complete grid of two settings.
+    pub(super) factors: Option<&'a Factors<'a>>,
+    /// `None` if the variants have one size.
+    pub(super) scaling: Option<&'a Scaling<'a>>,
     /// `None` if the variants are not tuned.
     pub(super) tuning: Option<&'a Tuning<'a>>,
     pub(super) plots: &'a [Plot],
@@ -53,6 +60,7 @@ const SECTIONS: &[(&str, Build)] = &[
     ("ranking", ranking_table::blocks),
     ("claims", claims_table::blocks),
     ("variants", variant_changes::blocks),
+    ("scaling", scaling_tables::blocks),
     ("factors", factor_tables::blocks),
     ("tuning", search_results::blocks),
     ("tokenizers", tokenizer_comparison::blocks),

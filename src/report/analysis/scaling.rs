@@ -1,0 +1,385 @@
+//! How the losses of the variants fall with the size of training, and whether the differences between them grow or shrink.
+
+use super::metric::Metric;
+use super::ranking::{Ranking, Variant};
+use super::wording;
+use crate::report::loaded_results::{Results, Run};
+use crate::results::{Outcome, RunState};
+use crate::spec::CompareMetric;
+use crate::stats::{
+    ALPHA, Comparison, ConfidenceInterval, Design, LossesAtCost, Paired, PowerLaw, Verdict,
+    compare, mean, paired_differences, percentile_interval,
+};
+use crate::text::units;
+
+/// The variants at all sizes.
+#[derive(Debug)]
+pub(crate) struct Scaling<'a> {
+    /// The baseline, and then the others in the order of the file. A variant that no size changes is left out.
+    pub(crate) variants: Vec<ScaledVariant<'a>>,
+    pub(crate) baseline: &'a str,
+}
+
+/// One variant at all sizes.
+#[derive(Debug)]
+pub(crate) struct ScaledVariant<'a> {
+    pub(crate) variant: &'a Variant<'a>,
+    /// Those with a result, the smallest first.
+    pub(crate) sizes: Vec<AtSize>,
+    /// How its difference from the baseline changes. `None` for the baseline, and while runs have not ended.
+    pub(crate) trend: Option<Trend>,
+    /// `None` for metrics that are no loss, for fewer than three sizes, and for losses that do not fall.
+    pub(crate) fit: Option<Fit>,
+}
+
+/// A variant at one size.
+#[derive(Debug)]
+pub(crate) struct AtSize {
+    /// Index of the size.
+    size: usize,
+    pub(crate) params: u64,
+    /// FLOPs of the training of one run.
+    pub(crate) flops: f64,
+    /// (seed, metric).
+    values: Vec<(u64, f64)>,
+    /// Mean of the metric.
+    pub(crate) mean: f64,
+    /// The difference from the baseline at this size. `None` for the baseline, and without a common seed.
+    pub(crate) difference: Option<Difference>,
+}
+
+/// The mean difference from the baseline over the common seeds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Difference {
+    pub(crate) mean: f64,
+    /// The 95 % interval, as if it were the only one. `None` with one seed.
+    pub(crate) interval: Option<ConfidenceInterval>,
+}
+
+/// How a difference changes from the smallest to the largest size.
+#[derive(Debug)]
+pub(crate) struct Trend {
+    /// The change of a line through the differences of each seed, over the logarithm of the FLOPs of the baseline.
+    pub(crate) change: Comparison,
+    /// The mean differences at the smallest and at the largest size.
+    ends: [f64; 2],
+    /// FLOPs at the largest size, divided by those at the smallest.
+    pub(crate) range: f64,
+}
+
+/// A power law through the losses of a variant.
+#[derive(Debug)]
+pub(crate) struct Fit {
+    pub(crate) curve: PowerLaw,
+    /// Fits of resampled seeds. Empty with one seed.
+    pub(crate) resampled: Vec<PowerLaw>,
+    /// The largest size, predicted from the smaller ones. `None` for fewer than four sizes.
+    pub(crate) prediction: Option<Prediction>,
+    /// How many times the FLOPs of this variant the baseline would need for the same loss at the largest size. `None`
+    /// for the baseline.
+    pub(crate) flops_ratio: Option<Estimated>,
+}
+
+/// An estimate from fits. `None` stands for more than any FLOPs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimated {
+    pub(crate) value: Option<f64>,
+    /// The 95 % interval over the resampled fits. `None` with one seed, and if too many of them have no value.
+    pub(crate) interval: Option<ConfidenceInterval>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Prediction {
+    pub(crate) predicted: f64,
+    /// The 95 % interval over the resampled fits. `None` with one seed.
+    pub(crate) interval: Option<ConfidenceInterval>,
+    pub(crate) measured: f64,
+}
+
+impl<'a> Scaling<'a> {
+    /// `None` if the experiment has one size, and before the baseline has a result.
+    pub(crate) fn new(results: &'a Results, ranking: &'a Ranking<'a>) -> Option<Self> {
+        let scale = results.plan.experiment.sweep.as_ref()?.scale.as_ref()?;
+        let last = scale.sizes.len().checked_sub(1)?;
+        let of_baseline = ranking.baseline()?;
+        let baseline = sizes(results, of_baseline, last);
+        if baseline.is_empty() {
+            return None;
+        }
+        let mut others: Vec<&Variant> = ranking.variants.iter().collect();
+        others.retain(|variant| !variant.is_baseline && has_smaller_size(results, variant.name));
+        others.sort_by_key(|variant| variant.position);
+        let design = Design::fixed(others.len().max(1))
+            .with_margin(ranking.absolute_margin)
+            .with_better_higher(ranking.metric.kind.is_better_higher());
+        let is_loss = matches!(
+            ranking.metric.kind,
+            CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss
+        );
+        let fit_of = |name: &str, sizes: &[AtSize]| {
+            let is_complete = is_loss && sizes.len() > last;
+            is_complete.then(|| Fit::new(name, sizes)).flatten()
+        };
+        let base_fit = fit_of(of_baseline.name, &baseline);
+        let mut variants: Vec<ScaledVariant> = others
+            .into_iter()
+            .map(|variant| {
+                let mut own = sizes(results, variant, last);
+                for at in &mut own {
+                    let mut same = baseline.iter().filter(|base| base.size == at.size);
+                    at.difference = same
+                        .next()
+                        .and_then(|base| Difference::new(&at.values, &base.values));
+                }
+                let mut fit = fit_of(variant.name, &own);
+                if let (Some(fit), Some(base), Some(largest)) = (&mut fit, &base_fit, own.last()) {
+                    fit.flops_ratio = Some(flops_ratio(base, fit, largest));
+                }
+                let has_ended = [variant.name, of_baseline.name]
+                    .iter()
+                    .all(|name| have_ended(results, name));
+                let trend = has_ended
+                    .then(|| Trend::new(&own, &baseline, &design))
+                    .flatten();
+                ScaledVariant {
+                    variant,
+                    trend,
+                    fit,
+                    sizes: own,
+                }
+            })
+            .collect();
+        let of_baseline = ScaledVariant {
+            variant: of_baseline,
+            sizes: baseline,
+            trend: None,
+            fit: base_fit,
+        };
+        variants.insert(0, of_baseline);
+        Some(Self {
+            variants,
+            baseline: ranking.baseline,
+        })
+    }
+
+    /// What changes with size, a sentence for each variant.
+    pub(crate) fn sentences(&self, metric: Metric) -> Vec<String> {
+        let sentence = |scaled: &ScaledVariant| {
+            let trend = scaled.trend.as_ref()?;
+            Some(trend.sentence(scaled.variant.name, self.baseline, metric))
+        };
+        self.variants.iter().filter_map(sentence).collect()
+    }
+}
+
+/// All runs of a variant that are compared or show the trend.
+fn runs_of<'a>(results: &'a Results, variant: &str) -> impl Iterator<Item = &'a Run> {
+    let smaller = results
+        .runs
+        .iter()
+        .filter(move |run| run.planned.smaller_size.is_some() && run.variant() == variant);
+    smaller.chain(results.runs_of(variant))
+}
+
+fn has_smaller_size(results: &Results, variant: &str) -> bool {
+    runs_of(results, variant).any(|run| run.planned.smaller_size.is_some())
+}
+
+fn have_ended(results: &Results, variant: &str) -> bool {
+    let mut states = runs_of(results, variant).map(Run::state);
+    states.all(|state| !matches!(state, RunState::NotStarted | RunState::Stopped))
+}
+
+/// The sizes of a variant with a result. `last` is the index of the largest.
+fn sizes(results: &Results, variant: &Variant, last: usize) -> Vec<AtSize> {
+    let at = |size: usize| {
+        let runs = runs_of(results, variant.name);
+        let runs: Vec<&Run> = runs
+            .filter(|run| run.planned.smaller_size.unwrap_or(last) == size)
+            .collect();
+        let values = runs.iter().filter_map(|run| {
+            let value = run.value.filter(|value| value.is_finite())?;
+            Some((run.planned.spec.seed, value))
+        });
+        let values: Vec<(u64, f64)> = values.collect();
+        let tokens = |outcome: &Outcome| outcome.tokens as f64;
+        let flops = runs
+            .iter()
+            .filter_map(|run| Some(run.planned.flops_per_token * tokens(run.outcome()?)));
+        Some(AtSize {
+            size,
+            params: runs.first()?.params(),
+            flops: mean(&flops.collect::<Vec<_>>())?,
+            mean: mean(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>())?,
+            values,
+            difference: None,
+        })
+    };
+    (0..=last).filter_map(at).collect()
+}
+
+impl Difference {
+    fn new(own: &[(u64, f64)], baseline: &[(u64, f64)]) -> Option<Self> {
+        let differences = paired_differences(own, baseline);
+        let differences: Vec<f64> = differences.into_iter().map(|(_, value)| value).collect();
+        Some(Self {
+            mean: mean(&differences)?,
+            interval: Paired::new(&differences).map(|paired| paired.interval(ALPHA)),
+        })
+    }
+}
+
+impl Trend {
+    /// From the seeds that have a result at every size of both.
+    fn new(own: &[AtSize], baseline: &[AtSize], design: &Design) -> Option<Self> {
+        let (first, last) = (baseline.first()?, baseline.last()?);
+        if own.len() != baseline.len() || own.len() < 2 || last.flops <= first.flops {
+            return None;
+        }
+        let by_size: Vec<Vec<(u64, f64)>> = own
+            .iter()
+            .zip(baseline)
+            .map(|(own, base)| paired_differences(&own.values, &base.values))
+            .collect();
+        let xs: Vec<f64> = baseline.iter().map(|at| at.flops.ln()).collect();
+        let range = xs[xs.len() - 1] - xs[0];
+        let change = |(seed, _): &(u64, f64)| {
+            let of_seed = |differences: &Vec<(u64, f64)>| {
+                let mut all = differences.iter();
+                all.find(|(other, _)| other == seed)
+                    .map(|(_, value)| *value)
+            };
+            let ys: Option<Vec<f64>> = by_size.iter().map(of_seed).collect();
+            Some(slope(&xs, &ys?) * range)
+        };
+        let changes: Vec<f64> = by_size.first()?.iter().filter_map(change).collect();
+        Some(Self {
+            change: compare(&changes, design)?,
+            ends: [own.first()?.difference?.mean, own.last()?.difference?.mean],
+            range: range.exp(),
+        })
+    }
+
+    /// Whether the difference favors the variant at one of the ends.
+    fn is_gain(&self, end: usize, metric: Metric) -> bool {
+        (self.ends[end] > 0.0) == metric.kind.is_better_higher()
+    }
+
+    fn sentence(&self, variant: &str, baseline: &str, metric: Metric) -> String {
+        let text = wording::difference(metric, &self.change);
+        let interval = text.interval.map_or(String::new(), |(low, high)| {
+            format!(" (95 % interval {low} to {high})")
+        });
+        let change = format!(
+            "over the {}-fold range of FLOPs, the difference from {baseline} changes by {} {}{interval}",
+            self.range_in_words(),
+            text.mean,
+            metric.unit(),
+        );
+        let what = match self.change.verdict {
+            Verdict::Better if self.is_gain(1, metric) => "The gain of {} grows with size",
+            Verdict::Better => "The disadvantage of {} shrinks with size",
+            Verdict::Worse if self.is_gain(0, metric) => "The gain of {} shrinks with size",
+            Verdict::Worse => "The disadvantage of {} grows with size",
+            Verdict::Equivalent => "The difference of {} holds with size",
+            Verdict::Inconclusive => {
+                "Whether the difference of {} changes with size is inconclusive"
+            }
+        };
+        format!("{}: {change}.", what.replace("{}", variant))
+    }
+
+    /// FLOPs at the largest size, divided by those at the smallest, with two digits or more.
+    pub(crate) fn range_in_words(&self) -> String {
+        units::fixed(self.range, usize::from(self.range < 9.95))
+    }
+
+    /// What happens to the difference, in one word.
+    pub(crate) fn word(&self, metric: Metric) -> &'static str {
+        match self.change.verdict {
+            Verdict::Better if self.is_gain(1, metric) => "grows",
+            Verdict::Worse if !self.is_gain(0, metric) => "grows",
+            Verdict::Better | Verdict::Worse => "shrinks",
+            Verdict::Equivalent => "holds",
+            Verdict::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// The slope of the line through points with the least squares.
+fn slope(xs: &[f64], ys: &[f64]) -> f64 {
+    let n = xs.len() as f64;
+    let center = xs.iter().sum::<f64>() / n;
+    let squares: f64 = xs.iter().map(|x| (x - center).powi(2)).sum();
+    let products: f64 = xs.iter().zip(ys).map(|(x, y)| (x - center) * y).sum();
+    products / squares
+}
+
+impl Fit {
+    fn new(name: &str, sizes: &[AtSize]) -> Option<Self> {
+        let losses: Vec<LossesAtCost> = sizes.iter().map(AtSize::losses).collect();
+        let fit = |losses: &[LossesAtCost]| {
+            let points = losses.iter().map(|at| Some((at.cost, at.mean()?)));
+            PowerLaw::fit(&points.collect::<Option<Vec<_>>>()?)
+        };
+        let stream = format!("scaling of {name}");
+        let (largest, smaller) = losses.split_last()?;
+        let prediction = fit(smaller).map(|curve| {
+            let predicted = PowerLaw::bootstrap(smaller, &stream);
+            let predicted = predicted.iter().map(|fit| fit.loss(largest.cost)).collect();
+            Prediction {
+                predicted: curve.loss(largest.cost),
+                interval: percentile_interval(predicted, ALPHA),
+                measured: largest.mean().unwrap_or(f64::NAN),
+            }
+        });
+        Some(Self {
+            curve: fit(&losses)?,
+            resampled: PowerLaw::bootstrap(&losses, &stream),
+            prediction,
+            flops_ratio: None,
+        })
+    }
+
+    /// The 95 % interval of the exponent. `None` with one seed.
+    pub(crate) fn exponent_interval(&self) -> Option<ConfidenceInterval> {
+        let exponents = self.resampled.iter().map(|fit| fit.exponent).collect();
+        percentile_interval(exponents, ALPHA)
+    }
+
+    /// The 95 % interval of the floor. `None` with one seed.
+    pub(crate) fn floor_interval(&self) -> Option<ConfidenceInterval> {
+        let floors = self.resampled.iter().map(|fit| fit.floor).collect();
+        percentile_interval(floors, ALPHA)
+    }
+
+    /// The 95 % interval of the loss at some FLOPs. `None` with one seed.
+    pub(crate) fn band(&self, flops: f64) -> Option<ConfidenceInterval> {
+        let losses = self.resampled.iter().map(|fit| fit.loss(flops)).collect();
+        percentile_interval(losses, ALPHA)
+    }
+}
+
+impl AtSize {
+    fn losses(&self) -> LossesAtCost {
+        LossesAtCost {
+            cost: self.flops,
+            losses: self.values.iter().map(|(_, value)| *value).collect(),
+        }
+    }
+}
+
+/// How many times the FLOPs of a variant the baseline needs for the loss that the fit of the variant has at its largest
+/// size.
+fn flops_ratio(baseline: &Fit, own: &Fit, largest: &AtSize) -> Estimated {
+    let ratio = |baseline: &PowerLaw, own: &PowerLaw| {
+        let flops = baseline.cost(own.loss(largest.flops))?;
+        Some(flops / largest.flops)
+    };
+    let pairs = baseline.resampled.iter().zip(&own.resampled);
+    let resampled: Option<Vec<f64>> = pairs.map(|(base, own)| ratio(base, own)).collect();
+    Estimated {
+        value: ratio(&baseline.curve, &own.curve),
+        interval: resampled.and_then(|ratios| percentile_interval(ratios, ALPHA)),
+    }
+}

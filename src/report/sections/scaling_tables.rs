@@ -1,0 +1,319 @@
+use super::Findings;
+use crate::report::analysis::metric::Metric;
+use crate::report::analysis::scaling::{AtSize, Estimated, Fit, ScaledVariant, Scaling};
+use crate::report::page_blocks::{Block, Column, Row, Table, Text};
+use crate::report::plots::Placement;
+use crate::stats::{ConfidenceInterval, Verdict};
+use crate::text::units::{self, NO_VALUE};
+
+/// How the losses and their differences change with size.
+pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
+    let Some(scaling) = findings.scaling else {
+        return Vec::new();
+    };
+    let metric = findings.ranking.metric;
+    let mut blocks = vec![
+        Block::heading(2, "Scaling"),
+        Block::paragraph(SCOPE),
+        Block::Table(sizes(scaling, metric)),
+    ];
+    if scaling.variants.iter().any(|scaled| scaled.trend.is_some()) {
+        blocks.push(Block::Table(trends(scaling, metric)));
+    }
+    blocks.extend(findings.figures(Placement::Scaling));
+    if scaling.variants.iter().any(|scaled| scaled.fit.is_some()) {
+        blocks.push(Block::paragraph(FITS));
+        blocks.push(Block::Table(fits(scaling, metric)));
+        if scaling.variants.iter().any(ScaledVariant::is_predicted) {
+            blocks.push(Block::paragraph(PREDICTION));
+            blocks.push(Block::Table(predictions(scaling, metric)));
+        }
+    }
+    blocks
+}
+
+const SCOPE: &str = "Everything else in this report is about the largest size. The difference is over the seeds that a \
+    variant shares with the baseline of its size, with a 95 % interval that is not corrected for the number of sizes.";
+
+const FITS: &str = "The curves are power laws: loss = floor + A × FLOPs^−exponent. They are fitted to the means by least \
+    squares, and their 95 % intervals come from resampled seeds. With few seeds or sizes the floor is uncertain, and no \
+    curve says what happens far beyond the largest size. FLOPs of the baseline: how many times the FLOPs of a variant \
+    the baseline would need for the same loss.";
+
+const PREDICTION: &str =
+    "A test of the curves: the loss at the largest size, predicted from the smaller sizes alone.";
+
+fn sizes(scaling: &Scaling, metric: Metric) -> Table {
+    let columns = vec![
+        Column::left("Variant"),
+        Column::right("Parameters"),
+        Column::right("FLOPs of training"),
+        Column::right(&format!("Mean {}", metric.title())),
+        Column::left("Difference from the baseline"),
+    ];
+    let row = |(scaled, at): (&ScaledVariant, &AtSize)| {
+        Row::new(vec![
+            scaled.variant.name.into(),
+            units::count(at.params as f64).into(),
+            units::count(at.flops).into(),
+            metric.value(at.mean).into(),
+            match at.difference {
+                None if scaled.variant.is_baseline => "baseline".into(),
+                None => NO_VALUE.into(),
+                Some(difference) => with_interval(difference.mean, difference.interval, &|value| {
+                    metric.difference(value)
+                }),
+            },
+        ])
+    };
+    let rows = scaling.variants.iter().flat_map(|scaled| {
+        let sizes = scaled.sizes.iter();
+        sizes.map(move |at| (scaled, at))
+    });
+    Table {
+        rows: rows.map(row).collect(),
+        columns,
+    }
+}
+
+fn trends(scaling: &Scaling, metric: Metric) -> Table {
+    let columns = vec![
+        Column::left("Variant"),
+        Column::left("Change of the difference, smallest to largest size"),
+        Column::left("Size of the difference"),
+    ];
+    let row = |scaled: &ScaledVariant| {
+        let trend = scaled.trend.as_ref()?;
+        let word = trend.word(metric);
+        Some(Row::new(vec![
+            scaled.variant.name.into(),
+            with_interval(trend.change.mean, trend.change.corrected, &|value| {
+                metric.difference(value)
+            }),
+            match trend.change.verdict {
+                Verdict::Better => Text::new().success(word),
+                Verdict::Worse => Text::new().warning(word),
+                Verdict::Equivalent | Verdict::Inconclusive => word.into(),
+            },
+        ]))
+    };
+    Table {
+        rows: scaling.variants.iter().filter_map(row).collect(),
+        columns,
+    }
+}
+
+fn fits(scaling: &Scaling, metric: Metric) -> Table {
+    let columns = vec![
+        Column::left("Variant"),
+        Column::left("Exponent"),
+        Column::left(&format!("Floor ({})", metric.unit())),
+        Column::left("FLOPs of the baseline"),
+    ];
+    let row = |scaled: &ScaledVariant| {
+        let fit = scaled.fit.as_ref()?;
+        let exponent = |value: f64| units::fixed(value, 3);
+        Some(Row::new(vec![
+            scaled.variant.name.into(),
+            with_interval(fit.curve.exponent, fit.exponent_interval(), &exponent),
+            with_interval(fit.curve.floor, fit.floor_interval(), &|value| {
+                metric.value(value)
+            }),
+            match fit.flops_ratio {
+                None => NO_VALUE.into(),
+                Some(ratio) => times(ratio),
+            },
+        ]))
+    };
+    Table {
+        rows: scaling.variants.iter().filter_map(row).collect(),
+        columns,
+    }
+}
+
+fn predictions(scaling: &Scaling, metric: Metric) -> Table {
+    let columns = vec![
+        Column::left("Variant"),
+        Column::left("Predicted"),
+        Column::right("Measured"),
+        Column::right("Measured − predicted"),
+        Column::left("Within the interval"),
+    ];
+    let row = |scaled: &ScaledVariant| {
+        let prediction = scaled.fit.as_ref()?.prediction.as_ref()?;
+        Some(Row::new(vec![
+            scaled.variant.name.into(),
+            with_interval(prediction.predicted, prediction.interval, &|value| {
+                metric.value(value)
+            }),
+            metric.value(prediction.measured).into(),
+            metric
+                .difference(prediction.measured - prediction.predicted)
+                .into(),
+            match prediction
+                .interval
+                .map(|interval| interval.contains(prediction.measured))
+            {
+                None => NO_VALUE.into(),
+                Some(true) => Text::new().success("yes"),
+                Some(false) => Text::new().warning("no"),
+            },
+        ]))
+    };
+    Table {
+        rows: scaling.variants.iter().filter_map(row).collect(),
+        columns,
+    }
+}
+
+/// A value, followed by its interval if it has one.
+fn with_interval(
+    value: f64,
+    interval: Option<ConfidenceInterval>,
+    format: &dyn Fn(f64) -> String,
+) -> Text {
+    match interval {
+        None => Text::new().plain(format(value)),
+        Some(ConfidenceInterval { low, high }) => Text::new()
+            .plain(format(value) + " ")
+            .interval(format(low), format(high)),
+    }
+}
+
+/// A ratio of FLOPs: `1.32 times`.
+fn times(ratio: Estimated) -> Text {
+    let times = |value: f64| match value {
+        0.0..10.0 => units::fixed(value, 2),
+        _ => units::count(value),
+    };
+    match ratio.value {
+        None => "more than any FLOPs".into(),
+        Some(value) => with_interval(value, ratio.interval, &times).plain(" times"),
+    }
+}
+
+impl ScaledVariant<'_> {
+    fn is_predicted(&self) -> bool {
+        let fit: Option<&Fit> = self.fit.as_ref();
+        fit.is_some_and(|fit| fit.prediction.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::testing::{Folder, SEED_EFFECTS, unhashed};
+    use crate::spec::{Mlp, Scale, Sweep};
+
+    /// Losses of `gpt` at sizes of 10^4 to 10^5.5 parameters.
+    fn loss(params: f64) -> f64 {
+        1.3 + 30.0 * params.powf(-0.4)
+    }
+
+    /// A baseline and a variant whose gain is `gain` at the smallest size, and `growth` larger at each of the next.
+    fn sized(seeds: u64, gain: f64, growth: f64) -> Folder {
+        let folder = Folder::new("scaling");
+        let sizes = "{sizes: [{model: {n_embd: 32}}, {model: {n_embd: 64}}, {model: {n_embd: 96}}, {model: {n_embd: 128}}]}";
+        let scale: Scale = serde_yaml::from_str(sizes).unwrap();
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            scale: Some(scale),
+            ..Sweep::default()
+        });
+        for (name, is_gated) in [("gpt", false), ("swiglu", true)] {
+            for size in 0..4 {
+                let params = 10f64.powf(4.0 + 0.5 * size as f64);
+                let gain = if is_gated {
+                    gain + growth * size as f64
+                } else {
+                    0.0
+                };
+                for seed in 1..=seeds {
+                    let own = if is_gated { 0.7 } else { 1.3 };
+                    let noise = 0.001 * ((seed * 7 + size) as f64 * params * own).sin();
+                    let shared = SEED_EFFECTS[seed as usize - 1] / 4.0;
+                    let run = folder.run(name, seed).params(params as u64).spec(|spec| {
+                        spec.model.n_embd = 32 * (size as usize + 1);
+                        if is_gated {
+                            spec.model.mlp = Mlp::Swiglu;
+                        }
+                    });
+                    let run = match size {
+                        3 => run,
+                        _ => run.smaller_size(size as usize),
+                    };
+                    run.curve(loss(params) - gain + shared + noise).done();
+                }
+            }
+        }
+        folder
+    }
+
+    fn section(page: &str) -> &str {
+        let start = page.find("## Scaling").unwrap();
+        let end = start + page[start + 1..].find("\n## ").unwrap();
+        &page[start..end]
+    }
+
+    #[test]
+    fn a_gain_that_grows_with_size() {
+        let folder = sized(3, 0.01, 0.02);
+        let summary = folder.write();
+        let page = folder.read("report.md");
+        insta::assert_snapshot!(unhashed(section(&page)));
+        let sentence = "The gain of swiglu grows with size";
+        assert!(
+            summary.answer.iter().any(|line| line.starts_with(sentence)),
+            "{:?}",
+            summary.answer
+        );
+        let [difference, loss] =
+            ["scaling_difference", "scaling"].map(|name| folder.read(&format!("plots/{name}.svg")));
+        assert!(difference.contains("no difference") && loss.contains("swiglu"));
+        let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+        let scaling = serde_json::to_string_pretty(&json["scaling"]).unwrap();
+        insta::assert_snapshot!(scaling);
+    }
+
+    #[test]
+    fn the_words_follow_the_sign_of_the_difference() {
+        for (gain, growth, sentence) in [
+            (0.01, 0.02, "The gain of swiglu grows"),
+            (0.09, -0.02, "The gain of swiglu shrinks"),
+            (-0.01, -0.02, "The disadvantage of swiglu grows"),
+            (-0.09, 0.02, "The disadvantage of swiglu shrinks"),
+            (
+                0.02,
+                0.0,
+                "Whether the difference of swiglu changes with size is inconclusive",
+            ),
+        ] {
+            let summary = sized(3, gain, growth).write();
+            let found = summary.answer.iter().any(|line| line.starts_with(sentence));
+            assert!(found, "{sentence} {:?}", summary.answer);
+        }
+    }
+
+    #[test]
+    fn one_seed_and_missing_runs_have_no_intervals() {
+        let folder = sized(1, 0.01, 0.02);
+        folder.write();
+        let page = folder.read("report.md");
+        let one = section(&page);
+        assert!(
+            one.contains("inconclusive") && one.contains(" times |"),
+            "{one}"
+        );
+        // Without the largest size of the variant, nothing is fitted.
+        let folder = sized(3, 0.01, 0.02);
+        folder.plan.borrow_mut().runs.truncate(21);
+        folder.write();
+        let page = folder.read("report.md");
+        let missing = section(&page);
+        assert!(
+            missing.contains("gpt") && !missing.contains("grows"),
+            "{missing}"
+        );
+        folder.plan.borrow_mut().runs.truncate(3);
+        folder.write();
+        assert!(!folder.read("report.md").contains("grows"));
+    }
+}
