@@ -107,7 +107,10 @@ fn searched_target(
     runs: &[CountedRun],
     corpora: &[CorpusInfo],
 ) -> Option<Diagnostics> {
-    let of_baseline = runs.iter().filter(|run| run.spec.variant == baseline);
+    // There is no search at several sizes.
+    let is_of_baseline =
+        |run: &&CountedRun| run.spec.variant == baseline && run.part.smaller_size.is_none();
+    let of_baseline = runs.iter().filter(is_of_baseline);
     let mut quantities = of_baseline.map(|run| {
         let vocab_size = corpora[run.corpus].vocab_size;
         (run, quantity(matching.what, &run.spec, vocab_size))
@@ -338,6 +341,46 @@ sweep: {variants: {a: {}, large: {train: {batch_size: 36}}}}";
         let mut runs: Vec<CountedRun> = counted.collect();
         let errors = match_variants(&document, "a", &mut runs, &corpora).err();
         errors.iter().flatten().map(|e| e.to_string()).collect()
+    }
+
+    #[test]
+    fn each_size_is_matched_to_the_baseline_of_its_size() {
+        let sweep = "  match: {what: params, by: model.mlp_hidden}\n  \
+                     scale: {sizes: [{model: {n_embd: 32}}, {model: {n_embd: 64}}]}";
+        let text = format!(
+            "name: x\nsweep:\n{sweep}\n  variants: {{a: {{}}, b: {{model: {{mlp: swiglu}}}}}}"
+        );
+        let document = from_text("test.yaml", &text, &[]).unwrap();
+        let expansion = document.expand().unwrap();
+        let corpora = plan_of(&text).corpora;
+        let runs = expansion.runs.into_iter().zip(expansion.parts);
+        let counted = runs.map(|(spec, part)| CountedRun {
+            spec,
+            part,
+            corpus: 0,
+        });
+        let mut runs: Vec<CountedRun> = counted.collect();
+        let matched = match_variants(&document, "a", &mut runs, &corpora).unwrap();
+        let params =
+            |run: &CountedRun| quantity(MatchedQuantity::Params, &run.spec, corpora[0].vocab_size);
+        for (own, base) in [(2, 0), (3, 1)] {
+            let mismatch = params(&runs[own]) / params(&runs[base]) - 1.0;
+            assert!(mismatch.abs() < 0.01, "{mismatch}");
+        }
+        // What is listed is the value at the largest size.
+        let [
+            MatchedVariant {
+                chosen: Some(chosen),
+                ..
+            },
+        ] = &matched[..]
+        else {
+            panic!("{matched:?}");
+        };
+        let MlpHidden::Width(width) = runs[3].spec.model.mlp_hidden else {
+            panic!("{:?}", runs[3].spec.model.mlp_hidden);
+        };
+        assert_eq!(chosen.value, width as u64);
     }
 
     #[test]
