@@ -44,6 +44,7 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
                 estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
                 state: store.state(planned)?,
                 follows_search: is_searching(&planned.spec.variant),
+                is_search: planned.is_search(),
             })
         })
         .collect::<Result<Vec<Row>, Error>>()?;
@@ -80,11 +81,16 @@ struct Row {
     state: RunState,
     /// Whether it is trained with the settings that a search finds that has not ended.
     follows_search: bool,
+    /// Whether it belongs to the search itself.
+    is_search: bool,
 }
 
 impl Row {
     fn shown_state(&self) -> String {
         match self.state {
+            RunState::NotStarted if !self.is_needed && self.is_search => {
+                "if among the best".to_owned()
+            }
             RunState::NotStarted if !self.is_needed && self.follows_search => {
                 "after the search".to_owned()
             }

@@ -146,6 +146,11 @@ impl ErrorKind {
                  command line replaces them"
                     .to_owned()
             }
+            Self::RungsNotIncreasing => "write the smallest number first, such as `steps: [100, 300]`".to_owned(),
+            Self::RungNotBelow { .. } => {
+                "compare the combinations earlier, or train longer; the last comparison is that after all steps".to_owned()
+            }
+            Self::HalvingLength(_) => "set `train.steps` or `train.tokens`, or remove `halving`".to_owned(),
             Self::ScaleWithTune => {
                 "give each size its own best values, such as `optimizer.lr`, or remove one of the two".to_owned()
             }

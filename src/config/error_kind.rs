@@ -167,6 +167,16 @@ pub(super) enum ErrorKind {
     NotTunable(String),
     #[error("`tune` gives no variant two different combinations")]
     NothingToTune,
+    #[error("the steps of `halving` must increase")]
+    RungsNotIncreasing,
+    #[error("`halving` compares `{variant}` after {steps} steps, and its training has only {all}")]
+    RungNotBelow {
+        variant: String,
+        steps: u64,
+        all: u64,
+    },
+    #[error("`halving` needs a length of training in steps, and `{0}` sets it")]
+    HalvingLength(&'static str),
     #[error("`scale` and `tune` cannot be combined")]
     ScaleWithTune,
     #[error("a size cannot change `{0}`")]

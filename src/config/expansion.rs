@@ -9,6 +9,7 @@ use super::document::{Document, typed};
 use super::durations;
 use super::error_kind::ErrorKind;
 use super::expected_values;
+use super::halving::{self, rungs};
 use super::match_checks;
 use super::override_causes::OverrideCauses;
 use super::sizes::keep_distinct_sizes;
@@ -64,6 +65,14 @@ impl Document {
             ));
             let matching = self.matching();
             self.check_values(&specs, &baseline, matching, &mut errors);
+            let tune = self
+                .experiment
+                .sweep
+                .as_ref()
+                .and_then(|sweep| sweep.tune.as_ref());
+            if let Some(halving) = tune.and_then(|tune| tune.halving.as_ref()) {
+                errors.extend(halving::check(&self.tree, halving, specs.iter().copied()));
+            }
             if let Some(matching) = matching {
                 let trees = compared().map(|(variant, spec)| (&variant.tree, spec));
                 let trees: Vec<_> = trees.collect();
@@ -76,25 +85,31 @@ impl Document {
         }
         let sweep = self.experiment.sweep.clone().unwrap_or_default();
         let seeds = sweep.seeds.all();
-        let searched = sweep
-            .tune
-            .map_or(Vec::new(), |tune| tune.search_seeds(&seeds));
+        let tune = sweep.tune.as_ref();
+        let halving = tune.and_then(|tune| tune.halving.as_ref());
+        let searched = tune.map_or(Vec::new(), |tune| tune.search_seeds(&seeds));
         let (mut runs, mut parts) = (Vec::new(), Vec::new());
+        let mut add = |variant: &Variant, spec: &RunSpec, seeds: &[u64], is_search, rung| {
+            runs.extend(seeds.iter().map(|&seed| RunSpec {
+                seed,
+                ..spec.clone()
+            }));
+            let part = RunPart {
+                tuned: variant.combination.map(|combination| TunedRun {
+                    combination,
+                    is_search,
+                    rung,
+                }),
+                smaller_size: variant.smaller_size,
+            };
+            parts.extend(seeds.iter().map(|_| part));
+        };
         for (variant, spec) in resolved {
-            for (seeds, is_search) in [(&searched, true), (&seeds, false)] {
-                runs.extend(seeds.iter().map(|&seed| RunSpec {
-                    seed,
-                    ..spec.clone()
-                }));
-                let part = RunPart {
-                    tuned: variant.combination.map(|combination| TunedRun {
-                        combination,
-                        is_search,
-                    }),
-                    smaller_size: variant.smaller_size,
-                };
-                parts.extend(seeds.iter().map(|_| part));
+            let rungs = rungs(halving, &spec);
+            for (rung, spec) in rungs.iter().enumerate() {
+                add(variant, spec, &searched, true, rung);
             }
+            add(variant, &spec, &seeds, false, rungs.len() - 1);
         }
         Ok(Expansion {
             baseline,

@@ -29,6 +29,7 @@ mod error_kind;
 mod expansion;
 mod expected_values;
 mod grid;
+mod halving;
 mod limits;
 mod lookalike;
 mod match_checks;

@@ -113,7 +113,10 @@ fn expand(
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
     let runs_per_variant = match (tune, &tuned) {
         (Some(tune), Some(tuned)) => {
+            let halving = tune.get("halving").and_then(|halving| halving.get("steps"));
+            let rungs = 1 + halving.map_or(0, |steps| steps.items().len());
             let searched = tune.get("seeds").and_then(integer).unwrap_or(1);
+            let searched = searched.saturating_mul(rungs);
             tuned
                 .len()
                 .max(1)

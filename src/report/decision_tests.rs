@@ -303,6 +303,7 @@ fn tuned_sweep() -> Folder {
             grid: serde_yaml::from_str("optimizer.lr: [0.001, 0.002, 0.004]").unwrap(),
             zip: Mapping::new(),
             random: None,
+            halving: None,
             seeds: 1,
         }),
         ..Sweep::default()

@@ -180,6 +180,7 @@ impl RunBuilder<'_> {
         self.tuned = Some(TunedRun {
             combination,
             is_search,
+            rung: 0,
         });
         self
     }

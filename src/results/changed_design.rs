@@ -126,10 +126,9 @@ impl SweepPlan {
     fn variant_identities(&self) -> BTreeSet<String> {
         let same = |a: &PlannedRun, b: &PlannedRun| {
             let combination = |run: &PlannedRun| run.tuned.map(|tuned| tuned.combination);
-            let settings = |run: &PlannedRun| (combination(run), run.smaller_size);
-            a.spec.variant == b.spec.variant && settings(a) == settings(b)
+            a.spec.variant == b.spec.variant && combination(a) == combination(b)
         };
-        let identity = |runs: &[PlannedRun]| {
+        let identity = |runs: &[&PlannedRun]| {
             let spec = RunSpec {
                 seed: 0,
                 ..runs[0].spec.clone()
@@ -139,9 +138,10 @@ impl SweepPlan {
             identity.truncate(16);
             identity
         };
-        let compared = self.runs.chunk_by(same);
-        let compared = compared.filter(|runs| runs[0].smaller_size.is_none());
-        compared.map(identity).collect()
+        let compared = self.runs.iter();
+        let compared = compared.filter(|run| run.smaller_size.is_none() && !run.is_search());
+        let compared: Vec<&PlannedRun> = compared.collect();
+        compared.chunk_by(|a, b| same(a, b)).map(identity).collect()
     }
 }
 

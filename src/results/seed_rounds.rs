@@ -115,6 +115,12 @@ impl SweepPlan {
         sweep.flat_map(|sweep| sweep.tuned_paths()).collect()
     }
 
+    /// Whether the search for the best settings ends the training of combinations that are behind the others.
+    pub fn has_halving(&self) -> bool {
+        let mut runs = self.runs.iter().filter_map(|run| run.tuned);
+        runs.any(|run| run.rung > 0)
+    }
+
     /// The paths whose values are combined: those of `grid`, `zip` and `random`.
     pub fn combined_paths(&self) -> Vec<&str> {
         let sweep = self.experiment.sweep.iter();

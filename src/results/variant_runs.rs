@@ -1,4 +1,5 @@
 use super::{RunResult, SweepPlan};
+use crate::spec::TunedRun;
 use crate::stats::{mean, paired_differences};
 
 impl SweepPlan {
@@ -14,14 +15,15 @@ impl SweepPlan {
         let groups = groups.zip(variants.iter().zip(seeds));
         let possible = groups.flat_map(|(runs, (variant, seeds))| {
             let combination = variant.search.as_ref().and_then(Search::likely_combination);
-            let is_search = |run: &&Indexed| self.runs[run.0].is_search();
             let is_compared = move |run: &&Indexed| match self.runs[run.0].tuned {
                 Some(run) => !run.is_search && Some(run.combination) == combination,
                 None => true,
             };
-            let searched = runs.iter().filter(is_search);
+            let search = variant.search.as_ref();
+            let searched = search.map(|search| search.possible_runs(self, runs));
             let compared = runs.iter().filter(is_compared).take(seeds);
-            searched.chain(compared).map(|(index, _)| *index)
+            let compared = compared.map(|(index, _)| *index);
+            compared.chain(searched.unwrap_or_default())
         });
         let mut possible: Vec<usize> = possible.chain(self.runs_of_smaller_sizes()).collect();
         possible.sort_unstable();
@@ -75,10 +77,12 @@ pub(super) struct VariantRuns<'a> {
 /// The search for the best settings of a variant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Search {
-    /// Indices in the plan of its runs.
+    /// Indices in the plan of its runs that are needed so far.
     pub runs: Vec<usize>,
-    /// (number of the combination, mean of the metric over the seeds of the search). The mean is `None` if
-    /// a run has not ended, or has no finite value.
+    /// Number of the combinations that are trained for each number of steps, so far. One number without halving.
+    pub trained: Vec<usize>,
+    /// (number of the combination, mean of the metric over the seeds of the search, after all steps). The mean is
+    /// `None` if a run has not ended, or has no finite value, and if halving has ended the combination before.
     pub combinations: Vec<(usize, Option<f64>)>,
     /// Number of the best combination. `None` if a run has not ended, and if no combination has a mean.
     pub best: Option<usize>,
@@ -194,35 +198,102 @@ impl Search {
         if runs.is_empty() {
             return None;
         }
-        // The runs of a combination follow each other.
-        let groups = runs.chunk_by(|(a, _), (b, _)| a == b);
-        let combinations: Vec<(usize, Option<f64>)> = groups
-            .map(|group| {
-                let value = |(_, (_, result)): &(usize, Indexed)| {
-                    result.value().filter(|value| value.is_finite())
-                };
-                let values: Option<Vec<f64>> = group.iter().map(value).collect();
-                (group[0].0, values.and_then(|values| mean(&values)))
-            })
-            .collect();
-        let has_ended = runs
-            .iter()
-            .all(|(_, (_, result))| *result != RunResult::Open);
-        let sign = match plan.experiment.compare.metric.is_better_higher() {
-            true => -1.0,
-            false => 1.0,
-        };
-        let known = combinations
-            .iter()
-            .filter_map(|&(index, mean)| Some((index, mean?)));
-        let best = known.min_by(|(_, a), (_, b)| (sign * a).total_cmp(&(sign * b)));
-        Some(Self {
-            runs: runs.iter().map(|(_, (index, _))| *index).collect(),
-            combinations,
-            best: best.map(|(index, _)| index).filter(|_| has_ended),
-            has_ended,
-        })
+        let rung = |index: usize| plan.runs[index].tuned.map_or(0, |run| run.rung);
+        let last = runs.iter().map(|(_, (index, _))| rung(*index)).max()?;
+        let mut all: Vec<usize> = runs.iter().map(|(combination, _)| *combination).collect();
+        all.dedup();
+        let (mut needed, mut trained) = (Vec::new(), Vec::new());
+        let mut left = all.clone();
+        for own in 0..=last {
+            let of_rung = runs.iter().filter(|(combination, (index, _))| {
+                rung(*index) == own && left.contains(combination)
+            });
+            let of_rung: Vec<(usize, Indexed)> = of_rung.copied().collect();
+            needed.extend(of_rung.iter().map(|(_, (index, _))| *index));
+            trained.push(left.len());
+            let has_ended = of_rung
+                .iter()
+                .all(|(_, (_, result))| *result != RunResult::Open);
+            let means = means(&of_rung);
+            let best_first = best_first(plan, &means);
+            if has_ended && own < last {
+                left = Self::kept(plan, &best_first);
+                continue;
+            }
+            let mean_of = |combination: usize| {
+                let mut means = means.iter().filter(|_| own == last);
+                means.find(|(other, _)| *other == combination)?.1
+            };
+            needed.sort_unstable();
+            return Some(Self {
+                runs: needed,
+                trained,
+                combinations: all.iter().map(|&one| (one, mean_of(one))).collect(),
+                best: best_first.first().copied().filter(|_| has_ended),
+                has_ended,
+            });
+        }
+        None
     }
+
+    /// The combinations that halving trains further, given those with a result, the best first.
+    fn kept(plan: &SweepPlan, best_first: &[usize]) -> Vec<usize> {
+        let sweep = plan.experiment.sweep.as_ref();
+        let halving = sweep.and_then(|sweep| sweep.tune.as_ref()?.halving.as_ref());
+        let kept = halving.map_or(best_first.len(), |halving| halving.kept(best_first.len()));
+        best_first[..kept].to_vec()
+    }
+
+    /// Indices of all runs that the search can have. Before it is known which combinations are better, those are taken
+    /// that come first.
+    fn possible_runs(&self, plan: &SweepPlan, runs: &[Indexed]) -> Vec<usize> {
+        let part = |run: usize| plan.runs[run].tuned.filter(|run| run.is_search);
+        let mut possible = self.runs.clone();
+        let mut rung = self.trained.len() - 1;
+        let current = possible.iter().filter_map(|&run| part(run));
+        let current = current.filter(|run| run.rung == rung);
+        let mut left: Vec<usize> = current.map(|run| run.combination).collect();
+        left.dedup();
+        loop {
+            rung += 1;
+            left = Self::kept(plan, &left);
+            let is_next = |run: TunedRun| run.rung == rung && left.contains(&run.combination);
+            let next = runs.iter().map(|(index, _)| *index);
+            let next: Vec<usize> = next
+                .filter(|&index| part(index).is_some_and(is_next))
+                .collect();
+            if next.is_empty() {
+                return possible;
+            }
+            possible.extend(next);
+        }
+    }
+}
+
+/// (combination, mean of its runs) of runs of a search, of which those of a combination follow each other.
+fn means(runs: &[(usize, Indexed)]) -> Vec<(usize, Option<f64>)> {
+    let groups = runs.chunk_by(|(a, _), (b, _)| a == b);
+    let mean_of = |group: &[(usize, Indexed)]| {
+        let value =
+            |(_, (_, result)): &(usize, Indexed)| result.value().filter(|value| value.is_finite());
+        let values: Option<Vec<f64>> = group.iter().map(value).collect();
+        (group[0].0, values.and_then(|values| mean(&values)))
+    };
+    groups.map(mean_of).collect()
+}
+
+/// The combinations with a mean, the best first. Of equal ones, the first of the file comes first.
+fn best_first(plan: &SweepPlan, means: &[(usize, Option<f64>)]) -> Vec<usize> {
+    let sign = match plan.experiment.compare.metric.is_better_higher() {
+        true => -1.0,
+        false => 1.0,
+    };
+    let known = means
+        .iter()
+        .filter_map(|&(number, mean)| Some((number, sign * mean?)));
+    let mut known: Vec<(usize, f64)> = known.collect();
+    known.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    known.into_iter().map(|(number, _)| number).collect()
 }
 
 #[cfg(test)]
@@ -312,6 +383,59 @@ mod tests {
         let plan = plan_of(SWEEP);
         let results = with_search([Some(2.0), Some(1.0), Some(3.0)], [None; 3]);
         assert_eq!(plan.possible_runs(&results), plan.needed_runs(&results));
+    }
+
+    /// Six rates, of which two are trained for more steps, and one of these to the end. A variant has 6 * (3 + 1) runs: for
+    /// each rate those of the search with 10, 30 and all steps, and one of the comparison.
+    const HALVING: &str = "{name: x, sweep: {seeds: 1, variants: {a: {}, b: {model: {n_layer: 2}}}, \
+                           tune: {grid: {optimizer.lr: [1, 2, 3, 4, 5, 6]}, halving: {steps: [10, 30]}}}}";
+
+    #[test]
+    fn halving_trains_the_best_combinations_further() {
+        let plan = plan_of(HALVING);
+        let of_a =
+            |runs: Vec<usize>| -> Vec<usize> { runs.into_iter().filter(|run| *run < 24).collect() };
+        let mut results = vec![Open; 48];
+        let first: Vec<usize> = (0..6).map(|rate| rate * 4).collect();
+        assert_eq!(of_a(plan.needed_runs(&results)), first);
+        // Two of three rungs are not decided: the first combinations stand for the best.
+        let possible: Vec<usize> = vec![0, 1, 2, 3, 4, 5, 8, 12, 16, 20];
+        assert_eq!(of_a(plan.possible_runs(&results)), possible);
+        for (rate, value) in [3.0, 2.0, f64::NAN, 1.0, 2.5, 4.0].into_iter().enumerate() {
+            results[rate * 4] = Ended(Some(value).filter(|value| !value.is_nan()));
+        }
+        // Of the five with a result, two are kept.
+        let second: Vec<usize> = vec![0, 4, 5, 8, 12, 13, 16, 20];
+        assert_eq!(of_a(plan.needed_runs(&results)), second);
+        results[5] = Ended(Some(1.0));
+        assert_eq!(of_a(plan.needed_runs(&results)), second);
+        results[13] = Ended(Some(2.0));
+        let third: Vec<usize> = vec![0, 4, 5, 6, 8, 12, 13, 16, 20];
+        assert_eq!(of_a(plan.needed_runs(&results)), third);
+        results[6] = Ended(Some(0.5));
+        let compared: Vec<usize> = vec![0, 4, 5, 6, 7, 8, 12, 13, 16, 20];
+        assert_eq!(of_a(plan.needed_runs(&results)), compared);
+        assert_eq!(of_a(plan.possible_runs(&results)), compared);
+        let compared = plan.compare(&results);
+        let search = compared[0].search.as_ref().unwrap();
+        assert_eq!(search.trained, [6, 2, 1]);
+        assert_eq!((search.best, search.has_ended), (Some(1), true));
+        let means: Vec<Option<f64>> = search.combinations.iter().map(|(_, mean)| *mean).collect();
+        assert_eq!(means, [None, Some(0.5), None, None, None, None]);
+        assert_eq!(compared[1].search.as_ref().unwrap().trained, [6]);
+    }
+
+    #[test]
+    fn halving_ends_when_every_combination_has_failed() {
+        let plan = plan_of(HALVING);
+        let mut results = vec![Open; 48];
+        for rate in 0..6 {
+            results[rate * 4] = Ended(None);
+        }
+        let compared = plan.compare(&results);
+        let search = compared[0].search.as_ref().unwrap();
+        assert_eq!((search.best, search.has_ended), (None, true));
+        assert_eq!(search.trained, [6, 0, 0]);
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct Tune {
     /// Random combinations, which cost less than a grid of several settings. All variants get the same ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<RandomCombinations>,
+    /// Ends the training of combinations that are behind the others. `null` trains every combination to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<Halving>,
     /// Number of seeds of each combination in the search. They are the numbers from 1001, without those of
     /// `sweep.seeds`.
     #[serde(default = "one")]
@@ -31,8 +34,40 @@ pub struct Tune {
     pub seeds: u64,
 }
 
+fn is_zero(rung: &usize) -> bool {
+    *rung == 0
+}
+
 fn one() -> u64 {
     1
+}
+
+/// Successive halving (Jamieson and Talwalkar 2016): every combination of a variant is trained for a few steps, the best
+/// ones for more steps, and the best of these to the end. A combination that ends early has no result in the search.
+/// Each training has its own learning rate schedule. With a schedule that does not depend on the number of steps, a
+/// longer training continues the shorter one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Halving {
+    /// The steps after which the combinations are compared, in increasing order: `[100, 300]`. The last training has
+    /// all steps of the run.
+    #[schemars(length(min = 1, max = 6), inner(range(min = 1)))]
+    pub steps: Vec<u64>,
+    /// After each comparison, one of so many combinations is trained further, rounded up.
+    #[serde(default = "three")]
+    #[schemars(range(min = 2, max = 10))]
+    pub factor: usize,
+}
+
+fn three() -> usize {
+    3
+}
+
+impl Halving {
+    /// Number of the combinations that are trained further, out of `n` with a result.
+    pub fn kept(&self, n: usize) -> usize {
+        n.div_ceil(self.factor)
+    }
 }
 
 impl Tune {
@@ -56,6 +91,9 @@ pub struct TunedRun {
     pub combination: usize,
     /// Whether it belongs to the search. The others compare the variants.
     pub is_search: bool,
+    /// Index in [`Halving::steps`], or their number for a run with all steps. 0 without halving.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rung: usize,
 }
 
 #[cfg(test)]
@@ -63,11 +101,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn at_least_one_combination_is_kept() {
+        let halving = Halving {
+            steps: vec![10],
+            factor: three(),
+        };
+        assert_eq!([0, 1, 3, 9, 10].map(|n| halving.kept(n)), [0, 1, 1, 3, 4]);
+    }
+
+    #[test]
     fn the_search_has_other_seeds_than_the_comparison() {
         let tune = Tune {
             grid: Mapping::new(),
             zip: Mapping::new(),
             random: None,
+            halving: None,
             seeds: 3,
         };
         assert_eq!(tune.search_seeds(&[1, 2, 3]), [1001, 1002, 1003]);

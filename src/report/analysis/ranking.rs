@@ -17,6 +17,8 @@ pub(crate) struct Ranking<'a> {
     pub(crate) metric: Metric,
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.
     pub(crate) tuned_paths: Vec<&'a str>,
+    /// Whether the search ends the training of combinations that are behind the others.
+    pub(crate) has_halving: bool,
     /// The paths of the grid of variants.
     pub(crate) combined_paths: Vec<&'a str>,
     /// Number of comparisons for which the intervals are corrected.
@@ -146,6 +148,7 @@ impl<'a> Ranking<'a> {
             metric: Metric::of(compare),
             combined_paths: plan.combined_paths(),
             tuned_paths: plan.tuned_paths(),
+            has_halving: plan.has_halving(),
             comparisons: plan.comparisons(),
             margin: compare.margin,
             absolute_margin: results.margin,

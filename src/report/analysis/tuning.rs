@@ -4,7 +4,7 @@ use super::config_diff::shown;
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::{Results, Run};
 use crate::results::Search;
-use crate::spec::{RunSettings, RunSpec};
+use crate::spec::{RunSettings, RunSpec, Tune};
 use crate::stats::{Comparison, Verdict};
 use crate::text::units::list;
 use serde_json::Value;
@@ -20,6 +20,9 @@ pub(crate) struct Tuning<'a> {
     pub(crate) combinations: usize,
     /// Number of seeds of each combination.
     pub(crate) seeds: u64,
+    /// (steps, number of combinations) of each training by halving, the shortest first: the most over the variants. Empty
+    /// without halving.
+    pub(crate) halving: Vec<(u64, usize)>,
     /// Number of runs of the search.
     pub(crate) runs: usize,
     /// Time of these runs, and of all runs, in seconds.
@@ -113,6 +116,7 @@ impl<'a> Tuning<'a> {
             has_comparison: results.comparisons.len() > 1,
             combinations: combinations.len(),
             seeds: tune.seeds,
+            halving: halving(results, tune),
             runs: searched.len(),
             seconds: searched.iter().map(|run| seconds(run)).sum(),
             all_seconds: results.runs.iter().map(seconds).sum(),
@@ -149,6 +153,16 @@ impl<'a> Tuning<'a> {
         }
         groups
     }
+}
+
+fn halving(results: &Results, tune: &Tune) -> Vec<(u64, usize)> {
+    let steps = tune.halving.iter().flat_map(|halving| &halving.steps);
+    let searches = || results.comparisons.iter().filter_map(|c| c.search.as_ref());
+    let trained = |(rung, &steps): (usize, &u64)| {
+        let of_rung = searches().filter_map(|search| search.trained.get(rung).copied());
+        (steps, of_rung.max().unwrap_or(0))
+    };
+    steps.enumerate().map(trained).collect()
 }
 
 type Searched<'a> = (&'a Search, Vec<&'a Run>);

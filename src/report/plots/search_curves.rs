@@ -34,9 +34,10 @@ pub(super) fn best_values(ranking: &Ranking, legend: &Legend) -> Drawn {
     };
     let direction = if is_better_higher { "higher" } else { "lower" };
     let y = Axis::linear(near_the_best(means(&lines), is_better_higher))?;
-    let failed = match has_failed(ranking) {
-        true => " A combination that failed or diverged has no point.",
-        false => "",
+    let failed = match (has_failed(ranking), ranking.has_halving) {
+        (true, true) => " A combination that ended early, failed or diverged has no point.",
+        (true, false) => " A combination that failed or diverged has no point.",
+        (false, _) => "",
     };
     let far = match means(&lines).iter().any(|mean| *mean > y.high()) {
         true => " A combination that is far worse than the others lies outside of the plot.",

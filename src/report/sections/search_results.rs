@@ -43,11 +43,31 @@ fn introduction(tuning: &Tuning) -> String {
             "The model was trained with each of {combinations} combinations of {paths}, with {seeds} that its other runs do not use. It is then trained with the best of these values."
         ),
     };
+    let halving = halving(tuning);
     format!(
-        "{search} The search has {} and took {}{share}.",
+        "{search}{halving} The search has {} and took {}{share}.",
         units::plural(tuning.runs, "run"),
         units::duration(tuning.seconds),
     )
+}
+
+/// How many combinations are trained for how long. Empty without halving.
+fn halving(tuning: &Tuning) -> String {
+    let one = |(steps, combinations): &(u64, usize)| {
+        format!(
+            "{} with {} steps",
+            units::plural(*combinations, "combination"),
+            units::exact(*steps)
+        )
+    };
+    match &tuning.halving[..] {
+        [] => String::new(),
+        all => format!(
+            " The search is by successive halving: {}, and the best of them with all steps. A combination that ends early \
+             has no result and enters no mean.",
+            units::list(&all.iter().map(one).collect::<Vec<_>>())
+        ),
+    }
 }
 
 fn table(findings: &Findings, tuning: &Tuning) -> Table {
