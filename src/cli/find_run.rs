@@ -77,8 +77,8 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     }
 }
 
-/// Of several runs, those that are in the last plan of their experiment, if there are any. The others are left
-/// from earlier configurations.
+/// Of several runs, those that are in the last plan of their experiment and have the largest size, if there are any. The
+/// others are left from earlier configurations, or have a smaller size.
 fn of_last_plan(runs: Vec<PathBuf>) -> Vec<PathBuf> {
     if runs.len() < 2 {
         return runs;
@@ -93,7 +93,8 @@ fn of_last_plan(runs: Vec<PathBuf>) -> Vec<PathBuf> {
             let store = Store::open_readonly(experiment.to_owned());
             let plan = store.read_plan().ok().flatten();
             let runs = plan.into_iter().flat_map(|plan| &plan.runs);
-            runs.map(|run| run.name.clone()).collect()
+            let compared = runs.filter(|run| run.smaller_size.is_none());
+            compared.map(|run| run.name.clone()).collect()
         });
         plan.contains(&name(run))
     });

@@ -129,7 +129,7 @@ fn table(plan: &SweepPlan, rows: &[Row], threads: usize) -> String {
     for row in rows {
         let run = &plan.runs[row.run];
         table.add_row(vec![
-            Cell::new(&run.name),
+            Cell::new(run.title()),
             right(parameters(run)),
             right(units::count(run.flops_per_token)),
             right(tokens(run, &row.estimate)),

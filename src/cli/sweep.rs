@@ -166,8 +166,9 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         Some(variant) => {
             let mut compared = states.clone();
             compared.retain(|(run, _)| {
-                let own = &plan.runs[*run].spec.variant;
-                own == variant || *own == plan.baseline
+                let planned = &plan.runs[*run];
+                let own = &planned.spec.variant;
+                planned.smaller_size.is_none() && (own == variant || *own == plan.baseline)
             });
             let failed = unfinished(&compared).failed;
             exit_by_verdict(&report.summary, variant, failed)

@@ -155,9 +155,7 @@ impl ErrorKind {
                 "give each size its own best values, such as `optimizer.lr`, or remove one of the two".to_owned()
             }
             Self::NotOfSize(_) => {
-                "losses on different texts have no trend, and samples change no result; change `model`, `train`, \
-                 `optimizer` or `tokenizer`"
-                    .to_owned()
+                "a size changes what is trained: `model`, `train`, `optimizer` or `tokenizer`".to_owned()
             }
             Self::SameSizes { .. } => {
                 "what a variant or an override sets replaces what the size sets; give each size something of its own"

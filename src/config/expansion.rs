@@ -60,8 +60,12 @@ impl Document {
             let compared = || resolved.iter().filter(|(v, _)| v.smaller_size.is_none());
             let specs: Vec<_> = compared().map(|(_, spec)| spec).collect();
             let compare = &self.experiment.compare;
+            let of_all_sizes: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
             errors.extend(compare_checks::check(
-                &self.tree, compare, &specs, &baseline,
+                &self.tree,
+                compare,
+                &of_all_sizes,
+                &baseline,
             ));
             let matching = self.matching();
             self.check_values(&specs, &baseline, matching, &mut errors);
@@ -216,7 +220,10 @@ impl Document {
     fn check_distinct(&self, resolved: &[(&Variant, RunSpec)], errors: &mut Vec<Diagnostic>) {
         let mut causes = OverrideCauses::new(self);
         let mut first_with: HashMap<RunSettings, &Variant> = HashMap::new();
-        for (variant, spec) in resolved {
+        let compared = resolved
+            .iter()
+            .filter(|(variant, _)| variant.smaller_size.is_none());
+        for (variant, spec) in compared {
             let first = match first_with.entry(spec.result_settings()) {
                 Entry::Vacant(entry) => {
                     entry.insert(variant);

@@ -69,8 +69,9 @@ fn section(text: &mut String, path: &str, at: &'static Json) {
         }
     }
     for (key, field) in schema::fields(at) {
-        // The combinations of a grid have the keys of a grid.
-        if let Some(items) = schema::items(field).filter(|_| path != "sweep") {
+        // The combinations of a grid have the keys of a grid, and the sizes have those of a variant.
+        let is_listed = !matches!(path, "sweep" | "sweep.scale");
+        if let Some(items) = schema::items(field).filter(|_| is_listed) {
             section(text, &format!("{}[]", join(path, key)), items);
         }
     }

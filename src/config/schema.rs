@@ -17,6 +17,9 @@ pub(super) fn join(section: &str, key: &str) -> String {
 pub(super) const VARIANT_SECTIONS: [&str; 6] =
     ["data", "tokenizer", "model", "optimizer", "train", "sample"];
 
+/// The sections that a size of `sweep.scale` may change. Losses on different texts have no trend.
+pub(super) const SIZE_SECTIONS: [&str; 4] = ["tokenizer", "model", "optimizer", "train"];
+
 /// Names of variants become names of folders.
 const VARIANT_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}$";
 
@@ -112,13 +115,13 @@ fn build() -> Json {
     let mut schema = serde_json::to_value(schemars::schema_for!(Experiment))
         .expect("a schema has string keys only");
     add_former_names(&mut schema);
-    let overlay = overlay(&schema);
     let mut paths = Map::new();
     for section in VARIANT_SECTIONS {
         let reference = schema["properties"][section].clone();
         collect_paths(section, &reference, &schema, &mut paths);
     }
-    schema["$defs"]["Overlay"] = overlay;
+    schema["$defs"]["Size"] = overlay(&schema, &SIZE_SECTIONS);
+    schema["$defs"]["Overlay"] = overlay(&schema, &VARIANT_SECTIONS);
     schema["$defs"]["Grid"] = grid(&paths);
     let settings = distributions(&schema, &paths);
     schema["$defs"]["RandomCombinations"]["properties"]["settings"] = settings;
@@ -128,7 +131,7 @@ fn build() -> Json {
         refer_to_grid(&mut schema["$defs"]["Tune"]["properties"][key]);
     }
     sweep_by_path(&mut schema["$defs"]["Sweep"]["properties"], paths);
-    schema["$defs"]["Scale"]["properties"]["sizes"]["items"] = json!({ "$ref": "#/$defs/Overlay" });
+    schema["$defs"]["Scale"]["properties"]["sizes"]["items"] = json!({ "$ref": "#/$defs/Size" });
     tidy(&mut schema);
     schema
 }
@@ -176,7 +179,7 @@ fn definition<'a>(schema: &'a mut Json, path: &str) -> &'a mut Json {
 }
 
 /// The document without the keys that apply to the whole experiment.
-fn overlay(schema: &Json) -> Json {
+fn overlay(schema: &Json, sections: &[&str]) -> Json {
     let section = |key: &&str| {
         let mut section = schema["properties"][*key].clone();
         // A key that a variant does not set is inherited, so that it has no default.
@@ -188,7 +191,7 @@ fn overlay(schema: &Json) -> Json {
     json!({
         "description": "What a variant or a size changes. Mappings are merged; anything else is replaced.",
         "type": "object",
-        "properties": VARIANT_SECTIONS.iter().map(section).collect::<Map<_, _>>(),
+        "properties": sections.iter().map(section).collect::<Map<_, _>>(),
         "additionalProperties": false,
     })
 }

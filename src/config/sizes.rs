@@ -28,15 +28,7 @@ pub(super) fn sized_documents(
         return vec![document.clone()];
     }
     let sizes = scale.value.get("sizes").map_or(&[][..], Node::items);
-    for entry in sizes.iter().flat_map(Node::entries) {
-        if matches!(entry.key.as_str(), "data" | "sample") {
-            let kind = ErrorKind::NotOfSize(entry.key.clone());
-            errors.push(Diagnostic::new(entry.key_span, kind));
-        }
-    }
-    let sized = sizes
-        .iter()
-        .map(|size| merge(document, size, Layer::Document));
+    let sized = sizes.iter().map(|size| merge(document, size, Layer::Size));
     match sizes {
         [] => vec![document.clone()],
         _ => sized.collect(),

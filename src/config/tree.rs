@@ -60,6 +60,8 @@ impl Size {
 pub(super) enum Layer {
     Default,
     Document,
+    /// A size of `sweep.scale`.
+    Size,
     Variant,
     Grid,
     Override,

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, Hint, either, shortened};
 use super::limits::MAX_ERRORS;
 use super::lookalike::Lookalike;
-use super::schema::{self, VARIANT_SECTIONS, join};
+use super::schema::{self, SIZE_SECTIONS, VARIANT_SECTIONS, join};
 use super::spans::{Sources, Span};
 use super::suggest::{hint, nearest, path_of_other_name};
 use super::tree::{Entry, Node, Value};
@@ -307,6 +307,9 @@ fn unknown_key(key: &str, schema: &'static Json, path: &str) -> ErrorKind {
     let is_top_level = schema::root()["properties"].get(key).is_some();
     if is_top_level && known == VARIANT_SECTIONS {
         return ErrorKind::NotOfVariant(key.to_owned());
+    }
+    if is_top_level && known == SIZE_SECTIONS {
+        return ErrorKind::NotOfSize(key.to_owned());
     }
     // The keys of a grid are paths, so that a key cannot be at the wrong level there.
     let are_paths = known.iter().any(|key| key.contains('.'));

@@ -173,8 +173,8 @@ fn earlier_results(
         _ => return None,
     };
     let earlier = |(run, result): (&Run, &RunResult)| match result.value() {
-        // The search stays as it is: it has chosen the settings of the comparison.
-        Some(_) if !run.planned.is_search() => run.earlier_loss(measure).map(RunResult::measured),
+        // The search stays as it is: it has chosen the settings of the comparison. Smaller sizes are not compared.
+        Some(_) if run.planned.is_compared() => run.earlier_loss(measure).map(RunResult::measured),
         _ => Some(*result),
     };
     runs.iter().zip(results).map(earlier).collect()

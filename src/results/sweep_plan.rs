@@ -102,6 +102,19 @@ pub struct PlannedRun {
 }
 
 impl PlannedRun {
+    /// Whether it compares its variant: it belongs neither to a search nor to a smaller size.
+    pub fn is_compared(&self) -> bool {
+        !self.is_search() && self.smaller_size.is_none()
+    }
+
+    /// Its name, and its size if that is not the largest.
+    pub fn title(&self) -> String {
+        match self.smaller_size {
+            None => self.name.clone(),
+            Some(size) => format!("{} (size {})", self.name, size.saturating_add(1)),
+        }
+    }
+
     /// FLOPs of one optimizer step.
     pub fn flops_per_step(&self) -> f64 {
         self.flops_per_token * self.spec.tokens_per_step() as f64

@@ -69,7 +69,7 @@ pub fn build(
         runs.push(run);
     }
     errors.extend(repeated_variants(document, &runs));
-    errors.extend(sizes_out_of_order(document, &expansion.baseline, &runs));
+    errors.extend(sizes_out_of_order(document, &runs));
     if errors.is_empty() {
         let compared = runs
             .iter()
@@ -124,7 +124,7 @@ fn planned(run: CountedRun, info: &CorpusInfo) -> PlannedRun {
 fn repeated_variants(document: &Document, runs: &[PlannedRun]) -> Vec<Diagnostics> {
     let mut first_with: HashMap<&str, &str> = HashMap::new();
     let mut repeated = BTreeMap::new();
-    for run in runs {
+    for run in runs.iter().filter(|run| run.smaller_size.is_none()) {
         let variant = run.spec.variant.as_str();
         let first = *first_with.entry(&run.identity).or_insert(variant);
         if first != variant {
@@ -141,27 +141,30 @@ fn repeated_variants(document: &Document, runs: &[PlannedRun]) -> Vec<Diagnostic
     repeated.into_iter().map(error).collect()
 }
 
-/// The error of a size of the baseline that takes no more FLOPs than the one before.
-fn sizes_out_of_order(
-    document: &Document,
-    baseline: &str,
-    runs: &[PlannedRun],
-) -> Option<Diagnostics> {
-    let runs = runs.iter().filter(|run| run.spec.variant == baseline);
-    let mut sizes: Vec<&PlannedRun> = runs.collect();
-    sizes.dedup_by_key(|run| run.smaller_size);
-    // Before training, the FLOPs of a run for a fixed time are not known.
-    let flops =
-        |run: &&PlannedRun| Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step());
-    let flops: Vec<f64> = sizes.iter().map(flops).collect::<Option<_>>()?;
-    let number = 1 + flops.windows(2).position(|pair| pair[1] <= pair[0])?;
+/// The first error of a size that takes hardly more FLOPs than the one before.
+fn sizes_out_of_order(document: &Document, runs: &[PlannedRun]) -> Option<Diagnostics> {
+    /// Sizes that differ by less show no trend.
+    const LEAST: f64 = 1.05;
+    let variants = runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
+    let wrong = |runs: &[PlannedRun]| {
+        let mut sizes: Vec<&PlannedRun> = runs.iter().collect();
+        sizes.dedup_by_key(|run| run.smaller_size);
+        // The FLOPs of a run for a fixed time are not known before training.
+        let flops =
+            |run: &&PlannedRun| Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step());
+        let flops: Vec<f64> = sizes.iter().map(flops).collect::<Option<_>>()?;
+        let mut pairs = flops.windows(2);
+        let number = 1 + pairs.position(|pair| pair[1] < LEAST * pair[0])?;
+        Some((runs[0].spec.variant.clone(), number, flops))
+    };
+    let (variant, number, flops) = variants.into_iter().find_map(wrong)?;
     let message = format!(
-        "size {} of `{baseline}` takes {} FLOPs, not more than size {number} with {}",
+        "size {} of `{variant}` takes {} FLOPs, and size {number} takes {}",
         number + 1,
         units::count(flops[number]),
         units::count(flops[number - 1])
     );
-    let help = "sort the sizes by the FLOPs of their training, the smallest first".to_owned();
+    let help = "give each size more FLOPs of training than the one before, and sort them, the smallest first".to_owned();
     Some(document.error_at(None, "sweep.scale.sizes", message, Some(help)))
 }
 

@@ -60,8 +60,8 @@ pub(super) fn estimate(plan: &SweepPlan, run: usize) -> Estimate {
     train::estimate(&run.spec, &plan.corpora[run.corpus])
 }
 
-/// The order of work: stopped runs first, then the smaller sizes, then the first seed of every variant, then the
-/// second. A sweep that ends early has then compared as many variants as possible.
+/// The order of work: stopped runs first, then the first seed of every variant at every size, the smallest first, then
+/// the second. A sweep that ends early has then compared as many variants as possible.
 fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
     let mut seeds_before = HashMap::new();
     let rank: Vec<(usize, usize)> = plan
@@ -71,7 +71,7 @@ fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
             let size = run.smaller_size.unwrap_or(usize::MAX);
             let before = seeds_before.entry((&run.spec.variant, size)).or_insert(0);
             *before += 1;
-            (size, *before)
+            (*before, size)
         })
         .collect();
     runs.sort_by_key(|&(run, state)| (state != RunState::Stopped, rank[run], run));

@@ -185,7 +185,8 @@ impl<'a> Scheduler<'a> {
             extends: self.extended_run(planned),
         };
         let steps = planned.spec.train.steps;
-        self.observer.started(run, &planned.name, steps, saved_step);
+        self.observer
+            .started(run, &planned.title(), steps, saved_step);
         self.eta.started(run);
         match self.executor.start(run, request) {
             Ok(()) => {
@@ -243,7 +244,7 @@ impl<'a> Scheduler<'a> {
 
     /// Leaves the run as it is, and ends the sweep.
     fn machine_failed(&mut self, run: usize, failure: MachineFailure) {
-        let name = &self.plan.runs[run].name;
+        let name = self.plan.runs[run].title();
         let text = format!("{name}: stopped: {}", failure.reason);
         self.show_end(run, &text, None);
         if self.failure.is_none() {
@@ -257,7 +258,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn notice(&mut self, run: usize, text: &str) {
-        let name = &self.plan.runs[run].name;
+        let name = self.plan.runs[run].title();
         self.observer.notice(&format!("{name}: {text}"));
     }
 

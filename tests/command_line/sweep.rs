@@ -685,6 +685,95 @@ fn every_variant_is_compared_with_its_best_settings() {
     assert_eq!(lab.results(), other.results());
 }
 
+/// Three rates: all with 10 steps, the best of them with 30. The results of both trainings are those of plain runs.
+#[test]
+fn halving_trains_the_best_settings_further() {
+    let tune = "  seeds: 2\n  tune: {grid: {optimizer.lr: [0.0001, 0.001, 0.01]}, \
+                halving: {steps: [10]}}\n";
+    let experiment = TINY.replace("  seeds: [1, 2]\n", tune);
+    let lab = Lab::new(&experiment);
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("if among the best")
+        .shows("after the search")
+        .shows("12 runs: 12 not started");
+    lab.run("sweep tiny.yaml --jobs 2")
+        .exits(0)
+        .says("continues the run ");
+    // For each variant: three short trainings, one long one, and two seeds of the comparison.
+    let steps = |lab: &Lab| {
+        let mut steps: Vec<String> = lab
+            .results()
+            .into_iter()
+            .map(|row| row["steps"].clone())
+            .collect();
+        steps.sort();
+        steps
+    };
+    assert_eq!(steps(&lab), [["10"; 6], ["30"; 6]].concat());
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert!(
+        report.contains("successive halving: 3 combinations with 10 steps"),
+        "{report}"
+    );
+    lab.run("sweep tiny.yaml").exits(0).says("none to train");
+
+    let other = Lab::new(&experiment);
+    let mut running = other.start("sweep tiny.yaml --jobs 1");
+    running.until_says("gpt-s1001-");
+    running.signal("INT");
+    running.wait().exits(130);
+    other.run("sweep tiny.yaml --jobs 1").exits(0);
+    assert_eq!(lab.results(), other.results());
+}
+
+#[test]
+fn variants_are_compared_at_the_largest_of_several_sizes() {
+    let sizes = "  scale: {sizes: [{model: {n_embd: 4}}, {model: {n_embd: 8}}, {model: {n_embd: 16}}, \
+                 {model: {n_embd: 32}}]}\n  variants:\n    wide: {model: {mlp_hidden: 8x}}\n";
+    let experiment = TINY
+        .replace("baseline: bigram", "baseline: gpt")
+        .replace("  variants:\n    bigram: {model: {kind: bigram}}\n", sizes)
+        + "expect: [{metric: params, variant: gpt, value: 1}]\n";
+    let lab = Lab::new(&experiment);
+    lab.run("plan tiny.yaml")
+        .shows("(size 1)")
+        .shows("16 runs: 16 not started");
+    // The expected value is that of the largest size.
+    lab.run("sweep tiny.yaml --jobs 2")
+        .exits(3)
+        .says("(size 3): done");
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    let scaling = report.split("## Scaling").nth(1).unwrap();
+    assert!(
+        scaling.contains("| wide |") && scaling.contains("Measured"),
+        "{scaling}"
+    );
+    let sizes = |lab: &Lab| -> Vec<String> {
+        lab.results()
+            .into_iter()
+            .map(|row| row["size"].clone())
+            .collect()
+    };
+    assert_eq!(sizes(&lab).iter().filter(|size| size.is_empty()).count(), 4);
+    // A short name is that of the compared run.
+    lab.run("generate gpt-s1 --num-samples 1")
+        .exits(0);
+    lab.run("verify results/tiny --rerun 1").exits(0);
+    let events = lab.run("sweep tiny.yaml --format json --restart --only *-s2-*");
+    events
+        .shows("\"smaller_size\":1")
+        .shows("\"smaller_size\":null");
+
+    let other = Lab::new(&experiment);
+    let mut running = other.start("sweep tiny.yaml --jobs 1");
+    running.until_says("wide-s1-");
+    running.signal("INT");
+    running.wait().exits(130);
+    other.run("sweep tiny.yaml --jobs 1").exits(3);
+    assert_eq!(lab.results(), other.results());
+}
+
 /// That a run of a search diverges is a result, which is kept.
 #[test]
 fn diverged_runs_of_a_search_are_not_trained_again() {

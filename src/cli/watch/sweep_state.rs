@@ -181,7 +181,7 @@ impl RunProgress {
         let left = steps.filter(|_| is_open);
         let left = left.map_or(0, |steps| steps.saturating_sub(step));
         Ok(Self {
-            name: run.name.clone(),
+            name: run.title(),
             variant: run.spec.variant.clone(),
             state: match is_open && is_locked && store.is_being_trained(run) {
                 true => Activity::Running,

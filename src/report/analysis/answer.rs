@@ -10,7 +10,13 @@ use crate::text::units::{list, loss, plural};
 /// The answer to the question of the experiment. The first entry is the most important one.
 pub(crate) fn answer(ranking: &Ranking) -> Vec<String> {
     let Some(best) = ranking.best() else {
-        return vec!["No run has finished with a result, so there is no answer yet.".to_owned()];
+        let run = match ranking.has_sizes {
+            true => "run of the largest size",
+            false => "run",
+        };
+        return vec![format!(
+            "No {run} has finished with a result, so there is no answer yet."
+        )];
     };
     let mut sentences = vec![best_variant(ranking, best) + &headline::incomplete(ranking)];
     sentences.extend(other_variants(ranking, best));

@@ -19,7 +19,9 @@ pub(crate) struct Ranking<'a> {
     pub(crate) tuned_paths: Vec<&'a str>,
     /// Whether the search ends the training of combinations that are behind the others.
     pub(crate) has_halving: bool,
-    /// The paths of the grid of variants.
+    /// Whether the variants are trained at smaller sizes too.
+    pub(crate) has_sizes: bool,
+    /// The paths whose values are combined to variants.
     pub(crate) combined_paths: Vec<&'a str>,
     /// Number of comparisons for which the intervals are corrected.
     pub(crate) comparisons: usize,
@@ -147,6 +149,10 @@ impl<'a> Ranking<'a> {
             sequential,
             metric: Metric::of(compare),
             combined_paths: plan.combined_paths(),
+            has_sizes: results
+                .runs
+                .iter()
+                .any(|run| run.planned.smaller_size.is_some()),
             tuned_paths: plan.tuned_paths(),
             has_halving: plan.has_halving(),
             comparisons: plan.comparisons(),

@@ -147,7 +147,10 @@ fn metric(expect: &Expect) -> String {
 /// A size or count that the plan knows. It is the same for every seed.
 fn planned_value(plan: &SweepPlan, expect: &Expect) -> Option<f64> {
     let name = variant(plan, expect);
-    let run = plan.runs.iter().find(|run| run.spec.variant == name)?;
+    let run = plan
+        .runs
+        .iter()
+        .find(|run| run.smaller_size.is_none() && run.spec.variant == name)?;
     let corpus = plan.corpora.get(run.corpus)?;
     Some(match expect.metric {
         Measure::Params if run.spec.model.kind == ModelKind::Ngram => return None,

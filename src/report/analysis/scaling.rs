@@ -4,7 +4,7 @@ use super::metric::Metric;
 use super::ranking::{Ranking, Variant};
 use super::wording;
 use crate::report::loaded_results::{Results, Run};
-use crate::results::{Outcome, RunState};
+use crate::results::RunState;
 use crate::spec::CompareMetric;
 use crate::stats::{
     ALPHA, Comparison, ConfidenceInterval, Design, LossesAtCost, Paired, PowerLaw, Verdict,
@@ -28,7 +28,8 @@ pub(crate) struct ScaledVariant<'a> {
     pub(crate) sizes: Vec<AtSize>,
     /// How its difference from the baseline changes. `None` for the baseline, and while runs have not ended.
     pub(crate) trend: Option<Trend>,
-    /// `None` for metrics that are no loss, for fewer than three sizes, and for losses that do not fall.
+    /// `None` for metrics that are no loss, for fewer than three sizes, without a result at each of them, and for losses
+    /// that do not fall like a power law.
     pub(crate) fit: Option<Fit>,
 }
 
@@ -91,7 +92,7 @@ pub(crate) struct Estimated {
 #[derive(Debug)]
 pub(crate) struct Prediction {
     pub(crate) predicted: f64,
-    /// The 95 % interval over the resampled fits. `None` with one seed.
+    /// The 95 % interval of the mean of as many seeds at the largest size. `None` with one seed.
     pub(crate) interval: Option<ConfidenceInterval>,
     pub(crate) measured: f64,
 }
@@ -109,7 +110,8 @@ impl<'a> Scaling<'a> {
         let mut others: Vec<&Variant> = ranking.variants.iter().collect();
         others.retain(|variant| !variant.is_baseline && has_smaller_size(results, variant.name));
         others.sort_by_key(|variant| variant.position);
-        let design = Design::fixed(others.len().max(1))
+        // The variants that are compared, also earlier ones.
+        let design = Design::fixed(ranking.comparisons.max(1))
             .with_margin(ranking.absolute_margin)
             .with_better_higher(ranking.metric.kind.is_better_higher());
         let is_loss = matches!(
@@ -139,7 +141,7 @@ impl<'a> Scaling<'a> {
                     .iter()
                     .all(|name| have_ended(results, name));
                 let trend = has_ended
-                    .then(|| Trend::new(&own, &baseline, &design))
+                    .then(|| Trend::new(&own, &baseline, last + 1, &design))
                     .flatten();
                 ScaledVariant {
                     variant,
@@ -197,19 +199,17 @@ fn sizes(results: &Results, variant: &Variant, last: usize) -> Vec<AtSize> {
         let runs: Vec<&Run> = runs
             .filter(|run| run.planned.smaller_size.unwrap_or(last) == size)
             .collect();
-        let values = runs.iter().filter_map(|run| {
+        // Those of the runs with a value, because a run that ends early costs less.
+        let known = runs.iter().filter_map(|run| {
             let value = run.value.filter(|value| value.is_finite())?;
-            Some((run.planned.spec.seed, value))
+            let flops = run.planned.flops_per_token * run.outcome()?.tokens as f64;
+            Some(((run.planned.spec.seed, value), flops))
         });
-        let values: Vec<(u64, f64)> = values.collect();
-        let tokens = |outcome: &Outcome| outcome.tokens as f64;
-        let flops = runs
-            .iter()
-            .filter_map(|run| Some(run.planned.flops_per_token * tokens(run.outcome()?)));
+        let (values, flops): (Vec<(u64, f64)>, Vec<f64>) = known.unzip();
         Some(AtSize {
             size,
             params: runs.first()?.params(),
-            flops: mean(&flops.collect::<Vec<_>>())?,
+            flops: mean(&flops)?,
             mean: mean(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>())?,
             values,
             difference: None,
@@ -230,10 +230,9 @@ impl Difference {
 }
 
 impl Trend {
-    /// From the seeds that have a result at every size of both.
-    fn new(own: &[AtSize], baseline: &[AtSize], design: &Design) -> Option<Self> {
-        let (first, last) = (baseline.first()?, baseline.last()?);
-        if own.len() != baseline.len() || own.len() < 2 || last.flops <= first.flops {
+    /// From the seeds that have a result at every size of both. `None` without such a seed, and if a size has no result.
+    fn new(own: &[AtSize], baseline: &[AtSize], number: usize, design: &Design) -> Option<Self> {
+        if own.len() != number || baseline.len() != number {
             return None;
         }
         let by_size: Vec<Vec<(u64, f64)>> = own
@@ -241,28 +240,49 @@ impl Trend {
             .zip(baseline)
             .map(|(own, base)| paired_differences(&own.values, &base.values))
             .collect();
-        let xs: Vec<f64> = baseline.iter().map(|at| at.flops.ln()).collect();
-        let range = xs[xs.len() - 1] - xs[0];
-        let change = |(seed, _): &(u64, f64)| {
-            let of_seed = |differences: &Vec<(u64, f64)>| {
+        let of_seed = |(seed, _): &(u64, f64)| {
+            let at_size = |differences: &Vec<(u64, f64)>| {
                 let mut all = differences.iter();
                 all.find(|(other, _)| other == seed)
                     .map(|(_, value)| *value)
             };
-            let ys: Option<Vec<f64>> = by_size.iter().map(of_seed).collect();
-            Some(slope(&xs, &ys?) * range)
+            by_size.iter().map(at_size).collect::<Option<Vec<f64>>>()
         };
-        let changes: Vec<f64> = by_size.first()?.iter().filter_map(change).collect();
+        let by_seed: Vec<Vec<f64>> = by_size.first()?.iter().filter_map(of_seed).collect();
+        let xs: Vec<f64> = baseline.iter().map(|at| at.flops.ln()).collect();
+        let range = xs.last()? - xs.first()?;
+        let changes: Vec<f64> = by_seed.iter().map(|ys| slope(&xs, ys) * range).collect();
+        let mean_at = |size: usize| mean(&by_seed.iter().map(|ys| ys[size]).collect::<Vec<_>>());
+        if range <= 0.0 {
+            return None;
+        }
         Some(Self {
             change: compare(&changes, design)?,
-            ends: [own.first()?.difference?.mean, own.last()?.difference?.mean],
+            ends: [mean_at(0)?, mean_at(number - 1)?],
             range: range.exp(),
         })
     }
 
-    /// Whether the difference favors the variant at one of the ends.
-    fn is_gain(&self, end: usize, metric: Metric) -> bool {
-        (self.ends[end] > 0.0) == metric.kind.is_better_higher()
+    /// FLOPs at the largest size, divided by those at the smallest, with two digits or more.
+    fn range_in_words(&self) -> String {
+        units::fixed(self.range, usize::from(self.range < 9.95))
+    }
+
+    /// What happens to the difference.
+    pub(crate) fn kind(&self, metric: Metric) -> TrendKind {
+        let gains = self
+            .ends
+            .map(|difference| (difference > 0.0) == metric.kind.is_better_higher());
+        match (self.change.verdict, gains) {
+            (Verdict::Better, [true, _]) => TrendKind::GainGrows,
+            (Verdict::Better, [false, false]) => TrendKind::LossShrinks,
+            (Verdict::Better, [false, true]) => TrendKind::LossBecomesGain,
+            (Verdict::Worse, [_, true]) => TrendKind::GainShrinks,
+            (Verdict::Worse, [false, false]) => TrendKind::LossGrows,
+            (Verdict::Worse, [true, false]) => TrendKind::GainBecomesLoss,
+            (Verdict::Equivalent, _) => TrendKind::Holds,
+            (Verdict::Inconclusive, _) => TrendKind::Inconclusive,
+        }
     }
 
     fn sentence(&self, variant: &str, baseline: &str, metric: Metric) -> String {
@@ -270,38 +290,63 @@ impl Trend {
         let interval = text.interval.map_or(String::new(), |(low, high)| {
             format!(" (95 % interval {low} to {high})")
         });
-        let change = format!(
-            "over the {}-fold range of FLOPs, the difference from {baseline} changes by {} {}{interval}",
+        format!(
+            "{}: over the {}-fold range of FLOPs, its difference from {baseline} changes by {} {}{interval}.",
+            self.kind(metric).headline(variant),
             self.range_in_words(),
             text.mean,
             metric.unit(),
-        );
-        let what = match self.change.verdict {
-            Verdict::Better if self.is_gain(1, metric) => "The gain of {} grows with size",
-            Verdict::Better => "The disadvantage of {} shrinks with size",
-            Verdict::Worse if self.is_gain(0, metric) => "The gain of {} shrinks with size",
-            Verdict::Worse => "The disadvantage of {} grows with size",
-            Verdict::Equivalent => "The difference of {} holds with size",
-            Verdict::Inconclusive => {
-                "Whether the difference of {} changes with size is inconclusive"
+        )
+    }
+}
+
+/// What happens to the difference from the baseline between the smallest and the largest size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TrendKind {
+    GainGrows,
+    GainShrinks,
+    GainBecomesLoss,
+    LossGrows,
+    LossShrinks,
+    LossBecomesGain,
+    /// It changes by less than the margin.
+    Holds,
+    Inconclusive,
+}
+
+impl TrendKind {
+    /// For a table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::GainGrows => "gain grows",
+            Self::GainShrinks => "gain shrinks",
+            Self::GainBecomesLoss => "gain becomes a disadvantage",
+            Self::LossGrows => "disadvantage grows",
+            Self::LossShrinks => "disadvantage shrinks",
+            Self::LossBecomesGain => "disadvantage becomes a gain",
+            Self::Holds => "holds within the margin",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+
+    fn headline(self, variant: &str) -> String {
+        match self {
+            Self::GainGrows => format!("The gain of {variant} grows with size"),
+            Self::GainShrinks => format!("The gain of {variant} shrinks with size"),
+            Self::GainBecomesLoss => {
+                format!("The gain of {variant} becomes a disadvantage with size")
             }
-        };
-        format!("{}: {change}.", what.replace("{}", variant))
-    }
-
-    /// FLOPs at the largest size, divided by those at the smallest, with two digits or more.
-    pub(crate) fn range_in_words(&self) -> String {
-        units::fixed(self.range, usize::from(self.range < 9.95))
-    }
-
-    /// What happens to the difference, in one word.
-    pub(crate) fn word(&self, metric: Metric) -> &'static str {
-        match self.change.verdict {
-            Verdict::Better if self.is_gain(1, metric) => "grows",
-            Verdict::Worse if !self.is_gain(0, metric) => "grows",
-            Verdict::Better | Verdict::Worse => "shrinks",
-            Verdict::Equivalent => "holds",
-            Verdict::Inconclusive => "inconclusive",
+            Self::LossGrows => format!("The disadvantage of {variant} grows with size"),
+            Self::LossShrinks => format!("The disadvantage of {variant} shrinks with size"),
+            Self::LossBecomesGain => {
+                format!("The disadvantage of {variant} becomes a gain with size")
+            }
+            Self::Holds => {
+                format!("The difference of {variant} changes by less than the margin with size")
+            }
+            Self::Inconclusive => {
+                format!("Whether the difference of {variant} changes with size is inconclusive")
+            }
         }
     }
 }
@@ -325,8 +370,7 @@ impl Fit {
         let stream = format!("scaling of {name}");
         let (largest, smaller) = losses.split_last()?;
         let prediction = fit(smaller).map(|curve| {
-            let predicted = PowerLaw::bootstrap(smaller, &stream);
-            let predicted = predicted.iter().map(|fit| fit.loss(largest.cost)).collect();
+            let predicted = PowerLaw::predictions(smaller, largest, &stream);
             Prediction {
                 predicted: curve.loss(largest.cost),
                 interval: percentile_interval(predicted, ALPHA),
@@ -334,7 +378,7 @@ impl Fit {
             }
         });
         Some(Self {
-            curve: fit(&losses)?,
+            curve: fit(&losses).filter(PowerLaw::is_determined)?,
             resampled: PowerLaw::bootstrap(&losses, &stream),
             prediction,
             flops_ratio: None,
@@ -361,6 +405,11 @@ impl Fit {
 }
 
 impl AtSize {
+    /// Number of seeds with a result.
+    pub(crate) fn seeds(&self) -> usize {
+        self.values.len()
+    }
+
     fn losses(&self) -> LossesAtCost {
         LossesAtCost {
             cost: self.flops,

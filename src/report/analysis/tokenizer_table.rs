@@ -22,13 +22,13 @@ pub struct TokenizerRow {
     pub train_tokens: String,
 }
 
-/// The tokenizers of a plan in the order of its runs, one row per pair of tokenizer and text.
+/// The tokenizers of a plan at its largest size, in the order of its runs, one row per pair of tokenizer and text.
 pub fn tokenizers(plan: &SweepPlan) -> Vec<TokenizerRow> {
     // The position of each corpus in `rows`, with the first run that uses it and its variants.
     let mut positions: HashMap<usize, usize> = HashMap::new();
     let mut rows: Vec<(&PlannedRun, Vec<&str>)> = Vec::new();
     let mut seen: HashSet<(usize, &str)> = HashSet::new();
-    for run in &plan.runs {
+    for run in plan.runs.iter().filter(|run| run.smaller_size.is_none()) {
         let variant = run.spec.variant.as_str();
         if seen.insert((run.corpus, variant)) {
             let position = *positions.entry(run.corpus).or_insert_with(|| {

@@ -45,7 +45,7 @@ impl FailedRun {
         let failed = results.runs.iter().filter(|run| !is_complete(run));
         failed
             .map(|run| Self {
-                run: run.planned.name.clone(),
+                run: run.planned.title(),
                 state: run.state().name(),
                 reason: match run.reason() {
                     reason if reason.is_empty() && run.state() == RunState::Done => {

@@ -19,6 +19,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     ];
     if scaling.variants.iter().any(|scaled| scaled.trend.is_some()) {
         blocks.push(Block::Table(trends(scaling, metric)));
+        blocks.push(Block::paragraph(TREND));
     }
     blocks.extend(findings.figures(Placement::Scaling));
     if scaling.variants.iter().any(|scaled| scaled.fit.is_some()) {
@@ -35,19 +36,23 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
 const SCOPE: &str = "Everything else in this report is about the largest size. The difference is over the seeds that a \
     variant shares with the baseline of its size, with a 95 % interval that is not corrected for the number of sizes.";
 
-const FITS: &str = "The curves are power laws: loss = floor + A × FLOPs^−exponent. They are fitted to the means by least \
-    squares, and their 95 % intervals come from resampled seeds. With few seeds or sizes the floor is uncertain, and no \
-    curve says what happens far beyond the largest size. FLOPs of the baseline: how many times the FLOPs of a variant \
-    the baseline would need for the same loss.";
+const TREND: &str = "The change is that of a straight line through the differences of each seed, over the logarithm of the \
+    FLOPs. Its 95 % interval is corrected for the number of variants, and not for the verdicts of the ranking.";
 
-const PREDICTION: &str =
-    "A test of the curves: the loss at the largest size, predicted from the smaller sizes alone.";
+const FITS: &str = "The curves are power laws: loss = floor + A × FLOPs^−exponent. They are fitted to the means by least \
+    squares, and their 95 % intervals come from resampled seeds, as if the losses varied as much at every size and \
+    independently of each other. With few seeds or sizes the floor is uncertain, and no curve says what happens far \
+    beyond the largest size.";
+
+const PREDICTION: &str = "A test of the curves: the mean loss at the largest size, predicted from the smaller sizes alone. \
+    The interval has room for the seeds of both.";
 
 fn sizes(scaling: &Scaling, metric: Metric) -> Table {
     let columns = vec![
         Column::left("Variant"),
         Column::right("Parameters"),
         Column::right("FLOPs of training"),
+        Column::right("Seeds"),
         Column::right(&format!("Mean {}", metric.title())),
         Column::left("Difference from the baseline"),
     ];
@@ -56,6 +61,7 @@ fn sizes(scaling: &Scaling, metric: Metric) -> Table {
             scaled.variant.name.into(),
             units::count(at.params as f64).into(),
             units::count(at.flops).into(),
+            at.seeds().to_string().into(),
             metric.value(at.mean).into(),
             match at.difference {
                 None if scaled.variant.is_baseline => "baseline".into(),
@@ -80,20 +86,20 @@ fn trends(scaling: &Scaling, metric: Metric) -> Table {
     let columns = vec![
         Column::left("Variant"),
         Column::left("Change of the difference, smallest to largest size"),
-        Column::left("Size of the difference"),
+        Column::left("With size"),
     ];
     let row = |scaled: &ScaledVariant| {
         let trend = scaled.trend.as_ref()?;
-        let word = trend.word(metric);
+        let name = trend.kind(metric).name();
         Some(Row::new(vec![
             scaled.variant.name.into(),
             with_interval(trend.change.mean, trend.change.corrected, &|value| {
                 metric.difference(value)
             }),
             match trend.change.verdict {
-                Verdict::Better => Text::new().success(word),
-                Verdict::Worse => Text::new().warning(word),
-                Verdict::Equivalent | Verdict::Inconclusive => word.into(),
+                Verdict::Better => Text::new().success(name),
+                Verdict::Worse => Text::new().warning(name),
+                Verdict::Equivalent | Verdict::Inconclusive => name.into(),
             },
         ]))
     };
@@ -108,7 +114,7 @@ fn fits(scaling: &Scaling, metric: Metric) -> Table {
         Column::left("Variant"),
         Column::left("Exponent"),
         Column::left(&format!("Floor ({})", metric.unit())),
-        Column::left("FLOPs of the baseline"),
+        Column::left("Baseline FLOPs for the same loss"),
     ];
     let row = |scaled: &ScaledVariant| {
         let fit = scaled.fit.as_ref()?;
@@ -116,9 +122,12 @@ fn fits(scaling: &Scaling, metric: Metric) -> Table {
         Some(Row::new(vec![
             scaled.variant.name.into(),
             with_interval(fit.curve.exponent, fit.exponent_interval(), &exponent),
-            with_interval(fit.curve.floor, fit.floor_interval(), &|value| {
-                metric.value(value)
-            }),
+            match fit.curve.floor > 0.0 {
+                true => with_interval(fit.curve.floor, fit.floor_interval(), &|value| {
+                    metric.value(value)
+                }),
+                false => "not determined".into(),
+            },
             match fit.flops_ratio {
                 None => NO_VALUE.into(),
                 Some(ratio) => times(ratio),
@@ -182,13 +191,16 @@ fn with_interval(
 
 /// A ratio of FLOPs: `1.32 times`.
 fn times(ratio: Estimated) -> Text {
+    /// A larger ratio is far outside of what was measured.
+    const MOST: f64 = 100.0;
     let times = |value: f64| match value {
-        0.0..10.0 => units::fixed(value, 2),
-        _ => units::count(value),
+        0.0..MOST => units::fixed(value, 2),
+        _ => format!("more than {MOST}"),
     };
     match ratio.value {
-        None => "more than any FLOPs".into(),
-        Some(value) => with_interval(value, ratio.interval, &times).plain(" times"),
+        None => "more than any".into(),
+        Some(value @ 0.0..MOST) => with_interval(value, ratio.interval, &times).plain(" times"),
+        Some(value) => (times(value) + " times").into(),
     }
 }
 
@@ -292,16 +304,38 @@ mod tests {
         }
     }
 
+    /// With a diverged run in the middle, the seed is left out of the trend, and its FLOPs do not count.
+    #[test]
+    fn a_diverged_run_at_one_size_leaves_the_others() {
+        let folder = sized(3, 0.01, 0.02);
+        folder
+            .run("gpt", 4)
+            .smaller_size(1)
+            .params(31_622)
+            .diverged("loss is not finite at step 3");
+        folder.plan.borrow_mut().runs.sort_by_key(|run| {
+            (
+                run.spec.variant.clone(),
+                run.smaller_size.unwrap_or(9),
+                run.spec.seed,
+            )
+        });
+        folder.write();
+        let page = folder.read("report.md");
+        let shown = section(&page);
+        assert!(shown.contains("| gpt | 31.6 k | 72.9 G | 3 |"), "{shown}");
+        assert!(shown.contains("gain grows"), "{shown}");
+        // Runs of smaller sizes are named as such.
+        assert!(page.contains("(size 2)"), "{page}");
+    }
+
     #[test]
     fn one_seed_and_missing_runs_have_no_intervals() {
         let folder = sized(1, 0.01, 0.02);
         folder.write();
         let page = folder.read("report.md");
         let one = section(&page);
-        assert!(
-            one.contains("inconclusive") && one.contains(" times |"),
-            "{one}"
-        );
+        assert!(one.contains("inconclusive"), "{one}");
         // Without the largest size of the variant, nothing is fitted.
         let folder = sized(3, 0.01, 0.02);
         folder.plan.borrow_mut().runs.truncate(21);

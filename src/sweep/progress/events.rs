@@ -34,6 +34,8 @@ pub enum SweepEvent<'a> {
     },
     RunStarted {
         run: &'a str,
+        /// Number of its size in `sweep.scale`, from 1. Null for the largest, and without `scale`.
+        smaller_size: Option<usize>,
         variant: &'a str,
         seed: u64,
         /// 0 if the length of training is a time.
@@ -134,11 +136,13 @@ impl<W: Write> Observer for EventWriter<'_, W> {
         self.write(&SweepEvent::Notice { text });
     }
 
-    fn started(&mut self, run: usize, name: &str, steps: u64, saved_step: Option<u64>) {
-        let spec = &self.planned(run).spec;
+    fn started(&mut self, run: usize, _title: &str, steps: u64, saved_step: Option<u64>) {
+        let planned = self.planned(run);
+        let spec = &planned.spec;
         self.active.remove(&run);
         self.write(&SweepEvent::RunStarted {
-            run: name,
+            run: &planned.name,
+            smaller_size: planned.smaller_size.map(|size| size + 1),
             variant: &spec.variant,
             seed: spec.seed,
             steps,

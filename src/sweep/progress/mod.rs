@@ -73,8 +73,8 @@ impl Observer for Vec<Box<dyn Observer + '_>> {
 /// Bars if standard error is a terminal, else lines. `selected` are the runs that may be trained.
 pub fn display(plan: &SweepPlan, selected: &[usize]) -> Box<dyn Observer> {
     if std::io::stderr().is_terminal() {
-        let names = selected.iter().map(|&run| plan.runs[run].name.as_str());
-        let width = names.map(|name| display_width(&visible_line(name))).max();
+        let names = selected.iter().map(|&run| plan.runs[run].title());
+        let width = names.map(|name| display_width(&visible_line(&name))).max();
         Box::new(Bars::new(width.unwrap_or(0)))
     } else {
         Box::new(Lines::new(std::io::stderr()))
@@ -83,7 +83,7 @@ pub fn display(plan: &SweepPlan, selected: &[usize]) -> Box<dyn Observer> {
 
 /// One line that says how a run ended. A `status` of `None` means that it was interrupted.
 pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
-    let name = visible_line(&run.name);
+    let name = visible_line(&run.title());
     let Some(status) = status else {
         return describe_stop(run);
     };
@@ -110,7 +110,7 @@ pub fn describe_end(run: &PlannedRun, status: Option<&RunStatus>) -> String {
 pub(super) fn describe_stop(run: &PlannedRun) -> String {
     format!(
         "{}: stopped; the same command continues it",
-        visible_line(&run.name)
+        visible_line(&run.title())
     )
 }
 
