@@ -22,6 +22,7 @@ mod compare_checks;
 mod conditional_keys;
 mod cross_checks;
 mod diagnostic;
+mod distinct_sizes;
 mod document;
 mod durations;
 mod error_help;

@@ -51,7 +51,7 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
             Some((run.planned.tuned?.combination as u64).saturating_add(1))
         }),
         whole("size", &begun, |run| {
-            Some(run.planned.smaller_size? as u64 + 1)
+            Some((run.planned.smaller_size? as u64).saturating_add(1))
         }),
     ];
     let table = DataFrame::new(begun.len(), columns)?;

@@ -199,12 +199,15 @@ impl Search {
             return None;
         }
         let rung = |index: usize| plan.runs[index].tuned.map_or(0, |run| run.rung);
-        let last = runs.iter().map(|(_, (index, _))| rung(*index)).max()?;
+        let mut rungs: Vec<usize> = runs.iter().map(|(_, (index, _))| rung(*index)).collect();
+        rungs.sort_unstable();
+        rungs.dedup();
+        let last = *rungs.last()?;
         let mut all: Vec<usize> = runs.iter().map(|(combination, _)| *combination).collect();
         all.dedup();
         let (mut needed, mut trained) = (Vec::new(), Vec::new());
         let mut left = all.clone();
-        for own in 0..=last {
+        for own in rungs {
             let of_rung = runs.iter().filter(|(combination, (index, _))| {
                 rung(*index) == own && left.contains(combination)
             });
@@ -249,24 +252,25 @@ impl Search {
     fn possible_runs(&self, plan: &SweepPlan, runs: &[Indexed]) -> Vec<usize> {
         let part = |run: usize| plan.runs[run].tuned.filter(|run| run.is_search);
         let mut possible = self.runs.clone();
-        let mut rung = self.trained.len() - 1;
-        let current = possible.iter().filter_map(|&run| part(run));
-        let current = current.filter(|run| run.rung == rung);
+        let parts = || possible.iter().filter_map(|&run| part(run));
+        let Some(mut rung) = parts().map(|run| run.rung).max() else {
+            return possible;
+        };
+        let current = parts().filter(|run| run.rung == rung);
         let mut left: Vec<usize> = current.map(|run| run.combination).collect();
         left.dedup();
-        loop {
-            rung += 1;
+        let all = || runs.iter().map(|(index, _)| *index);
+        let next_rung = |rung: usize| {
+            let rungs = all().filter_map(|run| Some(part(run)?.rung));
+            rungs.filter(|other| *other > rung).min()
+        };
+        while let Some(next) = next_rung(rung) {
+            rung = next;
             left = Self::kept(plan, &left);
             let is_next = |run: TunedRun| run.rung == rung && left.contains(&run.combination);
-            let next = runs.iter().map(|(index, _)| *index);
-            let next: Vec<usize> = next
-                .filter(|&index| part(index).is_some_and(is_next))
-                .collect();
-            if next.is_empty() {
-                return possible;
-            }
-            possible.extend(next);
+            possible.extend(all().filter(|&run| part(run).is_some_and(is_next)));
         }
+        possible
     }
 }
 

@@ -66,7 +66,7 @@ fn three() -> usize {
 impl Halving {
     /// Number of the combinations that are trained further, out of `n` with a result.
     pub fn kept(&self, n: usize) -> usize {
-        n.div_ceil(self.factor)
+        n.div_ceil(self.factor.max(1)) // a plan from somebody else can hold any numbers
     }
 }
 

@@ -19,15 +19,17 @@ mod group_sequential;
 mod integral;
 mod mean_tests;
 mod paired;
+mod percentiles;
 mod power;
 mod power_law;
 mod root;
 
 pub use compare::{Comparison, Verdict, compare};
-pub use descriptive::{mean, percentile_interval, sample_sd};
+pub use descriptive::{mean, sample_sd};
 pub use design::{ALPHA, Design, UsedDesign, rate_of_repeated_designs};
 pub use factorial::{Effect, Factorial};
 pub use mean_tests::{MeanTest, SampleMean, t_test, welch_test, z_test};
 pub use paired::{ConfidenceInterval, Paired, paired_differences};
+pub use percentiles::percentile_interval;
 pub use power::{PairsToDecide, pairs_to_decide};
 pub use power_law::{LossesAtCost, PowerLaw};

@@ -757,8 +757,7 @@ fn variants_are_compared_at_the_largest_of_several_sizes() {
     };
     assert_eq!(sizes(&lab).iter().filter(|size| size.is_empty()).count(), 4);
     // A short name is that of the compared run.
-    lab.run("generate gpt-s1 --num-samples 1")
-        .exits(0);
+    lab.run("generate gpt-s1 --num-samples 1").exits(0);
     lab.run("verify results/tiny --rerun 1").exits(0);
     let events = lab.run("sweep tiny.yaml --format json --restart --only *-s2-*");
     events

@@ -142,7 +142,7 @@ impl<W: Write> Observer for EventWriter<'_, W> {
         self.active.remove(&run);
         self.write(&SweepEvent::RunStarted {
             run: &planned.name,
-            smaller_size: planned.smaller_size.map(|size| size + 1),
+            smaller_size: planned.smaller_size.map(|size| size.saturating_add(1)),
             variant: &spec.variant,
             seed: spec.seed,
             steps,
