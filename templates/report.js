@@ -117,7 +117,7 @@ function logTicks(low, high) {
 /** A number with three digits and a prefix: `1.5 M`. */
 function short(value) {
   const size = Math.abs(value);
-  const [scale, prefix] = [[1e9, " G"], [1e6, " M"], [1e3, " k"]].find(([scale]) => size >= scale) ?? [1, ""];
+  const [scale, prefix] = [[1e15, " P"], [1e12, " T"], [1e9, " G"], [1e6, " M"], [1e3, " k"]].find(([scale]) => size >= scale) ?? [1, ""];
   return `${Number((value / scale).toPrecision(3))}${prefix}`.replace("-", "\u2212");
 }
 
@@ -148,8 +148,9 @@ function visibleValues(data, series) {
   for (const { points, band, partial } of series) {
     for (const curve of [points, ...partial]) {
       const start = curve.length > 1 ? curve.at(-1)[0] * 0.1 : -Infinity;
-      for (const [x, y] of curve) if (y !== null && (x >= start || data.log_x)) values.push(y);
-      if (curve === points) for (const [x, low, high] of band) if (x >= start) values.push(low, high);
+      const isShown = (x) => x >= start || data.log_x;
+      for (const [x, y] of curve) if (y !== null && isShown(x)) values.push(y);
+      if (curve === points) for (const [x, low, high] of band) if (isShown(x)) values.push(low, high);
     }
   }
   return values;

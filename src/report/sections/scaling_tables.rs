@@ -18,8 +18,8 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
         Block::Table(sizes(scaling, metric)),
     ];
     if scaling.variants.iter().any(|scaled| scaled.trend.is_some()) {
-        blocks.push(Block::Table(trends(scaling, metric)));
         blocks.push(Block::paragraph(TREND));
+        blocks.push(Block::Table(trends(scaling, metric)));
     }
     blocks.extend(findings.figures(Placement::Scaling));
     if scaling.variants.iter().any(|scaled| scaled.fit.is_some()) {
@@ -28,6 +28,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
         if scaling.variants.iter().any(ScaledVariant::is_predicted) {
             blocks.push(Block::paragraph(PREDICTION));
             blocks.push(Block::Table(predictions(scaling, metric)));
+            blocks.extend(missed(scaling).map(Block::paragraph));
         }
     }
     blocks
@@ -36,8 +37,8 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
 const SCOPE: &str = "Everything else in this report is about the largest size. The difference is over the seeds that a \
     variant shares with the baseline of its size, with a 95 % interval that is not corrected for the number of sizes.";
 
-const TREND: &str = "The change is that of a straight line through the differences of each seed, over the logarithm of the \
-    FLOPs. Its 95 % interval is corrected for the number of variants, and not for the verdicts of the ranking.";
+const TREND: &str = "How the difference changes from the smallest to the largest size, on a straight line through the \
+    differences of each seed, over the logarithm of the FLOPs. The 95 % interval is corrected for the number of variants, and not for the verdicts of the ranking.";
 
 const FITS: &str = "The curves are power laws: loss = floor + A × FLOPs^−exponent. They are fitted to the means by least \
     squares, and their 95 % intervals come from resampled seeds, as if the losses varied as much at every size and \
@@ -85,7 +86,7 @@ fn sizes(scaling: &Scaling, metric: Metric) -> Table {
 fn trends(scaling: &Scaling, metric: Metric) -> Table {
     let columns = vec![
         Column::left("Variant"),
-        Column::left("Change of the difference, smallest to largest size"),
+        Column::left("Change of the difference"),
         Column::left("With size"),
     ];
     let row = |scaled: &ScaledVariant| {
@@ -114,7 +115,7 @@ fn fits(scaling: &Scaling, metric: Metric) -> Table {
         Column::left("Variant"),
         Column::left("Exponent"),
         Column::left(&format!("Floor ({})", metric.unit())),
-        Column::left("Baseline FLOPs for the same loss"),
+        Column::left("Baseline FLOPs for the same loss, times those of the variant"),
     ];
     let row = |scaled: &ScaledVariant| {
         let fit = scaled.fit.as_ref()?;
@@ -175,6 +176,25 @@ fn predictions(scaling: &Scaling, metric: Metric) -> Table {
     }
 }
 
+/// Which variants do not follow their curve, as a warning.
+fn missed(scaling: &Scaling) -> Option<Text> {
+    let is_missed = |scaled: &&ScaledVariant| {
+        let prediction = scaled.fit.as_ref().and_then(|fit| fit.prediction.as_ref());
+        prediction.is_some_and(|prediction| {
+            let interval = prediction.interval;
+            interval.is_some_and(|interval| !interval.contains(prediction.measured))
+        })
+    };
+    let missed = scaling.variants.iter().filter(is_missed);
+    let names: Vec<&str> = missed.map(|scaled| scaled.variant.name).collect();
+    let warning = format!(
+        "The losses of {} are no power law over these sizes. Exponent, floor and FLOPs are those of a curve that does \
+         not hold.",
+        units::list(&names)
+    );
+    (!names.is_empty()).then(|| Text::new().warning(warning))
+}
+
 /// A value, followed by its interval if it has one.
 fn with_interval(
     value: f64,
@@ -189,7 +209,7 @@ fn with_interval(
     }
 }
 
-/// A ratio of FLOPs: `1.32 times`.
+/// A ratio of FLOPs: `1.32`.
 fn times(ratio: Estimated) -> Text {
     /// A larger ratio is far outside of what was measured.
     const MOST: f64 = 100.0;
@@ -199,8 +219,8 @@ fn times(ratio: Estimated) -> Text {
     };
     match ratio.value {
         None => "more than any".into(),
-        Some(value @ 0.0..MOST) => with_interval(value, ratio.interval, &times).plain(" times"),
-        Some(value) => (times(value) + " times").into(),
+        Some(value @ 0.0..MOST) => with_interval(value, ratio.interval, &times),
+        Some(value) => times(value).into(),
     }
 }
 
@@ -223,6 +243,11 @@ mod tests {
 
     /// A baseline and a variant whose gain is `gain` at the smallest size, and `growth` larger at each of the next.
     fn sized(seeds: u64, gain: f64, growth: f64) -> Folder {
+        with_gains(seeds, [0.0, 1.0, 2.0, 3.0].map(|size| gain + growth * size))
+    }
+
+    /// A baseline and a variant with a gain at each size.
+    fn with_gains(seeds: u64, gains: [f64; 4]) -> Folder {
         let folder = Folder::new("scaling");
         let sizes = "{sizes: [{model: {n_embd: 32}}, {model: {n_embd: 64}}, {model: {n_embd: 96}}, {model: {n_embd: 128}}]}";
         let scale: Scale = serde_yaml::from_str(sizes).unwrap();
@@ -233,11 +258,7 @@ mod tests {
         for (name, is_gated) in [("gpt", false), ("swiglu", true)] {
             for size in 0..4 {
                 let params = 10f64.powf(4.0 + 0.5 * size as f64);
-                let gain = if is_gated {
-                    gain + growth * size as f64
-                } else {
-                    0.0
-                };
+                let gain = if is_gated { gains[size as usize] } else { 0.0 };
                 for seed in 1..=seeds {
                     let own = if is_gated { 0.7 } else { 1.3 };
                     let noise = 0.001 * ((seed * 7 + size) as f64 * params * own).sin();
@@ -283,6 +304,21 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
         let scaling = serde_json::to_string_pretty(&json["scaling"]).unwrap();
         insta::assert_snapshot!(scaling);
+    }
+
+    #[test]
+    fn a_curve_that_does_not_hold_is_said_to_be_none() {
+        let folder = sized(3, 0.01, 0.02);
+        folder.write();
+        assert!(!folder.read("report.md").contains("no power law"));
+        // At the largest size, the loss falls no further.
+        let folder = with_gains(3, [0.0, 0.0, 0.0, -0.1]);
+        folder.write();
+        let page = folder.read("report.md");
+        assert!(
+            page.contains("The losses of swiglu are no power law"),
+            "{page}"
+        );
     }
 
     #[test]
