@@ -156,6 +156,19 @@ function visibleValues(data, series) {
   return values;
 }
 
+/** The ends of the series that no other beats in both cost and loss, the cheapest first. */
+function front(series) {
+  const ends = series.map(({ points }) => points.at(-1)).filter((end) => end && end[1] !== null)
+    .sort(([ax, ay], [bx, by]) => ax - bx || ay - by);
+  if (ends.length < 3) return [];
+  let best = Infinity;
+  return ends.filter(([, y]) => {
+    const isBetter = y < best;
+    best = Math.min(best, y);
+    return isBetter;
+  });
+}
+
 /** An interactive plot of curves, or of points. */
 class CurvePlot {
   constructor(figure, data) {
@@ -235,6 +248,12 @@ class CurvePlot {
     for (const [value, name] of data.references) {
       inside.append(create("line", { class: "reference", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }, create("title", {}, name)));
       plot.append(create("text", { x: frame.left + 6, y: y(value) - 8, class: "muted" }, name));
+    }
+    const best = data.has_front ? front(series) : [];
+    if (best.length) {
+      const steps = best.flatMap(([px, py], index) => (index ? [[px, best[index - 1][1]], [px, py]] : [[px, py]]));
+      const beyond = data.log_x ? data.x[1] * 10 : 2 * data.x[1];
+      inside.append(create("path", { class: "reference", d: path([...steps, [beyond, best.at(-1)[1]]]), style: "fill: none" }));
     }
     for (const one of series) {
       const color = colorOf(one);

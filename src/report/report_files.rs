@@ -8,6 +8,7 @@ use super::analysis::factors::Factors;
 use super::analysis::ranking::Ranking;
 use super::analysis::reproduction;
 use super::analysis::scaling::Scaling;
+use super::analysis::setting_importance::SettingImportance;
 use super::analysis::tuning::Tuning;
 use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
@@ -81,10 +82,11 @@ impl Report {
         template: Option<&str>,
         is_live: bool,
     ) -> Result<Self, ReportError> {
-        analyze(results_dir, plan, |analysis| {
+        analyze(results_dir, plan, Extent::Pages, |analysis| {
             let plots = plots::draw(&Shown {
                 ranking: analysis.ranking,
                 factors: analysis.factors,
+                importance: analysis.importance,
                 scaling: analysis.scaling,
             })?;
             let findings = Findings {
@@ -183,28 +185,43 @@ pub fn write(
 
 /// The report of a results folder as a comment of a pull request, in Markdown.
 pub fn render_comment(results_dir: &Path, plan: Sealed<SweepPlan>) -> Result<String, ReportError> {
-    analyze(results_dir, plan, comment::comment)
+    analyze(results_dir, plan, Extent::Pages, comment::comment)
 }
 
 /// What a terminal shows of the results in a folder, without the pages and plots.
 pub fn summarize(results_dir: &Path, plan: Sealed<SweepPlan>) -> Result<Summary, ReportError> {
-    analyze(results_dir, plan, |findings| {
+    analyze(results_dir, plan, Extent::Summary, |findings| {
         Ok(summary(findings, results_dir))
     })
+}
+
+/// How much is computed. A terminal shows less than a page, and can show it again every second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// What [`summary`] needs.
+    Summary,
+    /// Everything that a page shows.
+    Pages,
 }
 
 /// Reads the results of a folder and passes what they mean, without plots.
 fn analyze<T>(
     results_dir: &Path,
     plan: Sealed<SweepPlan>,
+    extent: Extent,
     then: impl FnOnce(&Findings) -> Result<T, ReportError>,
 ) -> Result<T, ReportError> {
     let results = Results::read(results_dir, plan)?;
     let ranking = Ranking::new(&results);
     let claims = test_claims(&results);
     let checks = reproduction::checks(&results);
-    let scaling = Scaling::new(&results, &ranking);
-    let factors = Factors::new(&ranking);
+    let mut scaling = Scaling::new(&results, &ranking);
+    let (mut factors, mut importance) = (None, None);
+    if extent == Extent::Pages {
+        scaling.iter_mut().for_each(Scaling::fit);
+        factors = Factors::new(&results, &ranking);
+        importance = SettingImportance::new(&results, &ranking);
+    }
     let mut answer = answer(&ranking);
     answer.extend(
         scaling
@@ -219,6 +236,7 @@ fn analyze<T>(
         results: &results,
         ranking: &ranking,
         factors: factors.as_ref(),
+        importance: importance.as_ref(),
         scaling: scaling.as_ref(),
         tuning: tuning.as_ref(),
         plots: &[],

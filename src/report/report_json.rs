@@ -5,12 +5,13 @@ use super::analysis::claim_results::{ClaimResult, TestedClaim};
 use super::analysis::ranking::Variant;
 use super::analysis::reproduction::{CheckResult, MetricCheck};
 use super::analysis::scaling::{AtSize, Fit, ScaledVariant};
+use super::analysis::setting_importance::ImportantSetting;
 use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
 use super::sections::Findings;
 use crate::results::{CorpusInfo, Environment};
 use crate::spec::CompareMetric;
-use crate::stats::{Comparison, Paired};
+use crate::stats::{Comparison, ConfidenceInterval, Paired};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -45,6 +46,9 @@ pub(super) struct ReportJson<'a> {
     variants: Vec<VariantJson<'a>>,
     /// The baseline and the variants at several sizes. Null for an experiment with one size.
     scaling: Option<Vec<ScaledJson<'a>>>,
+    /// The settings of a search, or of random combinations, the most important first. Null without them, and before all
+    /// their runs have ended.
+    settings: Option<Vec<SettingJson<'a>>>,
     /// In the order of the experiment.
     claims: Vec<ClaimJson<'a>>,
     /// The metrics that the experiment expects, in its order.
@@ -123,6 +127,8 @@ struct SizeJson {
     params: u64,
     /// FLOPs of the training of one run.
     flops: f64,
+    /// Number of seeds with a result.
+    seeds: usize,
     /// Mean of the metric.
     mean: f64,
     /// Mean difference to the baseline at this size. Null for the baseline.
@@ -146,13 +152,35 @@ struct ChangeJson {
 #[derive(Debug, Serialize, JsonSchema)]
 struct FitJson {
     floor: f64,
+    /// The ends of its 95 % interval, as of all intervals here. Null with one seed.
+    floor_low: Option<f64>,
+    floor_high: Option<f64>,
     scale: f64,
     exponent: f64,
+    exponent_low: Option<f64>,
+    exponent_high: Option<f64>,
     reference: f64,
+    /// How many times the FLOPs of this variant the baseline would need for the same loss at the largest size. Null for
+    /// the baseline, and if no FLOPs would be enough.
+    flops_ratio: Option<f64>,
+    flops_ratio_low: Option<f64>,
+    flops_ratio_high: Option<f64>,
     /// The loss at the largest size, predicted from the smaller ones. Null for fewer than four sizes.
     predicted: Option<f64>,
     predicted_low: Option<f64>,
     predicted_high: Option<f64>,
+}
+
+/// How the ranks of the results depend on one setting by itself.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SettingJson<'a> {
+    path: &'a str,
+    /// Share of the variation of the ranks, adjusted for what chance explains. Null if it cannot be tested.
+    share: Option<f64>,
+    /// Probability of such a share without an effect, without a correction.
+    p: Option<f64>,
+    /// Corrected for the number of settings.
+    significant: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -224,6 +252,10 @@ impl<'a> ReportJson<'a> {
                 let variants = scaling.variants.iter();
                 variants.map(ScaledJson::new).collect()
             }),
+            settings: findings.importance.map(|importance| {
+                let settings = importance.settings.iter();
+                settings.map(SettingJson::new).collect()
+            }),
             claims: findings.claims.iter().map(ClaimJson::new).collect(),
             expected: findings.checks.iter().map(ExpectedJson::new).collect(),
             cautions: findings.cautions,
@@ -287,6 +319,7 @@ impl<'a> ScaledJson<'a> {
             SizeJson {
                 params: at.params,
                 flops: at.flops,
+                seeds: at.seeds(),
                 mean: at.mean,
                 difference: at.difference.map(|difference| difference.mean),
                 low: interval.map(|interval| interval.low),
@@ -312,15 +345,45 @@ impl FitJson {
     fn new(fit: &Fit) -> Self {
         let curve = fit.curve;
         let prediction = fit.prediction.as_ref();
-        let interval = prediction.and_then(|prediction| prediction.interval);
+        let [floor_low, floor_high] = ends(fit.floor_interval());
+        let [exponent_low, exponent_high] = ends(fit.exponent_interval());
+        let ratio = fit.flops_ratio;
+        let [flops_ratio_low, flops_ratio_high] = ends(ratio.and_then(|ratio| ratio.interval));
+        let [predicted_low, predicted_high] =
+            ends(prediction.and_then(|prediction| prediction.interval));
         Self {
             floor: curve.floor,
+            floor_low,
+            floor_high,
             scale: curve.scale,
             exponent: curve.exponent,
+            exponent_low,
+            exponent_high,
             reference: curve.reference,
+            flops_ratio: ratio.and_then(|ratio| ratio.value),
+            flops_ratio_low,
+            flops_ratio_high,
             predicted: prediction.map(|prediction| prediction.predicted),
-            predicted_low: interval.map(|interval| interval.low),
-            predicted_high: interval.map(|interval| interval.high),
+            predicted_low,
+            predicted_high,
+        }
+    }
+}
+
+/// The ends of an interval, as far as they are finite.
+fn ends(interval: Option<ConfidenceInterval>) -> [Option<f64>; 2] {
+    let ends = interval.map(|interval| [interval.low, interval.high].map(Some));
+    ends.unwrap_or_default()
+        .map(|end| end.filter(|end| end.is_finite()))
+}
+
+impl<'a> SettingJson<'a> {
+    fn new(setting: &ImportantSetting<'a>) -> Self {
+        Self {
+            path: setting.path,
+            share: setting.association.map(|found| found.share),
+            p: setting.association.map(|found| found.p),
+            significant: setting.is_significant,
         }
     }
 }

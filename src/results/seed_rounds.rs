@@ -121,12 +121,6 @@ impl SweepPlan {
         runs.any(|run| run.rung > 0)
     }
 
-    /// The paths whose values are combined: those of `grid`, `zip` and `random`.
-    pub fn combined_paths(&self) -> Vec<&str> {
-        let sweep = self.experiment.sweep.iter();
-        sweep.flat_map(|sweep| sweep.combined_paths()).collect()
-    }
-
     /// The range of the number of seeds, if it depends on the results.
     pub fn sequential_seeds(&self) -> Option<SequentialSeeds> {
         self.experiment.sweep.as_ref()?.seeds.sequential()

@@ -84,10 +84,22 @@ pub struct Search {
     /// (number of the combination, mean of the metric over the seeds of the search, after all steps). The mean is
     /// `None` if a run has not ended, or has no finite value, and if halving has ended the combination before.
     pub combinations: Vec<(usize, Option<f64>)>,
+    /// How far each combination was trained, in the order of the plan. Only trainings of which all runs have ended count.
+    pub reached: Vec<Reached>,
     /// Number of the best combination. `None` if a run has not ended, and if no combination has a mean.
     pub best: Option<usize>,
     /// Whether all of its runs have ended.
     pub has_ended: bool,
+}
+
+/// The longest training of a combination in a search.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reached {
+    pub combination: usize,
+    /// Index of the training, the shortest first. 0 without halving.
+    pub rung: usize,
+    /// Mean of the metric over the seeds of the search. `None` if a run has no finite value.
+    pub mean: Option<f64>,
 }
 
 /// A run of a variant: its index in the plan, and what is known of it.
@@ -206,6 +218,7 @@ impl Search {
         let mut all: Vec<usize> = runs.iter().map(|(combination, _)| *combination).collect();
         all.dedup();
         let (mut needed, mut trained) = (Vec::new(), Vec::new());
+        let mut reached: Vec<Reached> = Vec::new();
         let mut left = all.clone();
         for own in rungs {
             let of_rung = runs.iter().filter(|(combination, (index, _))| {
@@ -219,6 +232,14 @@ impl Search {
                 .all(|(_, (_, result))| *result != RunResult::Open);
             let means = means(&of_rung);
             let best_first = best_first(plan, &means);
+            if has_ended {
+                reached.retain(|one| !left.contains(&one.combination));
+                reached.extend(means.iter().map(|&(combination, mean)| Reached {
+                    combination,
+                    rung: own,
+                    mean,
+                }));
+            }
             if has_ended && own < last {
                 left = Self::kept(plan, &best_first);
                 continue;
@@ -228,7 +249,9 @@ impl Search {
                 means.find(|(other, _)| *other == combination)?.1
             };
             needed.sort_unstable();
+            reached.sort_by_key(|one| one.combination);
             return Some(Self {
+                reached,
                 runs: needed,
                 trained,
                 combinations: all.iter().map(|&one| (one, mean_of(one))).collect(),
@@ -426,6 +449,21 @@ mod tests {
         assert_eq!((search.best, search.has_ended), (Some(1), true));
         let means: Vec<Option<f64>> = search.combinations.iter().map(|(_, mean)| *mean).collect();
         assert_eq!(means, [None, Some(0.5), None, None, None, None]);
+        let reached: Vec<(usize, Option<f64>)> = search
+            .reached
+            .iter()
+            .map(|one| (one.rung, one.mean))
+            .collect();
+        let first = |mean: f64| (0, Some(mean));
+        let expected = [
+            first(3.0),
+            (2, Some(0.5)),
+            (0, None),
+            (1, Some(2.0)),
+            first(2.5),
+            first(4.0),
+        ];
+        assert_eq!(reached, expected);
         assert_eq!(compared[1].search.as_ref().unwrap().trained, [6]);
     }
 

@@ -9,8 +9,11 @@
 //!
 //! [`Factorial`] says which factors of a grid matter, and whether they depend on each other.
 //!
+//! [`Association`] says which settings of a random search go together with its results.
+//!
 //! The claims of an experiment have one-sided tests of their own, of means and of differences of means.
 
+mod association;
 mod compare;
 mod descriptive;
 mod design;
@@ -24,6 +27,7 @@ mod power;
 mod power_law;
 mod root;
 
+pub use association::{Association, Levels, ranks};
 pub use compare::{Comparison, Verdict, compare};
 pub use descriptive::{mean, sample_sd};
 pub use design::{ALPHA, Design, UsedDesign, rate_of_repeated_designs};

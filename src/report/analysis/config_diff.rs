@@ -85,7 +85,7 @@ fn collect(path: &str, variant: &Value, baseline: &Value, changes: &mut Vec<Chan
     });
 }
 
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => shortest(number).to_string(),

@@ -112,22 +112,25 @@ fn time_of(run: &Run, target: f64) -> Option<(f64, f64)> {
 pub(crate) fn pareto_front<'a>(ranking: &'a Ranking, cost: Cost) -> Vec<&'a str> {
     let points = ranking.variants.iter().filter_map(|variant| {
         let (cost, bits) = (cost.of(variant)?, variant.mean_bits_per_byte()?);
-        Some((cost, bits, variant.name))
+        Some(((cost, bits), variant.name))
     });
-    let points: Vec<(f64, f64, &str)> = points.collect();
+    let (points, names): (Vec<(f64, f64)>, Vec<&str>) = points.unzip();
+    let front = pareto_points(&points).into_iter();
+    front.map(|index| names[index]).collect()
+}
+
+/// Indices of the points (cost, loss) that no other beats in both, the cheapest first.
+pub(crate) fn pareto_points(points: &[(f64, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|&a, &b| {
         let (a, b) = (points[a], points[b]);
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
     });
-    let mut front = Vec::new();
     let mut best = f64::INFINITY;
-    for index in order {
-        let (_, bits, name) = points[index];
-        if bits < best {
-            best = bits;
-            front.push(name);
-        }
-    }
-    front
+    order.retain(|&index| {
+        let is_better = points[index].1 < best;
+        best = best.min(points[index].1);
+        is_better
+    });
+    order
 }

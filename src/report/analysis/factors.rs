@@ -3,9 +3,9 @@
 use super::config_diff::shown;
 use super::ranking::{Ranking, Variant};
 use super::tuning::setting;
+use crate::report::loaded_results::Results;
 use crate::stats::{ALPHA, ConfidenceInterval, Effect, Factorial};
 use serde_json::Value;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// The analysis of variance of a grid.
@@ -17,11 +17,12 @@ pub(crate) struct Factors<'a> {
     pub(crate) factorial: Factorial,
 }
 
-/// A path of the grid with two values or more.
+/// A path of the grid, or the paths of `zip`, whose values are taken together, with two levels or more.
 #[derive(Debug)]
 pub(crate) struct Factor<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) levels: Vec<Value>,
+    paths: Vec<&'a str>,
+    /// Each has a value for each path.
+    pub(crate) levels: Vec<Vec<Value>>,
 }
 
 /// The main effect of a factor, or the interaction of two.
@@ -46,49 +47,74 @@ pub(crate) struct LevelMean {
     pub(crate) difference: Option<(f64, ConfidenceInterval)>,
 }
 
-impl Factor<'_> {
+impl<'a> Factor<'a> {
+    /// The factor with the levels that the variants have.
+    fn new(paths: Vec<&'a str>, variants: &[&Variant]) -> Self {
+        let mut factor = Self {
+            paths,
+            levels: Vec::new(),
+        };
+        for variant in variants {
+            let level = factor.level_of(variant);
+            if !factor.levels.contains(&level) {
+                factor.levels.push(level);
+            }
+        }
+        if factor.numbers().is_some() {
+            let number = |level: &Vec<Value>| number(level).unwrap_or_default();
+            factor
+                .levels
+                .sort_by(|a, b| number(a).total_cmp(&number(b)));
+        }
+        factor
+    }
+
+    fn level_of(&self, variant: &Variant) -> Vec<Value> {
+        let paths = self.paths.iter();
+        paths.map(|path| setting(variant.spec(), path)).collect()
+    }
+
+    /// `model.n_embd`, or `model.n_layer, model.n_embd` for values that are taken together.
+    pub(crate) fn name(&self) -> String {
+        self.paths.join(", ")
+    }
+
     pub(crate) fn level_names(&self) -> Vec<String> {
-        self.levels.iter().map(shown).collect()
+        let name = |level: &Vec<Value>| level.iter().map(shown).collect::<Vec<_>>().join(", ");
+        self.levels.iter().map(name).collect()
     }
 
     /// The levels, if they are numbers.
     pub(crate) fn numbers(&self) -> Option<Vec<f64>> {
-        self.levels.iter().map(Value::as_f64).collect()
+        self.levels.iter().map(|level| number(level)).collect()
+    }
+}
+
+/// The number of a level with one value.
+fn number(level: &[Value]) -> Option<f64> {
+    match level {
+        [value] => value.as_f64(),
+        _ => None,
     }
 }
 
 impl<'a> Factors<'a> {
     /// `None` without a grid of two factors of which every combination has results for all seeds, which are two or
     /// more. Also `None` if the number of seeds depends on the results: the p-values would not hold.
-    pub(crate) fn new(ranking: &'a Ranking) -> Option<Self> {
+    pub(crate) fn new(results: &'a Results, ranking: &Ranking) -> Option<Self> {
+        let sweep = results.plan.experiment.sweep.as_ref()?;
         let is_complete = |variant: &Variant| variant.has_ended && !variant.is_incomplete();
         if ranking.sequential.is_some() || !ranking.variants.iter().all(is_complete) {
             return None;
         }
         let mut variants: Vec<&Variant> = ranking.variants.iter().collect();
         variants.sort_by_key(|variant| variant.position);
-        let factor = |path: &&'a str| {
-            let mut levels: Vec<Value> = Vec::new();
-            for variant in &variants {
-                let level = setting(variant.spec(), path);
-                if !levels.contains(&level) {
-                    levels.push(level);
-                }
-            }
-            if levels.iter().all(|level| level.as_f64().is_some()) {
-                levels.sort_by(|a, b| {
-                    a.as_f64()
-                        .partial_cmp(&b.as_f64())
-                        .unwrap_or(Ordering::Equal)
-                });
-            }
-            Factor { path, levels }
-        };
-        let mut factors: Vec<Factor> = ranking.combined_paths.iter().map(factor).collect();
+        let factors = sweep.factor_paths().into_iter();
+        let mut factors: Vec<Factor> = factors.map(|paths| Factor::new(paths, &variants)).collect();
         factors.retain(|factor| factor.levels.len() > 1);
         // Samples change no result, so their settings would repeat it as if it were measured again.
-        let is_measured = |factor: &Factor| !factor.path.starts_with("sample");
-        let has_values = |factor: &Factor| !factor.levels.iter().any(Value::is_object);
+        let is_measured = |factor: &Factor| !factor.paths.iter().any(|p| p.starts_with("sample"));
+        let has_values = |factor: &Factor| !factor.levels.iter().flatten().any(Value::is_object);
         if !factors
             .iter()
             .all(|factor| is_measured(factor) && has_values(factor))
@@ -103,7 +129,7 @@ impl<'a> Factors<'a> {
         let mut cells: HashMap<Vec<usize>, Vec<f64>> = HashMap::new();
         for variant in &variants {
             let combination = factors.iter().map(|factor| {
-                let level = setting(variant.spec(), factor.path);
+                let level = factor.level_of(variant);
                 factor.levels.iter().position(|other| *other == level)
             });
             let value = |seed: &u64| {
@@ -186,10 +212,10 @@ impl<'a> Factors<'a> {
 
     /// The name of a factor or an interaction.
     pub(crate) fn name(&self, term: &Term) -> String {
-        let names: Vec<&str> = term
+        let names: Vec<String> = term
             .factors
             .iter()
-            .map(|&factor| self.factors[factor].path)
+            .map(|&factor| self.factors[factor].name())
             .collect();
         names.join(" × ")
     }

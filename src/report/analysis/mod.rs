@@ -22,6 +22,7 @@ pub(crate) mod ranking;
 mod record_cautions;
 pub(crate) mod reproduction;
 pub(crate) mod scaling;
+pub(crate) mod setting_importance;
 pub(crate) mod tokenizer_table;
 pub(crate) mod tuning;
 pub(crate) mod variant_verdict;

@@ -21,8 +21,6 @@ pub(crate) struct Ranking<'a> {
     pub(crate) has_halving: bool,
     /// Whether the variants are trained at smaller sizes too.
     pub(crate) has_sizes: bool,
-    /// The paths whose values are combined to variants.
-    pub(crate) combined_paths: Vec<&'a str>,
     /// Number of comparisons for which the intervals are corrected.
     pub(crate) comparisons: usize,
     /// The smallest difference that matters, as the experiment gives it.
@@ -148,7 +146,6 @@ impl<'a> Ranking<'a> {
             baseline,
             sequential,
             metric: Metric::of(compare),
-            combined_paths: plan.combined_paths(),
             has_sizes: results
                 .runs
                 .iter()

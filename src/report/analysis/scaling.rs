@@ -18,6 +18,10 @@ pub(crate) struct Scaling<'a> {
     /// The baseline, and then the others in the order of the file. A variant that no size changes is left out.
     pub(crate) variants: Vec<ScaledVariant<'a>>,
     pub(crate) baseline: &'a str,
+    /// Number of sizes of the experiment.
+    sizes: usize,
+    /// Whether the metric is a loss, which can fall like a power law.
+    is_loss: bool,
 }
 
 /// One variant at all sizes.
@@ -28,8 +32,8 @@ pub(crate) struct ScaledVariant<'a> {
     pub(crate) sizes: Vec<AtSize>,
     /// How its difference from the baseline changes. `None` for the baseline, and while runs have not ended.
     pub(crate) trend: Option<Trend>,
-    /// `None` for metrics that are no loss, for fewer than three sizes, without a result at each of them, and for losses
-    /// that do not fall like a power law.
+    /// `None` before [`Scaling::fit`], for metrics that are no loss, for fewer than three sizes, without a result at each
+    /// of them, and for losses that do not fall like a power law.
     pub(crate) fit: Option<Fit>,
 }
 
@@ -114,15 +118,6 @@ impl<'a> Scaling<'a> {
         let design = Design::fixed(ranking.comparisons.max(1))
             .with_margin(ranking.absolute_margin)
             .with_better_higher(ranking.metric.kind.is_better_higher());
-        let is_loss = matches!(
-            ranking.metric.kind,
-            CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss
-        );
-        let fit_of = |name: &str, sizes: &[AtSize]| {
-            let is_complete = is_loss && sizes.len() > last;
-            is_complete.then(|| Fit::new(name, sizes)).flatten()
-        };
-        let base_fit = fit_of(of_baseline.name, &baseline);
         let mut variants: Vec<ScaledVariant> = others
             .into_iter()
             .map(|variant| {
@@ -133,10 +128,6 @@ impl<'a> Scaling<'a> {
                         .next()
                         .and_then(|base| Difference::new(&at.values, &base.values));
                 }
-                let mut fit = fit_of(variant.name, &own);
-                if let (Some(fit), Some(base), Some(largest)) = (&mut fit, &base_fit, own.last()) {
-                    fit.flops_ratio = Some(flops_ratio(base, fit, largest));
-                }
                 let has_ended = [variant.name, of_baseline.name]
                     .iter()
                     .all(|name| have_ended(results, name));
@@ -146,7 +137,7 @@ impl<'a> Scaling<'a> {
                 ScaledVariant {
                     variant,
                     trend,
-                    fit,
+                    fit: None,
                     sizes: own,
                 }
             })
@@ -155,13 +146,38 @@ impl<'a> Scaling<'a> {
             variant: of_baseline,
             sizes: baseline,
             trend: None,
-            fit: base_fit,
+            fit: None,
         };
         variants.insert(0, of_baseline);
+        let is_loss = matches!(
+            ranking.metric.kind,
+            CompareMetric::BitsPerByte | CompareMetric::ValLoss | CompareMetric::TrainLoss
+        );
         Some(Self {
             variants,
             baseline: ranking.baseline,
+            sizes: last + 1,
+            is_loss,
         })
+    }
+
+    /// Fits a power law to each variant. With its resampled seeds it takes longer than everything else.
+    pub(crate) fn fit(&mut self) {
+        for scaled in &mut self.variants {
+            if self.is_loss && scaled.sizes.len() == self.sizes {
+                scaled.fit = Fit::new(scaled.variant.name, &scaled.sizes);
+            }
+        }
+        let Some((baseline, others)) = self.variants.split_first_mut() else {
+            return;
+        };
+        for scaled in others {
+            if let (Some(fit), Some(base), Some(largest)) =
+                (&mut scaled.fit, &baseline.fit, scaled.sizes.last())
+            {
+                fit.flops_ratio = Some(flops_ratio(base, fit, largest));
+            }
+        }
     }
 
     /// What changes with size, a sentence for each variant.

@@ -24,6 +24,8 @@ pub(super) struct Curves {
     /// Whether the points are marked.
     pub(super) has_points: bool,
     pub(super) series: Vec<Series>,
+    /// Whether dashed steps join the ends of the series that no other beats.
+    pub(super) has_front: bool,
     /// Horizontal lines: value and name.
     pub(super) references: Vec<(Rounded, String)>,
 }

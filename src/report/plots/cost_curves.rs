@@ -6,6 +6,7 @@ use super::curves::{cut_off, seeds};
 use super::legend::Legend;
 use super::lines::{Chart, Line, labelled_at_the_end, lines, settled, xs};
 use super::series;
+use crate::report::analysis::cost::pareto_points;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::text::units;
 
@@ -54,6 +55,25 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
     cost_curves(ranking, &lines, title, x_title, note)
 }
 
+/// What the steps of [`front`] are.
+pub(super) const FRONT: &str = " No variant is below and to the left of the dashed steps: each of their corners is a variant \
+    that no other beats in both.";
+
+/// The ends of training that no other beats in both cost and loss. Empty with fewer than three ends.
+fn front(lines: &[Line]) -> Vec<(f64, f64)> {
+    let ends = lines.iter().filter_map(|line| line.curve.points.last());
+    front_of(ends.copied().collect())
+}
+
+/// The points (cost, loss) that no other beats, the cheapest first. Empty with fewer than three points.
+pub(super) fn front_of(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    if points.len() < 3 {
+        return Vec::new();
+    }
+    let front = pareto_points(&points).into_iter();
+    front.map(|index| points[index]).collect()
+}
+
 fn cost_curves(
     ranking: &Ranking,
     lines: &[Line],
@@ -65,10 +85,15 @@ fn cost_curves(
     let ends: Vec<f64> = lines.iter().filter_map(end).collect();
     let costs: Vec<f64> = xs(lines).collect();
     let y = Axis::linear(settled(lines))?;
+    let front = front(lines);
+    let steps = match front.is_empty() {
+        true => "",
+        false => FRONT,
+    };
     let chart = Chart {
         title: title.to_owned(),
         caption: format!(
-            "Mean over {}. The dot marks the end of training.{note}{}",
+            "Mean over {}. The dot marks the end of training.{steps}{note}{}",
             seeds(ranking),
             cut_off(lines, &y)
         ),
@@ -78,6 +103,7 @@ fn cost_curves(
             false => Axis::from_zero(costs)?,
         },
         y,
+        front,
         references: Vec::new(),
         has_points: false,
         x_tick: units::tick,

@@ -31,22 +31,22 @@ const MAX_COLUMNS: usize = 24;
 const MAX_LEVELS: usize = 12;
 
 /// The means of two factors.
-struct Pair<'a> {
+struct Pair {
     metric: Metric,
     /// Path and names of the values, along the x axis and of the lines.
-    x: (&'a str, Vec<String>),
-    lines: (&'a str, Vec<String>),
+    x: (String, Vec<String>),
+    lines: (String, Vec<String>),
     /// One for each line, with one mean for each position.
     means: Vec<Vec<(f64, ConfidenceInterval)>>,
 }
 
-impl<'a> Pair<'a> {
-    fn new(metric: Metric, factors: &Factors<'a>, [a, b]: [usize; 2]) -> Self {
+impl Pair {
+    fn new(metric: Metric, factors: &Factors, [a, b]: [usize; 2]) -> Self {
         let factor = |index: usize| {
             let factor = &factors.factors[index];
             let names = factor.level_names();
             (
-                factor.path,
+                factor.name(),
                 names
                     .iter()
                     .map(|name| shorten(name, MAX_COLUMNS))
@@ -127,7 +127,7 @@ pub(super) fn interaction(metric: Metric, factors: &Factors) -> Drawn {
 
 fn draw_interaction(canvas: &Canvas, frame: &Frame, pair: &Pair) -> Result<(), Error> {
     let decimals = frame.y.decimals();
-    frame.draw(canvas, pair.x.0, units::tick, |tick| {
+    frame.draw(canvas, &pair.x.0, units::tick, |tick| {
         units::fixed(tick, decimals)
     })?;
     let count = pair.lines.1.len();
@@ -180,7 +180,7 @@ pub(super) fn heat_map(metric: Metric, factors: &Factors) -> Drawn {
         + names
             .max()
             .unwrap_or(0)
-            .max(text_width(pair.lines.0, SMALL));
+            .max(text_width(&pair.lines.0, SMALL));
     let bottom = TOP + 40 + rows * ROW;
     let title = pair.title();
     let drawn = svg(&title, bottom + 110, |canvas| {
@@ -250,14 +250,14 @@ fn draw_heat_map(
         canvas.text(name, at, HPos::Center, BODY, INK)?;
     }
     canvas.text(
-        pair.lines.0,
+        &pair.lines.0,
         (left - 16, TOP + 12),
         HPos::Right,
         SMALL,
         MUTED,
     )?;
     canvas.text(
-        pair.x.0,
+        &pair.x.0,
         ((left + right) / 2, bottom + 70),
         HPos::Center,
         SMALL,

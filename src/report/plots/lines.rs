@@ -70,6 +70,8 @@ pub(super) struct Chart {
     pub(super) x_title: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
+    /// The dashed steps between points that no other beats. Empty in most charts.
+    pub(super) front: Vec<(f64, f64)>,
     /// (value, name) of the horizontal dashed lines.
     pub(super) references: Vec<(f64, &'static str)>,
     /// Whether the points of the curves are marked.
@@ -103,6 +105,7 @@ fn curves(chart: &Chart, lines: &[Line]) -> Curves {
         log_x: chart.x.is_logarithmic(),
         has_points: chart.has_points,
         series: lines[shown..].iter().map(series_of).collect(),
+        has_front: !chart.front.is_empty(),
         references: chart.references.iter().map(reference).collect(),
     }
 }
@@ -323,6 +326,7 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
         let y = frame.y(*value);
         canvas.line(vec![(frame.left, y), (frame.right, y)], REFERENCE, 3)?;
     }
+    draw_front(canvas, frame, &chart.front)?;
     let top = chart.y.high();
     for line in lines.iter().filter(|line| line.is_highlighted) {
         for band in series::clip_band(&line.curve.band, top) {
@@ -353,6 +357,25 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
         }
     }
     Ok(())
+}
+
+/// Dashed steps through the points (cost, loss) that no other beats, up to the right edge. What is above and to the
+/// right of them is beaten.
+pub(super) fn draw_front(
+    canvas: &Canvas,
+    frame: &Frame,
+    front: &[(f64, f64)],
+) -> Result<(), Error> {
+    let points: Vec<Point> = front.iter().map(|&point| frame.at(point)).collect();
+    let Some(&last) = points.last() else {
+        return Ok(());
+    };
+    let mut steps = vec![points[0]];
+    for pair in points.windows(2) {
+        steps.extend([(pair[1].0, pair[0].1), pair[1]]);
+    }
+    steps.push((frame.right, last.1));
+    canvas.line(steps, REFERENCE, 3)
 }
 
 /// A thin curve, with a cross at its end if the run diverged. A value that is not finite is drawn at the top.

@@ -16,6 +16,7 @@ mod lines;
 mod margin_band;
 mod mermaid;
 mod palette;
+mod parallel_coordinates;
 mod scaling_curves;
 mod scatter;
 mod search_curves;
@@ -27,6 +28,7 @@ use super::ReportError;
 use super::analysis::factors::Factors;
 use super::analysis::ranking::Ranking;
 use super::analysis::scaling::Scaling;
+use super::analysis::setting_importance::SettingImportance;
 use chart_data::ChartData;
 use legend::Legend;
 pub(super) use mermaid::mermaid_chart;
@@ -56,6 +58,8 @@ pub(super) enum Placement {
     Factors,
     Scaling,
     Tuning,
+    /// The settings of a search.
+    Settings,
     Training,
     /// Folded or linked plots of the training section.
     MoreTraining,
@@ -78,6 +82,8 @@ pub(super) struct Shown<'a> {
     pub(super) ranking: &'a Ranking<'a>,
     /// The effects of the factors of a grid.
     pub(super) factors: Option<&'a Factors<'a>>,
+    /// The settings of a search or of random combinations.
+    pub(super) importance: Option<&'a SettingImportance<'a>>,
     /// The variants at several sizes.
     pub(super) scaling: Option<&'a Scaling<'a>>,
 }
@@ -104,6 +110,9 @@ const PLOTS: &[(&str, Placement, Draw)] = &[
     }),
     ("tuning", Placement::Tuning, |shown, legend| {
         search_curves::best_values(shown.ranking, legend)
+    }),
+    ("combinations", Placement::Settings, |shown, _| {
+        parallel_coordinates::combinations(shown.ranking.metric, shown.importance?)
     }),
     ("loss", Placement::Training, |shown, legend| {
         curves::loss(shown.ranking, legend)

@@ -139,6 +139,7 @@ fn draw(
         x_title: "FLOPs of training".to_owned(),
         x: Axis::logarithmic_beyond(WIDE, flops)?,
         y: Axis::linear(shown)?,
+        front: Vec::new(),
         references,
         has_points: false,
         x_tick: units::tick,

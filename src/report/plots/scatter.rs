@@ -1,8 +1,10 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::chart_data::{self, ChartData, Curves, Rounded, Series};
+use super::cost_curves::{FRONT, front_of};
 use super::labels::beside;
 use super::legend::Legend;
+use super::lines::draw_front;
 use super::palette::{INK, MUTED};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
@@ -45,11 +47,20 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
     };
     let decimals = frame.y.decimals();
     let title = "Validation loss against size (bits per byte, lower is better)";
-    let caption = "Mean over the seeds. The bar spans the lowest to the highest seed.";
+    let points = ranked.iter().filter_map(|variant| {
+        let mean = variant.mean_bits_per_byte()?;
+        Some((variant.params() as f64, mean))
+    });
+    let front = front_of(points.collect());
+    let caption = format!(
+        "Mean over the seeds. The bar spans the lowest to the highest seed.{}",
+        if front.is_empty() { "" } else { FRONT }
+    );
     let drawn = svg(title, HEIGHT, |canvas| {
         frame.draw(canvas, "parameters", units::tick, |tick| {
             units::fixed(tick, decimals)
         })?;
+        draw_front(canvas, &frame, &front)?;
         let mut points = Vec::new();
         for variant in &ranked {
             let (Some(mean), Some((low, high))) = (variant.mean_bits_per_byte(), variant.range())
@@ -85,12 +96,13 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
         log_x: frame.x.is_logarithmic(),
         has_points: true,
         series: series.collect(),
+        has_front: !front.is_empty(),
         references: Vec::new(),
     }));
     let finish = |svg| Drawing {
         data: Some(data),
         title: title.to_owned(),
-        caption: caption.to_owned(),
+        caption,
         svg,
     };
     Some(drawn.map(finish))

@@ -51,6 +51,7 @@ pub(super) fn best_values(ranking: &Ranking, legend: &Legend) -> Drawn {
         x_title: path.to_owned(),
         x: x_axis(values)?,
         y,
+        front: Vec::new(),
         references: Vec::new(),
         has_points: true,
         x_tick: |value| value.to_string(),
@@ -83,7 +84,7 @@ fn means(lines: &[Line]) -> Vec<f64> {
 }
 
 /// The values without those that are so far above the others that these could not be told apart.
-fn near_the_best(mut values: Vec<f64>, is_better_higher: bool) -> Vec<f64> {
+pub(super) fn near_the_best(mut values: Vec<f64>, is_better_higher: bool) -> Vec<f64> {
     /// Largest distance from the best value, in distances of the median.
     const FAR: f64 = 6.0;
     values.sort_by(f64::total_cmp);

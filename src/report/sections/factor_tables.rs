@@ -3,6 +3,7 @@ use crate::report::analysis::factors::{Factors, LevelMean, Term};
 use crate::report::analysis::metric::Metric;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
+use crate::spec::Sweep;
 use crate::stats::ConfidenceInterval;
 use crate::text::units::{self, NO_VALUE};
 
@@ -10,8 +11,10 @@ use crate::text::units::{self, NO_VALUE};
 pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let ranking = findings.ranking;
     let Some(factors) = findings.factors else {
-        let is_asked = ranking.combined_paths.len() > 1 && findings.results.has_ended();
-        return match is_asked {
+        let sweep = findings.results.plan.experiment.sweep.as_ref();
+        // Random combinations are no grid, and have a section of their own.
+        let has_grid = |sweep: &Sweep| sweep.random.is_none() && sweep.factor_paths().len() > 1;
+        return match sweep.is_some_and(has_grid) && findings.results.has_ended() {
             true => vec![Block::heading(2, "Factors"), Block::paragraph(NOT_ANALYZED)],
             false => Vec::new(),
         };
@@ -104,7 +107,7 @@ fn levels(factors: &Factors, metric: Metric) -> Table {
         let value = |value| metric.value(value);
         let difference = |value| metric.difference(value);
         Row::new(vec![
-            Text::new().code(factor.path),
+            Text::new().code(factor.name()),
             Text::new().code(&factor.level_names()[level.level]),
             with_interval(value(level.mean), level.interval, &value),
             match level.difference {
@@ -134,6 +137,7 @@ fn method(factors: &Factors, terms: &[Term]) -> String {
 mod tests {
     use crate::report::testing::{Folder, unhashed};
     use crate::spec::Sweep;
+    use serde_yaml::Mapping;
 
     /// A grid of two widths and three learning rates. The best learning rate of the wide model is smaller.
     fn grid(seeds: u64) -> Folder {
@@ -173,6 +177,42 @@ mod tests {
         let plot = folder.read("plots/interaction.svg");
         assert!(plot.contains("optimizer.lr") && plot.contains("32") && plot.contains("64"));
         assert!(folder.read("plots/heat_map.svg").contains("model.n_embd"));
+    }
+
+    #[test]
+    fn settings_that_are_zipped_are_one_factor() {
+        let folder = Folder::new("zip");
+        let mapping = |yaml: &str| -> Mapping { serde_yaml::from_str(yaml).unwrap() };
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            grid: mapping("{optimizer.lr: [0.001, 0.01]}"),
+            zip: mapping("{model.n_layer: [2, 4], model.n_embd: [32, 64]}"),
+            ..Sweep::default()
+        });
+        for (layers, width) in [(2, 32), (4, 64)] {
+            for (lr, seed) in [(0.001, 1), (0.001, 2), (0.01, 1), (0.01, 2)] {
+                let loss = 1.6 - 0.002 * width as f64 + 5.0 * lr;
+                let noise = 0.001 * ((seed * layers) as f64 + 100.0 * lr).sin();
+                let run = folder.run(&format!("n_layer={layers}-lr={lr}"), seed);
+                run.spec(|spec| {
+                    spec.model.n_layer = layers as usize;
+                    spec.model.n_embd = width;
+                    spec.optimizer.lr = lr;
+                })
+                .curve(loss + noise)
+                .done();
+            }
+        }
+        folder.write();
+        let page = folder.read("report.md");
+        assert!(
+            page.contains("| `model.n_layer, model.n_embd` | "),
+            "{page}"
+        );
+        assert!(
+            page.contains("| `model.n_layer, model.n_embd × optimizer.lr` |")
+                || page.contains("| `optimizer.lr × model.n_layer, model.n_embd` |")
+        );
+        assert!(page.contains("`4, 64`"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod samples;
 mod samples_during_training;
 mod scaling_tables;
 mod search_results;
+mod setting_table;
 mod tokenizer_comparison;
 mod training_plots;
 mod variant_changes;
@@ -25,6 +26,7 @@ use super::analysis::factors::Factors;
 use super::analysis::ranking::Ranking;
 use super::analysis::reproduction::MetricCheck;
 use super::analysis::scaling::Scaling;
+use super::analysis::setting_importance::SettingImportance;
 use super::analysis::tuning::Tuning;
 use super::loaded_results::Results;
 use super::page_blocks::Block;
@@ -39,6 +41,8 @@ pub(super) struct Findings<'a> {
     pub(super) ranking: &'a Ranking<'a>,
     /// `None` without a complete grid of two settings.
     pub(super) factors: Option<&'a Factors<'a>>,
+    /// `None` without a search or random combinations of two settings that have ended.
+    pub(super) importance: Option<&'a SettingImportance<'a>>,
     /// `None` if the variants have one size.
     pub(super) scaling: Option<&'a Scaling<'a>>,
     /// `None` if the variants are not tuned.
@@ -63,6 +67,7 @@ const SECTIONS: &[(&str, Build)] = &[
     ("scaling", scaling_tables::blocks),
     ("factors", factor_tables::blocks),
     ("tuning", search_results::blocks),
+    ("settings", setting_table::blocks),
     ("tokenizers", tokenizer_comparison::blocks),
     ("checks", metric_checks::blocks),
     ("training", training_plots::blocks),
