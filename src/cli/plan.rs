@@ -89,7 +89,7 @@ impl Row {
     fn shown_state(&self) -> String {
         match self.state {
             RunState::NotStarted if !self.is_needed && self.is_search => {
-                "if among the best".to_owned()
+                "depends on results".to_owned()
             }
             RunState::NotStarted if !self.is_needed && self.follows_search => {
                 "after the search".to_owned()
@@ -233,7 +233,7 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
         RunQueue::new(plan, open, capacity)
     };
-    let needed = queue(&mut rows.iter().filter(|row| row.is_needed));
+    let needed = queue(&mut rows.iter().filter(|row| row.is_needed || row.is_search));
     if needed.runs.is_empty() {
         // All comparisons are decided, and the runs that are not needed stay as they are.
         return text;

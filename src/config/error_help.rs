@@ -151,6 +151,18 @@ impl ErrorKind {
                 "compare the combinations earlier, or train longer; the last comparison is that after all steps".to_owned()
             }
             Self::HalvingLength(_) => "set `train.steps` or `train.tokens`, or remove `halving`".to_owned(),
+            Self::TpeWithout(_) => {
+                "search over `tune.random` alone, such as `random: {n: 100, settings: {optimizer.lr: \
+                 {log_uniform: [1.0e-4, 1.0e-1]}}}`"
+                    .to_owned()
+            }
+            Self::TooFewCandidates { .. } => {
+                "raise `tune.random.n`: with a few times as many combinations as `n_trials` there is something to choose"
+                    .to_owned()
+            }
+            Self::TooManyStartups { .. } => {
+                "lower `n_startup`, so that results decide about the rest, or remove `tpe`".to_owned()
+            }
             Self::ScaleWithTune => {
                 "give each size its own best values, such as `optimizer.lr`, or remove one of the two".to_owned()
             }

@@ -177,6 +177,12 @@ pub(super) enum ErrorKind {
     },
     #[error("`halving` needs a length of training in steps, and `{0}` sets it")]
     HalvingLength(&'static str),
+    #[error("`tpe` chooses among random combinations, and `tune` has {0}")]
+    TpeWithout(&'static str),
+    #[error("`tpe` chooses {n_trials} of {n} different combinations")]
+    TooFewCandidates { n_trials: usize, n: usize },
+    #[error("`n_startup` ({n_startup}) is more than the {n_trials} combinations of `n_trials`")]
+    TooManyStartups { n_startup: usize, n_trials: usize },
     #[error("`scale` and `tune` cannot be combined")]
     ScaleWithTune,
     #[error("a size cannot change `{0}`")]

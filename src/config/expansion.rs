@@ -14,6 +14,7 @@ use super::halving::{self, rungs};
 use super::match_checks;
 use super::override_causes::OverrideCauses;
 use super::spans::Span;
+use super::tpe_checks;
 use super::variant_specs::VariantSpecs;
 use super::variants::Variant;
 use crate::spec::{Data, Match, ModelKind, RunPart, RunSettings, RunSpec, Source, TunedRun};
@@ -74,6 +75,11 @@ impl Document {
                 .sweep
                 .as_ref()
                 .and_then(|sweep| sweep.tune.as_ref());
+            if let Some(tune) = tune {
+                let combinations = compared().filter_map(|(variant, _)| variant.combination);
+                let combinations = combinations.collect::<HashSet<_>>().len();
+                errors.extend(tpe_checks::check(&self.tree, tune, combinations));
+            }
             if let Some(halving) = tune.and_then(|tune| tune.halving.as_ref()) {
                 errors.extend(halving::check(&self.tree, halving, specs.iter().copied()));
             }

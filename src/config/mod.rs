@@ -53,6 +53,7 @@ mod syntax_errors;
 #[cfg(test)]
 mod testing;
 mod text_budget;
+mod tpe_checks;
 mod tree;
 mod validate;
 mod value_types;

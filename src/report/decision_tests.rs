@@ -304,6 +304,7 @@ fn tuned_sweep() -> Folder {
             zip: Mapping::new(),
             random: None,
             halving: None,
+            tpe: None,
             seeds: 1,
         }),
         ..Sweep::default()

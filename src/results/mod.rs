@@ -8,6 +8,7 @@ mod environment;
 mod file_digest;
 mod metric_lines;
 mod metrics;
+mod parzen_choice;
 mod record_error;
 mod run_dir;
 mod run_record;

@@ -3,6 +3,11 @@
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
 use crate::spec::{RunPart, RunSpec};
 
+/// The first run of an experiment, given as YAML.
+pub(crate) fn spec_of(experiment: &str) -> RunSpec {
+    plan_of(experiment).runs.swap_remove(0).spec
+}
+
 /// The plan of an experiment, given as YAML, without reading any data.
 pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
     let document = crate::config::from_text("x.yaml", experiment, &[]).unwrap();

@@ -1,5 +1,6 @@
+use super::parzen_choice::Candidates;
 use super::{RunResult, SweepPlan};
-use crate::spec::TunedRun;
+use crate::spec::{RandomCombinations, RunSpec, Tpe, TunedRun};
 use crate::stats::{mean, paired_differences};
 
 impl SweepPlan {
@@ -210,13 +211,18 @@ impl Search {
         if runs.is_empty() {
             return None;
         }
+        let mut all: Vec<usize> = runs.iter().map(|(combination, _)| *combination).collect();
+        all.dedup();
+        let mut runs = runs;
+        if let Some((random, tpe)) = plan.chosen_combinations() {
+            all = chosen(plan, random, tpe, &runs, &all);
+            runs.retain(|(combination, _)| all.contains(combination));
+        }
         let rung = |index: usize| plan.runs[index].tuned.map_or(0, |run| run.rung);
         let mut rungs: Vec<usize> = runs.iter().map(|(_, (index, _))| rung(*index)).collect();
         rungs.sort_unstable();
         rungs.dedup();
         let last = *rungs.last()?;
-        let mut all: Vec<usize> = runs.iter().map(|(combination, _)| *combination).collect();
-        all.dedup();
         let (mut needed, mut trained) = (Vec::new(), Vec::new());
         let mut reached: Vec<Reached> = Vec::new();
         let mut left = all.clone();
@@ -293,8 +299,80 @@ impl Search {
             let is_next = |run: TunedRun| run.rung == rung && left.contains(&run.combination);
             possible.extend(all().filter(|&run| part(run).is_some_and(is_next)));
         }
+        possible.extend(self.runs_to_choose(plan, runs));
         possible
     }
+
+    /// Runs of the search of as many combinations as are still to be chosen. Before it is known which ones are, the first
+    /// ones that are left.
+    fn runs_to_choose(&self, plan: &SweepPlan, runs: &[Indexed]) -> Vec<usize> {
+        let Some((_, tpe)) = plan.chosen_combinations() else {
+            return Vec::new();
+        };
+        let left = tpe.n_trials.saturating_sub(self.combinations.len());
+        let is_chosen = |number: usize| self.combinations.iter().any(|(own, _)| *own == number);
+        let searched = runs.iter().filter_map(|(index, _)| {
+            let tuned = plan.runs[*index].tuned.filter(|run| run.is_search)?;
+            (!is_chosen(tuned.combination)).then_some((*index, tuned.combination))
+        });
+        let searched: Vec<(usize, usize)> = searched.collect();
+        let groups = searched.chunk_by(|(_, a), (_, b)| a == b).take(left);
+        groups.flatten().map(|(index, _)| *index).collect()
+    }
+}
+
+impl SweepPlan {
+    /// By what a value of the metric is multiplied so that smaller ones are better.
+    fn sign_of_loss(&self) -> f64 {
+        match self.experiment.compare.metric.is_better_higher() {
+            true => -1.0,
+            false => 1.0,
+        }
+    }
+
+    /// The random combinations of the search, and how it chooses among them. `None` if it tries all of its combinations.
+    fn chosen_combinations(&self) -> Option<(&RandomCombinations, &Tpe)> {
+        let tune = self.experiment.sweep.as_ref()?.tune.as_ref()?;
+        Some((tune.random.as_ref()?, tune.tpe.as_ref()?))
+    }
+}
+
+/// The numbers of the combinations that a search by results has chosen so far, in increasing order. `all` has those of the
+/// variant, and `runs` their runs of the search.
+fn chosen(
+    plan: &SweepPlan,
+    random: &RandomCombinations,
+    tpe: &Tpe,
+    runs: &[(usize, Indexed)],
+    all: &[usize],
+) -> Vec<usize> {
+    let n = tpe.n_trials.min(all.len());
+    let mut chosen: Vec<usize> = (0..tpe.n_startup.clamp(1, n)).collect(); // indices into `all`
+    let groups: Vec<&[(usize, Indexed)]> = runs.chunk_by(|(a, _), (b, _)| a == b).collect();
+    let is_open = |&index: &usize| {
+        let mut results = groups[index].iter().map(|(_, (_, result))| *result);
+        results.any(|result| result == RunResult::Open)
+    };
+    let means = means(runs);
+    let sign = plan.sign_of_loss();
+    let loss = |&index: &usize| {
+        (
+            index,
+            means[index].1.map_or(f64::INFINITY, |mean| sign * mean),
+        )
+    };
+    let specs: Vec<&RunSpec> = groups
+        .iter()
+        .map(|group| &plan.runs[group[0].1.0].spec)
+        .collect();
+    let candidates = Candidates::new(random, &specs);
+    while chosen.len() < n && !chosen.iter().any(is_open) {
+        let tried: Vec<(usize, f64)> = chosen.iter().map(loss).collect();
+        let next = candidates.next(&tried, tpe.batch.clamp(1, n - chosen.len()));
+        chosen.extend(next);
+    }
+    chosen.sort_unstable();
+    chosen.into_iter().map(|index| all[index]).collect()
 }
 
 /// (combination, mean of its runs) of runs of a search, of which those of a combination follow each other.
@@ -311,10 +389,7 @@ fn means(runs: &[(usize, Indexed)]) -> Vec<(usize, Option<f64>)> {
 
 /// The combinations with a mean, the best first. Of equal ones, the first of the file comes first.
 fn best_first(plan: &SweepPlan, means: &[(usize, Option<f64>)]) -> Vec<usize> {
-    let sign = match plan.experiment.compare.metric.is_better_higher() {
-        true => -1.0,
-        false => 1.0,
-    };
+    let sign = plan.sign_of_loss();
     let known = means
         .iter()
         .filter_map(|&(number, mean)| Some((number, sign * mean?)));
@@ -465,6 +540,73 @@ mod tests {
         ];
         assert_eq!(reached, expected);
         assert_eq!(compared[1].search.as_ref().unwrap().trained, [6]);
+    }
+
+    /// Eight learning rates in the order of the draws, of which three are tried first and then two by results.
+    const TPE: &str = "{name: x, sweep: {seeds: 1, variants: {a: {}, b: {model: {n_layer: 2}}}, tune: {random: {n: 8, \
+                       settings: {optimizer.lr: {log_uniform: [1.0e-4, 1.0e-1]}}}, tpe: {n_trials: 5, n_startup: 3, batch: 1}}}}";
+
+    #[test]
+    fn a_search_by_results_chooses_its_combinations() {
+        let plan = plan_of(TPE);
+        let of_a =
+            |runs: Vec<usize>| -> Vec<usize> { runs.into_iter().filter(|run| *run < 16).collect() };
+        // The runs 0, 2, 4 and so on search, and the others compare.
+        let mut results = vec![Open; 32];
+        assert_eq!(of_a(plan.needed_runs(&results)), [0, 2, 4]);
+        assert_eq!(of_a(plan.possible_runs(&results)), [0, 1, 2, 4, 6, 8]);
+        // The smaller the distance from 0.01, the better.
+        let lr = |run: usize| plan.runs[run].spec.optimizer.lr;
+        let distance = |run: usize| (lr(run) / 0.01).ln().abs();
+        for number in 3..=5 {
+            let search = plan.compare(&results)[0].search.clone().unwrap();
+            let open = search.runs.iter().filter(|&&run| results[run] == Open);
+            let open: Vec<usize> = open.copied().collect();
+            assert_eq!(open.len(), if number == 3 { 3 } else { 1 });
+            assert!(!search.has_ended);
+            for run in open {
+                results[run] = Ended(Some(distance(run)));
+            }
+        }
+        let compared = plan.compare(&results);
+        let search = compared[0].search.as_ref().unwrap();
+        assert!(search.has_ended);
+        assert_eq!((search.runs.len(), search.combinations.len()), (5, 5));
+        let tried = |run: &usize| search.runs.contains(run);
+        let best = search
+            .runs
+            .iter()
+            .map(|&run| distance(run))
+            .fold(9.9, f64::min);
+        let runs = (0..16).step_by(2);
+        let better = runs.filter(|run| !tried(run) && distance(*run) < best);
+        assert_eq!(
+            better.count(),
+            0,
+            "the best of all combinations is among the five"
+        );
+        let best = search.best.unwrap();
+        assert_eq!(of_a(plan.needed_runs(&results)).len(), 6);
+        assert_eq!(compared[0].runs, [best * 2 + 1]);
+        assert_eq!(of_a(plan.possible_runs(&results)).len(), 6);
+    }
+
+    #[test]
+    fn a_search_by_results_goes_on_after_runs_that_diverge() {
+        let plan = plan_of(TPE);
+        let mut results = vec![Open; 32];
+        for _ in 0..8 {
+            let search = plan.compare(&results)[0].search.clone().unwrap();
+            search
+                .runs
+                .iter()
+                .for_each(|&run| results[run] = Ended(None));
+        }
+        let search = plan.compare(&results)[0].search.clone().unwrap();
+        assert_eq!(
+            (search.runs.len(), search.best, search.has_ended),
+            (5, None, true)
+        );
     }
 
     #[test]

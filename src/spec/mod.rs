@@ -66,7 +66,7 @@ pub use train::{
     BatchOrder, EvaluatedWeights, Precision, Train, is_logged, is_logged_of_open_run, log_every,
 };
 pub use training_length::TrainingLength;
-pub use tune::{Halving, Tune, TunedRun};
+pub use tune::{Halving, Tpe, Tune, TunedRun};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

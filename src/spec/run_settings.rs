@@ -23,6 +23,11 @@ impl RunSettings {
         tree
     }
 
+    /// The value at a path such as `optimizer.lr`. `None` if there is no such setting.
+    pub fn at(&self, path: &str) -> Option<&Json> {
+        self.0.pointer(&format!("/{}", path.replace('.', "/")))
+    }
+
     /// Every value by its path, both under the names that keys and choices had first: the text of an
     /// identity must not change when something is renamed.
     pub(super) fn by_first_name(&self) -> BTreeMap<String, String> {

@@ -27,6 +27,9 @@ pub struct Tune {
     /// Ends the training of combinations that are behind the others. `null` trains every combination to the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halving: Option<Halving>,
+    /// Chooses which of the random combinations are trained. `null` trains all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpe: Option<Tpe>,
     /// Number of seeds of each combination in the search. They are the numbers from 1001, without those of
     /// `sweep.seeds`.
     #[serde(default = "one")]
@@ -68,6 +71,32 @@ impl Halving {
     pub fn kept(&self, n: usize) -> usize {
         n.div_ceil(self.factor.max(1)) // a plan from somebody else can hold any numbers
     }
+}
+
+/// Tree-structured Parzen estimator (Bergstra et al. 2011): each variant is trained with the first random combinations,
+/// and then with those that look most like its best ones so far and least like the others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tpe {
+    /// Number of combinations that are trained for each variant, out of the `n` of `random`.
+    #[schemars(range(min = 2, max = 200))]
+    pub n_trials: usize,
+    /// Number of these that are trained first, before there are results: the first ones of `random`.
+    #[serde(default = "eight")]
+    #[schemars(range(min = 1, max = 200))]
+    pub n_startup: usize,
+    /// Number of combinations that are chosen from the same results, and can be trained side by side.
+    #[serde(default = "four")]
+    #[schemars(range(min = 1, max = 200))]
+    pub batch: usize,
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn four() -> usize {
+    4
 }
 
 impl Tune {
@@ -116,6 +145,7 @@ mod tests {
             zip: Mapping::new(),
             random: None,
             halving: None,
+            tpe: None,
             seeds: 3,
         };
         assert_eq!(tune.search_seeds(&[1, 2, 3]), [1001, 1002, 1003]);

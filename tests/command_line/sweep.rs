@@ -694,7 +694,7 @@ fn halving_trains_the_best_settings_further() {
     let lab = Lab::new(&experiment);
     lab.run("plan tiny.yaml")
         .exits(0)
-        .shows("if among the best")
+        .shows("depends on results")
         .shows("after the search")
         .shows("12 runs: 12 not started");
     lab.run("sweep tiny.yaml --jobs 2")
@@ -714,6 +714,37 @@ fn halving_trains_the_best_settings_further() {
     let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
     assert!(
         report.contains("successive halving: 3 combinations with 10 steps"),
+        "{report}"
+    );
+    lab.run("sweep tiny.yaml").exits(0).says("none to train");
+
+    let other = Lab::new(&experiment);
+    let mut running = other.start("sweep tiny.yaml --jobs 1");
+    running.until_says("gpt-s1001-");
+    running.signal("INT");
+    running.wait().exits(130);
+    other.run("sweep tiny.yaml --jobs 1").exits(0);
+    assert_eq!(lab.results(), other.results());
+}
+
+/// Of twelve random combinations, three are trained first and two more by results. Where the sweep is interrupted makes no
+/// difference to the choice.
+#[test]
+fn a_search_by_results_is_the_same_after_an_interrupt() {
+    let tune = "  seeds: 2\n  tune: {random: {n: 12, settings: {optimizer.lr: {log_uniform: [1.0e-4, 1.0e-1]}, \
+                optimizer.weight_decay: {uniform: [0.0, 0.3]}}}, tpe: {n_trials: 5, n_startup: 3, batch: 1}}\n";
+    let experiment = TINY.replace("  seeds: [1, 2]\n", tune);
+    let lab = Lab::new(&experiment);
+    lab.run("plan tiny.yaml")
+        .exits(0)
+        .shows("depends on results")
+        // Five combinations and two seeds of the comparison for each of two variants.
+        .shows("14 runs: 14 not started");
+    lab.run("sweep tiny.yaml --jobs 2").exits(0);
+    assert_eq!(lab.results().len(), 14);
+    let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
+    assert!(
+        report.contains("trained with 5 of 12 combinations of optimizer.lr and optimizer.weight_decay"),
         "{report}"
     );
     lab.run("sweep tiny.yaml").exits(0).says("none to train");

@@ -145,15 +145,12 @@ fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
     )
 }
 
-/// ` (95 % interval a to b)`; empty without an interval. The report says elsewhere what it is corrected for.
+/// The interval of a difference in words. Empty without one.
 fn interval(ranking: &Ranking, comparison: &Comparison) -> String {
     if comparison.is_exact {
         return " (exact for every seed)".to_owned();
     }
-    let ends = wording::difference(ranking.metric, comparison).interval;
-    ends.map_or(String::new(), |(low, high)| {
-        format!(" (95 % interval {low} to {high})")
-    })
+    wording::difference(ranking.metric, comparison).interval_in_words()
 }
 
 /// Whether a difference that is not 0 may be smaller than the smallest one that matters.

@@ -303,9 +303,7 @@ impl Trend {
 
     fn sentence(&self, variant: &str, baseline: &str, metric: Metric) -> String {
         let text = wording::difference(metric, &self.change);
-        let interval = text.interval.map_or(String::new(), |(low, high)| {
-            format!(" (95 % interval {low} to {high})")
-        });
+        let interval = text.interval_in_words();
         format!(
             "{}: over the {}-fold range of FLOPs, its difference from {baseline} changes by {} {}{interval}.",
             self.kind(metric).headline(variant),

@@ -18,6 +18,8 @@ pub(crate) struct Tuning<'a> {
     pub(crate) has_comparison: bool,
     /// Number of combinations of their values.
     pub(crate) combinations: usize,
+    /// Number of these that were chosen by results: the most over the variants. `None` if all are tried.
+    pub(crate) chosen: Option<usize>,
     /// Number of seeds of each combination.
     pub(crate) seeds: u64,
     /// (steps, number of combinations) of each training by halving, the shortest first: the most over the variants. Empty
@@ -115,6 +117,10 @@ impl<'a> Tuning<'a> {
         Some(Self {
             has_comparison: results.comparisons.len() > 1,
             combinations: combinations.len(),
+            chosen: tune.tpe.and_then(|_| {
+                let searches = results.comparisons.iter().filter_map(|c| c.search.as_ref());
+                searches.map(|search| search.combinations.len()).max()
+            }),
             seeds: tune.seeds,
             halving: halving(results, tune),
             runs: searched.len(),
@@ -238,9 +244,8 @@ fn values(run: &Run, paths: &[&str]) -> Vec<String> {
 
 /// The value of a run at a path.
 pub(crate) fn setting(spec: &RunSpec, path: &str) -> Value {
-    let pointer = format!("/{}", path.replace('.', "/"));
-    let sections = RunSettings::of(spec).into_sections();
-    sections.pointer(&pointer).cloned().unwrap_or(Value::Null)
+    let value = RunSettings::of(spec).at(path).cloned();
+    value.unwrap_or(Value::Null)
 }
 
 /// The value of a run at a path, if it is a number.

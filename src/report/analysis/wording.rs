@@ -14,6 +14,15 @@ pub(crate) struct DifferenceText {
     pub(crate) interval: Option<(String, String)>,
 }
 
+impl DifferenceText {
+    /// ` (95 % interval a to b)`; empty without an interval. The report says elsewhere what it is corrected for.
+    pub(super) fn interval_in_words(&self) -> String {
+        self.interval.as_ref().map_or(String::new(), |(low, high)| {
+            format!(" (95 % interval {low} to {high})")
+        })
+    }
+}
+
 /// A difference from the baseline, with as many decimals as its interval needs: the ends can be told apart from
 /// each other and from 0.
 pub(crate) fn difference(metric: Metric, comparison: &Comparison) -> DifferenceText {

@@ -1,10 +1,9 @@
-use super::Findings;
+use super::{Findings, with_interval};
 use crate::report::analysis::factors::{Factors, LevelMean, Term};
 use crate::report::analysis::metric::Metric;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::spec::Sweep;
-use crate::stats::ConfidenceInterval;
 use crate::text::units::{self, NO_VALUE};
 
 /// The effects of the factors of a grid.
@@ -98,21 +97,15 @@ fn levels(factors: &Factors, metric: Metric) -> Table {
     ];
     let row = |level: LevelMean| {
         let factor = &factors.factors[level.factor];
-        let with_interval =
-            |text: String, interval: ConfidenceInterval, format: &dyn Fn(f64) -> String| {
-                Text::new()
-                    .plain(text + " ")
-                    .interval(format(interval.low), format(interval.high))
-            };
         let value = |value| metric.value(value);
         let difference = |value| metric.difference(value);
         Row::new(vec![
             Text::new().code(factor.name()),
             Text::new().code(&factor.level_names()[level.level]),
-            with_interval(value(level.mean), level.interval, &value),
+            with_interval(level.mean, Some(level.interval), &value),
             match level.difference {
                 None => NO_VALUE.into(),
-                Some((mean, interval)) => with_interval(difference(mean), interval, &difference),
+                Some((mean, interval)) => with_interval(mean, Some(interval), &difference),
             },
         ])
     };

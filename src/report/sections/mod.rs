@@ -29,8 +29,9 @@ use super::analysis::scaling::Scaling;
 use super::analysis::setting_importance::SettingImportance;
 use super::analysis::tuning::Tuning;
 use super::loaded_results::Results;
-use super::page_blocks::Block;
+use super::page_blocks::{Block, Text};
 use super::plots::{Placement, Plot};
+use crate::stats::ConfidenceInterval;
 pub(super) use failed_runs::FailedRun;
 pub(super) use reproduce::ReproductionField;
 use serde::Serialize;
@@ -107,5 +108,19 @@ impl Findings<'_> {
             .iter()
             .filter(move |plot| plot.placement == placement);
         plots.cloned().map(Block::Figure)
+    }
+}
+
+/// A value, followed by its interval if it has one.
+fn with_interval(
+    value: f64,
+    interval: Option<ConfidenceInterval>,
+    format: &dyn Fn(f64) -> String,
+) -> Text {
+    match interval {
+        None => Text::new().plain(format(value)),
+        Some(ConfidenceInterval { low, high }) => Text::new()
+            .plain(format(value) + " ")
+            .interval(format(low), format(high)),
     }
 }

@@ -1,9 +1,9 @@
-use super::Findings;
+use super::{Findings, with_interval};
 use crate::report::analysis::metric::Metric;
 use crate::report::analysis::scaling::{AtSize, Estimated, Fit, ScaledVariant, Scaling};
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
-use crate::stats::{ConfidenceInterval, Verdict};
+use crate::stats::Verdict;
 use crate::text::units::{self, NO_VALUE};
 
 /// How the losses and their differences change with size.
@@ -193,20 +193,6 @@ fn missed(scaling: &Scaling) -> Option<Text> {
         units::list(&names)
     );
     (!names.is_empty()).then(|| Text::new().warning(warning))
-}
-
-/// A value, followed by its interval if it has one.
-fn with_interval(
-    value: f64,
-    interval: Option<ConfidenceInterval>,
-    format: &dyn Fn(f64) -> String,
-) -> Text {
-    match interval {
-        None => Text::new().plain(format(value)),
-        Some(ConfidenceInterval { low, high }) => Text::new()
-            .plain(format(value) + " ")
-            .interval(format(low), format(high)),
-    }
 }
 
 /// A ratio of FLOPs: `1.32`.

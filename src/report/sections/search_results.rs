@@ -32,20 +32,30 @@ fn introduction(tuning: &Tuning) -> String {
         ),
         false => String::new(),
     };
-    let combinations = tuning.combinations;
+    let combinations = match tuning.chosen {
+        None => format!("each of {} combinations", tuning.combinations),
+        Some(chosen) => format!("{chosen} of {} combinations", tuning.combinations),
+    };
     let paths = tuning.paths_in_words();
     let seeds = units::plural(tuning.seeds as usize, "seed");
     let search = match tuning.has_comparison {
         true => format!(
-            "Every variant was trained with each of {combinations} combinations of {paths}, with {seeds} that the comparison does not use. Each variant is then trained with its best values and compared with the baseline."
+            "Every variant was trained with {combinations} of {paths}, with {seeds} that the comparison does not use. Each variant is then trained with its best values and compared with the baseline."
         ),
         false => format!(
-            "The model was trained with each of {combinations} combinations of {paths}, with {seeds} that its other runs do not use. It is then trained with the best of these values."
+            "The model was trained with {combinations} of {paths}, with {seeds} that its other runs do not use. It is then trained with the best of these values."
         ),
     };
     let halving = halving(tuning);
+    let chosen = match tuning.chosen {
+        None => "",
+        Some(_) => {
+            " They were chosen by tree-structured Parzen estimators: after the first ones, those that look most like the best \
+             ones so far, for each variant by its own results."
+        }
+    };
     format!(
-        "{search}{halving} The search has {} and took {}{share}.",
+        "{search}{halving}{chosen} The search has {} and took {}{share}.",
         units::plural(tuning.runs, "run"),
         units::duration(tuning.seconds),
     )

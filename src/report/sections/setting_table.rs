@@ -187,7 +187,10 @@ mod tests {
         for (name, worse) in [("gpt", 0.0), ("wide", 3.0)] {
             let width = if worse > 0.0 { 128 } else { 64 };
             for combination in 0..8 {
-                let (lr, layers) = ([0.001, 0.003, 0.01, 0.03][combination / 2], 1 + combination % 2);
+                let (lr, layers) = (
+                    [0.001, 0.003, 0.01, 0.03][combination / 2],
+                    1 + combination % 2,
+                );
                 let run = |seed: u64, is_search: bool| {
                     let run = folder.run(name, seed).tuned(combination, is_search);
                     run.spec(|spec| {
