@@ -4,6 +4,7 @@
 
 use runner::config;
 use runner::spec::RunSpec;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 
@@ -19,7 +20,7 @@ fn runs(name: &str, text: &str) -> Vec<RunSpec> {
     expansion.runs
 }
 
-/// Of a document with more runs, only the first seeds are listed.
+/// Of a document with more runs, only the first ones of each variant and seed are listed, and the first seeds.
 const MANY_RUNS: usize = 100;
 
 /// The names of the runs of a document, each with eight digits of its identity.
@@ -27,7 +28,13 @@ fn names(name: &str, text: &str) -> String {
     let mut names = format!("{name}\n");
     let mut runs = runs(name, text);
     if runs.len() > MANY_RUNS {
-        runs.retain(|run| run.seed <= 3);
+        const MOST: usize = 4;
+        let mut listed: HashMap<(String, u64), usize> = HashMap::new();
+        runs.retain(|run| {
+            let listed = listed.entry((run.variant.clone(), run.seed)).or_default();
+            *listed += 1;
+            run.seed <= 3 && *listed <= MOST
+        });
     }
     for mut run in runs {
         run.count_steps(TRAIN_TOKENS, FLOPS_PER_TOKEN);

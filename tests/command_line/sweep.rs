@@ -744,7 +744,9 @@ fn a_search_by_results_is_the_same_after_an_interrupt() {
     assert_eq!(lab.results().len(), 14);
     let report = fs::read_to_string(lab.path("results/tiny/report.md")).unwrap();
     assert!(
-        report.contains("trained with 5 of 12 combinations of optimizer.lr and optimizer.weight_decay"),
+        report.contains(
+            "trained with 5 of 12 combinations of optimizer.lr and optimizer.weight_decay"
+        ),
         "{report}"
     );
     lab.run("sweep tiny.yaml").exits(0).says("none to train");
