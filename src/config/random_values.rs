@@ -138,7 +138,7 @@ fn rounded(value: f64, scale: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::config::from_text;
-    use crate::spec::RunSpec;
+    use crate::spec::{Optimizer, OptimizerKind, RunSpec};
 
     fn runs(sweep: &str) -> Vec<RunSpec> {
         let text = format!("name: test\nsweep:\n  seeds: 1\n{sweep}");
@@ -220,6 +220,24 @@ mod tests {
     fn equal_draws_count_once() {
         let sweep = "  random: {n: 50, settings: {model.n_layer: {integer: [1, 2]}, model.norm: {choice: [none, rmsnorm]}}}";
         assert_eq!(runs(sweep).len(), 4);
+    }
+
+    /// Momentum belongs to one of the two optimizers. The other one is trained once for each of its own values.
+    #[test]
+    fn a_drawn_value_that_does_not_apply_is_left_out() {
+        let tune = "  variants: {a: {}, b: {model: {n_layer: 1}}}\n  tune: {random: {n: 40, settings: {optimizer.kind: \
+                    {choice: [adamw, sgd]}, optimizer.momentum: {uniform: [0.5, 0.8]}}}}";
+        let runs = runs(tune);
+        let is_searched = |run: &&RunSpec| run.variant == "a" && run.seed > 1000;
+        let of = |kind: OptimizerKind| {
+            let runs = runs.iter().filter(is_searched);
+            let runs = runs.filter(move |run| run.optimizer.kind == kind);
+            runs.map(|run| run.optimizer.momentum).collect::<Vec<_>>()
+        };
+        let default = Optimizer::default().momentum;
+        assert_eq!(of(OptimizerKind::Adamw), [default], "one combination");
+        let drawn = of(OptimizerKind::Sgd);
+        assert!(drawn.len() > 10 && drawn.iter().all(|momentum| (0.5..=0.8).contains(momentum)));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(crate) struct ImportantSetting<'a> {
     pub(crate) association: Option<Association>,
     /// Whether the association is significant, corrected for the number of settings.
     pub(crate) is_significant: bool,
+    /// Whether its numbers were drawn uniformly, so that they belong on a linear axis.
+    pub(crate) is_linear: bool,
     /// What was tried, and what the best quarter of the combinations has.
     pub(crate) tried: String,
     pub(crate) best: String,
@@ -76,14 +78,21 @@ impl<'a> SettingImportance<'a> {
     /// [`FEWEST`] combinations or more.
     pub(crate) fn new(results: &'a Results, ranking: &'a Ranking<'a>) -> Option<Self> {
         let sweep = results.plan.experiment.sweep.as_ref()?;
-        let (paths, measured): (Vec<&str>, Vec<Measured>) = match (&sweep.tune, &sweep.random) {
-            (Some(tune), _) => (tune.paths().collect(), searched(ranking)?),
-            (None, Some(_)) => {
+        let (paths, random, measured): (Vec<&str>, _, _) = match (&sweep.tune, &sweep.random) {
+            (Some(tune), _) => {
+                let paths = tune.paths().collect();
+                (paths, tune.random.as_ref(), searched(ranking)?)
+            }
+            (None, Some(random)) => {
                 let paths: Vec<&str> = sweep.combined_paths().collect();
                 let measured = compared(ranking, &paths)?;
-                (paths, measured)
+                (paths, Some(random), measured)
             }
             (None, None) => return None,
+        };
+        let is_linear = |path: &str| {
+            let distribution = random.and_then(|random| random.settings.get(path));
+            distribution.is_some_and(|distribution| distribution.get("log_uniform").is_none())
         };
         let values = |spec: &RunSpec| -> Vec<Value> {
             paths.iter().map(|path| setting(spec, path)).collect()
@@ -124,6 +133,7 @@ impl<'a> SettingImportance<'a> {
                 };
                 let setting = ImportantSetting {
                     path: paths[path],
+                    is_linear: is_linear(paths[path]),
                     is_significant: association.is_some_and(|found| found.p < level),
                     association,
                     tried: values(&combinations),

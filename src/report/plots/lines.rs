@@ -285,25 +285,26 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
                 texts.push(line.name.clone());
             }
         }
-        let curves: Vec<Point> = lines
-            .iter()
-            .flat_map(|line| between(&frame, &line.curve.points))
-            .collect();
+        let curves = lines.iter().flat_map(|line| {
+            let points = line.curve.points.iter();
+            let points: Vec<Point> = points.map(|&point| frame.at(point)).collect();
+            between(&points)
+        });
+        let steps = between(&front_steps(&frame, &chart.front));
+        let obstacles: Vec<Point> = curves.chain(steps).collect();
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
-        label_points(canvas, &ends, &texts, bounds, &curves)
+        label_points(canvas, &ends, &texts, bounds, &obstacles)
     })
 }
 
-/// Points along a curve, so close together that no name fits between two of them.
-fn between(frame: &Frame, points: &[(f64, f64)]) -> Vec<Point> {
-    let ends = points
-        .windows(2)
-        .map(|pair| (frame.at(pair[0]), frame.at(pair[1])));
-    let along = |((x0, y0), (x1, y1)): (Point, Point)| {
+/// Points along a line, so close together that no name fits between two of them.
+pub(super) fn between(line: &[Point]) -> Vec<Point> {
+    let along = |pair: &[Point]| {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
         let pieces = ((x1 - x0).abs().max((y1 - y0).abs()) / 15).clamp(1, 100);
         (0..pieces).map(move |i| (x0 + (x1 - x0) * i / pieces, y0 + (y1 - y0) * i / pieces))
     };
-    ends.flat_map(along).collect()
+    line.windows(2).flat_map(along).collect()
 }
 
 fn frame(chart: &Chart, right: i32) -> Frame {
@@ -326,7 +327,7 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
         let y = frame.y(*value);
         canvas.line(vec![(frame.left, y), (frame.right, y)], REFERENCE, 3)?;
     }
-    draw_front(canvas, frame, &chart.front)?;
+    draw_front(canvas, front_steps(frame, &chart.front))?;
     let top = chart.y.high();
     for line in lines.iter().filter(|line| line.is_highlighted) {
         for band in series::clip_band(&line.curve.band, top) {
@@ -361,21 +362,25 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
 
 /// Dashed steps through the points (cost, loss) that no other beats, up to the right edge. What is above and to the
 /// right of them is beaten.
-pub(super) fn draw_front(
-    canvas: &Canvas,
-    frame: &Frame,
-    front: &[(f64, f64)],
-) -> Result<(), Error> {
+pub(super) fn draw_front(canvas: &Canvas, steps: Vec<Point>) -> Result<(), Error> {
+    match steps.is_empty() {
+        true => Ok(()),
+        false => canvas.line(steps, REFERENCE, 3),
+    }
+}
+
+/// The corners of the steps.
+pub(super) fn front_steps(frame: &Frame, front: &[(f64, f64)]) -> Vec<Point> {
     let points: Vec<Point> = front.iter().map(|&point| frame.at(point)).collect();
-    let Some(&last) = points.last() else {
-        return Ok(());
+    let (Some(&first), Some(&last)) = (points.first(), points.last()) else {
+        return Vec::new();
     };
-    let mut steps = vec![points[0]];
+    let mut steps = vec![first];
     for pair in points.windows(2) {
         steps.extend([(pair[1].0, pair[0].1), pair[1]]);
     }
     steps.push((frame.right, last.1));
-    canvas.line(steps, REFERENCE, 3)
+    steps
 }
 
 /// A thin curve, with a cross at its end if the run diverged. A value that is not finite is drawn at the top.

@@ -41,7 +41,7 @@ enum Scale {
 }
 
 impl Upright {
-    fn new(title: String, values: &[&Value]) -> Option<Self> {
+    fn new(title: String, values: &[&Value], is_linear: bool) -> Option<Self> {
         let known = || values.iter().copied().filter(|value| !value.is_null());
         let numbers: Option<Vec<f64>> = known().map(Value::as_f64).collect();
         let scale = match numbers {
@@ -49,9 +49,9 @@ impl Upright {
                 let mut ticks = numbers.clone();
                 ticks.sort_by(f64::total_cmp);
                 ticks.dedup();
-                let axis = match ticks.first()? {
-                    ..=0.0 => Axis::linear(numbers)?,
-                    _ => Axis::logarithmic_beyond(3.0, &numbers)?,
+                let axis = match *ticks.first()? > 0.0 && !is_linear {
+                    true => Axis::logarithmic_beyond(3.0, &numbers)?,
+                    false => Axis::linear(numbers)?,
                 };
                 Scale::Numbers(axis.with_ticks(ticks))
             }
@@ -120,14 +120,17 @@ pub(super) fn combinations(metric: Metric, importance: &SettingImportance) -> Dr
         axes.push(Upright::new(
             "variant".to_owned(),
             &names.iter().collect::<Vec<_>>(),
+            false,
         )?);
     }
     // The most important setting is next to the result.
     for index in (0..shown_settings).rev() {
         let values: Vec<&Value> = tried.iter().map(|tried| &tried.values[index]).collect();
+        let setting = &importance.settings[index];
         axes.push(Upright::new(
-            importance.settings[index].path.to_owned(),
+            setting.path.to_owned(),
             &values,
+            setting.is_linear,
         )?);
     }
     let title = format!("Combinations and their {}", metric.title());

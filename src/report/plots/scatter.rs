@@ -4,7 +4,7 @@ use super::chart_data::{self, ChartData, Curves, Rounded, Series};
 use super::cost_curves::{FRONT, front_of};
 use super::labels::beside;
 use super::legend::Legend;
-use super::lines::draw_front;
+use super::lines::{between, draw_front, front_steps};
 use super::palette::{INK, MUTED};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
@@ -60,7 +60,9 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
         frame.draw(canvas, "parameters", units::tick, |tick| {
             units::fixed(tick, decimals)
         })?;
-        draw_front(canvas, &frame, &front)?;
+        let steps = front_steps(&frame, &front);
+        let obstacles = between(&steps);
+        draw_front(canvas, steps)?;
         let mut points = Vec::new();
         for variant in &ranked {
             let (Some(mean), Some((low, high))) = (variant.mean_bits_per_byte(), variant.range())
@@ -74,7 +76,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
             points.push(frame.at((size, mean)));
         }
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
-        label_points(canvas, &points, &texts, bounds, &[])
+        label_points(canvas, &points, &texts, bounds, &obstacles)
     });
     let series = ranked.iter().filter_map(|variant| {
         let (mean, (low, high)) = (variant.mean_bits_per_byte()?, variant.range()?);

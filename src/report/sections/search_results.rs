@@ -50,7 +50,7 @@ fn introduction(tuning: &Tuning) -> String {
     let chosen = match tuning.chosen {
         None => "",
         Some(_) => {
-            " They were chosen by tree-structured Parzen estimators: after the first ones, those that look most like the best \
+            " The combinations were chosen by tree-structured Parzen estimators: after the first ones, those that look most like the best \
              ones so far, for each variant by its own results."
         }
     };

@@ -97,6 +97,13 @@ fn method(findings: &Findings, importance: &SettingImportance) -> String {
     if importance.has_worst {
         text += " A combination that diverged, or did not reach the target, has the last rank.";
     }
+    if findings
+        .tuning
+        .is_some_and(|tuning| tuning.chosen.is_some())
+    {
+        text += " The search has chosen most combinations by their results, so values near the best ones are frequent, and \
+                 p-values are rough.";
+    }
     if findings.ranking.has_halving {
         text += " Combinations that halving ended rank behind those that were trained longer.";
     }
