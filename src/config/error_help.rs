@@ -222,7 +222,7 @@ impl ErrorKind {
             Self::StepsOfNgram { .. } => {
                 "compare by `bits_per_byte`, or remove the variants with `kind: ngram`".to_owned()
             }
-            Self::MetricPerToken { .. } => {
+            Self::MetricPerToken { .. } | Self::MetricPerTokenOfSizes => {
                 "use `bits_per_byte`, which can be compared between tokenizers".to_owned()
             }
             Self::Heads { n_embd, .. } => format!("`n_head` can be {}", divisors(*n_embd)),

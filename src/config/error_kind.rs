@@ -299,6 +299,8 @@ pub(super) enum ErrorKind {
          `{baseline}`"
     )]
     MetricPerToken { variant: String, baseline: String },
+    #[error("this metric is a loss per token, and the tokens are not those of size 1")]
+    MetricPerTokenOfSizes,
     // Expected values and claims.
     #[error("`{list}` names the variant `{name}`, which does not exist")]
     NamesUnknownVariant {

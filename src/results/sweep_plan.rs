@@ -1,7 +1,7 @@
 use super::EarlierDesign;
 use super::sealed_json::{SealError, Sealed, from_sealed_json};
 use crate::hash;
-use crate::spec::{Experiment, RunSpec, TunedRun};
+use crate::spec::{Experiment, RunPart, RunSpec, TunedRun};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Component, Path};
@@ -105,6 +105,14 @@ impl PlannedRun {
     /// Whether it compares its variant: it belongs neither to a search nor to a smaller size.
     pub fn is_compared(&self) -> bool {
         !self.is_search() && self.smaller_size.is_none()
+    }
+
+    /// Its part in the experiment.
+    pub fn part(&self) -> RunPart {
+        RunPart {
+            tuned: self.tuned,
+            smaller_size: self.smaller_size,
+        }
     }
 
     /// Its name, and its size if that is not the largest.
