@@ -215,7 +215,9 @@ impl Document {
         let mut names = resolved
             .windows(2)
             .map(|pair| [&pair[0].0.name, &pair[1].0.name]);
-        let has_choice = resolved.is_empty() || names.any(|[first, second]| first == second);
+        let has_choice = names.any(|[first, second]| first == second);
+        // Without combinations, another error says why.
+        let has_choice = has_choice || resolved.iter().all(|(v, _)| v.combination.is_none());
         (!has_choice).then(|| Diagnostic::new(tune.key_span, ErrorKind::NothingToTune))
     }
 

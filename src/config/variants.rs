@@ -149,14 +149,21 @@ fn expand(
         errors.push(Diagnostic::new(sweep.span, ErrorKind::EmptySweep));
     }
     let absent = Node::empty_map(document.span);
-    let sweep = &with_drawn_values(sweep.as_ref().unwrap_or(&absent), errors);
+    let sweep = sweep.as_ref().unwrap_or(&absent);
     check_seeds(sweep, errors);
+    let Some(sweep) = with_drawn_values(sweep, errors) else {
+        return Vec::new();
+    };
+    let sweep = &sweep;
     let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
     let is_search = |tune: &Node| SEARCHED.iter().any(|key| tune.get(key).is_some());
     if let Some(tune) = tune.filter(|tune| !is_search(tune)) {
         errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
     }
-    let tune = tune.map(|tune| with_drawn_values(tune, errors));
+    let tune = match tune.map(|tune| with_drawn_values(tune, errors)) {
+        Some(None) => return Vec::new(),
+        tune => tune.flatten(),
+    };
     let tune = tune.as_ref();
     let searched = SEARCHED.iter();
     for lists in searched.filter_map(|key| tune.and_then(|tune| tune.get(key))) {
