@@ -6,7 +6,9 @@ use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{MatchedSetting, ModelKind, Precision, RunPart, RunSpec, Source, TokenizerKind};
+use crate::spec::{
+    MatchedSetting, ModelKind, Precision, RunPart, RunSpec, Source, TokenizerKind, TrainingLength,
+};
 use crate::text::units;
 use crate::train::{Device, optim};
 use sha2::{Digest, Sha256};
@@ -144,31 +146,65 @@ fn repeated_variants(document: &Document, runs: &[PlannedRun]) -> Vec<Diagnostic
     repeated.into_iter().map(error).collect()
 }
 
-/// The first error of a size that takes hardly more FLOPs than the one before.
+/// The first error of a size that is hardly larger than the one before.
 fn sizes_out_of_order(document: &Document, runs: &[PlannedRun]) -> Option<Diagnostics> {
-    /// Sizes that differ by less show no trend.
-    const LEAST: f64 = 1.05;
-    let variants = runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
-    let wrong = |runs: &[PlannedRun]| {
+    let mut variants = runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
+    let (number, [smaller, larger]) = variants.find_map(|runs| {
         let mut sizes: Vec<&PlannedRun> = runs.iter().collect();
         sizes.dedup_by_key(|run| run.smaller_size);
-        // The FLOPs of a run for a fixed time are not known before training.
-        let flops =
-            |run: &&PlannedRun| Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step());
-        let flops: Vec<f64> = sizes.iter().map(flops).collect::<Option<_>>()?;
-        let mut pairs = flops.windows(2);
-        let number = 1 + pairs.position(|pair| pair[1] < LEAST * pair[0])?;
-        Some((runs[0].spec.variant.clone(), number, flops))
-    };
-    let (variant, number, flops) = variants.into_iter().find_map(wrong)?;
+        let mut pairs = sizes.windows(2).map(|pair| [pair[0], pair[1]]);
+        let number = pairs.position(|pair| !is_larger(pair))? + 1;
+        Some((number, [sizes[number - 1], sizes[number]]))
+    })?;
     let message = format!(
-        "size {} of `{variant}` takes {} FLOPs, and size {number} takes {}",
+        "size {} of `{}` {}, and size {number} {}",
         number + 1,
-        units::count(flops[number]),
-        units::count(flops[number - 1])
+        larger.spec.variant,
+        cost_in_words(larger),
+        cost_in_words(smaller)
     );
-    let help = "give each size more FLOPs of training than the one before, and sort them, the smallest first".to_owned();
+    let more = match larger.spec.train.length() {
+        TrainingLength::Seconds(_) => "a longer training or a larger model",
+        _ => "more FLOPs of training",
+    };
+    let help =
+        format!("give each size {more} than the one before, and sort them, the smallest first");
     Some(document.error_of_size(number, message, help))
+}
+
+/// Whether the second of two sizes may be larger than the first. The FLOPs of a run for a fixed time are not known before
+/// training, but they do not grow if neither the time nor the model does.
+fn is_larger([smaller, larger]: [&PlannedRun; 2]) -> bool {
+    /// Sizes that differ by less show no trend.
+    const LEAST: f64 = 1.05;
+    let grows = |smaller: f64, larger: f64| larger >= LEAST * smaller;
+    let lengths = [smaller, larger].map(|run| run.spec.train.length());
+    if let [
+        TrainingLength::Seconds(shorter),
+        TrainingLength::Seconds(longer),
+    ] = lengths
+    {
+        return grows(shorter, longer) || grows(smaller.flops_per_token, larger.flops_per_token);
+    }
+    flops(smaller)
+        .zip(flops(larger))
+        .is_none_or(|(smaller, larger)| grows(smaller, larger))
+}
+
+/// FLOPs of training, unless its length is a time.
+fn flops(run: &PlannedRun) -> Option<f64> {
+    Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step())
+}
+
+fn cost_in_words(run: &PlannedRun) -> String {
+    match (flops(run), run.spec.train.length()) {
+        (None, TrainingLength::Seconds(seconds)) => format!(
+            "takes {} with {} FLOPs per token",
+            units::duration(seconds),
+            units::count(run.flops_per_token)
+        ),
+        (flops, _) => format!("takes {} FLOPs", units::count(flops.unwrap_or_default())),
+    }
 }
 
 fn config_hash(runs: &[PlannedRun]) -> String {
@@ -448,6 +484,42 @@ sweep:
             error.contains("size 2 of `base` takes") && error.contains("test.yaml:9:9"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn sizes_of_runs_for_a_fixed_time_are_in_order() {
+        let plan_of = |sizes: [&str; 2]| {
+            let [first, second] = sizes;
+            plan(&format!(
+                "name: test
+data: {{plays_bytes: 20000}}
+model: {{block_size: 8, n_embd: 32, n_layer: 1}}
+train: {{seconds: 5}}
+sweep:
+  scale:
+    sizes:
+      - {first}
+      - {second}
+"
+            ))
+        };
+        let [small, large] = ["{model: {n_embd: 32}}", "{model: {n_embd: 64}}"];
+        let [short, long] = ["{train: {seconds: 4}}", "{train: {seconds: 9}}"];
+        let steps = "{train: {steps: 1000}}";
+        for sizes in [[small, large], [short, long], [steps, large]] {
+            plan_of(sizes).unwrap_or_else(|e| panic!("{e}"));
+        }
+        for sizes in [[large, small], [long, short]] {
+            let error = plan_of(sizes).unwrap_err();
+            assert!(
+                error.contains("size 2 of `base` takes ") && error.contains("test.yaml:9:9"),
+                "{error}"
+            );
+            assert!(
+                error.contains("FLOPs per token, and size 1 takes "),
+                "{error}"
+            );
+        }
     }
 
     #[test]
