@@ -40,6 +40,13 @@ pub struct SweepPlan {
 }
 
 impl SweepPlan {
+    /// Number of sizes at which the variants are trained, 1 without `sweep.scale`.
+    pub fn sizes(&self) -> usize {
+        let sweep = self.experiment.sweep.as_ref();
+        let scale = sweep.and_then(|sweep| sweep.scale.as_ref());
+        scale.map_or(1, |scale| scale.sizes.len().max(1))
+    }
+
     /// Reads the contents of a `plan.json`.
     ///
     /// # Errors
