@@ -9,6 +9,8 @@ use crate::hash;
 use crate::report;
 use crate::results::{CountedUse, PlannedRun, SweepPlan, TestUse, TestUses, VariantComparison};
 use crate::sweep::Store;
+use crate::text::terminal::columns;
+use crate::text::wrap::wrapped;
 use std::path::Path;
 
 pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
@@ -69,7 +71,7 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
     let margin = plan.margin(&results);
     let result = Confirmation::new(&plan, margin, [variant, baseline], (number, &test_use))?;
     print(&match arguments.format {
-        ConfirmFormat::Text => result.text(is_new),
+        ConfirmFormat::Text => wrapped(&result.text(is_new), columns()),
         ConfirmFormat::Json => result.json()?,
     })?;
     Ok(exit_of(result.verdict.into()))
