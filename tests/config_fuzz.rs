@@ -62,7 +62,8 @@ fn exercise(text: &str, overrides: &[String]) {
                 Err(errors) => assert_can_be_shown(&errors),
                 Ok(expansion) => {
                     assert!(!expansion.runs.is_empty());
-                    if let Some(warnings) = document.warnings(expansion.runs.iter()) {
+                    let parts = expansion.parts.iter().copied();
+                    if let Some(warnings) = document.warnings(expansion.runs.iter().zip(parts)) {
                         assert!(warnings.render(false).starts_with("warning: "));
                     }
                     // What a run stores can be read again.

@@ -4,6 +4,8 @@ use crate::report::{
     GateResult, ResultChanges, SummaryRow, VariantChange, parse_summary, result_changes,
 };
 use crate::spec::CompareMetric;
+use crate::text::terminal::columns;
+use crate::text::wrap::wrapped;
 use crate::text::{escape, units};
 use std::collections::HashSet;
 use std::fs;
@@ -96,7 +98,9 @@ fn show(place: &str, revision: &str, table: &Path) -> Result<Vec<u8>, Error> {
 
 fn markdown(arguments: &args::Compare, changes: &ResultChanges) -> String {
     let title = [&arguments.before, &arguments.after].map(|place| escape::code(place));
-    let mut text = format!("**{}**\n\n{} → {}\n", headline(changes), title[0], title[1]);
+    let columns = columns();
+    let headline = wrapped(&format!("**{}**", headline(changes)), columns);
+    let mut text = format!("{headline}\n\n{} → {}\n", title[0], title[1]);
     if !changes.changes.is_empty() {
         text += "\n| Variant | Metric | Seeds | Before | After | Change | Tolerance | Result |\n\
                  | :-- | :-- | --: | --: | --: | :-- | --: | :-- |\n";
@@ -112,7 +116,8 @@ fn markdown(arguments: &args::Compare, changes: &ResultChanges) -> String {
     ] {
         if !names.is_empty() {
             let names: Vec<String> = names.iter().map(|name| escape::code(name)).collect();
-            text += &format!("\n{what}: {}.\n", units::list(&names));
+            let sentence = format!("{what}: {}.", units::list(&names));
+            text += &format!("\n{}\n", wrapped(&sentence, columns));
         }
     }
     text

@@ -7,8 +7,10 @@ use super::test_scores::scores;
 use super::{Error, Exit, print};
 use crate::hash;
 use crate::report;
-use crate::results::{PlannedRun, SweepPlan, TestUse, TestUses, VariantComparison};
+use crate::results::{CountedUse, PlannedRun, SweepPlan, TestUse, TestUses, VariantComparison};
 use crate::sweep::Store;
+use crate::text::terminal::columns;
+use crate::text::wrap::wrapped;
 use std::path::Path;
 
 pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
@@ -44,11 +46,15 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
         path: parent.join(TestUses::FILE),
         source,
     };
-    let mut uses = TestUses::open(parent).map_err(failed)?;
+    let uses = TestUses::read(parent).map_err(failed)?;
     let identities: Vec<&str> = runs.iter().map(|run| run.identity.as_str()).collect();
     let identities = hash::sha256(identities.join("\n").as_bytes());
-    let (number, test_use, is_new) = match uses.find(&text, &identities) {
-        Some((number, earlier)) => (number, earlier.clone(), false),
+    let CountedUse {
+        number,
+        test_use,
+        is_new,
+    } = match uses.find(&text, &identities) {
+        Some(earlier) => earlier,
         None => {
             let new = TestUse {
                 text,
@@ -59,15 +65,13 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
                 values: scores(&store, &plan, variant)?,
                 baseline_values: scores(&store, &plan, baseline)?,
             };
-            let number = uses.record(parent, new.clone()).map_err(failed)?;
-            (number, new, true)
+            TestUses::record(parent, new).map_err(failed)?
         }
     };
-    drop(uses);
     let margin = plan.margin(&results);
     let result = Confirmation::new(&plan, margin, [variant, baseline], (number, &test_use))?;
     print(&match arguments.format {
-        ConfirmFormat::Text => result.text(is_new),
+        ConfirmFormat::Text => wrapped(&result.text(is_new), columns()),
         ConfirmFormat::Json => result.json()?,
     })?;
     Ok(exit_of(result.verdict.into()))

@@ -50,8 +50,8 @@ pub(super) fn folder(document: &Document, target: &Target) -> Result<PathBuf, Er
 /// Checks what a plan needs besides the plan itself, and prints warnings.
 pub(super) fn check(document: &Document, plan: &SweepPlan) -> Result<(), Error> {
     template_check::check(document, plan)?;
-    let specs = plan.runs.iter().map(|run| &run.spec);
-    if let Some(warnings) = document.warnings(specs) {
+    let runs = plan.runs.iter().map(|run| (&run.spec, run.part()));
+    if let Some(warnings) = document.warnings(runs) {
         warnings.eprint();
     }
     Ok(())

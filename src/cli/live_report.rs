@@ -1,6 +1,7 @@
 //! The report of a sweep while it runs.
 
-use crate::report::Report;
+use super::Error;
+use crate::report::{Report, ReportError};
 use crate::results::{RunStatus, Sealed, SweepPlan};
 use crate::sweep::Observer;
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ const COST_FACTOR: u32 = 50;
 pub(super) struct LiveReport {
     /// Tells the thread that a run has ended. `None` after the sweep.
     ended: Option<Sender<()>>,
+    /// Gets the reason if a report cannot be written, once.
+    failure: Receiver<String>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -32,22 +35,41 @@ impl LiveReport {
         interval: Duration,
     ) -> Self {
         let (ended, ends) = channel();
+        let (tell, failure) = channel();
+        let mut tell = Some(tell);
         let write = move || {
             let plan = Sealed::verified(plan.clone());
             let report = Report::render_live(&folder, plan, template.as_deref());
-            // What keeps it from being written is told at the end of the sweep, if it still does then.
-            let _ = report.and_then(|report| report.write());
+            // If it still fails at the end of the sweep, that is an error.
+            if let Err(error) = report.and_then(|report| report.write())
+                && let Some(tell) = tell.take()
+            {
+                let _ = tell.send(notice(error));
+            }
         };
         // Without a thread, there is only the report after the sweep.
         let thread = thread::Builder::new().spawn(move || write_again(&ends, interval, write));
         Self {
             ended: Some(ended),
+            failure,
             thread: thread.ok(),
         }
     }
 }
 
+/// What is said when a report cannot be written.
+fn notice(error: ReportError) -> String {
+    format!(
+        "note: the report cannot be written: {}; the runs go on, and it is tried again until they have ended",
+        Error::Report(error).with_causes().trim_end()
+    )
+}
+
 impl Observer for LiveReport {
+    fn take_notice(&mut self) -> Option<String> {
+        self.failure.try_recv().ok()
+    }
+
     fn ended(&mut self, _run: usize, _text: &str, _status: Option<&RunStatus>) {
         if let Some(ended) = &self.ended {
             let _ = ended.send(());
@@ -69,7 +91,7 @@ impl Drop for LiveReport {
 }
 
 /// Calls `write` after each interval, and sooner after the end of a run, until the sender is gone.
-fn write_again(ends: &Receiver<()>, interval: Duration, write: impl Fn()) {
+fn write_again(ends: &Receiver<()>, interval: Duration, mut write: impl FnMut()) {
     let mut last = Instant::now();
     let mut least = MIN_INTERVAL.min(interval);
     let mut next = interval;
@@ -93,7 +115,32 @@ fn write_again(ends: &Receiver<()>, interval: Duration, write: impl Fn()) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::testing::plan_of;
+    use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_report_that_cannot_be_written_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "no folder").unwrap();
+        let plan =
+            plan_of("{name: x, sweep: {seeds: 2, variants: {a: {}, b: {model: {n_layer: 2}}}}}");
+        let mut live = LiveReport::start(file.clone(), plan, None, Duration::from_millis(1));
+        let start = Instant::now();
+        let notice = loop {
+            if let Some(notice) = live.take_notice() {
+                break notice;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60));
+            thread::sleep(Duration::from_millis(1));
+        };
+        let expected = "note: the report cannot be written: cannot ";
+        assert!(notice.starts_with(expected), "{notice}");
+        assert!(notice.contains(file.to_str().unwrap()), "{notice}");
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(live.take_notice(), None);
+    }
 
     #[test]
     fn reports_are_written_until_the_sweep_is_over() {

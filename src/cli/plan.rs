@@ -8,8 +8,9 @@ use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
 use crate::sweep::{Capacity, Machine, RunQueue, Store, build_plan};
 use crate::text::escape::visible;
-use crate::text::terminal::print_note;
+use crate::text::terminal::{columns, print_note};
 use crate::text::units;
+use crate::text::wrap::wrapped;
 use crate::train::{self, Estimate};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::collections::{HashMap, HashSet};
@@ -58,7 +59,17 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let matched = matched(&plan);
     let counted_once = counted_once(&plan);
     let table = table(&plan, &rows, threads(&plan, &rows, capacity));
-    let mut text = format!("{table}\n\n{tokenizers}\n\n{matched}{counted_once}{total}\n");
+    let columns = columns();
+    let prose = wrapped(&format!("{matched}{counted_once}"), columns);
+    // Below the first line there can be a table.
+    let (sentence, costs) = total.split_once('\n').unwrap_or((&total, ""));
+    let mut text = format!(
+        "{table}\n\n{tokenizers}\n\n{prose}{}\n",
+        wrapped(sentence, columns)
+    );
+    if !costs.is_empty() {
+        text += &format!("{costs}\n");
+    }
     let checks = checks_of_plan(&plan);
     if !checks.is_empty() {
         text += &format!("\n{}\n", result_tables::checks(&checks));

@@ -61,7 +61,7 @@ pub(super) fn names_inside(folder: &Path, paths: &[PathBuf]) -> String {
 fn write(report: &Report) -> Result<Exit, Error> {
     report.write().map_err(Error::Report)?;
     let summary = &report.summary;
-    print(&result_tables::render(summary))?;
+    print(&result_tables::render(summary, terminal::columns()))?;
     // Runs that have not ended are no failure of the report.
     let unfinished = Unfinished {
         failed: summary.counts.failed + summary.counts.diverged,

@@ -2,13 +2,14 @@ use super::Exit;
 use crate::report::{CheckResult, ClaimResult, MetricCheck, Summary, TestedClaim, TextTable};
 use crate::text::escape::visible_line;
 use crate::text::units;
+use crate::text::wrap::wrapped;
 use comfy_table::{CellAlignment, Table, presets};
 
-/// The answer, the tables, the cautions and the path of a report, for a terminal.
-pub(super) fn render(summary: &Summary) -> String {
+/// The answer, the tables, the cautions and the path of a report, for a terminal of `columns` or for a program.
+pub(super) fn render(summary: &Summary, columns: Option<usize>) -> String {
     let mut text = String::from("\n");
     for sentence in &summary.answer {
-        text += &format!("{}\n", visible_line(sentence));
+        text += &format!("{}\n", wrapped(&visible_line(sentence), columns));
     }
     if !summary.ranking.rows.is_empty() {
         text += &format!("\n{}\n", layout(&summary.ranking));
@@ -20,7 +21,8 @@ pub(super) fn render(summary: &Summary) -> String {
         text += &format!("\n{}\n", checks(&summary.checks));
     }
     for caution in &summary.cautions {
-        text += &format!("\nnote: {}", visible_line(caution));
+        let note = format!("note: {}", visible_line(caution));
+        text += &format!("\n{}", wrapped(&note, columns));
     }
     let path = summary.markdown.display().to_string();
     text += &format!("\nreport: {}\n", visible_line(&path));
@@ -165,6 +167,29 @@ mod tests {
             p: String::new(),
             level: String::new(),
         }
+    }
+
+    #[test]
+    fn sentences_are_wrapped_for_a_terminal_and_the_path_is_not() {
+        let sentence = "The variant rope is better than the baseline gpt by 0.0123 bits per byte.";
+        let path = "results/a-name-that-is-longer-than-a-line/report.md";
+        let summary = Summary {
+            answer: vec![sentence.to_owned()],
+            cautions: vec![sentence.to_owned()],
+            markdown: path.into(),
+            ..Summary::default()
+        };
+        let text = render(&summary, Some(40));
+        let sentences = text.lines().filter(|line| !line.starts_with("report: "));
+        assert!(sentences.clone().all(|line| line.len() <= 40), "{text}");
+        assert!(
+            text.contains("\nnote: The variant rope is better than\nthe "),
+            "{text}"
+        );
+        assert!(text.ends_with(&format!("\nreport: {path}\n")), "{text}");
+        let whole = render(&summary, None);
+        assert!(whole.contains(&format!("\nnote: {sentence}\n")), "{whole}");
+        assert_eq!(sentences.collect::<Vec<_>>().len(), 7, "{text}");
     }
 
     #[test]

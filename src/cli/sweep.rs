@@ -11,7 +11,7 @@ use crate::sweep::{
     Capacity, EventWriter, Machine, RunQueue, Store, SweepEnd, SweepEvent, build_plan,
     create_executor, describe_end, display, execute,
 };
-use crate::text::terminal::print_note;
+use crate::text::terminal::{columns, print_note};
 use crate::text::units;
 use crate::train::{self, Device};
 use std::collections::HashSet;
@@ -143,7 +143,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     }
     let report = report.map_err(Error::ReportAfterSweep)?;
     if arguments.format == SweepFormat::Text {
-        print(&result_tables::render(&report.summary))?;
+        print(&result_tables::render(&report.summary, columns()))?;
     }
     let needed = self::needed(&store, &plan, &selected)?;
     let mut states = states(&store, &plan, &needed)?;

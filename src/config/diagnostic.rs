@@ -4,6 +4,7 @@ use super::error_kind::ErrorKind;
 use super::limits::{MAX_ERRORS, MAX_SHOWN_ERRORS};
 use super::spans::{FILE, Sources, Span};
 use crate::text::escape::visible;
+use crate::text::units::list;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -17,7 +18,19 @@ pub(super) struct Diagnostic {
     span: Option<Span>,
     kind: Box<ErrorKind>,
     /// Another span that explains the error, with a label.
-    related: Option<(Span, &'static str)>,
+    related: Option<Box<(Span, &'static str)>>,
+    /// The sizes at which it was found, the smallest first. Empty in an experiment without sizes.
+    sizes: Vec<AtSize>,
+}
+
+/// A size of `sweep.scale`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct AtSize {
+    pub(super) index: usize,
+    /// Number of sizes.
+    pub(super) count: usize,
+    /// What the size changes.
+    pub(super) span: Span,
 }
 
 impl Diagnostic {
@@ -26,18 +39,93 @@ impl Diagnostic {
             span: span.into(),
             kind: Box::new(kind),
             related: None,
+            sizes: Vec::new(),
         }
     }
 
     /// The message, without the text that it is about.
     pub(super) fn message(&self) -> String {
-        self.kind.to_string()
+        let numbers = self.own_sizes().iter().map(|size| size.index + 1);
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        match &numbers[..] {
+            [] => self.kind.to_string(),
+            [number] => format!("at size {number} of `sweep.scale`: {}", self.kind),
+            _ => format!(
+                "at the sizes {} of `sweep.scale`: {}",
+                list(&numbers),
+                self.kind
+            ),
+        }
+    }
+
+    /// The sizes that have the error, if others do not have it.
+    fn own_sizes(&self) -> &[AtSize] {
+        let is_of_all = |first: &AtSize| first.count == self.sizes.len();
+        match self.sizes.first().is_some_and(is_of_all) {
+            true => &[],
+            false => &self.sizes,
+        }
+    }
+
+    /// The span that explains the error: for an error of one size that is outside of what the size changes, the size.
+    fn explanation(&self) -> Option<(Span, &'static str)> {
+        let size = || match (self.own_sizes(), self.span) {
+            ([size], Some(span)) => Some(size.span).filter(|size| !size.contains(span)),
+            _ => None,
+        };
+        let related = self.related.as_deref().copied();
+        related.or_else(|| Some((size()?, "the size")))
+    }
+
+    /// Says at which size it was found. An error that is found at all sizes does not come from one of them.
+    pub(super) fn at_size(mut self, size: Option<AtSize>) -> Self {
+        self.sizes = size.into_iter().collect();
+        self
+    }
+
+    /// Whether it is the same mistake, possibly at another size.
+    fn is_same(&self, other: &Self) -> bool {
+        self.span == other.span
+            && self.kind == other.kind
+            && self.related == other.related
+            && self.sizes.is_empty() == other.sizes.is_empty()
+    }
+
+    /// Adds the sizes of the same mistake.
+    fn add_sizes(&mut self, others: Vec<AtSize>) {
+        for other in others {
+            if let Err(at) = self
+                .sizes
+                .binary_search_by_key(&other.index, |size| size.index)
+            {
+                self.sizes.insert(at, other);
+            }
+        }
     }
 
     pub(super) fn related(mut self, span: Span, label: &'static str) -> Self {
-        self.related = Some((span, label));
+        self.related = Some(Box::new((span, label)));
         self
     }
+}
+
+/// A sorted list in which each mistake is once. With an alias, one mistake is found at several paths of the document,
+/// and with sizes, at several of them.
+fn merged_repetitions(list: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut merged: Vec<Diagnostic> = Vec::new();
+    for diagnostic in list {
+        let most = match diagnostic.sizes.is_empty() {
+            true => 1,
+            false => merged.len(),
+        };
+        let earlier = merged.iter_mut().rev().take(most);
+        let mut at_span = earlier.take_while(|earlier| earlier.span == diagnostic.span);
+        match at_span.find(|earlier| earlier.is_same(&diagnostic)) {
+            Some(earlier) => earlier.add_sizes(diagnostic.sizes),
+            None => merged.push(diagnostic),
+        }
+    }
+    merged
 }
 
 /// All errors of an experiment, or all warnings about it, at least one, in the order of the file.
@@ -54,11 +142,9 @@ pub struct Diagnostics {
 impl Diagnostics {
     pub(super) fn new(sources: Arc<Sources>, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|diagnostic| diagnostic.span);
-        // With an alias, one mistake is found at several paths of the document.
-        list.dedup();
         Self {
             sources,
-            list,
+            list: merged_repetitions(list),
             are_warnings: false,
         }
     }
@@ -86,6 +172,12 @@ impl Diagnostics {
             are_warnings: merged.are_warnings,
             ..Self::new(merged.sources, merged.list)
         })
+    }
+
+    /// The errors as those of all sizes: of something that no size changes, and that was looked at once.
+    pub(crate) fn at_every_size(mut self) -> Self {
+        self.list.iter_mut().for_each(|one| one.sizes.clear());
+        self
     }
 
     /// Writes all errors to standard error, in color on a terminal unless `NO_COLOR` is set. What cannot be
@@ -133,7 +225,7 @@ impl Diagnostics {
         let title = level.primary_title(visible(&diagnostic.message()));
         let mut group = match diagnostic.span {
             None => Group::with_title(title).element(Origin::path(&self.sources.get(FILE).name)),
-            Some(span) => title.elements(self.snippets(span, diagnostic.related)),
+            Some(span) => title.elements(self.snippets(span, diagnostic.explanation())),
         };
         if let Some(help) = diagnostic.kind.help() {
             group = group.element(Level::HELP.message(visible(&help)));

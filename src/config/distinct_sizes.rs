@@ -2,13 +2,14 @@
 
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
-use super::variants::Variant;
+use super::variants::{Variant, Variants};
 use crate::spec::RunSpec;
 use std::collections::HashSet;
 
 /// Removes the smaller sizes of variants that no size changes, such as counts of n-grams: they are trained once. It is
 /// an error if that is the baseline, or if some sizes of a variant are the same and others are not.
 pub(super) fn keep_distinct_sizes(
+    variants: &Variants,
     resolved: &mut Vec<(&Variant, RunSpec)>,
     baseline: &str,
 ) -> Vec<Diagnostic> {
@@ -20,7 +21,8 @@ pub(super) fn keep_distinct_sizes(
             .map(|(_, spec)| spec.result_settings())
             .collect();
         let repeated = |second: &usize| settings[..*second].contains(&settings[*second]);
-        let name = &sizes[0].0.name;
+        let variant = sizes[0].0;
+        let name = &variant.name;
         let Some(second) = (0..sizes.len()).find(repeated) else {
             continue;
         };
@@ -34,7 +36,9 @@ pub(super) fn keep_distinct_sizes(
             first: first.unwrap_or(0) + 1,
             second: second + 1,
         };
-        errors.push(Diagnostic::new(sizes[0].0.span, kind));
+        let overlay = variants.sizes().get(second).copied();
+        let diagnostic = Diagnostic::new(overlay.unwrap_or(variant.span), kind);
+        errors.push(diagnostic.related(variant.span, "the variant"));
     }
     resolved.retain(|(variant, _)| {
         variant.smaller_size.is_none() || !unchanged.contains(&variant.name)

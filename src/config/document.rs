@@ -1,6 +1,6 @@
 use super::canonical_names::{FormerNames, replace_former_names};
 use super::cross_checks::{check, check_schedule, unreached_min_lr};
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::{AtSize, Diagnostic, Diagnostics};
 use super::error_kind::ErrorKind;
 use super::expected_values::is_overridden;
 use super::limits::MAX_FILE_BYTES;
@@ -11,8 +11,8 @@ use super::read_file::read;
 use super::spans::{FILE, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
-use super::variants::Variants;
-use crate::spec::{Experiment, Match, RunSpec};
+use super::variants::{RunPlace, Variants};
+use crate::spec::{Experiment, Match, RunPart, RunSpec};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -136,9 +136,16 @@ impl Document {
     }
 
     /// Warnings about what is valid and hardly meant, for runs whose steps are counted.
-    pub fn warnings<'a>(&self, specs: impl Iterator<Item = &'a RunSpec>) -> Option<Diagnostics> {
-        let warning = |spec: &RunSpec| unreached_min_lr(spec, self.variant_tree(&spec.variant));
-        let list: Vec<_> = specs.filter_map(warning).collect();
+    pub fn warnings<'a>(
+        &self,
+        runs: impl Iterator<Item = (&'a RunSpec, RunPart)>,
+    ) -> Option<Diagnostics> {
+        let warning = |(spec, part): (&RunSpec, RunPart)| {
+            let variant = &spec.variant;
+            let (tree, size) = self.tree_of(RunPlace { variant, part });
+            Some(unreached_min_lr(spec, tree)?.at_size(size))
+        };
+        let list: Vec<_> = runs.filter_map(warning).collect();
         (!list.is_empty()).then(|| Diagnostics::warnings(Arc::clone(&self.sources), list))
     }
 
@@ -147,16 +154,16 @@ impl Document {
         self.former_names.notes(&self.sources)
     }
 
-    /// An error that was found after expansion, at the value of a path in the variant `variant`, or
+    /// An error that was found after expansion, at the value of a path in the settings of a run, or
     /// in the document. For a value that is not set, the nearest section that is set is shown.
     pub fn error_at(
         &self,
-        variant: Option<&str>,
+        run: Option<RunPlace>,
         path: &str,
         message: String,
         help: Option<String>,
     ) -> Diagnostics {
-        let tree = variant.map_or(&self.tree, |name| self.variant_tree(name));
+        let (tree, size) = run.map_or((&self.tree, None), |run| self.tree_of(run));
         let span = tree.nearest(path).map_or(tree.span, |entry| {
             let is_set = tree.at(path).is_some();
             if is_set {
@@ -166,41 +173,64 @@ impl Document {
             }
         });
         let kind = ErrorKind::Other { message, help };
-        self.diagnostics(vec![Diagnostic::new(span, kind)])
+        self.diagnostics(vec![Diagnostic::new(span, kind).at_size(size)])
     }
 
     /// An error that was found after expansion, at the part of the file that asks for a variant.
-    pub fn error_of_variant(&self, variant: &str, message: String, help: String) -> Diagnostics {
-        let named = self.variants().named(variant);
-        let span = named.map_or(self.tree.span, |variant| variant.span);
+    pub fn error_of_variant(&self, run: RunPlace, message: String, help: String) -> Diagnostics {
+        let variant = self.variants().of_run(run);
+        let span = variant.map_or(self.tree.span, |variant| variant.span);
+        let size = variant.and_then(|variant| self.variants().size_of(variant));
         let help = Some(help);
         let kind = ErrorKind::Other { message, help };
-        self.diagnostics(vec![Diagnostic::new(span, kind)])
+        self.diagnostics(vec![Diagnostic::new(span, kind).at_size(size)])
     }
 
-    /// Whether the value of a path is set in the variant `variant`, and so is not the default.
-    pub fn is_set(&self, variant: &str, path: &str) -> bool {
-        self.variant_tree(variant).at(path).is_some()
+    /// An error of a size of `sweep.scale` that was found after expansion.
+    pub fn error_of_size(&self, size: usize, message: String, help: String) -> Diagnostics {
+        let span = self.variants().sizes().get(size).copied();
+        let help = Some(help);
+        let kind = ErrorKind::Other { message, help };
+        self.diagnostics(vec![Diagnostic::new(span.unwrap_or(self.tree.span), kind)])
+    }
+
+    /// Whether the value of a path is set for a run, and so is not the default.
+    pub fn is_set(&self, run: RunPlace, path: &str) -> bool {
+        self.tree_of(run).0.at(path).is_some()
+    }
+
+    /// Whether the size of a run sets a value of a section.
+    pub fn is_set_by_size(&self, run: RunPlace, section: &str) -> bool {
+        let entry = self.tree_of(run).0.at(section);
+        entry.is_some_and(|entry| entry.comes_from(Layer::Size))
     }
 
     /// The checks of a run that need its number of steps, for a run whose steps were counted after
     /// expansion because its length is in epochs or FLOPs.
-    pub fn check_counted(&self, spec: &RunSpec) -> Option<Diagnostics> {
+    pub fn check_counted(&self, spec: &RunSpec, part: RunPart) -> Option<Diagnostics> {
         if spec.known_steps().is_some() {
             return None;
         }
-        let tree = self.variant_tree(&spec.variant);
+        let variant = &spec.variant;
+        let (tree, size) = self.tree_of(RunPlace { variant, part });
         let errors = check_schedule(spec, spec.train.planned_steps()?, tree);
-        (!errors.is_empty()).then(|| self.diagnostics(errors))
+        self.errors_at(size, errors)
     }
 
     /// The checks of a run, for one that was changed after expansion to match the baseline.
-    pub fn check_matched(&self, spec: &RunSpec) -> Option<Diagnostics> {
-        let tree = self.variant_tree(&spec.variant);
+    pub fn check_matched(&self, spec: &RunSpec, part: RunPart) -> Option<Diagnostics> {
+        let variant = &spec.variant;
+        let (tree, size) = self.tree_of(RunPlace { variant, part });
         let mut errors = check(spec, tree);
         if let Some(steps) = spec.train.planned_steps() {
             errors.extend(check_schedule(spec, steps, tree));
         }
+        self.errors_at(size, errors)
+    }
+
+    fn errors_at(&self, size: Option<AtSize>, errors: Vec<Diagnostic>) -> Option<Diagnostics> {
+        let errors = errors.into_iter().map(|error| error.at_size(size));
+        let errors: Vec<_> = errors.collect();
         (!errors.is_empty()).then(|| self.diagnostics(errors))
     }
 
@@ -232,10 +262,13 @@ impl Document {
         })
     }
 
-    /// The tree of a variant, or of the document if there is no variant of that name.
-    fn variant_tree(&self, name: &str) -> &Node {
-        let variant = self.variants().named(name);
-        variant.map_or(&self.tree, |variant| &variant.tree)
+    /// The tree of a run and its size, or the tree of the document if there is no variant of that name.
+    fn tree_of(&self, run: RunPlace) -> (&Node, Option<AtSize>) {
+        let variants = self.variants();
+        match variants.of_run(run) {
+            Some(variant) => (&variant.tree, variants.size_of(variant)),
+            None => (&self.tree, None),
+        }
     }
 }
 
@@ -254,8 +287,10 @@ sweep:
     b: {data: {source: missing.txt}, model: {block_size: 8}}
     c: {data: {source: names}}";
         let document = document(text, &["train.batch_size=3"]);
-        let at = |variant, path| {
-            let error = document.error_at(variant, path, "no".to_owned(), None);
+        let at = |variant: Option<&str>, path| {
+            let part = RunPart::default();
+            let run = variant.map(|variant| RunPlace { variant, part });
+            let error = document.error_at(run, path, "no".to_owned(), None);
             let text = error.to_string();
             let span = text.split("--> ").nth(1).unwrap();
             span.lines().next().unwrap().to_owned()
@@ -307,12 +342,15 @@ sweep: {seeds: [18446744073709551615]}";
         );
         let document = document(&text, &[]);
         let mut runs = document.expand().unwrap().runs;
+        let part = RunPart::default();
         assert_eq!(runs.len(), 10_000);
         let variants: *const Variants = document.variants();
         for run in &mut runs {
             run.count_steps(100_000, 1e6);
-            assert!(document.check_counted(run).is_none());
-            document.error_at(Some(&run.variant), "data.source", String::new(), None);
+            assert!(document.check_counted(run, part).is_none());
+            let variant = &run.variant;
+            let run = RunPlace { variant, part };
+            document.error_at(Some(run), "data.source", String::new(), None);
         }
         assert!(std::ptr::eq(variants, document.variants()));
     }

@@ -107,7 +107,7 @@ impl ErrorKind {
             }
             Self::UnknownBaseline { hint, .. } => hint.help(),
             Self::WithoutGrid(_) => {
-                "add a `grid`, or write the combinations as `variants`".to_owned()
+                "add one of them, or write the combinations as `variants`".to_owned()
             }
             Self::ZipLengths(_) => "its values are taken together, the first of each list, then the second".to_owned(),
             Self::NotOneDistribution => "write `{log_uniform: [1.0e-4, 1.0e-1]}`, `{choice: [1, 2]}` or another".to_owned(),
@@ -117,9 +117,9 @@ impl ErrorKind {
                     .to_owned()
             }
             Self::NoSearch => "give it a `grid`, a `zip` or `random`".to_owned(),
-            Self::GridOverlap { inner, .. } => format!("remove `{inner}` from one of the two"),
-            Self::ExcludeNotInGrid(_) => {
-                "`exclude` removes combinations of the grid; use the paths of the grid".to_owned()
+            Self::Overlap { inner, .. } => format!("set `{}` in one place only", inner.path),
+            Self::ExcludeNotInGrid { keys, .. } => {
+                format!("`exclude` removes combinations; use the paths of {}", either(keys))
             }
             Self::ExcludesNothing => {
                 "an entry removes the combinations that have all of its values; correct the \
@@ -234,7 +234,7 @@ impl ErrorKind {
             Self::StepsOfNgram { .. } => {
                 "compare by `bits_per_byte`, or remove the variants with `kind: ngram`".to_owned()
             }
-            Self::MetricPerToken { .. } => {
+            Self::MetricPerToken { .. } | Self::MetricPerTokenOfSizes => {
                 "use `bits_per_byte`, which can be compared between tokenizers".to_owned()
             }
             Self::Heads { n_embd, .. } => format!("`n_head` can be {}", divisors(*n_embd)),

@@ -134,10 +134,11 @@ pub(super) enum ErrorKind {
     NothingToDecide,
     #[error("the baseline `{name}` is not a variant")]
     UnknownBaseline { name: String, hint: Hint },
-    #[error("`{0}` requires a `grid`")]
+    #[error("`{0}` requires a `grid`, a `zip` or `random`")]
     WithoutGrid(&'static str),
-    #[error("the grid sets `{inner}` twice: directly and through `{outer}`")]
-    GridOverlap { outer: String, inner: String },
+    /// A path that is set twice, once possibly as a part of another one.
+    #[error("{}", overlap(.outer, .inner))]
+    Overlap { outer: AxisPath, inner: AxisPath },
     #[error("the lists of `zip` have different lengths: {0}")]
     ZipLengths(String),
     #[error("a distribution has exactly one of `uniform`, `log_uniform`, `integer` and `choice`")]
@@ -146,11 +147,15 @@ pub(super) enum ErrorKind {
     NoDistribution(String),
     #[error("`tune` has nothing to search over")]
     NoSearch,
-    #[error("`{0}` is not a path of the grid")]
-    ExcludeNotInGrid(String),
-    #[error("this `exclude` entry matches no combination of the grid")]
+    #[error("`{path}` is not a path of {}", either(.keys))]
+    ExcludeNotInGrid {
+        path: String,
+        /// The keys that give the combinations.
+        keys: Vec<String>,
+    },
+    #[error("this `exclude` entry matches no combination")]
     ExcludesNothing,
-    #[error("`exclude` removes every combination of the grid")]
+    #[error("`exclude` removes every combination")]
     NothingLeft,
     #[error("the sweep has {0} runs; the limit is {max}", max = MAX_RUNS)]
     TooManyRuns(u128),
@@ -305,6 +310,8 @@ pub(super) enum ErrorKind {
          `{baseline}`"
     )]
     MetricPerToken { variant: String, baseline: String },
+    #[error("this metric is a loss per token, and the tokens are not those of size 1")]
+    MetricPerTokenOfSizes,
     // Expected values and claims.
     #[error("`{list}` names the variant `{name}`, which does not exist")]
     NamesUnknownVariant {
@@ -364,6 +371,28 @@ pub(super) enum ErrorKind {
         message: String,
         help: Option<String>,
     },
+}
+
+/// A path that combinations set, and the key that lists its values: `grid`, `zip` or `random`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct AxisPath {
+    pub(super) key: String,
+    pub(super) path: String,
+}
+
+fn overlap(outer: &AxisPath, inner: &AxisPath) -> String {
+    let (path, whole) = (&inner.path, &outer.path);
+    match (path == whole, inner.key == outer.key) {
+        (true, _) => format!("`{}` and `{}` both set `{path}`", outer.key, inner.key),
+        (false, true) => {
+            let key = &inner.key;
+            format!("`{key}` sets `{path}` twice: directly and through `{whole}`")
+        }
+        (false, false) => format!(
+            "`{}` sets `{path}`, and `{}` sets it through `{whole}`",
+            inner.key, outer.key
+        ),
+    }
 }
 
 /// The keys of a claim that say what it claims.

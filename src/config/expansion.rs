@@ -42,17 +42,20 @@ impl Document {
     pub fn expand(&self) -> Result<Expansion, Diagnostics> {
         let variants = self.variants();
         let mut errors = variants.errors.clone();
-        let mut resolved: Vec<(&Variant, RunSpec)> = variants
-            .all()
-            .iter()
-            .filter_map(|variant| Some((variant, self.resolve(variant, &mut errors)?)))
-            .collect();
+        let mut resolved: Vec<(&Variant, RunSpec)> = Vec::new();
+        for variant in variants.all() {
+            let mut found = Vec::new();
+            let spec = self.resolve(variant, &mut found);
+            resolved.extend(spec.map(|spec| (variant, spec)));
+            let size = variants.size_of(variant);
+            errors.extend(found.into_iter().map(|error| error.at_size(size)));
+        }
         let are_resolved = resolved.len() == variants.all().len();
         errors.extend(unused_keys(variants.all()));
         let baseline = variants.baseline(&self.tree);
         errors.extend(self.keep_distinct_combinations(&mut resolved));
         if self.has_sizes() {
-            errors.extend(keep_distinct_sizes(&mut resolved, &baseline));
+            errors.extend(keep_distinct_sizes(variants, &mut resolved, &baseline));
         }
         self.check_distinct(&resolved, &mut errors);
         // An unresolved variant would be reported as unknown, and so would all variants of a sweep that is
@@ -61,7 +64,8 @@ impl Document {
             let compared = || resolved.iter().filter(|(v, _)| v.smaller_size.is_none());
             let specs: Vec<_> = compared().map(|(_, spec)| spec).collect();
             let compare = &self.experiment.compare;
-            let of_all_sizes: Vec<_> = resolved.iter().map(|(_, spec)| spec).collect();
+            let of_all_sizes = resolved.iter().map(|(v, spec)| (spec, variants.size_of(v)));
+            let of_all_sizes: Vec<_> = of_all_sizes.collect();
             errors.extend(compare_checks::check(
                 &self.tree,
                 compare,
@@ -84,9 +88,8 @@ impl Document {
                 errors.extend(halving::check(&self.tree, halving, specs.iter().copied()));
             }
             if let Some(matching) = matching {
-                let trees = compared().map(|(variant, spec)| (&variant.tree, spec));
-                let trees: Vec<_> = trees.collect();
-                let found = match_checks::check(&self.tree, matching, &trees, &baseline);
+                let found =
+                    match_checks::check(&self.tree, matching, variants, &resolved, &baseline);
                 errors.extend(found);
             }
         }
@@ -218,7 +221,9 @@ impl Document {
         let mut names = resolved
             .windows(2)
             .map(|pair| [&pair[0].0.name, &pair[1].0.name]);
-        let has_choice = resolved.is_empty() || names.any(|[first, second]| first == second);
+        let has_choice = names.any(|[first, second]| first == second);
+        // Without combinations, another error says why.
+        let has_choice = has_choice || resolved.iter().all(|(v, _)| v.combination.is_none());
         (!has_choice).then(|| Diagnostic::new(tune.key_span, ErrorKind::NothingToTune))
     }
 

@@ -1,7 +1,7 @@
 //! The combinations of `grid`, `zip` and `random`.
 
 use super::diagnostic::Diagnostic;
-use super::error_kind::ErrorKind;
+use super::error_kind::{AxisPath, ErrorKind};
 use super::limits::MAX_RUNS;
 use super::merge::merge;
 use super::spans::Span;
@@ -34,14 +34,20 @@ impl<'a> Setting<'a> {
 }
 
 /// The combinations of `grid`, `zip` and `random` without those of `exclude`, followed by those of `include`; `None`
-/// without any of the three. If there are too many, that is an error and the list is empty.
+/// without any of the three. If there are too many, or if the lists contradict each other, that is an error and the
+/// list is empty, so that no error follows from combinations that are not meant.
 pub(super) fn combinations<'a>(
     sweep: &'a Node,
     runs_per_combination: usize,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Vec<Combination<'a>>> {
     let lists = ["include", "exclude"].map(|key| sweep.entry(key));
+    let before = errors.len();
     let axes = Axis::all(sweep, errors);
+    check_overlaps(&axes, errors);
+    if errors.len() > before {
+        return Some(Vec::new());
+    }
     let Some(span) = axes.first().map(|axis| axis.span) else {
         for (name, entry) in ["include", "exclude"].into_iter().zip(lists) {
             if let Some(entry) = entry.filter(|entry| !entry.value.items().is_empty()) {
@@ -55,7 +61,6 @@ pub(super) fn combinations<'a>(
         return (!few).then(Vec::new);
     };
     let [include, exclude] = lists.map(|entry| entry.map_or(&[][..], |entry| entry.value.items()));
-    check_overlaps(&axes, errors);
     let lengths = axes.iter().map(|axis| axis.choices.len() as u128);
     let size = lengths.fold(1, u128::saturating_mul);
     if !check_run_count(size, runs_per_combination.min(1), span, errors) {
@@ -102,6 +107,8 @@ fn check_run_count(
 
 /// What varies independently of the rest: a list of the grid, the lists of `zip`, or the draws of `random`.
 struct Axis<'a> {
+    /// The key of the sweep that has it.
+    key: &'a str,
     /// The part of the file that asks for it.
     span: Span,
     paths: Vec<(&'a str, Span)>,
@@ -115,7 +122,7 @@ impl<'a> Axis<'a> {
             .into_iter()
             .flat_map(|grid| {
                 let axes = grid.value.entries().iter();
-                axes.map(|axis| Self::of(grid.key_span, std::slice::from_ref(axis)))
+                axes.map(move |axis| Self::of(grid, std::slice::from_ref(axis)))
             })
             .collect();
         for key in ["zip", "random"] {
@@ -135,13 +142,13 @@ impl<'a> Axis<'a> {
                 errors.push(Diagnostic::new(entry.key_span, kind));
                 continue;
             }
-            axes.push(Self::of(entry.key_span, lists));
+            axes.push(Self::of(entry, lists));
         }
         axes
     }
 
-    /// An axis of lists of the same length, whose values are taken together.
-    fn of(span: Span, lists: &'a [Entry]) -> Self {
+    /// An axis of lists of the same length, whose values are taken together. `entry` has the key of the sweep.
+    fn of(entry: &'a Entry, lists: &'a [Entry]) -> Self {
         let length = lists.first().map_or(0, |list| list.value.items().len());
         let choice = |index: usize| {
             let settings = lists
@@ -154,7 +161,8 @@ impl<'a> Axis<'a> {
             }
         };
         Self {
-            span,
+            key: &entry.key,
+            span: entry.key_span,
             paths: lists
                 .iter()
                 .map(|list| (list.key.as_str(), list.key_span))
@@ -166,21 +174,22 @@ impl<'a> Axis<'a> {
 
 /// Reports a path that sets what another path sets, or a part of it.
 fn check_overlaps(axes: &[Axis], errors: &mut Vec<Diagnostic>) {
-    let paths: Vec<(&str, Span)> = axes
-        .iter()
-        .flat_map(|axis| axis.paths.iter().copied())
-        .collect();
+    let of_axis = |axis: &Axis| {
+        let path = |&(path, span): &(&str, Span)| {
+            let (key, path) = (axis.key.to_owned(), path.to_owned());
+            (AxisPath { key, path }, span)
+        };
+        axis.paths.iter().map(path).collect::<Vec<_>>()
+    };
+    let paths: Vec<(AxisPath, Span)> = axes.iter().flat_map(of_axis).collect();
     for (index, (outer, outer_span)) in paths.iter().enumerate() {
-        let prefix = format!("{outer}.");
-        let is_inner = |(other, (inner, _)): &(usize, &(&str, Span))| {
-            inner.starts_with(&prefix) || inner == outer && *other > index
+        let prefix = format!("{}.", outer.path);
+        let is_inner = |(other, (inner, _)): &(usize, &(AxisPath, Span))| {
+            inner.path.starts_with(&prefix) || inner.path == outer.path && *other > index
         };
         for (_, (inner, inner_span)) in paths.iter().enumerate().filter(is_inner) {
-            let kind = ErrorKind::GridOverlap {
-                outer: (*outer).to_owned(),
-                inner: (*inner).to_owned(),
-            };
-            let diagnostic = Diagnostic::new(*inner_span, kind);
+            let (outer, inner) = (outer.clone(), inner.clone());
+            let diagnostic = Diagnostic::new(*inner_span, ErrorKind::Overlap { outer, inner });
             errors.push(diagnostic.related(*outer_span, "set here"));
         }
     }
@@ -220,7 +229,10 @@ fn exclude_from(
         };
         let unknown: Vec<_> = entry.entries().iter().filter(not_in_grid).collect();
         for key in &unknown {
-            let kind = ErrorKind::ExcludeNotInGrid(key.key.clone());
+            let mut keys: Vec<String> = axes.iter().map(|axis| axis.key.to_owned()).collect();
+            keys.dedup();
+            let path = key.key.clone();
+            let kind = ErrorKind::ExcludeNotInGrid { path, keys };
             errors.push(Diagnostic::new(key.key_span, kind));
         }
         let mut matched = false;

@@ -3,13 +3,16 @@
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::tree::{Entry, Layer, Node, Value};
+use super::variants::{Variant, Variants};
 use crate::spec::{Match, MatchedQuantity, MatchedSetting, RunSpec, TrainingLength};
 
-/// All errors of `sweep.match`. `variants` are the resolved variants with their trees.
+/// All errors of `sweep.match`. `resolved` are the variants at all their sizes. Each size is matched to the baseline
+/// of its size.
 pub(super) fn check(
     document: &Node,
     matching: Match,
-    variants: &[(&Node, &RunSpec)],
+    variants: &Variants,
+    resolved: &[(&Variant, RunSpec)],
     baseline: &str,
 ) -> Vec<Diagnostic> {
     let Match { what, by, .. } = matching;
@@ -26,26 +29,30 @@ pub(super) fn check(
         };
         return vec![Diagnostic::new(span("sweep.match.by"), kind)];
     }
-    let of_baseline = variants.iter().find(|(_, spec)| spec.variant == baseline);
-    let Some(&(baseline_tree, of_baseline)) = of_baseline else {
+    let of_baseline = resolved.iter().filter(|(v, _)| v.name == baseline);
+    let of_baseline: Vec<_> = of_baseline.collect();
+    if of_baseline.is_empty() {
         return Vec::new(); // an unknown baseline is reported elsewhere
+    }
+    let is_covered = |(variant, spec): &&(&Variant, RunSpec)| {
+        let mut of_baseline = of_baseline.iter();
+        let own = of_baseline.find(|(of, _)| of.smaller_size == variant.smaller_size);
+        own.is_some_and(|(_, own)| matching.covers(spec.model.kind, own.model.kind))
     };
-    let covered: Vec<_> = variants
-        .iter()
-        .filter(|(_, spec)| spec.variant != baseline)
-        .filter(|(_, spec)| matching.covers(spec.model.kind, of_baseline.model.kind))
-        .collect();
+    let others = resolved.iter().filter(|(v, _)| v.name != baseline);
+    let covered: Vec<_> = others.filter(is_covered).collect();
     if covered.is_empty() {
         let key = document.nearest("sweep.match");
         let span = key.map_or(document.span, |entry| entry.key_span);
         let kind = ErrorKind::MatchesNothing { by: by.path() };
         return vec![Diagnostic::new(span, kind)];
     }
-    let is_timed = matches!(of_baseline.train.length(), TrainingLength::Seconds(_));
-    let timed_baseline = is_timed.then_some((baseline_tree, of_baseline));
-    let with_baseline = covered.iter().map(|&&pair| pair).chain(timed_baseline);
-    let conflicts = with_baseline.filter_map(|(tree, spec)| {
-        let length = spec.train.length();
+    let is_timed = |(_, spec): &&&(&Variant, RunSpec)| {
+        matches!(spec.train.length(), TrainingLength::Seconds(_))
+    };
+    let with_baseline = covered.iter().chain(of_baseline.iter().filter(is_timed));
+    let conflicts = with_baseline.filter_map(|(variant, spec)| {
+        let (tree, length) = (&variant.tree, spec.train.length());
         let kind = ErrorKind::MatchLength {
             what: what.key(),
             by: by.path(),
@@ -53,21 +60,23 @@ pub(super) fn check(
         };
         let entry = tree.nearest(length.path());
         let span = entry.map_or(tree.span, |entry| entry.value.span);
-        is_fixed(matching, length).then(|| Diagnostic::new(span, kind))
+        let size = variants.size_of(variant);
+        is_fixed(matching, length).then(|| Diagnostic::new(span, kind).at_size(size))
     });
     let mut errors: Vec<_> = conflicts.collect();
     let others: Vec<_> = valid
         .into_iter()
         .filter(|path| *path != by.path())
         .collect();
-    let set = covered.iter().filter_map(|(tree, _)| {
-        let (path, entry) = set_by_variant(tree, by)?;
+    let set = covered.iter().filter_map(|(variant, _)| {
+        let (path, entry) = set_by_variant(&variant.tree, by)?;
         let kind = ErrorKind::MatchedSettingIsSet {
             by: by.path(),
             set: path,
             others: others.clone(),
         };
         let diagnostic = Diagnostic::new(entry.value.span, kind);
+        let diagnostic = diagnostic.at_size(variants.size_of(variant));
         Some(diagnostic.related(span("sweep.match.by"), "chosen here"))
     });
     errors.extend(set);

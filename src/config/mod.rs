@@ -73,3 +73,4 @@ pub use stored_plan::read_plan;
 pub use stored_run::{check_run, load_run};
 pub(crate) use suggest::nearest;
 pub(crate) use validate::out_of_range;
+pub use variants::RunPlace;

@@ -10,53 +10,55 @@ use rand_core::RngCore;
 /// the names of variants short.
 const DIGITS: usize = 3;
 
-/// A section with the key `random` in which each distribution is replaced by the list of its values. Without a valid
-/// `random`, the section is unchanged.
-pub(super) fn with_drawn_values(section: &Node, errors: &mut Vec<Diagnostic>) -> Node {
+/// A section in which each distribution of its key `random` is replaced by the list of its values. `None` with a mistake
+/// in one of them.
+pub(super) fn with_drawn_values(section: &Node, errors: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut section = section.clone();
     let Value::Map(entries) = &mut section.value else {
-        return section;
+        return Some(section);
     };
-    for entry in entries.iter_mut().filter(|entry| entry.key == "random") {
-        if let Some(drawn) = drawn(&entry.value, errors) {
-            entry.value.value = Value::Map(drawn);
-        }
+    let random = entries.iter_mut().find(|entry| entry.key == "random");
+    if let Some(random) = random.filter(|random| random.value.value != Value::Null) {
+        random.value.value = Value::Map(drawn(&random.value, errors)?);
     }
-    entries.retain(|entry| entry.key != "random" || entry.value.get("n").is_none());
-    section
+    Some(section)
 }
 
-/// A list for each path, or `None` with a mistake that is reported here or by the schema.
+/// A list for each path, or `None` with mistakes that are reported here or by the schema.
 fn drawn(random: &Node, errors: &mut Vec<Diagnostic>) -> Option<Vec<Entry>> {
     let n = integer(random.get("n")?)?;
     let seed = random.get("seed").map_or(Some(1), integer)?;
-    let settings = random.get("settings")?;
-    let mut lists = Vec::new();
-    for entry in settings.entries() {
-        let [distribution] = entry.value.entries() else {
-            errors.push(Diagnostic::new(
-                entry.value.span,
-                ErrorKind::NotOneDistribution,
-            ));
-            return None;
-        };
-        let stream = Stream::new(seed, &format!("values of {}", entry.key));
-        let values = (0..n).map(|index| value(distribution, &mut stream.at(index)));
-        let Some(values) = values.collect::<Option<Vec<Node>>>() else {
-            let kind = ErrorKind::NoDistribution(distribution.key.clone());
-            errors.push(Diagnostic::new(distribution.value.span, kind));
-            return None;
-        };
-        lists.push(Entry {
-            value: Node {
-                span: entry.value.span,
-                value: Value::Seq(values),
-            },
-            ..entry.clone()
-        });
-    }
+    let settings = random.get("settings")?.entries();
+    let lists: Vec<Result<Entry, Diagnostic>> = settings
+        .iter()
+        .map(|entry| list_of_values(entry, seed, n))
+        .collect();
+    let mistakes = lists.iter().filter_map(|list| list.as_ref().err());
+    errors.extend(mistakes.cloned());
+    let mut lists: Vec<Entry> = lists.into_iter().collect::<Result<_, _>>().ok()?;
     remove_repetitions(&mut lists, n as usize);
     Some(lists)
+}
+
+/// The values of a path, drawn from its distribution.
+fn list_of_values(entry: &Entry, seed: u64, n: u64) -> Result<Entry, Diagnostic> {
+    let [distribution] = entry.value.entries() else {
+        let kind = ErrorKind::NotOneDistribution;
+        return Err(Diagnostic::new(entry.value.span, kind));
+    };
+    let stream = Stream::new(seed, &format!("values of {}", entry.key));
+    let values = (0..n).map(|index| value(distribution, &mut stream.at(index)));
+    let Some(values) = values.collect::<Option<Vec<Node>>>() else {
+        let kind = ErrorKind::NoDistribution(distribution.key.clone());
+        return Err(Diagnostic::new(distribution.value.span, kind));
+    };
+    Ok(Entry {
+        value: Node {
+            span: entry.value.span,
+            value: Value::Seq(values),
+        },
+        ..entry.clone()
+    })
 }
 
 /// Keeps the first of equal combinations: two variants with the same settings cannot be compared.
@@ -342,7 +344,19 @@ mod tests {
             ),
             (
                 "  grid: {optimizer.lr: [0.1]}\n  zip: {optimizer.lr: [0.2]}",
-                "sets `optimizer.lr` twice",
+                "`grid` and `zip` both set `optimizer.lr`",
+            ),
+            (
+                "  zip: {optimizer: [{kind: sgd}, {kind: adam}]}\n  random: {n: 2, settings: {optimizer.lr: {choice: [1]}}}",
+                "`random` sets `optimizer.lr`, and `zip` sets it through `optimizer`",
+            ),
+            (
+                "  zip: {model.norm: [layernorm, rmsnorm]}\n  exclude: [{model.n_layer: 2}]",
+                "`model.n_layer` is not a path of `zip`",
+            ),
+            (
+                "  zip: {model: {norm: [layernorm, rmsnorm]}}",
+                "a key of `zip` is a whole path; write `model.norm: [...]`",
             ),
             (
                 "  variants: {a: {}, b: {model: {n_layer: 1}}}\n  tune: {seeds: 1}",
@@ -351,6 +365,47 @@ mod tests {
         ] {
             let errors = errors(sweep);
             assert!(errors.contains(expected), "{sweep}\n{errors}");
+        }
+    }
+
+    /// Without valid combinations, the variants have other names and settings than those that are meant.
+    #[test]
+    fn errors_that_follow_from_another_are_not_reported() {
+        let reversed = "{n: 4, settings: {optimizer.lr: {uniform: [1.0, 0.1]}}}";
+        let named = "baseline: lr-0.5\n  seeds: {min: 2, max: 4, until: decided}\n  \
+                     exclude: [{optimizer.lr: 0.2}]\n";
+        let variants = "variants: {a: {}, b: {model: {n_layer: 1}}}\n";
+        for (sweep, mistakes) in [
+            (format!("  random: {reversed}\n  {named}"), 1),
+            (format!("  tune: {{random: {reversed}}}\n  {variants}"), 1),
+            (
+                format!(
+                    "  tune: {{zip: {{model.n_layer: [1, 2], optimizer.lr: [0.1]}}}}\n  {variants}"
+                ),
+                1,
+            ),
+            (
+                format!("  zip: {{model.n_layer: [1, 2], optimizer.lr: [0.1]}}\n  {named}"),
+                1,
+            ),
+            (
+                "  grid: {optimizer.lr: [0.1, 0.2]}\n  zip: {optimizer.lr: [0.3]}\n".to_owned(),
+                1,
+            ),
+            (format!("  tune: {{seeds: 1}}\n  {variants}"), 1),
+            (
+                "  random: {n: 2, settings: {optimizer.lr: {uniform: [1.0, 0.5]}, model.n_layer: \
+                 {integer: [2, 1]}}}\n"
+                    .to_owned(),
+                2,
+            ),
+        ] {
+            let errors = errors(&sweep);
+            assert_eq!(
+                errors.matches("error: ").count(),
+                mistakes,
+                "{sweep}\n{errors}"
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::conditional_keys::Condition;
 use super::error_kind::either;
 use super::schema::{self, join};
+use super::value_types::types;
 use crate::spec::{RenamedChoice, RenamedKey};
 use serde_json::Value as Json;
 use std::fmt::Write as _;
@@ -89,7 +90,9 @@ fn cell(text: &str) -> String {
 /// The type and range of a field in words.
 fn value_words(field: &'static Json) -> String {
     if let Some(choices) = schema::choices(field) {
-        let choices = choices.iter().map(|(choice, _)| format!("`{choice}`"));
+        let null = types(field).contains(&"null").then_some("null");
+        let choices = choices.into_iter().map(|(choice, _)| choice).chain(null);
+        let choices = choices.map(|choice| format!("`{choice}`"));
         return choices.collect::<Vec<_>>().join(", ");
     }
     if schema::is_section(field) {

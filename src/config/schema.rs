@@ -82,6 +82,15 @@ fn as_section(schema: &'static Json) -> &'static Json {
     sections.next().unwrap_or(schema)
 }
 
+/// Follows `$ref`. For a value that may be `null` and has one other type, the schema of the latter.
+fn without_null(schema: &'static Json) -> &'static Json {
+    let schema = resolve(schema);
+    match schema["anyOf"].as_array().map(Vec::as_slice) {
+        Some([other, null] | [null, other]) if null["type"] == "null" => resolve(other),
+        _ => schema,
+    }
+}
+
 /// The schema of the items of a list, if they are mappings with known keys.
 pub(super) fn items(list: &'static Json) -> Option<&'static Json> {
     let items = resolve(list).get("items")?;
@@ -100,9 +109,10 @@ pub(super) fn is_section(schema: &'static Json) -> bool {
     as_section(schema).get("properties").is_some()
 }
 
-/// The values of a choice and their descriptions, without former names; `None` for anything else.
+/// The values of a choice and their descriptions, without former names; `None` for anything else. A choice may
+/// also be `null`, which is not among them.
 pub(super) fn choices(schema: &'static Json) -> Option<Vec<(&'static str, &'static str)>> {
-    let alternatives = resolve(schema)["oneOf"].as_array()?;
+    let alternatives = without_null(schema)["oneOf"].as_array()?;
     let choice = |choice: &'static Json| {
         let meaning = choice["description"].as_str().unwrap_or_default();
         Some((choice["const"].as_str()?, meaning))

@@ -15,6 +15,11 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Whether another span is inside of this one.
+    pub(super) fn contains(self, inner: Self) -> bool {
+        self.source == inner.source && self.start <= inner.start && inner.end <= self.end
+    }
+
     /// From the start of this span to the end of another one. A span of another source, which an
     /// alias can bring, changes nothing.
     pub(super) fn to(self, last: Self) -> Self {

@@ -67,6 +67,17 @@ pub(super) enum Layer {
     Override,
 }
 
+impl Entry {
+    /// Whether a value in it comes from a layer.
+    pub(super) fn comes_from(&self, layer: Layer) -> bool {
+        let entries = self.value.entries();
+        match entries.is_empty() {
+            true => self.layer == layer,
+            false => entries.iter().any(|entry| entry.comes_from(layer)),
+        }
+    }
+}
+
 impl Node {
     /// A mapping without keys.
     pub(super) fn empty_map(span: Span) -> Self {

@@ -63,21 +63,19 @@ impl Validator<'_> {
         let schema = schema::resolve(schema);
         if let Some(choices) = schema::choices(schema) {
             let choices: Vec<_> = choices.into_iter().map(|(choice, _)| choice).collect();
-            return self.check_choice(node, &choices, path);
+            let may_be_null = types(schema).contains(&"null");
+            return self.check_choice(node, &choices, may_be_null, path);
         }
-        let alternatives = schema.get("oneOf").or_else(|| schema.get("anyOf"));
-        let alternatives = alternatives.and_then(Json::as_array);
-        let fitting = match alternatives {
-            Some(all) => all
-                .iter()
-                .map(schema::resolve)
-                .find(|one| accepts(one, node)),
-            None => Some(schema).filter(|schema| accepts(schema, node)),
-        };
-        let Some(schema) = fitting else {
+        if !accepts(schema, node) {
             let kind = wrong_type(node, schema, path, self.sources);
             return self.report_misread(node.span, kind);
-        };
+        }
+        let mut alternatives = ["oneOf", "anyOf"]
+            .into_iter()
+            .flat_map(|key| schema[key].as_array().into_iter().flatten());
+        if let Some(fitting) = alternatives.find(|one| accepts(one, node)) {
+            return self.check(node, fitting, path);
+        }
         match &node.value {
             Value::Int(_) | Value::Float(_) => self.check_number(node, schema, path),
             Value::Str(text) => self.check_text(node, text, schema, path),
@@ -87,28 +85,32 @@ impl Validator<'_> {
         }
     }
 
-    fn check_choice(&mut self, node: &Node, choices: &[&str], path: &str) {
-        if node.as_str().is_some_and(|text| choices.contains(&text)) {
+    fn check_choice(&mut self, node: &Node, choices: &[&str], may_be_null: bool, path: &str) {
+        let is_null = may_be_null && node.value == Value::Null;
+        if is_null || node.as_str().is_some_and(|text| choices.contains(&text)) {
             return;
         }
+        let null = may_be_null.then_some("null");
+        let expected: Vec<&str> = choices.iter().copied().chain(null).collect();
+        let expected = either(&expected);
         let found = shortened(self.sources.text(node.span));
         let kind = match &node.value {
             Value::Null | Value::Seq(_) | Value::Map(_) => ErrorKind::WrongType {
                 subject: section_name(path),
-                expected: either(choices),
+                expected,
                 found: type_name(node),
                 remedy: None,
             },
             Value::Str(text) => ErrorKind::InvalidChoice {
                 path: path.to_owned(),
                 found: shortened(text),
-                expected: either(choices),
+                expected,
                 nearest: nearest(text, choices).map(str::to_owned),
             },
             _ => ErrorKind::InvalidChoice {
                 path: path.to_owned(),
                 nearest: nearest(&found, choices).map(str::to_owned),
-                expected: either(choices),
+                expected,
                 found,
             },
         };
@@ -366,4 +368,104 @@ fn valid_name(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c));
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     words.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::from_text;
+    use std::fmt::Write as _;
+
+    /// The keys that lead to each choice of an experiment. `[0]` stands for an item of a list, and `any` for a name.
+    fn collect_choices(
+        schema: &'static Json,
+        keys: &mut Vec<String>,
+        found: &mut Vec<Vec<String>>,
+    ) {
+        let schema = schema::resolve(schema);
+        if schema["const"].is_string() && found.last() != Some(&*keys) {
+            found.push(keys.clone());
+        }
+        for alternatives in ["oneOf", "anyOf"] {
+            for one in schema[alternatives].as_array().into_iter().flatten() {
+                collect_choices(one, keys, found);
+            }
+        }
+        let fields = schema["properties"].as_object().into_iter().flatten();
+        let fields = fields.filter(|(_, field)| field["deprecated"] != true);
+        let fields = fields.map(|(key, field)| (key.as_str(), field));
+        let others = [("any", "additionalProperties"), ("[0]", "items")];
+        let others = others.map(|(key, of)| (key, &schema[of]));
+        let others = others.into_iter().filter(|(_, schema)| schema.is_object());
+        for (key, field) in fields.chain(others) {
+            keys.push(key.to_owned());
+            collect_choices(field, keys, found);
+            keys.pop();
+        }
+    }
+
+    /// A value that no list of choices has is found at every place of the schema: in variants, sizes, grids, zips,
+    /// distributions and lists, and in choices that may be `null`.
+    #[test]
+    fn a_wrong_choice_is_reported_at_its_value() {
+        let mut choices = Vec::new();
+        collect_choices(schema::root(), &mut Vec::new(), &mut choices);
+        let has = |path: &[&str]| choices.iter().any(|keys| keys == path);
+        assert!(has(&["train", "evaluate"]));
+        assert!(has(&["sweep", "grid", "train.evaluate", "[0]"]));
+        assert!(has(&["sweep", "scale", "sizes", "[0]", "model", "norm"]));
+        for keys in &choices {
+            let mut path = String::new();
+            for key in keys {
+                let dot = if path.is_empty() || key == "[0]" {
+                    ""
+                } else {
+                    "."
+                };
+                let _ = write!(path, "{dot}{key}");
+            }
+            let nested = |value: String, key: &String| match key.as_str() {
+                "[0]" => format!("[{value}]"),
+                key => format!("{{{key}: {value}}}"),
+            };
+            let text = keys.iter().rev().fold("wrong".to_owned(), nested);
+            let column = text.find("wrong").unwrap(); // without the first brace
+            let text = format!("name: test\n{}", &text[1..text.len() - 1]);
+            let errors = from_text("test.yaml", &text, &[]).unwrap_err().to_string();
+            let mut blocks = errors.split("\n\n");
+            let message = format!("error: invalid value `wrong` for `{path}`; expected `");
+            let block = blocks.find(|block| block.starts_with(&message));
+            let block = block.unwrap_or_else(|| panic!("{text}\n{errors}"));
+            let place = format!("\n --> test.yaml:2:{column}\n");
+            assert!(block.contains(&place), "{text}\n{block}");
+        }
+    }
+
+    #[test]
+    fn a_choice_that_may_be_null_says_so() {
+        let errors = |value: &str| {
+            let text = format!("name: test\ntrain: {{evaluate: {value}}}");
+            from_text("test.yaml", &text, &[]).map_err(|errors| errors.to_string())
+        };
+        for value in ["null", "last", "best"] {
+            assert!(errors(value).is_ok(), "{value}");
+        }
+        for (value, message) in [
+            (
+                "lst",
+                "invalid value `lst` for `train.evaluate`; expected `last`, `best`, `ema` or `null`",
+            ),
+            (
+                "3",
+                "invalid value `3` for `train.evaluate`; expected `last`, `best`, `ema` or `null`",
+            ),
+            (
+                "[ema]",
+                "`train.evaluate` must be `last`, `best`, `ema` or `null`, not a list",
+            ),
+        ] {
+            let found = errors(value).unwrap_err();
+            assert!(found.contains(message), "{found}");
+        }
+    }
 }

@@ -112,10 +112,13 @@ fn remedy_of_axis(node: &Node, path: &str) -> Option<String> {
         "sweep.zip.",
         "sweep.tune.zip.",
     ];
-    let axis = grids.iter().find_map(|grid| path.strip_prefix(grid))?;
+    let (grid, axis) = grids
+        .iter()
+        .find_map(|grid| Some((grid, path.strip_prefix(grid)?)))?;
     let inner = node.entries().first().filter(|_| !axis.contains('['))?;
+    let key = grid.split('.').rev().nth(1)?;
     Some(format!(
-        "a key of a grid is a whole path; write `{axis}.{}: [...]`",
+        "a key of `{key}` is a whole path; write `{axis}.{}: [...]`",
         inner.key
     ))
 }

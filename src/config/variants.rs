@@ -2,19 +2,21 @@
 //! combination of the grid, and with the overrides, in this order.
 
 use super::canonical_names::FormerNames;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{AtSize, Diagnostic};
 use super::error_kind::{ErrorKind, shortened};
 use super::grid::{Combination, combinations};
 use super::merge::merge;
 use super::random_values::with_drawn_values;
 use super::seed_checks::{check_seeds, integer, seed_count};
-use super::sizes::sized_documents;
+use super::sizes::{overlays, sized_documents};
 use super::spans::{Sources, Span};
 use super::suggest::hint;
 use super::text_budget::TextBudget;
 use super::tree::{Entry, Layer, Node, Value};
 use super::variant_names;
+use crate::spec::RunPart;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Name of the variant if a sweep has no variants and no grid.
 const ONLY_VARIANT: &str = "base";
@@ -35,11 +37,23 @@ pub(super) struct Variant {
     pub(super) smaller_size: Option<usize>,
 }
 
+/// What the settings of a run come from besides its seed: a variant, and its combination or its size.
+#[derive(Debug, Clone, Copy)]
+pub struct RunPlace<'a> {
+    /// Name of the variant.
+    pub variant: &'a str,
+    /// Its combination in a search, and its size.
+    pub part: RunPart,
+}
+
 /// All variants of a document.
 #[derive(Debug)]
 pub(super) struct Variants {
     list: Vec<Variant>,
-    by_name: HashMap<String, usize>,
+    /// The combinations or the sizes of each variant, in order.
+    by_name: HashMap<String, Range<usize>>,
+    /// What each size changes, if there are several.
+    sizes: Vec<Span>,
     /// All errors of the sweep.
     pub(super) errors: Vec<Diagnostic>,
 }
@@ -54,10 +68,17 @@ impl Variants {
     ) -> Self {
         let mut errors = Vec::new();
         let list = expand(document, overrides, sources, former_names, &mut errors);
-        let names = list.iter().enumerate();
-        let by_name = names.map(|(index, variant)| (variant.name.clone(), index));
+        let mut by_name = HashMap::new();
+        let mut start = 0;
+        for variants in list.chunk_by(|a, b| a.name == b.name) {
+            let end = start + variants.len();
+            by_name.insert(variants[0].name.clone(), start..end);
+            start = end;
+        }
+        let sizes = document.get("sweep").map_or(&[][..], overlays);
         Self {
-            by_name: by_name.collect(),
+            by_name,
+            sizes: sizes.iter().map(|size| size.span).collect(),
             list,
             errors,
         }
@@ -70,7 +91,38 @@ impl Variants {
 
     /// The variant of a name, at its largest size.
     pub(super) fn named(&self, name: &str) -> Option<&Variant> {
-        self.by_name.get(name).map(|&index| &self.list[index])
+        self.all_named(name).last()
+    }
+
+    /// The variant of a run, with its combination or at its size.
+    pub(super) fn of_run(&self, run: RunPlace) -> Option<&Variant> {
+        let all = self.all_named(run.variant);
+        let combination = run.part.tuned.map(|tuned| tuned.combination);
+        match combination.or(run.part.smaller_size) {
+            Some(index) => all.get(index),
+            None => all.last(),
+        }
+    }
+
+    fn all_named(&self, name: &str) -> &[Variant] {
+        let range = self.by_name.get(name).cloned();
+        range.map_or(&[], |range| &self.list[range])
+    }
+
+    /// The size of a variant, if there are several.
+    pub(super) fn size_of(&self, variant: &Variant) -> Option<AtSize> {
+        let largest = self.sizes.len().checked_sub(1)?;
+        let index = variant.smaller_size.unwrap_or(largest);
+        Some(AtSize {
+            index,
+            count: self.sizes.len(),
+            span: *self.sizes.get(index)?,
+        })
+    }
+
+    /// What each size changes, if there are several.
+    pub(super) fn sizes(&self) -> &[Span] {
+        &self.sizes
     }
 
     /// Name of the variant that the others are compared with.
@@ -97,14 +149,21 @@ fn expand(
         errors.push(Diagnostic::new(sweep.span, ErrorKind::EmptySweep));
     }
     let absent = Node::empty_map(document.span);
-    let sweep = &with_drawn_values(sweep.as_ref().unwrap_or(&absent), errors);
+    let sweep = sweep.as_ref().unwrap_or(&absent);
     check_seeds(sweep, errors);
+    let Some(sweep) = with_drawn_values(sweep, errors) else {
+        return Vec::new();
+    };
+    let sweep = &sweep;
     let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
     let is_search = |tune: &Node| SEARCHED.iter().any(|key| tune.get(key).is_some());
     if let Some(tune) = tune.filter(|tune| !is_search(tune)) {
         errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
     }
-    let tune = tune.map(|tune| with_drawn_values(tune, errors));
+    let tune = match tune.map(|tune| with_drawn_values(tune, errors)) {
+        Some(None) => return Vec::new(),
+        tune => tune.flatten(),
+    };
     let tune = tune.as_ref();
     let searched = SEARCHED.iter();
     for lists in searched.filter_map(|key| tune.and_then(|tune| tune.get(key))) {

@@ -41,6 +41,22 @@ fn persist(mut file: NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a new file so that it is complete or absent, and returns whether it did: it leaves a file that exists.
+pub(super) fn create_atomic(path: &Path, contents: &[u8]) -> io::Result<bool> {
+    let mut file = temporary_file(folder_of(path))?;
+    file.as_file_mut().write_all(contents)?;
+    file.as_file().sync_all()?;
+    // A rename would replace a file that another process has made in the meantime.
+    match fs::hard_link(file.path(), path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        // A file system without hard links.
+        Err(_) => persist(file, path)?,
+    }
+    sync_folder(folder_of(path))?;
+    Ok(true)
+}
+
 /// Removes a file. It may be absent.
 pub fn remove_if_exists(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

@@ -88,6 +88,17 @@ impl SweepPlan {
         self.earlier.iter().filter(is_shared)
     }
 
+    /// Whether a size was added, removed or changed after results were known. Without its largest size, an experiment
+    /// compares its variants by other runs, some of which were those of a smaller size.
+    pub fn has_changed_sizes(&self) -> bool {
+        if self.earlier.is_empty() {
+            return false;
+        }
+        let own = self.own_design();
+        let mut earlier = self.earlier.iter();
+        earlier.any(|design| design.had_other_sizes(&own))
+    }
+
     /// Whether an earlier plan, `before`, compares its variants in another way.
     pub fn changes_design_of(&self, before: &Self) -> bool {
         self.own_design() != before.own_design()
@@ -109,6 +120,8 @@ impl SweepPlan {
         let sweep = self.experiment.sweep.clone().unwrap_or_default();
         EarlierDesign {
             variants: self.variant_identities(),
+            smaller_sizes: self.identities(|run| run.smaller_size.is_some()),
+            sizes: Some(sweep.scale.map_or(Vec::new(), |scale| scale.sizes)),
             // The same seeds can be written as a list and as a number.
             seeds: match sweep.seeds.sequential() {
                 Some(_) => sweep.seeds,
@@ -124,9 +137,17 @@ impl SweepPlan {
 
     /// The start of the identity of each variant and combination, without its seed.
     fn variant_identities(&self) -> BTreeSet<String> {
+        self.identities(PlannedRun::is_compared)
+    }
+
+    /// The start of the identities, without their seeds, of the runs for which `is_meant` holds.
+    fn identities(&self, is_meant: impl Fn(&PlannedRun) -> bool) -> BTreeSet<String> {
         let same = |a: &PlannedRun, b: &PlannedRun| {
-            let combination = |run: &PlannedRun| run.tuned.map(|tuned| tuned.combination);
-            a.spec.variant == b.spec.variant && combination(a) == combination(b)
+            let part = |run: &PlannedRun| {
+                let combination = run.tuned.map(|tuned| tuned.combination);
+                (combination, run.smaller_size)
+            };
+            a.spec.variant == b.spec.variant && part(a) == part(b)
         };
         let identity = |runs: &[&PlannedRun]| {
             let spec = RunSpec {
@@ -138,10 +159,8 @@ impl SweepPlan {
             identity.truncate(16);
             identity
         };
-        let compared = self.runs.iter();
-        let compared = compared.filter(|run| run.smaller_size.is_none() && !run.is_search());
-        let compared: Vec<&PlannedRun> = compared.collect();
-        compared.chunk_by(|a, b| same(a, b)).map(identity).collect()
+        let meant: Vec<&PlannedRun> = self.runs.iter().filter(|run| is_meant(run)).collect();
+        meant.chunk_by(|a, b| same(a, b)).map(identity).collect()
     }
 }
 
@@ -221,6 +240,53 @@ mod tests {
             .collect();
         assert_eq!(earlier, [&Compare::default()]);
         assert_eq!(plan.rate_after_changed_seeds(), None);
+    }
+
+    #[test]
+    fn changed_sizes_are_remembered() {
+        let sized = |sizes: &[&str]| {
+            let sizes: Vec<String> = sizes
+                .iter()
+                .map(|width| format!("{{model: {{n_embd: {width}}}}}"))
+                .collect();
+            format!(
+                "{{name: x, sweep: {{seeds: 3, scale: {{sizes: [{}]}}, variants: {{a: {{}}, b: {{model: \
+                 {{mlp: swiglu}}}}}}}}}}",
+                sizes.join(", ")
+            )
+        };
+        let all = sized(&["32", "64", "96"]);
+        assert!(!after(&all, &[&all, &all]).has_changed_sizes());
+        for now in [
+            sized(&["64", "96"]), // without the smallest
+            sized(&["32", "64"]), // without the largest, so that 64 is compared
+            sized(&["32", "72", "96"]),
+            sized(&["16", "32", "64", "96"]),
+            "{name: x, model: {n_embd: 96}, sweep: {seeds: 3, variants: {a: {}, b: {model: {mlp: \
+             swiglu}}}}}"
+                .to_owned(),
+        ] {
+            assert!(after(&now, &[&all]).has_changed_sizes(), "{now}");
+            assert!(after(&now, &[&all, &now]).has_changed_sizes(), "{now}");
+            assert!(after(&all, &[&now]).has_changed_sizes(), "{now}");
+        }
+        // Other runs say nothing about these.
+        let other = sized(&["16", "24"]);
+        assert!(!after(&other, &[&all]).has_changed_sizes());
+    }
+
+    #[test]
+    fn a_design_of_an_earlier_version_has_unknown_sizes() {
+        let plan = after(SWEEP, &[&SWEEP.replace("max: 6", "max: 4")]);
+        let mut json = serde_json::to_value(&plan).unwrap();
+        let design = json["earlier"][0].as_object_mut().unwrap();
+        assert_eq!(design.remove("sizes"), Some(serde_json::json!([])));
+        let mut plan: SweepPlan = serde_json::from_value(json).unwrap();
+        assert_eq!(plan.earlier_designs().count(), 1);
+        let scale = "sizes: [{model: {n_embd: 32}}, {}]";
+        let sweep = plan.experiment.sweep.as_mut().unwrap();
+        sweep.scale = Some(serde_yaml::from_str(scale).unwrap());
+        assert!(!plan.has_changed_sizes());
     }
 
     #[test]

@@ -45,5 +45,5 @@ pub use sealed_json::{SealError, Sealed, from_sealed_json, write_sealed_json};
 pub use seed_rounds::VariantComparison;
 pub use status::{Outcome, RunStatus};
 pub use sweep_plan::{ChosenValue, CorpusInfo, MatchedVariant, PlannedRun, SweepPlan};
-pub use test_uses::{TestUse, TestUses};
+pub use test_uses::{CountedUse, TestUse, TestUses};
 pub use variant_runs::Search;

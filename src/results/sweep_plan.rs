@@ -1,7 +1,7 @@
 use super::EarlierDesign;
 use super::sealed_json::{SealError, Sealed, from_sealed_json};
 use crate::hash;
-use crate::spec::{Experiment, RunSpec, TunedRun};
+use crate::spec::{Experiment, RunPart, RunSpec, TunedRun};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Component, Path};
@@ -40,6 +40,13 @@ pub struct SweepPlan {
 }
 
 impl SweepPlan {
+    /// Number of sizes at which the variants are trained, 1 without `sweep.scale`.
+    pub fn sizes(&self) -> usize {
+        let sweep = self.experiment.sweep.as_ref();
+        let scale = sweep.and_then(|sweep| sweep.scale.as_ref());
+        scale.map_or(1, |scale| scale.sizes.len().max(1))
+    }
+
     /// Reads the contents of a `plan.json`.
     ///
     /// # Errors
@@ -105,6 +112,14 @@ impl PlannedRun {
     /// Whether it compares its variant: it belongs neither to a search nor to a smaller size.
     pub fn is_compared(&self) -> bool {
         !self.is_search() && self.smaller_size.is_none()
+    }
+
+    /// Its part in the experiment.
+    pub fn part(&self) -> RunPart {
+        RunPart {
+            tuned: self.tuned,
+            smaller_size: self.smaller_size,
+        }
     }
 
     /// Its name, and its size if that is not the largest.

@@ -1,10 +1,10 @@
 //! The record of every use of a test split. A test split that is used again and again is no longer independent of
 //! the choices that its results lead to.
 
-use super::atomic_files::sync_folder;
+use super::atomic_files::create_atomic;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 /// One use of a test split, a line of `test_uses.jsonl`.
@@ -23,75 +23,98 @@ pub struct TestUse {
     pub baseline_values: Vec<(u64, f64)>,
 }
 
-/// The file `test_uses.jsonl`, locked for this process.
-#[derive(Debug)]
-pub struct TestUses {
-    file: File,
-    uses: Vec<TestUse>,
+/// A use and its number among those of its text, from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountedUse {
+    pub number: usize,
+    pub test_use: TestUse,
+    /// Whether it was not recorded before.
+    pub is_new: bool,
 }
+
+/// The uses in the file `test_uses.jsonl` of a folder. There is no file before the first use.
+#[derive(Debug)]
+pub struct TestUses(Vec<TestUse>);
 
 impl TestUses {
     pub const FILE: &str = "test_uses.jsonl";
 
-    /// Opens or creates the file in a folder, and waits while another process uses it.
+    /// Reads the uses in a folder.
     ///
     /// # Errors
-    /// If it cannot be read, or has a line that is no use of a test split: then their number is not known.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(Self::FILE);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
-        file.lock()?;
-        let mut contents = String::new();
-        file.read_to_string(&mut contents)?;
-        // A line that a killed process has not finished was not used for anything.
-        let whole = contents.rfind('\n').map_or("", |end| &contents[..end]);
-        if whole.len() + 1 < contents.len() {
-            file.set_len(whole.len() as u64 + u64::from(!whole.is_empty()))?;
+    /// If the file cannot be read, or has a line that is no use of a test split: then their number is not known.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        match fs::read_to_string(folder.join(Self::FILE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(Vec::new())),
+            contents => Self::parse(whole_lines(&contents?)),
         }
+    }
+
+    fn parse(lines: &str) -> io::Result<Self> {
         let parse = |(number, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|error| {
                 let message = format!("line {} is damaged: {error}", number + 1);
-                io::Error::new(io::ErrorKind::InvalidData, message)
+                io::Error::new(ErrorKind::InvalidData, message)
             })
         };
-        let uses = whole
-            .lines()
-            .enumerate()
-            .map(parse)
-            .collect::<io::Result<_>>()?;
-        Ok(Self { file, uses })
+        let uses = lines.lines().enumerate().map(parse);
+        uses.collect::<io::Result<_>>().map(Self)
     }
 
-    /// The use of a test split for these runs and its number, from 1, if there was one.
-    pub fn find(&self, text: &str, runs: &str) -> Option<(usize, &TestUse)> {
-        let uses = self.uses_of(text).enumerate();
-        let mut found = uses.filter(|(_, earlier)| earlier.runs == runs);
-        found.next().map(|(index, earlier)| (index + 1, earlier))
+    /// The use of a test split for these runs, if there was one.
+    pub fn find(&self, text: &str, runs: &str) -> Option<CountedUse> {
+        let mut uses = self.uses_of(text).enumerate();
+        let (index, found) = uses.find(|(_, earlier)| earlier.runs == runs)?;
+        Some(CountedUse {
+            number: index + 1,
+            test_use: found.clone(),
+            is_new: false,
+        })
     }
 
-    /// Records a use, and returns its number, from 1.
+    /// Records a use in a folder, and waits while another process does. If another process has recorded these runs
+    /// since they were looked for, its use counts.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn record(&mut self, folder: &Path, new: TestUse) -> io::Result<usize> {
+    /// As [`TestUses::read`], and if it cannot be written.
+    pub fn record(folder: &Path, new: TestUse) -> io::Result<CountedUse> {
+        let path = folder.join(Self::FILE);
         let mut line = serde_json::to_vec(&new)?;
         line.push(b'\n');
-        self.file.write_all(&line)?;
-        self.file.sync_all()?;
-        sync_folder(folder)?;
-        let number = self.uses_of(&new.text).count() + 1;
-        self.uses.push(new);
-        Ok(number)
+        let counted = |number| CountedUse {
+            number,
+            test_use: new.clone(),
+            is_new: true,
+        };
+        if !path.exists() && create_atomic(&path, &line)? {
+            return Ok(counted(1));
+        }
+        let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+        file.lock()?;
+        let mut contents = String::new();
+        file.read_to_string(&mut contents)?;
+        let whole = whole_lines(&contents);
+        let uses = Self::parse(whole)?;
+        if let Some(earlier) = uses.find(&new.text, &new.runs) {
+            return Ok(earlier);
+        }
+        if whole.len() < contents.len() {
+            file.set_len(whole.len() as u64)?;
+        }
+        file.write_all(&line)?;
+        file.sync_all()?;
+        Ok(counted(uses.uses_of(&new.text).count() + 1))
     }
 
     fn uses_of(&self, text: &str) -> impl Iterator<Item = &TestUse> {
-        let uses = self.uses.iter();
+        let uses = self.0.iter();
         uses.filter(move |earlier| earlier.text == text)
     }
+}
+
+/// The lines with an end. A line that a killed process has not finished was not used for anything.
+fn whole_lines(contents: &str) -> &str {
+    contents.rfind('\n').map_or("", |end| &contents[..=end])
 }
 
 #[cfg(test)]
@@ -116,13 +139,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         for (split, runs, number) in [("s", "1", 1), ("t", "1", 1), ("s", "2", 2)] {
-            let mut uses = TestUses::open(folder).unwrap();
-            assert_eq!(uses.find(split, runs), None);
-            assert_eq!(uses.record(folder, use_of(split, runs)).unwrap(), number);
+            assert_eq!(TestUses::read(folder).unwrap().find(split, runs), None);
+            let counted = TestUses::record(folder, use_of(split, runs)).unwrap();
+            assert_eq!((counted.number, counted.is_new), (number, true));
         }
-        let uses = TestUses::open(folder).unwrap();
-        let (number, found) = uses.find("s", "2").unwrap();
-        assert_eq!((number, found), (2, &use_of("s", "2")));
+        let found = TestUses::read(folder).unwrap().find("s", "2").unwrap();
+        assert_eq!((found.number, found.is_new), (2, false));
+        assert_eq!(found.test_use, use_of("s", "2"));
+        // Another process has recorded the same runs in the meantime.
+        assert_eq!(TestUses::record(folder, use_of("s", "2")).unwrap(), found);
+        let files = fs::read_dir(folder).unwrap();
+        assert_eq!(files.count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn looking_for_a_use_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(TestUses::read(folder.path()).unwrap().find("s", "1"), None);
+        assert!(!folder.path().join(TestUses::FILE).exists());
     }
 
     #[test]
@@ -130,21 +164,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let path = folder.join(TestUses::FILE);
-        TestUses::open(folder)
-            .unwrap()
-            .record(folder, use_of("s", "1"))
-            .unwrap();
+        TestUses::record(folder, use_of("s", "1")).unwrap();
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
-        let mut uses = TestUses::open(folder).unwrap();
-        assert_eq!(uses.record(folder, use_of("s", "2")).unwrap(), 2);
-        drop(uses);
-        assert_eq!(TestUses::open(folder).unwrap().find("s", "2").unwrap().0, 2);
+        assert_eq!(
+            TestUses::record(folder, use_of("s", "2")).unwrap().number,
+            2
+        );
+        let uses = TestUses::read(folder).unwrap();
+        assert_eq!(uses.find("s", "2").unwrap().number, 2);
         fs::write(&path, whole.replace(':', ";")).unwrap();
-        let error = TestUses::open(folder).unwrap_err().to_string();
-        assert!(error.contains("line 1 is damaged"), "{error}");
+        for error in [
+            TestUses::read(folder).unwrap_err(),
+            TestUses::record(folder, use_of("s", "2")).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("line 1 is damaged"), "{error}");
+        }
         fs::write(&path, &whole[..20]).unwrap();
-        assert_eq!(TestUses::open(folder).unwrap().find("s", "1"), None);
-        assert_eq!(fs::read(&path).unwrap(), b"");
+        assert_eq!(TestUses::read(folder).unwrap().find("s", "1"), None);
+        assert_eq!(
+            TestUses::record(folder, use_of("s", "1")).unwrap().number,
+            1
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole);
     }
 }

@@ -1,6 +1,6 @@
 //! Matches variants to the baseline: chooses the value of a setting so that a quantity is equal.
 
-use crate::config::{Diagnostics, Document, is_valid_model};
+use crate::config::{Diagnostics, Document, RunPlace, is_valid_model};
 use crate::model;
 use crate::results::{ChosenValue, CorpusInfo, MatchedVariant};
 use crate::spec::{
@@ -82,7 +82,11 @@ pub(super) fn match_variants(
         };
         if chosen.mismatch.abs() > matching.tolerance.fraction() {
             let (message, help) = refusal(matching, &spec.variant, baseline, chosen);
-            errors.push(document.error_of_variant(&spec.variant, message, help));
+            let run = RunPlace {
+                variant: &spec.variant,
+                part: *part,
+            };
+            errors.push(document.error_of_variant(run, message, help));
             continue;
         }
         for CountedRun { spec, corpus, .. } in seeds.iter_mut() {
@@ -90,7 +94,7 @@ pub(super) fn match_variants(
             // A length in FLOPs is another number of steps for another model.
             count_steps(spec, &corpora[*corpus]);
         }
-        errors.extend(document.check_matched(&seeds[0].spec));
+        errors.extend(document.check_matched(&seeds[0].spec, seeds[0].part));
     }
     match errors.is_empty() {
         true => Ok(matched),

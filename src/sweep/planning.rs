@@ -1,12 +1,14 @@
 use super::corpora::{Corpora, Prepared};
 use super::matching::{CountedRun, count_steps, match_variants};
 use super::{Error, Machine, machine};
-use crate::config::{Diagnostics, Document, Expansion, MAX_TEMPLATE_BYTES, nearest};
+use crate::config::{Diagnostics, Document, Expansion, MAX_TEMPLATE_BYTES, RunPlace, nearest};
 use crate::data::{self, DataError};
 use crate::hash::hex;
 use crate::model;
 use crate::results::{CorpusInfo, PlannedRun, SweepPlan};
-use crate::spec::{MatchedSetting, ModelKind, Precision, RunSpec, Source, TokenizerKind};
+use crate::spec::{
+    MatchedSetting, ModelKind, Precision, RunPart, RunSpec, Source, TokenizerKind, TrainingLength,
+};
 use crate::text::units;
 use crate::train::{Device, optim};
 use sha2::{Digest, Sha256};
@@ -34,16 +36,17 @@ pub fn build(
         match corpora.prepare(&spec) {
             Prepared::Ready(corpus) => {
                 count_steps(&mut spec, &corpora.infos[corpus]);
-                errors.extend(document.check_counted(&spec));
-                errors.extend(too_short(document, &spec, &corpora.infos[corpus]));
-                errors.extend(check_prompt(document, &mut spec, &mut corpora, corpus));
+                errors.extend(document.check_counted(&spec, part));
+                errors.extend(too_short(document, &spec, part, &corpora.infos[corpus]));
+                let prompt = check_prompt(document, &mut spec, part, &mut corpora, corpus);
+                errors.extend(prompt);
                 counted.push(CountedRun { spec, part, corpus });
                 continue;
             }
             Prepared::Refused(error) if error.is_machine_failure() => {
                 return Err(Error::Data(error));
             }
-            Prepared::Refused(error) => errors.push(refused(document, &spec, &error)),
+            Prepared::Refused(error) => errors.push(refused(document, &spec, part, &error)),
             Prepared::RefusedBefore => {}
         }
         all_prepared = false;
@@ -57,8 +60,8 @@ pub fn build(
     }
     let mut runs = Vec::new();
     for run in counted {
-        errors.extend(too_many_steps(document, &run.spec));
-        errors.extend(bf16_on_gpu(document, &run.spec, device));
+        errors.extend(too_many_steps(document, &run.spec, run.part));
+        errors.extend(bf16_on_gpu(document, &run.spec, run.part, device));
         let corpus = run.corpus;
         let run = planned(run, &corpora.infos[corpus]);
         if device == Device::Cpu
@@ -136,36 +139,72 @@ fn repeated_variants(document: &Document, runs: &[PlannedRun]) -> Vec<Diagnostic
             "variant `{variant}` is the same as `{first}`: the files that they name have the same contents"
         );
         let help = "remove one of them, or name a file with other contents".to_owned();
-        document.error_of_variant(variant, message, help)
+        let part = RunPart::default();
+        let error = document.error_of_variant(RunPlace { variant, part }, message, help);
+        error.at_every_size()
     };
     repeated.into_iter().map(error).collect()
 }
 
-/// The first error of a size that takes hardly more FLOPs than the one before.
+/// The first error of a size that is hardly larger than the one before.
 fn sizes_out_of_order(document: &Document, runs: &[PlannedRun]) -> Option<Diagnostics> {
-    /// Sizes that differ by less show no trend.
-    const LEAST: f64 = 1.05;
-    let variants = runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
-    let wrong = |runs: &[PlannedRun]| {
+    let mut variants = runs.chunk_by(|a, b| a.spec.variant == b.spec.variant);
+    let (number, [smaller, larger]) = variants.find_map(|runs| {
         let mut sizes: Vec<&PlannedRun> = runs.iter().collect();
         sizes.dedup_by_key(|run| run.smaller_size);
-        // The FLOPs of a run for a fixed time are not known before training.
-        let flops =
-            |run: &&PlannedRun| Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step());
-        let flops: Vec<f64> = sizes.iter().map(flops).collect::<Option<_>>()?;
-        let mut pairs = flops.windows(2);
-        let number = 1 + pairs.position(|pair| pair[1] < LEAST * pair[0])?;
-        Some((runs[0].spec.variant.clone(), number, flops))
-    };
-    let (variant, number, flops) = variants.into_iter().find_map(wrong)?;
+        let mut pairs = sizes.windows(2).map(|pair| [pair[0], pair[1]]);
+        let number = pairs.position(|pair| !is_larger(pair))? + 1;
+        Some((number, [sizes[number - 1], sizes[number]]))
+    })?;
     let message = format!(
-        "size {} of `{variant}` takes {} FLOPs, and size {number} takes {}",
+        "size {} of `{}` {}, and size {number} {}",
         number + 1,
-        units::count(flops[number]),
-        units::count(flops[number - 1])
+        larger.spec.variant,
+        cost_in_words(larger),
+        cost_in_words(smaller)
     );
-    let help = "give each size more FLOPs of training than the one before, and sort them, the smallest first".to_owned();
-    Some(document.error_at(None, "sweep.scale.sizes", message, Some(help)))
+    let more = match larger.spec.train.length() {
+        TrainingLength::Seconds(_) => "a longer training or a larger model",
+        _ => "more FLOPs of training",
+    };
+    let help =
+        format!("give each size {more} than the one before, and sort them, the smallest first");
+    Some(document.error_of_size(number, message, help))
+}
+
+/// Whether the second of two sizes may be larger than the first. The FLOPs of a run for a fixed time are not known before
+/// training, but they do not grow if neither the time nor the model does.
+fn is_larger([smaller, larger]: [&PlannedRun; 2]) -> bool {
+    /// Sizes that differ by less show no trend.
+    const LEAST: f64 = 1.05;
+    let grows = |smaller: f64, larger: f64| larger >= LEAST * smaller;
+    let lengths = [smaller, larger].map(|run| run.spec.train.length());
+    if let [
+        TrainingLength::Seconds(shorter),
+        TrainingLength::Seconds(longer),
+    ] = lengths
+    {
+        return grows(shorter, longer) || grows(smaller.flops_per_token, larger.flops_per_token);
+    }
+    flops(smaller)
+        .zip(flops(larger))
+        .is_none_or(|(smaller, larger)| grows(smaller, larger))
+}
+
+/// FLOPs of training, unless its length is a time.
+fn flops(run: &PlannedRun) -> Option<f64> {
+    Some(run.spec.train.planned_steps()? as f64 * run.flops_per_step())
+}
+
+fn cost_in_words(run: &PlannedRun) -> String {
+    match (flops(run), run.spec.train.length()) {
+        (None, TrainingLength::Seconds(seconds)) => format!(
+            "takes {} with {} FLOPs per token",
+            units::duration(seconds),
+            units::count(run.flops_per_token)
+        ),
+        (flops, _) => format!("takes {} FLOPs", units::count(flops.unwrap_or_default())),
+    }
 }
 
 fn config_hash(runs: &[PlannedRun]) -> String {
@@ -177,7 +216,7 @@ fn config_hash(runs: &[PlannedRun]) -> String {
 }
 
 /// An error of the data, at the value in the file that has to be changed.
-fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostics {
+fn refused(document: &Document, spec: &RunSpec, part: RunPart, error: &DataError) -> Diagnostics {
     let (path, help) = match error {
         DataError::Missing { path } => ("data.source", Some(sources(&path.to_string_lossy()))),
         DataError::VocabTooLarge { .. } | DataError::VocabTooSmall { .. } => {
@@ -203,7 +242,14 @@ fn refused(document: &Document, spec: &RunSpec, error: &DataError) -> Diagnostic
         }
         _ => ("data.source", None),
     };
-    document.error_at(Some(&spec.variant), path, error.to_string(), help)
+    let variant = &spec.variant;
+    let run = RunPlace { variant, part };
+    let error = document.error_at(Some(run), path, error.to_string(), help);
+    match document.is_set_by_size(run, "tokenizer") {
+        true => error,
+        // The same data is not prepared again for the other sizes.
+        false => error.at_every_size(),
+    }
 }
 
 /// Lists the sources, and suggests the one that `word` is similar to.
@@ -218,7 +264,12 @@ fn sources(word: &str) -> String {
     )
 }
 
-fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<Diagnostics> {
+fn too_short(
+    document: &Document,
+    spec: &RunSpec,
+    part: RunPart,
+    info: &CorpusInfo,
+) -> Option<Diagnostics> {
     if spec.model.kind == ModelKind::Ngram {
         return None; // it has no windows
     }
@@ -228,12 +279,13 @@ fn too_short(document: &Document, spec: &RunSpec, info: &CorpusInfo) -> Option<D
         None => "model.block_size",
     };
     let help = format!("use a smaller {key}, more text, or another val_fraction");
-    let variant = Some(spec.variant.as_str());
-    Some(document.error_at(variant, key, error.to_string(), Some(help)))
+    let variant = &spec.variant;
+    let run = Some(RunPlace { variant, part });
+    Some(document.error_at(run, key, error.to_string(), Some(help)))
 }
 
 /// Checks a length in epochs or FLOPs, which can be any number of steps.
-fn too_many_steps(document: &Document, spec: &RunSpec) -> Option<Diagnostics> {
+fn too_many_steps(document: &Document, spec: &RunSpec, part: RunPart) -> Option<Diagnostics> {
     let (steps, most) = (spec.train.steps, MatchedSetting::Steps.max());
     if steps <= most {
         return None;
@@ -248,17 +300,26 @@ fn too_many_steps(document: &Document, spec: &RunSpec) -> Option<Diagnostics> {
     );
     let help = "train for a shorter time, or use larger batches".to_owned();
     let path = spec.train.length().path();
-    Some(document.error_at(Some(&spec.variant), path, message, Some(help)))
+    let variant = &spec.variant;
+    let run = Some(RunPlace { variant, part });
+    Some(document.error_at(run, path, message, Some(help)))
 }
 
 /// Only the CPU has products in bfloat16.
-fn bf16_on_gpu(document: &Document, spec: &RunSpec, device: Device) -> Option<Diagnostics> {
+fn bf16_on_gpu(
+    document: &Document,
+    spec: &RunSpec,
+    part: RunPart,
+    device: Device,
+) -> Option<Diagnostics> {
     if device == Device::Cpu || spec.train.precision == Precision::F32 {
         return None;
     }
     let message = "bfloat16 is for the CPU, and these runs would be trained on a GPU".to_owned();
     let help = "train with --device cpu, or in f32".to_owned();
-    Some(document.error_at(Some(&spec.variant), "train.precision", message, Some(help)))
+    let variant = &spec.variant;
+    let run = Some(RunPlace { variant, part });
+    Some(document.error_at(run, "train.precision", message, Some(help)))
 }
 
 /// Checks that the memory is large enough for the weights, their gradients and the optimizer states.
@@ -298,8 +359,11 @@ fn too_large(
             "take a smaller model, or a tokenizer with fewer tokens".to_owned(),
         ),
     };
-    let variant = Some(run.spec.variant.as_str());
-    Some(document.error_at(variant, path, message, Some(help)))
+    let place = RunPlace {
+        variant: &run.spec.variant,
+        part: run.part(),
+    };
+    Some(document.error_at(Some(place), path, message, Some(help)))
 }
 
 /// Checks that the prompt can be encoded, before hours of training. The default, which nobody wrote, becomes
@@ -307,21 +371,26 @@ fn too_large(
 fn check_prompt(
     document: &Document,
     spec: &mut RunSpec,
+    part: RunPart,
     corpora: &mut Corpora<'_>,
     corpus: usize,
 ) -> Option<Diagnostics> {
     let error = match corpora.prompt_error(corpus, &spec.sample.prompt) {
         Ok(error) => error?,
-        Err(error) => return Some(refused(document, spec, &error)),
+        Err(error) => return Some(refused(document, spec, part, &error)),
     };
-    if !document.is_set(&spec.variant, "sample.prompt") {
+    let variant = spec.variant.clone();
+    let run = RunPlace {
+        variant: &variant,
+        part,
+    };
+    if !document.is_set(run, "sample.prompt") {
         spec.sample.prompt.clear();
         return None;
     }
     let message = format!("`sample.prompt` cannot be encoded: {error}");
     let help = "use characters of the training text, or a byte or bpe tokenizer".to_owned();
-    let variant = Some(spec.variant.as_str());
-    Some(document.error_at(variant, "sample.prompt", message, Some(help)))
+    Some(document.error_at(Some(run), "sample.prompt", message, Some(help)))
 }
 
 /// Checks that the template of the report is a file that can be read, before hours of training. A pipe or a
@@ -352,7 +421,7 @@ mod tests {
         let text = "name: test\ntrain:\n  precision: bf16\n";
         let document = from_text("test.yaml", text, &[]).unwrap();
         let runs = document.expand().unwrap().runs;
-        let refused = |device| bf16_on_gpu(&document, &runs[0], device);
+        let refused = |device| bf16_on_gpu(&document, &runs[0], RunPart::default(), device);
         assert!(refused(Device::Cpu).is_none());
         let message = refused(Device::Cuda(0)).unwrap().to_string();
         assert!(message.contains("test.yaml:3:14"), "{message}");
@@ -389,6 +458,68 @@ mod tests {
         );
         fs::write(&second, "another text of several words ".repeat(50)).unwrap();
         plan(&text).unwrap();
+    }
+
+    #[test]
+    fn an_error_of_the_data_names_the_size_that_has_it() {
+        let text = "name: test
+data: {plays_bytes: 20000}
+model: {kind: bigram, block_size: 8}
+optimizer: {schedule: {warmup_steps: 20}}
+sweep:
+  scale:
+    sizes:
+      - {train: {epochs: 0.05}}
+      - {train: {epochs: 2}}
+      - {train: {epochs: 4}}
+";
+        let error = plan(text).unwrap_err();
+        assert!(
+            error.contains("at size 1 of `sweep.scale`: `warmup_steps` (20) is more than the "),
+            "{error}"
+        );
+        assert!(error.contains("test.yaml:8:26"), "{error}");
+        let error = plan(&text.replace("0.05", "8")).unwrap_err();
+        assert!(
+            error.contains("size 2 of `base` takes") && error.contains("test.yaml:9:9"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn sizes_of_runs_for_a_fixed_time_are_in_order() {
+        let plan_of = |sizes: [&str; 2]| {
+            let [first, second] = sizes;
+            plan(&format!(
+                "name: test
+data: {{plays_bytes: 20000}}
+model: {{block_size: 8, n_embd: 32, n_layer: 1}}
+train: {{seconds: 5}}
+sweep:
+  scale:
+    sizes:
+      - {first}
+      - {second}
+"
+            ))
+        };
+        let [small, large] = ["{model: {n_embd: 32}}", "{model: {n_embd: 64}}"];
+        let [short, long] = ["{train: {seconds: 4}}", "{train: {seconds: 9}}"];
+        let steps = "{train: {steps: 1000}}";
+        for sizes in [[small, large], [short, long], [steps, large]] {
+            plan_of(sizes).unwrap_or_else(|e| panic!("{e}"));
+        }
+        for sizes in [[large, small], [long, short]] {
+            let error = plan_of(sizes).unwrap_err();
+            assert!(
+                error.contains("size 2 of `base` takes ") && error.contains("test.yaml:9:9"),
+                "{error}"
+            );
+            assert!(
+                error.contains("FLOPs per token, and size 1 takes "),
+                "{error}"
+            );
+        }
     }
 
     #[test]

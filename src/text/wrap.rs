@@ -16,6 +16,14 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
         .collect()
 }
 
+/// A text for a terminal of this width, or unchanged for a reader that is none.
+pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> String {
+    match columns {
+        Some(columns) => wrap(text, columns).join("\n"),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +36,13 @@ mod tests {
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("東京東京", 5), ["東京", "東京"]);
         assert_eq!(wrap("a\n\n  b ", 9), ["a", "", "  b"]);
+    }
+
+    #[test]
+    fn only_a_terminal_gets_wrapped_text() {
+        let text = "one two three\n\n  four five\n";
+        assert_eq!(wrapped(text, None), text);
+        assert_eq!(wrapped(text, Some(8)), "one two\nthree\n\n  four\nfive\n");
     }
 
     proptest! {

@@ -79,6 +79,15 @@ fn what_cannot_be_confirmed() {
         .says("the experiment plain keeps no test split; set `data.test_fraction`");
     assert!(!lab.path("results/test_uses.jsonl").exists());
     lab.run("sweep tiny.yaml").exits(0);
+    let model = lab.run_folder("gpt-s1").unwrap().join("model.safetensors");
+    let weights = fs::read(&model).unwrap();
+    let mut damaged = weights.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&model, damaged).unwrap();
+    let failed = confirm("gpt").says("scoring gpt-s1");
+    assert_ne!(failed.code(), Some(0));
+    assert!(!lab.path("results/test_uses.jsonl").exists());
+    fs::write(&model, weights).unwrap();
     fs::write(lab.path("results/test_uses.jsonl"), "damaged\n").unwrap();
     confirm("gpt").exits(1).says("line 1 is damaged");
 }

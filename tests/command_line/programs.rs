@@ -130,8 +130,14 @@ fn the_report_is_written_while_runs_are_trained() {
 
 #[test]
 fn watch_prints_its_screen_once_without_a_terminal() {
-    let lab = Lab::new(TINY);
+    let lab = Lab::new(TINY)
+        .with_variable("COLUMNS", "90")
+        .with_variable("LINES", "30");
     lab.run("sweep tiny.yaml").exits(0);
+    let screen = lab.run("watch results/tiny").exits(0).stdout;
+    assert!(screen.lines().count() <= 30, "{screen}");
+    let widths = screen.lines().map(|line| line.chars().count());
+    assert_eq!(widths.max(), Some(90), "{screen}");
     lab.run("watch results/tiny")
         .exits(0)
         .shows("4 of 4 runs ended, 0 running")

@@ -179,7 +179,8 @@ pub struct Verify {
 /// Show the runs of a sweep, their curves and the verdicts so far, in a terminal.
 ///
 /// It reads the results folder again and again, so that it can be started and ended at any time, also from another
-/// terminal or on a copy of the folder. Without a terminal, it prints the screen once.
+/// terminal or on a copy of the folder. Without a terminal, it prints the screen once,
+/// 120 columns wide and 40 lines high or as the environment variables COLUMNS and LINES say.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Keys: up and down scroll the runs, left and right choose a variant, q ends.

@@ -20,15 +20,22 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// Between two looks there are at least so many times the duration of one.
 const COST_FACTOR: u32 = 20;
 
-/// Size of the screen that is printed without a terminal.
+/// Width and height of the screen that is printed without a terminal, unless the environment gives others.
 const PRINTED: (u16, u16) = (120, 40);
+
+/// Largest width and height of a screen that is printed.
+const MAX_PRINTED: u16 = 1000;
 
 pub(super) fn run(arguments: &args::Watch) -> Result<Exit, Error> {
     let plan = report::read_plan(&arguments.results).map_err(Error::Report)?;
     let mut state = SweepState::new(&arguments.results, plan);
     state.refresh()?;
     if !io::stdout().is_terminal() {
-        print(&printed(&state)?)?;
+        let size = (
+            printed_size("COLUMNS", PRINTED.0),
+            printed_size("LINES", PRINTED.1),
+        );
+        print(&printed(&state, size)?)?;
         return Ok(Exit::Success);
     }
     let mut terminal = ratatui::try_init().map_err(Error::Output)?;
@@ -72,9 +79,16 @@ fn watch(terminal: &mut ratatui::DefaultTerminal, state: &mut SweepState) -> Res
     }
 }
 
+/// The number in a variable of the environment, if it can be the width or height of a screen.
+fn printed_size(variable: &str, otherwise: u16) -> u16 {
+    let value = std::env::var(variable).ok();
+    let value = value.and_then(|value| value.trim().parse().ok());
+    let value = value.filter(|value| (1..=MAX_PRINTED).contains(value));
+    value.unwrap_or(otherwise)
+}
+
 /// The screen as text.
-fn printed(state: &SweepState) -> Result<String, Error> {
-    let (width, height) = PRINTED;
+fn printed(state: &SweepState, (width, height): (u16, u16)) -> Result<String, Error> {
     let mut terminal =
         Terminal::new(TestBackend::new(width, height)).unwrap_or_else(|never| match never {});
     terminal

@@ -89,7 +89,8 @@ pub(super) fn draw(frame: &mut Frame, state: &SweepState, view: &mut View) {
     };
     draw_head(frame, head, state);
     draw_runs(frame, runs, &shown, view);
-    draw_curves(frame, curves, state, &shown);
+    let shown_curves = Curves::of(state, &shown, chosen.is_some());
+    draw_curves(frame, curves, &shown_curves);
     draw_verdicts(frame, verdicts, state);
     let choice = chosen.map_or("all variants".to_owned(), visible_line);
     let text = format!("↑ ↓ scroll   ← → variant: {choice}   q end");
@@ -197,9 +198,68 @@ fn draw_runs(frame: &mut Frame, area: Rect, runs: &[&RunProgress], view: &mut Vi
     frame.render_widget(table, area);
 }
 
-fn draw_curves(frame: &mut Frame, area: Rect, state: &SweepState, runs: &[&RunProgress]) {
-    let variants = state.variants();
-    let block = Block::bordered().title(" Bits per byte on the validation split ");
+/// The runs whose curves are shown.
+struct Curves<'a> {
+    title: String,
+    runs: Vec<Curve<'a>>,
+}
+
+struct Curve<'a> {
+    run: &'a RunProgress,
+    /// Its variant or its size, in the legend.
+    label: String,
+    color: Color,
+}
+
+impl<'a> Curves<'a> {
+    /// Losses of different sizes are in one chart only for a single variant, with a color for each size. For several
+    /// variants, they are those of the largest size that has been evaluated.
+    fn of(state: &SweepState, runs: &[&'a RunProgress], is_one_variant: bool) -> Self {
+        let title = "Bits per byte on the validation split";
+        let sizes = state.sizes();
+        let color = |index: usize| COLORS[index % COLORS.len()];
+        if sizes > 1 && is_one_variant {
+            let curve = |run: &&'a RunProgress| Curve {
+                run,
+                label: format!("size {}", run.size.saturating_add(1)),
+                color: color(run.size),
+            };
+            return Self {
+                title: format!(" {title} "),
+                runs: runs.iter().map(curve).collect(),
+            };
+        }
+        let evaluated = runs.iter().filter(|run| !run.evaluations.is_empty());
+        let size = evaluated.map(|run| run.size).max();
+        let title = match size {
+            Some(size) if sizes > 1 && size.saturating_add(1) >= sizes => {
+                format!(" Largest size: {} ", title.to_lowercase())
+            }
+            Some(size) if sizes > 1 => {
+                format!(" Size {} of {sizes}: {} ", size + 1, title.to_lowercase())
+            }
+            _ => format!(" {title} "),
+        };
+        let variants = state.variants();
+        let curve = |run: &&'a RunProgress| {
+            let index = variants.iter().position(|name| *name == run.variant);
+            Curve {
+                run,
+                label: visible_line(&run.variant),
+                color: color(index.unwrap_or(0)),
+            }
+        };
+        let of_size = runs.iter().filter(|run| Some(run.size) == size);
+        Self {
+            title,
+            runs: of_size.map(curve).collect(),
+        }
+    }
+}
+
+fn draw_curves(frame: &mut Frame, area: Rect, curves: &Curves) {
+    let block = Block::bordered().title(curves.title.as_str());
+    let runs: Vec<&RunProgress> = curves.runs.iter().map(|curve| curve.run).collect();
     let end = |run: &&RunProgress| run.evaluations.last().map_or(0.0, |(step, _)| *step);
     let x_end = runs
         .iter()
@@ -233,22 +293,18 @@ fn draw_curves(frame: &mut Frame, area: Rect, state: &SweepState, runs: &[&RunPr
         })
         .collect();
     let mut named: Vec<&str> = Vec::new();
-    let datasets = runs.iter().zip(&clipped).map(|(run, points)| {
-        let index = variants
-            .iter()
-            .position(|variant| *variant == run.variant)
-            .unwrap_or(0);
+    let datasets = curves.runs.iter().zip(&clipped).map(|(curve, points)| {
         let dataset = Dataset::default()
             .marker(Marker::Braille)
             .graph_type(GraphType::Line)
-            .style(Style::new().fg(COLORS[index % COLORS.len()]))
+            .style(Style::new().fg(curve.color))
             .data(points);
-        // The legend has each variant once.
-        match named.contains(&run.variant.as_str()) {
+        // The legend has each label once.
+        match named.contains(&curve.label.as_str()) {
             true => dataset,
             false => {
-                named.push(&run.variant);
-                dataset.name(visible_line(&run.variant))
+                named.push(&curve.label);
+                dataset.name(curve.label.as_str())
             }
         }
     });
@@ -256,6 +312,8 @@ fn draw_curves(frame: &mut Frame, area: Rect, state: &SweepState, runs: &[&RunPr
     let y_labels = [low, (low + high) / 2.0, high].map(|bits| units::fixed(bits, 3));
     let chart = Chart::new(datasets.collect())
         .block(block)
+        // On a small screen, the legend is needed as well.
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(3, 4)))
         .x_axis(
             Axis::default()
                 .title("step")
@@ -350,6 +408,70 @@ mod tests {
         insta::assert_snapshot!(screen(&state, &mut view, (80, 24)));
         view.choose(1, &state);
         assert_eq!(view.variant, None);
+    }
+
+    #[test]
+    fn curves_of_different_sizes_are_told_apart() {
+        let plan = plan_of(
+            "{name: x, sweep: {seeds: 1, scale: {sizes: [{model: {n_embd: 32}}, {model: {n_embd: 64}}, {model: \
+             {n_embd: 96}}]}, variants: {a: {}, b: {model: {n_layer: 2}}}}}",
+        );
+        let run = |variant: &str, size, steps| {
+            let mut run = RunProgress::example(variant, 1, Activity::Is(RunState::Done), steps);
+            run.size = size;
+            run
+        };
+        let not_evaluated = |variant: &str| {
+            let mut run = run(variant, 2, 0);
+            run.evaluations.clear();
+            run
+        };
+        let started = vec![
+            run("a", 0, 100),
+            run("a", 1, 80),
+            not_evaluated("a"),
+            run("b", 0, 60),
+            run("b", 1, 30),
+            not_evaluated("b"),
+        ];
+        let mut state = SweepState::of(plan, started, None);
+        let shown = |state: &SweepState, is_one_variant: bool| {
+            let variant = |run: &&RunProgress| !is_one_variant || run.variant == "a";
+            let runs: Vec<&RunProgress> = state.runs.iter().filter(variant).collect();
+            let curves = Curves::of(state, &runs, is_one_variant);
+            let labels = curves.runs.iter();
+            let labels = labels.map(|curve| (curve.label.clone(), curve.run.size));
+            let labels: Vec<_> = labels.collect();
+            (curves.title, labels)
+        };
+        let labels = |labels: &[(&str, usize)]| -> Vec<(String, usize)> {
+            let labels = labels.iter();
+            labels
+                .map(|(label, size)| ((*label).to_owned(), *size))
+                .collect()
+        };
+        let (title, all) = shown(&state, false);
+        assert_eq!(
+            title,
+            " Size 2 of 3: bits per byte on the validation split "
+        );
+        assert_eq!(all, labels(&[("a", 1), ("b", 1)]));
+        let (_, own) = shown(&state, true);
+        assert_eq!(own, labels(&[("size 1", 0), ("size 2", 1), ("size 3", 2)]));
+        state.runs[2] = run("a", 2, 50);
+        let (title, all) = shown(&state, false);
+        assert_eq!(
+            title,
+            " Largest size: bits per byte on the validation split "
+        );
+        assert_eq!(all, labels(&[("a", 2), ("b", 2)]));
+        let mut view = View::default();
+        view.choose(1, &state);
+        let screen = screen(&state, &mut view, (80, 40));
+        assert!(
+            screen.contains("size 1") && screen.contains("size 3"),
+            "{screen}"
+        );
     }
 
     #[test]

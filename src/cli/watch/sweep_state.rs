@@ -36,6 +36,8 @@ pub(super) struct SweepState {
 pub(super) struct RunProgress {
     pub(super) name: String,
     pub(super) variant: String,
+    /// Index of its size, the smallest first. 0 without sizes.
+    pub(super) size: usize,
     pub(super) state: Activity,
     pub(super) step: u64,
     /// Number of steps, if it is known.
@@ -123,6 +125,7 @@ impl SweepState {
                 continue;
             }
             let mut progress = RunProgress::read(&self.store, run, is_locked)?;
+            progress.size = run.smaller_size.unwrap_or(plan.sizes() - 1);
             if progress.state.has_ended() {
                 self.ended.insert(index, progress.clone());
             } else if progress.state == Activity::Running {
@@ -162,6 +165,11 @@ impl SweepState {
         (speed > 0.0).then(|| left / speed)
     }
 
+    /// Number of sizes at which the variants are trained.
+    pub(super) fn sizes(&self) -> usize {
+        self.plan.value.sizes()
+    }
+
     /// Names of the variants, in the order of the plan.
     pub(super) fn variants(&self) -> Vec<&str> {
         let mut variants: Vec<&str> = self.runs.iter().map(|run| run.variant.as_str()).collect();
@@ -183,6 +191,7 @@ impl RunProgress {
         Ok(Self {
             name: run.title(),
             variant: run.spec.variant.clone(),
+            size: 0,
             state: match is_open && is_locked && store.is_being_trained(run) {
                 true => Activity::Running,
                 false => Activity::Is(state),
@@ -243,6 +252,7 @@ impl RunProgress {
         Self {
             name: format!("{variant}-s{seed}-0a1b2c3d"),
             variant: variant.to_owned(),
+            size: 0,
             state,
             step,
             steps: Some(100),

@@ -105,7 +105,7 @@ fn changed_compare(results: &Results) -> Option<String> {
     })
 }
 
-/// A baseline, a search or claims that were changed after results were known.
+/// A baseline, a search, sizes or claims that were changed after results were known.
 fn changed_question(results: &Results) -> Option<String> {
     let plan = &results.plan;
     let tune = plan
@@ -121,6 +121,9 @@ fn changed_question(results: &Results) -> Option<String> {
     }
     if changed(&|design| design.tune.as_ref() != tune) {
         what.push("the search");
+    }
+    if plan.has_changed_sizes() {
+        what.push("the sizes");
     }
     if !claims.is_empty() && changed(&|design| design.claims != *claims) {
         what.push("the claims");

@@ -352,6 +352,29 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_size_is_a_caution() {
+        let folder = sized(3, 0.01, 0.02);
+        let before = folder.plan.borrow().clone();
+        let has_caution = || {
+            let cautions = folder.write().cautions;
+            let expected = "Changed after results were known: the sizes.";
+            cautions.iter().any(|text| text.starts_with(expected))
+        };
+        assert!(!has_caution());
+        {
+            let mut plan = folder.plan.borrow_mut();
+            let sweep = plan.experiment.sweep.as_mut().unwrap();
+            sweep.scale.as_mut().unwrap().sizes.remove(0);
+            plan.runs.retain(|run| run.smaller_size != Some(0));
+            for run in &mut plan.runs {
+                run.smaller_size = run.smaller_size.map(|size| size - 1);
+            }
+            plan.continue_from(&before, true);
+        }
+        assert!(has_caution());
+    }
+
+    #[test]
     fn one_seed_and_missing_runs_have_no_intervals() {
         let folder = sized(1, 0.01, 0.02);
         folder.write();

@@ -35,11 +35,15 @@ pub trait Observer {
     /// `text` describes how the run ended. `status` is what was recorded of it, unless it was interrupted.
     fn ended(&mut self, _run: usize, _text: &str, _status: Option<&RunStatus>) {}
     fn sweep_progress(&mut self, _progress: SweepProgress) {}
+    /// What the observer itself has to say to people since it was last asked.
+    fn take_notice(&mut self) -> Option<String> {
+        None
+    }
     /// No run is active any more.
     fn close(&mut self) {}
 }
 
-/// Tells several observers the same.
+/// Tells several observers the same, and each of them what another one has to say.
 impl Observer for Vec<Box<dyn Observer + '_>> {
     fn notice(&mut self, text: &str) {
         self.iter_mut().for_each(|observer| observer.notice(text));
@@ -63,6 +67,11 @@ impl Observer for Vec<Box<dyn Observer + '_>> {
     fn sweep_progress(&mut self, progress: SweepProgress) {
         let observers = self.iter_mut();
         observers.for_each(|observer| observer.sweep_progress(progress));
+        let notices = self
+            .iter_mut()
+            .filter_map(|observer| observer.take_notice());
+        let notices: Vec<String> = notices.collect();
+        notices.iter().for_each(|notice| self.notice(notice));
     }
 
     fn close(&mut self) {
@@ -133,4 +142,36 @@ fn describe_activity(progress: &Progress) -> String {
         text += &format!("loss {}, ", units::fixed(loss, 3));
     }
     text + &format!("{} tokens/s", units::rate(progress.tokens_per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has something to say, once.
+    struct Speaker(Option<String>);
+
+    impl Observer for Speaker {
+        fn take_notice(&mut self) -> Option<String> {
+            self.0.take()
+        }
+    }
+
+    #[test]
+    fn what_an_observer_has_to_say_is_shown_by_the_others() {
+        let mut out = Vec::new();
+        {
+            let speaker = Speaker(Some("the disk is full".to_owned()));
+            let mut observers: Vec<Box<dyn Observer + '_>> =
+                vec![Box::new(Lines::new(&mut out)), Box::new(speaker)];
+            for ended in 0..3 {
+                observers.sweep_progress(SweepProgress {
+                    ended,
+                    total: 3,
+                    seconds_left: 1.0,
+                });
+            }
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), "the disk is full\n");
+    }
 }
