@@ -80,8 +80,9 @@ impl Document {
                 .as_ref()
                 .and_then(|sweep| sweep.tune.as_ref());
             if let Some(tune) = tune {
-                let combinations = compared().filter_map(|(variant, _)| variant.combination);
-                let combinations = combinations.collect::<HashSet<_>>().len();
+                let same = |a: &(&Variant, RunSpec), b: &(&Variant, RunSpec)| a.0.name == b.0.name;
+                let of_variants = resolved.chunk_by(same).map(<[_]>::len);
+                let combinations = of_variants.max().unwrap_or(0);
                 errors.extend(tpe_checks::check(&self.tree, tune, combinations));
             }
             if let Some(halving) = tune.and_then(|tune| tune.halving.as_ref()) {

@@ -5,7 +5,8 @@ use super::error_kind::ErrorKind;
 use super::tree::Node;
 use crate::spec::Tune;
 
-/// The first error of `sweep.tune.tpe` in the document `tree`, for a search over `combinations` different combinations.
+/// The first error of `sweep.tune.tpe` in the document `tree`. `combinations` is the number of different ones that the
+/// variant with the most has.
 pub(super) fn check(tree: &Node, tune: &Tune, combinations: usize) -> Option<Diagnostic> {
     let tpe = tune.tpe?;
     let error = |key: &str, kind| {
@@ -13,15 +14,16 @@ pub(super) fn check(tree: &Node, tune: &Tune, combinations: usize) -> Option<Dia
         let span = entry.map_or(tree.span, |entry| entry.value.span);
         Some(Diagnostic::new(span, kind))
     };
-    let without = match () {
+    let problem = match () {
         () if tune.random.is_none() => Some("none"),
         () if !tune.grid.is_empty() => Some("`grid` beside them"),
         () if !tune.zip.is_empty() => Some("`zip` beside them"),
         () if tune.halving.is_some() => Some("`halving` beside them"),
         () => None,
     };
-    let (n_trials, n_startup) = (tpe.n_trials, tpe.n_startup);
-    match without {
+    let n_trials = tpe.n_trials;
+    let n_startup = tpe.n_startup.unwrap_or_else(|| tpe.startup());
+    match problem {
         Some(what) => error("", ErrorKind::TpeWithout(what)),
         None if n_trials > combinations => {
             let n = combinations;

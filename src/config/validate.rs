@@ -123,6 +123,7 @@ impl Validator<'_> {
             Value::Float(float) => float,
             _ => return,
         };
+        let value = stored(value, schema);
         if !value.is_finite() {
             let path = path.to_owned();
             return self.report(node, ErrorKind::NotFinite { path });
@@ -260,6 +261,14 @@ fn only_choice(field: &'static Json) -> Option<&'static str> {
     }
 }
 
+/// The number as the field holds it. A field of single precision has no room for 1e-300, which becomes 0, or for 1e300.
+fn stored(value: f64, schema: &Json) -> f64 {
+    match schema["format"].as_str() {
+        Some("float") => f64::from(value as f32),
+        _ => value,
+    }
+}
+
 /// The range of a field, in words, if the value is outside of it.
 fn broken_range(value: f64, schema: &Json, too_long: bool) -> Option<String> {
     let (min, max) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
@@ -290,6 +299,7 @@ fn broken_range(value: f64, schema: &Json, too_long: bool) -> Option<String> {
 /// outside of every range.
 pub(crate) fn out_of_range(path: &str, value: f64) -> Option<String> {
     let schema = schema::resolve(schema::at(path)?);
+    let value = stored(value, schema);
     match value.is_finite() {
         true => broken_range(value, schema, false),
         false => Some("a finite number".to_owned()),
@@ -402,6 +412,25 @@ mod tests {
             collect_choices(field, keys, found);
             keys.pop();
         }
+    }
+
+    /// A field of single precision would hold 0 or infinity, which its own configuration could not be read from.
+    #[test]
+    fn a_number_without_room_in_its_field_is_out_of_range() {
+        let error = |sample: &str| {
+            let text = format!("name: x\nsample: {{{sample}}}");
+            from_text("test.yaml", &text, &[])
+                .err()
+                .unwrap()
+                .to_string()
+        };
+        let small = error("top_p: 1.0e-200");
+        assert!(
+            small.contains("must be above 0") && small.contains("test.yaml:2:"),
+            "{small}"
+        );
+        let large = error("temperature: 1.0e+300");
+        assert!(large.contains("sample.temperature"), "{large}");
     }
 
     /// A value that no list of choices has is found at every place of the schema: in variants, sizes, grids, zips,

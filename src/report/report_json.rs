@@ -46,8 +46,8 @@ pub(super) struct ReportJson<'a> {
     variants: Vec<VariantJson<'a>>,
     /// The baseline and the variants at several sizes. Null for an experiment with one size.
     scaling: Option<Vec<ScaledJson<'a>>>,
-    /// The settings of a search, or of random combinations, the most important first. Null without them, and before all
-    /// their runs have ended.
+    /// The settings of a search, or of random combinations, the most important first. Null without them, before all their
+    /// runs have ended, and with fewer than six combinations.
     settings: Option<Vec<SettingJson<'a>>>,
     /// In the order of the experiment.
     claims: Vec<ClaimJson<'a>>,
@@ -175,9 +175,10 @@ struct FitJson {
 #[derive(Debug, Serialize, JsonSchema)]
 struct SettingJson<'a> {
     path: &'a str,
-    /// Share of the variation of the ranks, adjusted for what chance explains. Null if it cannot be tested.
+    /// Share of the variation of the ranks, adjusted for what chance explains. Null if it cannot be computed.
     share: Option<f64>,
-    /// Probability of such a share without an effect, without a correction.
+    /// Probability of such a share without an effect, without a correction. Null if it cannot be tested, and for
+    /// combinations that were chosen by results.
     p: Option<f64>,
     /// Corrected for the number of settings.
     significant: bool,
@@ -381,8 +382,8 @@ impl<'a> SettingJson<'a> {
     fn new(setting: &ImportantSetting<'a>) -> Self {
         Self {
             path: setting.path,
-            share: setting.association.map(|found| found.share),
-            p: setting.association.map(|found| found.p),
+            share: setting.share,
+            p: setting.p,
             significant: setting.is_significant,
         }
     }

@@ -46,12 +46,10 @@ pub(super) fn create_atomic(path: &Path, contents: &[u8]) -> io::Result<bool> {
     let mut file = temporary_file(folder_of(path))?;
     file.as_file_mut().write_all(contents)?;
     file.as_file().sync_all()?;
-    // A rename would replace a file that another process has made in the meantime.
-    match fs::hard_link(file.path(), path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
-        // A file system without hard links.
-        Err(_) => persist(file, path)?,
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(failed) => return Err(failed.error),
     }
     sync_folder(folder_of(path))?;
     Ok(true)

@@ -6,6 +6,7 @@
 
 use crate::spec::{Distribution, RandomCombinations, RunSettings, RunSpec};
 use serde_json::Value;
+use std::collections::HashMap;
 use tpe::density_estimation::{
     BuildDensityEstimator, DefaultEstimator, DefaultEstimatorBuilder, DensityEstimator,
 };
@@ -50,50 +51,54 @@ impl Candidates {
         candidates
     }
 
-    /// The candidates to try next, `n` or all that are left. `tried` has the index and the loss of each that was tried.
-    pub(super) fn next(&self, tried: &[(usize, f64)], n: usize) -> Vec<usize> {
-        let mut tried = tried.to_vec();
+    /// The candidates to try next, `n` or all that are left. `tried` has the index and the loss of each that was tried,
+    /// without a loss if it failed or diverged.
+    pub(super) fn next(&self, tried: &[(usize, Option<f64>)], n: usize) -> Vec<usize> {
+        let mut by_loss: Vec<(usize, f64)> = tried
+            .iter()
+            .filter_map(|&(index, loss)| Some((index, loss?)))
+            .collect();
+        by_loss.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        // A quarter is good, as far as so many have a loss.
+        let good = by_loss.iter().take(tried.len().div_ceil(4));
+        let good: Vec<usize> = good.map(|(index, _)| *index).collect();
+        let others = tried.iter().map(|(index, _)| *index);
+        let mut others: Vec<usize> = others.filter(|index| !good.contains(index)).collect();
+        let mut is_free = vec![true; self.points.len()];
+        tried.iter().for_each(|(index, _)| is_free[*index] = false);
         let mut chosen = Vec::new();
         for _ in 0..n {
-            let is_free = |index: &usize| !tried.iter().any(|(other, _)| other == index);
-            let free: Vec<usize> = (0..self.points.len()).filter(is_free).collect();
-            let Some(best) = self.best(&free, &tried) else {
+            let Some(best) = self.best(&is_free, &good, &others) else {
                 break;
             };
+            is_free[best] = false;
             chosen.push(best);
             // Until it has a result, it counts as a bad one, so that the next one differs from it.
-            tried.push((best, f64::INFINITY));
+            others.push(best);
         }
         chosen
     }
 
-    /// The candidate among `free` whose settings are the most probable among the good ones, relative to the others.
-    fn best(&self, free: &[usize], tried: &[(usize, f64)]) -> Option<usize> {
-        let mut tried = tried.to_vec();
-        tried.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-        let (good, others) = tried.split_at(number_of_good(tried.len()));
+    /// The free candidate whose settings are the most probable among the good ones, relative to the others. Of equal ones,
+    /// the first of the file.
+    fn best(&self, is_free: &[bool], good: &[usize], others: &[usize]) -> Option<usize> {
+        let free: Vec<usize> = (0..is_free.len()).filter(|&index| is_free[index]).collect();
         let mut scores = vec![0.0; free.len()];
         for (index, dimension) in self.dimensions.iter().enumerate() {
-            let estimator = |of: &[(usize, f64)]| {
-                let known = of.iter().filter_map(|(one, _)| self.points[*one][index]);
+            let estimator = |of: &[usize]| {
+                let known = of.iter().filter_map(|one| self.points[*one][index]);
                 dimension.estimator(&known.collect::<Vec<_>>())
             };
             let (good, others) = (estimator(good), estimator(others));
-            for (score, &candidate) in scores.iter_mut().zip(free) {
+            for (score, &candidate) in scores.iter_mut().zip(&free) {
                 if let Some(x) = self.points[candidate][index] {
                     *score += good.log_pdf(x) - others.log_pdf(x);
                 }
             }
         }
-        // Of equal ones, the first of the file.
         let better = |a: usize, b: usize| if scores[b] > scores[a] { b } else { a };
         (0..free.len()).reduce(better).map(|index| free[index])
     }
-}
-
-/// How many of the tried combinations are the good ones: a quarter.
-fn number_of_good(tried: usize) -> usize {
-    tried.div_ceil(4)
 }
 
 impl Dimension {
@@ -113,47 +118,49 @@ fn coordinates(
     distribution: &Distribution,
     values: &[Option<&Value>],
 ) -> Option<(Dimension, Vec<Option<f64>>)> {
-    let known = || values.iter().copied().flatten().filter(|v| !v.is_null());
-    let scale: Option<fn(f64) -> f64> = match distribution {
+    type Scale = fn(f64) -> f64;
+    let identity: Scale = |x| x;
+    let ends = |ends: &[f64]| Some((*ends.first()?, *ends.get(1)?));
+    let numbers = match distribution {
         Distribution {
-            uniform: Some(_), ..
-        }
-        | Distribution {
-            integer: Some(_), ..
-        } => Some(|x| x),
+            uniform: Some(of), ..
+        } => Some((ends(of)?, identity)),
         Distribution {
-            log_uniform: Some(_),
+            log_uniform: Some(of),
             ..
-        } => Some(f64::ln),
+        } => Some((ends(of)?, f64::ln as Scale)),
+        Distribution {
+            integer: Some(of), ..
+        } => {
+            let of: Vec<f64> = of.iter().map(|&end| end as f64).collect();
+            Some((ends(&of)?, identity))
+        }
         _ => None,
     };
-    let Some(scale) = scale else {
-        let mut kinds: Vec<&Value> = Vec::new();
-        for value in known() {
-            if !kinds.contains(&value) {
-                kinds.push(value);
-            }
-        }
-        let index = |value: &Value| kinds.iter().position(|kind| *kind == value);
-        let coordinate = |value: &Option<&Value>| Some(index((*value)?)? as f64);
-        let range = categorical_range(kinds.len()).ok()?;
-        let dimension = Dimension {
-            range,
-            is_choice: true,
-        };
-        return Some((dimension, values.iter().map(coordinate).collect()));
+    let Some(((low, high), scale)) = numbers else {
+        return choices(values);
     };
-    let coordinate = |value: &Value| Some(scale(value.as_f64()?)).filter(|x| x.is_finite());
-    let ends = known().filter_map(coordinate);
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
-        (low.min(x), high.max(x))
-    });
-    let dimension = Dimension {
-        range: range(low, high).ok()?,
-        is_choice: false,
+    let range = range(scale(low), scale(high)).ok()?;
+    // A value that was not drawn is that of a setting that does not apply.
+    let coordinate = |value: &Value| Some(value.as_f64()?).filter(|x| (low..=high).contains(x));
+    let coordinates = values.iter().map(|value| coordinate((*value)?).map(scale));
+    let coordinates = coordinates.collect();
+    let is_choice = false;
+    Some((Dimension { range, is_choice }, coordinates))
+}
+
+/// The same for values without an order. The coordinate is an index.
+fn choices(values: &[Option<&Value>]) -> Option<(Dimension, Vec<Option<f64>>)> {
+    let mut kinds: HashMap<String, usize> = HashMap::new();
+    let coordinate = |value: &Option<&Value>| {
+        let next = kinds.len();
+        let kind = kinds.entry((*value)?.to_string()).or_insert(next);
+        Some(*kind as f64)
     };
-    let coordinates = values.iter().map(|value| coordinate((*value)?));
-    Some((dimension, coordinates.collect()))
+    let coordinates = values.iter().map(coordinate).collect();
+    let range = categorical_range(kinds.len()).ok()?;
+    let is_choice = true;
+    Some((Dimension { range, is_choice }, coordinates))
 }
 
 #[cfg(test)]
@@ -201,19 +208,39 @@ mod tests {
     fn search(specs: &[RunSpec]) -> f64 {
         let references: Vec<&RunSpec> = specs.iter().collect();
         let candidates = Candidates::new(&random(), &references);
-        let mut tried: Vec<(usize, f64)> = (0..8).map(|i| (i, loss(&specs[i]))).collect();
+        let result = |index: usize| (index, Some(loss(&specs[index])));
+        let mut tried: Vec<(usize, Option<f64>)> = (0..8).map(result).collect();
         while tried.len() < 24 {
             let next = candidates.next(&tried, 4);
             assert_eq!(next.len(), 4);
             for index in next {
                 assert!(tried.iter().all(|(other, _)| *other != index));
-                tried.push((index, loss(&specs[index])));
+                tried.push(result(index));
             }
         }
-        tried
-            .iter()
-            .map(|(_, loss)| *loss)
-            .fold(f64::INFINITY, f64::min)
+        let losses = tried.iter().filter_map(|(_, loss)| *loss);
+        losses.fold(f64::INFINITY, f64::min)
+    }
+
+    /// Of eight learning rates, all but the smallest diverge. The next ones are small.
+    #[test]
+    fn combinations_that_diverge_are_not_followed() {
+        let mut specs = specs(100, 3);
+        specs.sort_by(|a, b| a.optimizer.lr.total_cmp(&b.optimizer.lr));
+        specs.swap(7, 20); // the only one with a result, at 0.0004
+        specs[..7].reverse();
+        specs.swap(0, 90);
+        for index in 1..7 {
+            specs.swap(index, 92 + index);
+        }
+        let references: Vec<&RunSpec> = specs.iter().collect();
+        let candidates = Candidates::new(&random(), &references);
+        let tried = |index: usize| (index, (index == 7).then_some(1.0));
+        let tried: Vec<(usize, Option<f64>)> = (0..8).map(tried).collect();
+        for index in candidates.next(&tried, 4) {
+            let lr = specs[index].optimizer.lr;
+            assert!(lr < 0.01, "{lr}");
+        }
     }
 
     #[test]
@@ -235,7 +262,7 @@ mod tests {
         let specs = specs(5, 1);
         let references: Vec<&RunSpec> = specs.iter().collect();
         let candidates = Candidates::new(&random(), &references);
-        let mut next = candidates.next(&[(2, f64::INFINITY)], 9);
+        let mut next = candidates.next(&[(2, None)], 9);
         next.sort_unstable();
         assert_eq!(next, [0, 1, 3, 4]);
         assert_eq!(
@@ -257,7 +284,7 @@ mod tests {
             let specs = specs(3, 1);
             let references: Vec<&RunSpec> = specs.iter().collect();
             let candidates = Candidates::new(&random, &references);
-            assert_eq!(candidates.next(&[(0, 1.0)], 9).len(), 2);
+            assert_eq!(candidates.next(&[(0, Some(1.0))], 9).len(), 2);
         }
     }
 }

@@ -17,6 +17,11 @@ pub struct RandomCombinations {
     pub settings: Mapping,
 }
 
+impl RandomCombinations {
+    /// Largest `n`.
+    pub const MOST: usize = 1000;
+}
+
 fn one() -> u64 {
     1
 }

@@ -81,22 +81,29 @@ pub struct Tpe {
     /// Number of combinations that are trained for each variant, out of the `n` of `random`.
     #[schemars(range(min = 2, max = 200))]
     pub n_trials: usize,
-    /// Number of these that are trained first, before there are results: the first ones of `random`.
-    #[serde(default = "eight")]
+    /// Number of these that are trained first, before there are results: the first ones of `random`. `null` means 8, or
+    /// `n_trials` if that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 200))]
-    pub n_startup: usize,
+    pub n_startup: Option<usize>,
     /// Number of combinations that are chosen from the same results, and can be trained side by side.
     #[serde(default = "four")]
     #[schemars(range(min = 1, max = 200))]
     pub batch: usize,
 }
 
-fn eight() -> usize {
-    8
-}
-
 fn four() -> usize {
     4
+}
+
+impl Tpe {
+    /// Most combinations that are trained for each variant.
+    pub const MOST_TRIALS: usize = 200;
+
+    /// Number of the combinations that are trained first.
+    pub fn startup(&self) -> usize {
+        self.n_startup.unwrap_or(8).min(self.n_trials)
+    }
 }
 
 impl Tune {

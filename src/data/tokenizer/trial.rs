@@ -33,7 +33,7 @@ const TEXTS: [&str; 9] = [
 /// Length in bytes of the shortest text whose time is compared with that of a longer one.
 const SHORT_BYTES: usize = 8 << 10;
 
-/// Length in bytes of the longest such text.
+/// Length in bytes of the longest such text, unless a time that is noticed needs a longer one.
 const LONG_BYTES: usize = 128 << 10;
 
 /// How many times longer the next text is.
@@ -42,8 +42,15 @@ const LENGTH_FACTOR: usize = 4;
 /// How many times longer its time may be. A linear time is 4 times longer, and a quadratic time 16 times.
 const MAX_TIME_FACTOR: u32 = 8;
 
-/// A shorter time is not judged. It is also enough to see how the time grows, so that a longer text is not tried.
+/// A shorter time is not judged, because disturbances are too large a share of it.
 const JUDGED_TIME: Duration = Duration::from_millis(200);
+
+/// A shorter time says nothing. Between the two, a time that grows too fast is a reason to try a longer text.
+const NOTICED_TIME: Duration = Duration::from_millis(20);
+
+/// A time that is enough to see how it grows, so that a longer text is not tried. In a shorter one, what grows with the
+/// length can hide what grows with its square.
+const LONG_TIME: Duration = Duration::from_secs(2);
 
 /// How often a growth is measured again before it is believed.
 const MEASUREMENTS: usize = 3;
@@ -97,15 +104,16 @@ fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
         let (shorter, mut time_of_shorter) = (bytes, time);
         bytes *= LENGTH_FACTOR;
         time = processor_time(tokenizer, bytes)?;
-        if time < JUDGED_TIME && bytes < LONG_BYTES {
-            continue;
-        }
+        let is_faster = |time: Duration, of_shorter: Duration| time > of_shorter * MAX_TIME_FACTOR;
+        let is_noticed = (NOTICED_TIME..JUDGED_TIME).contains(&time);
+        let needs_longer = is_noticed && is_faster(time, time_of_shorter) && bytes == LONG_BYTES;
+        let is_last = time >= LONG_TIME || (bytes >= LONG_BYTES && !needs_longer);
         // A disturbance can make any of the two longer, and none shorter.
         let grows = |time: Duration, of_shorter: Duration| {
-            time >= JUDGED_TIME && time > of_shorter * MAX_TIME_FACTOR
+            time >= JUDGED_TIME && is_faster(time, of_shorter)
         };
         for _ in 1..MEASUREMENTS {
-            if time >= JUDGED_TIME && !grows(time, time_of_shorter) {
+            if is_last && time >= JUDGED_TIME && !grows(time, time_of_shorter) {
                 time_of_shorter = time_of_shorter.min(processor_time(tokenizer, shorter)?);
             }
         }
@@ -123,7 +131,9 @@ fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
                 time.as_secs_f64()
             ));
         }
-        return Ok(());
+        if is_last {
+            return Ok(());
+        }
     }
 }
 

@@ -119,7 +119,8 @@ pub(crate) fn pareto_front<'a>(ranking: &'a Ranking, cost: Cost) -> Vec<&'a str>
     front.map(|index| names[index]).collect()
 }
 
-/// Indices of the points (cost, loss) that no other beats in both, the cheapest first.
+/// Indices of the points (cost, loss) of which no other is at least as good in both, the cheapest first. Of equal points,
+/// the first.
 pub(crate) fn pareto_points(points: &[(f64, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|&a, &b| {

@@ -18,7 +18,7 @@ pub(crate) struct Tuning<'a> {
     pub(crate) has_comparison: bool,
     /// Number of combinations of their values.
     pub(crate) combinations: usize,
-    /// Number of these that were chosen by results: the most over the variants. `None` if all are tried.
+    /// Number of these that were tried, if most were chosen by results: the most over the variants. `None` if all are tried.
     pub(crate) chosen: Option<usize>,
     /// Number of seeds of each combination.
     pub(crate) seeds: u64,

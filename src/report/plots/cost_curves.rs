@@ -56,10 +56,9 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
 }
 
 /// What the steps of [`front`] are.
-pub(super) const FRONT: &str = " No variant is below and to the left of the dashed steps: each of their corners is a variant \
-    that no other beats in both.";
+pub(super) const FRONT: &str = " The dashed steps join the variants that no other beats: none is at least as good in both loss and cost.";
 
-/// The ends of training that no other beats in both cost and loss. Empty with fewer than three ends.
+/// The ends of training that no other beats. Empty with fewer than three ends.
 fn front(lines: &[Line]) -> Vec<(f64, f64)> {
     let ends = lines.iter().filter_map(|line| line.curve.points.last());
     front_of(ends.copied().collect())

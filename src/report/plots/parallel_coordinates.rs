@@ -41,8 +41,8 @@ enum Scale {
 }
 
 impl Upright {
-    fn new(title: String, values: &[&Value], is_linear: bool) -> Option<Self> {
-        let known = || values.iter().copied().filter(|value| !value.is_null());
+    fn new(title: String, values: &[Option<&Value>], is_linear: bool) -> Option<Self> {
+        let known = || values.iter().copied().flatten();
         let numbers: Option<Vec<f64>> = known().map(Value::as_f64).collect();
         let scale = match numbers {
             Some(numbers) => {
@@ -119,13 +119,14 @@ pub(super) fn combinations(metric: Metric, importance: &SettingImportance) -> Dr
         let names: Vec<Value> = tried.iter().map(|t| Value::from(t.variant)).collect();
         axes.push(Upright::new(
             "variant".to_owned(),
-            &names.iter().collect::<Vec<_>>(),
+            &names.iter().map(Some).collect::<Vec<_>>(),
             false,
         )?);
     }
     // The most important setting is next to the result.
     for index in (0..shown_settings).rev() {
-        let values: Vec<&Value> = tried.iter().map(|tried| &tried.values[index]).collect();
+        let values = tried.iter().map(|tried| tried.values[index].as_ref());
+        let values: Vec<Option<&Value>> = values.collect();
         let setting = &importance.settings[index];
         axes.push(Upright::new(
             setting.path.to_owned(),
@@ -215,13 +216,11 @@ impl Plot<'_, '_> {
     fn points(&self, tried: &Tried, has_variants: bool) -> Vec<Option<Point>> {
         let variant = Value::from(tried.variant);
         let settings = self.axes.len() - usize::from(has_variants);
-        let values = tried.values[..settings].iter().rev();
-        let values = Some(&variant)
-            .filter(|_| has_variants)
-            .into_iter()
-            .chain(values);
+        let values = tried.values[..settings].iter().rev().map(Option::as_ref);
+        let variant = has_variants.then_some(Some(&variant));
+        let values = variant.into_iter().chain(values);
         let axes = self.axes.iter().zip(values).enumerate();
-        let points = axes.map(|(index, (axis, value))| Some((self.x(index), axis.y(value)?)));
+        let points = axes.map(|(index, (axis, value))| Some((self.x(index), axis.y(value?)?)));
         let y = match tried.result {
             Some(result) => height(self.result.share(result)),
             None => NO_RESULT,

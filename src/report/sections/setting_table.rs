@@ -20,8 +20,19 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
 }
 
 fn summary(importance: &SettingImportance) -> Text {
-    let significant = importance.settings.iter();
-    let significant = significant.filter(|setting| setting.is_significant);
+    let combinations = importance.combinations;
+    let settings = || importance.settings.iter();
+    if importance.is_chosen {
+        let strongest = settings().next();
+        let strongest = strongest.and_then(|setting| Some((setting.path, setting.share?)));
+        let text = strongest.map_or(String::new(), |(path, share)| {
+            format!("{path} explains the most: {}.", units::share(share))
+        });
+        return Text::new().strong(text).plain(format!(
+            " This is known from {combinations} combinations, most of which were chosen by results, so it is not tested."
+        ));
+    }
+    let significant = settings().filter(|setting| setting.is_significant);
     let names: Vec<&str> = significant.map(|setting| setting.path).collect();
     let main = match &names[..] {
         [] => "No setting has a significant effect by itself.".to_owned(),
@@ -31,17 +42,13 @@ fn summary(importance: &SettingImportance) -> Text {
             units::list(several)
         ),
     };
-    let combinations = importance.combinations;
-    let others = match names.len() == importance.settings.len() {
-        true => "",
-        false => " More combinations could show effects of the other settings.",
+    let more = match (names.len(), importance.settings.len() - names.len()) {
+        (_, 0) => "",
+        (0, _) => " More of them could show an effect.",
+        _ => " More of them could show effects of the other settings.",
     };
     Text::new().strong(main).plain(format!(
-        " This is known from {combinations} combinations.{}",
-        match names.is_empty() {
-            true => " More of them could show an effect.",
-            false => others,
-        }
+        " This is known from {combinations} combinations.{more}"
     ))
 }
 
@@ -50,30 +57,34 @@ fn table(importance: &SettingImportance) -> Table {
         "In the best {}",
         units::plural(importance.best_combinations, "combination")
     );
-    let columns = vec![
+    let mut columns = vec![
         Column::left("Setting"),
         Column::right("Share of the variation"),
-        Column::right("p (not corrected)"),
-        Column::left("Significant"),
-        Column::left("Tried").wrapping(),
-        Column::left(&best).wrapping(),
     ];
+    if !importance.is_chosen {
+        columns.push(Column::right("p (not corrected)"));
+        columns.push(Column::left("Significant"));
+    }
+    columns.push(Column::left("Tried").wrapping());
+    columns.push(Column::left(&best).wrapping());
     let row = |setting: &ImportantSetting| {
         let number = |value: fn(f64) -> String, of: Option<f64>| -> Text {
             of.map_or(NO_VALUE.to_owned(), value).into()
         };
-        let found = setting.association;
-        Row::new(vec![
+        let mut cells = vec![
             Text::new().code(setting.path),
-            number(units::share, found.map(|found| found.share)),
-            number(units::p_value, found.map(|found| found.p)),
-            match setting.is_significant {
+            number(units::share, setting.share),
+        ];
+        if !importance.is_chosen {
+            cells.push(number(units::p_value, setting.p));
+            cells.push(match setting.is_significant {
                 true => Text::new().success("yes"),
                 false => "no".into(),
-            },
-            setting.tried.as_str().into(),
-            setting.best.as_str().into(),
-        ])
+            });
+        }
+        cells.push(setting.tried.as_str().into());
+        cells.push(setting.best.as_str().into());
+        Row::new(cells)
     };
     Table {
         rows: importance.settings.iter().map(row).collect(),
@@ -86,23 +97,18 @@ fn method(findings: &Findings, importance: &SettingImportance) -> String {
         ranks of its numbers, or a mean for each value that is no number. The share is adjusted for what chance explains. \
         A setting that matters only together with another one is not found."
         .to_owned();
-    text += &format!(
-        " Significance is corrected for {} settings.",
-        importance.settings.len()
-    );
+    if !importance.is_chosen {
+        text += &format!(
+            " With fewer than 40 combinations, p-values come from permutations. Significance is corrected for {} settings.",
+            importance.settings.len()
+        );
+    }
     if importance.has_variants {
         text +=
             " The ranks are those within each variant, and their mean over the variants counts.";
     }
     if importance.has_worst {
-        text += " A combination that diverged, or did not reach the target, has the last rank.";
-    }
-    if findings
-        .tuning
-        .is_some_and(|tuning| tuning.chosen.is_some())
-    {
-        text += " The search has chosen most combinations by their results, so values near the best ones are frequent, and \
-                 p-values are rough.";
+        text += " A combination that diverged, or did not reach the target, ranks behind all that were trained as long.";
     }
     if findings.ranking.has_halving {
         text += " Combinations that halving ended rank behind those that were trained longer.";
