@@ -5,8 +5,8 @@ use super::axis::Axis;
 use super::curves::{cut_off, seeds};
 use super::legend::Legend;
 use super::lines::{Chart, Line, labelled_at_the_end, lines, settled, xs};
+use super::pareto_front::{FRONT, front_of};
 use super::series;
-use crate::report::analysis::cost::pareto_points;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::text::units;
 
@@ -55,22 +55,10 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
     cost_curves(ranking, &lines, title, x_title, note)
 }
 
-/// What the steps of [`front`] are.
-pub(super) const FRONT: &str = " The dashed steps join the variants that no other beats: none is at least as good in both loss and cost.";
-
 /// The ends of training that no other beats. Empty with fewer than three ends.
 fn front(lines: &[Line]) -> Vec<(f64, f64)> {
     let ends = lines.iter().filter_map(|line| line.curve.points.last());
     front_of(ends.copied().collect())
-}
-
-/// The points (cost, loss) that no other beats, the cheapest first. Empty with fewer than three points.
-pub(super) fn front_of(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    if points.len() < 3 {
-        return Vec::new();
-    }
-    let front = pareto_points(&points).into_iter();
-    front.map(|index| points[index]).collect()
 }
 
 fn cost_curves(

@@ -25,6 +25,16 @@ pub(super) fn spread(wanted: &[i32], gap: i32, low: i32, high: i32) -> Vec<i32> 
     spread
 }
 
+/// Points along a line, so close together that no name fits between two of them.
+pub(super) fn along(line: &[Point]) -> Vec<Point> {
+    let points = |pair: &[Point]| {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let pieces = ((x1 - x0).abs().max((y1 - y0).abs()) / 15).clamp(1, 100);
+        (0..pieces).map(move |i| (x0 + (x1 - x0) * i / pieces, y0 + (y1 - y0) * i / pieces))
+    };
+    line.windows(2).flat_map(points).collect()
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Area {
     left: i32,

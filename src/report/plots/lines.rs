@@ -1,9 +1,10 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::chart_data::{self, ChartData, Curves, Rounded, Series};
-use super::labels::spread;
+use super::labels::{along, spread};
 use super::legend::Legend;
 use super::palette::{INK, MUTED, REFERENCE};
+use super::pareto_front::{draw_front, front_steps};
 use super::scatter::{label_points, right_edge};
 use super::series::{self, Curve};
 use super::{Drawing, Drawn};
@@ -288,23 +289,13 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
         let curves = lines.iter().flat_map(|line| {
             let points = line.curve.points.iter();
             let points: Vec<Point> = points.map(|&point| frame.at(point)).collect();
-            between(&points)
+            along(&points)
         });
-        let steps = between(&front_steps(&frame, &chart.front));
+        let steps = along(&front_steps(&frame, &chart.front));
         let obstacles: Vec<Point> = curves.chain(steps).collect();
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
         label_points(canvas, &ends, &texts, bounds, &obstacles)
     })
-}
-
-/// Points along a line, so close together that no name fits between two of them.
-pub(super) fn between(line: &[Point]) -> Vec<Point> {
-    let along = |pair: &[Point]| {
-        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
-        let pieces = ((x1 - x0).abs().max((y1 - y0).abs()) / 15).clamp(1, 100);
-        (0..pieces).map(move |i| (x0 + (x1 - x0) * i / pieces, y0 + (y1 - y0) * i / pieces))
-    };
-    line.windows(2).flat_map(along).collect()
 }
 
 fn frame(chart: &Chart, right: i32) -> Frame {
@@ -358,29 +349,6 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
         }
     }
     Ok(())
-}
-
-/// Dashed steps through the points (cost, loss) that no other beats, up to the right edge. What is above and to the
-/// right of them is beaten.
-pub(super) fn draw_front(canvas: &Canvas, steps: Vec<Point>) -> Result<(), Error> {
-    match steps.is_empty() {
-        true => Ok(()),
-        false => canvas.line(steps, REFERENCE, 3),
-    }
-}
-
-/// The corners of the steps.
-pub(super) fn front_steps(frame: &Frame, front: &[(f64, f64)]) -> Vec<Point> {
-    let points: Vec<Point> = front.iter().map(|&point| frame.at(point)).collect();
-    let (Some(&first), Some(&last)) = (points.first(), points.last()) else {
-        return Vec::new();
-    };
-    let mut steps = vec![first];
-    for pair in points.windows(2) {
-        steps.extend([(pair[1].0, pair[0].1), pair[1]]);
-    }
-    steps.push((frame.right, last.1));
-    steps
 }
 
 /// A thin curve, with a cross at its end if the run diverged. A value that is not finite is drawn at the top.

@@ -17,6 +17,7 @@ mod margin_band;
 mod mermaid;
 mod palette;
 mod parallel_coordinates;
+mod pareto_front;
 mod scaling_curves;
 mod scatter;
 mod search_curves;

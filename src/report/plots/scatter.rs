@@ -1,11 +1,10 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, Point, WIDTH, svg, text_width};
 use super::chart_data::{self, ChartData, Curves, Rounded, Series};
-use super::cost_curves::{FRONT, front_of};
-use super::labels::beside;
+use super::labels::{along, beside};
 use super::legend::Legend;
-use super::lines::{between, draw_front, front_steps};
 use super::palette::{INK, MUTED};
+use super::pareto_front::{FRONT, draw_front, front_of, front_steps};
 use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::spec::ModelKind;
@@ -61,7 +60,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
             units::fixed(tick, decimals)
         })?;
         let steps = front_steps(&frame, &front);
-        let obstacles = between(&steps);
+        let obstacles = along(&steps);
         draw_front(canvas, steps)?;
         let mut points = Vec::new();
         for variant in &ranked {
