@@ -401,7 +401,12 @@ fn print_unfinished(store: &Store, plan: &SweepPlan, states: &[(usize, RunState)
     if open.len() > MAX_LISTED {
         print_note(&format!("  and {} more", open.len() - MAX_LISTED));
     }
-    if unfinished(states).failed > 0 {
+    // A run of a search that diverged is a result of the search.
+    let can_be_retried = |(run, state): &(usize, RunState)| match state {
+        RunState::Diverged => !plan.runs[*run].is_search(),
+        state => *state == RunState::Failed,
+    };
+    if states.iter().any(can_be_retried) {
         print_note("to train failed and diverged runs again, add --retry-failed to the command");
     }
 }

@@ -52,14 +52,20 @@ fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Erro
     let plan = &sealed.value;
     let (mut verified, mut unverified, mut open, mut without_weights) = (0, 0, 0, 0);
     let mut damaged = Vec::new();
-    for run in &plan.runs {
+    // Damaged files can hide which runs are needed.
+    let needed = store.needed_runs(plan).ok();
+    let is_needed = |index: usize| {
+        let mut needed = needed.iter();
+        needed.all(|needed| needed.binary_search(&index).is_ok())
+    };
+    for (index, run) in plan.runs.iter().enumerate() {
         match store.verify(run) {
             RunCheck::Verified { lacks_weights } => {
                 verified += 1;
                 without_weights += usize::from(lacks_weights);
             }
             RunCheck::NotVerified => unverified += 1,
-            RunCheck::NotEnded => open += 1,
+            RunCheck::NotEnded => open += usize::from(is_needed(index)),
             RunCheck::Damaged(error) => damaged.push(format!("  {}: {error}\n", run.name)),
         }
     }
@@ -73,7 +79,7 @@ fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Erro
     let counts: Vec<String> = counts
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    let runs = units::plural(plan.runs.len(), "run");
+    let runs = units::plural(verified + unverified + damaged.len() + open, "run");
     let mut text = format!("{runs}: {}\n", counts.join(", "));
     text.extend(damaged.iter().take(MAX_LISTED).map(String::as_str));
     if damaged.len() > MAX_LISTED {

@@ -157,7 +157,7 @@ impl ErrorKind {
                     .to_owned()
             }
             Self::TooFewCandidates { .. } => {
-                "raise `tune.random.n`: with a few times as many combinations as `n_trials` there is something to choose"
+                "raise `tune.random.n` or lower `n_trials`; with a few values only, list them in `tune.grid`"
                     .to_owned()
             }
             Self::TooManyStartups { .. } => {

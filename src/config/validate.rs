@@ -135,10 +135,16 @@ impl Validator<'_> {
                 _ => value.abs() >= TOO_LARGE,
             };
         if let Some(range) = broken_range(value, schema, too_long) {
+            let written = shortened(self.sources.text(node.span));
+            let found =
+                match value == 0.0 && !matches!(node.value, Value::Float(0.0) | Value::Int(0)) {
+                    true => format!("{written}, which is 0 as a 32-bit number"),
+                    false => written,
+                };
             let kind = ErrorKind::OutOfRange {
                 path: path.to_owned(),
                 range,
-                found: shortened(self.sources.text(node.span)),
+                found,
             };
             self.report(node, kind);
         }

@@ -174,8 +174,11 @@ struct FitJson {
 /// How the ranks of the results depend on one setting by itself.
 #[derive(Debug, Serialize, JsonSchema)]
 struct SettingJson<'a> {
+    /// Its path, or the paths of `zip`, whose values are taken together.
     path: &'a str,
-    /// Share of the variation of the ranks, adjusted for what chance explains. Null if it cannot be computed.
+    /// Number of combinations to which it applies.
+    combinations: usize,
+    /// Share of the variation of the ranks, adjusted for what chance explains. Null with fewer than six combinations.
     share: Option<f64>,
     /// Probability of such a share without an effect, without a correction. Null if it cannot be tested, and for
     /// combinations that were chosen by results.
@@ -379,9 +382,10 @@ fn ends(interval: Option<ConfidenceInterval>) -> [Option<f64>; 2] {
 }
 
 impl<'a> SettingJson<'a> {
-    fn new(setting: &ImportantSetting<'a>) -> Self {
+    fn new(setting: &'a ImportantSetting) -> Self {
         Self {
-            path: setting.path,
+            path: &setting.path,
+            combinations: setting.combinations,
             share: setting.share,
             p: setting.p,
             significant: setting.is_significant,

@@ -43,6 +43,20 @@ pub struct Distribution {
     pub choice: Option<Vec<serde_json::Value>>,
 }
 
+/// The paths of each factor of combinations: one for each path of `grid` and of `random`, and one for those of `zip`, whose
+/// values are taken together.
+pub(super) fn factor_paths<'a>(
+    grid: &'a Mapping,
+    zip: &'a Mapping,
+    random: Option<&'a RandomCombinations>,
+) -> Vec<Vec<&'a str>> {
+    let random = random.iter().flat_map(|random| random.settings.keys());
+    let alone = grid.keys().chain(random).filter_map(Value::as_str);
+    let zipped: Vec<&str> = zip.keys().filter_map(Value::as_str).collect();
+    let zipped = Some(zipped).filter(|paths| !paths.is_empty());
+    alone.map(|path| vec![path]).chain(zipped).collect()
+}
+
 /// The paths of some lists by path, and of random combinations.
 pub(super) fn combined_paths<'a>(
     lists: [&'a Mapping; 2],

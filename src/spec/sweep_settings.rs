@@ -1,4 +1,4 @@
-use super::random_search::{RandomCombinations, combined_paths};
+use super::random_search::{RandomCombinations, combined_paths, factor_paths};
 use super::{Match, Scale, Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,14 +87,9 @@ impl Sweep {
         combined_paths([&self.grid, &self.zip], self.random.as_ref())
     }
 
-    /// The paths of each factor of the combinations: one for each path of `grid`, and one for those of `zip`, whose values
-    /// are taken together. A random path is a factor too.
+    /// The paths of each factor of the combinations. Those of `zip` are one factor.
     pub fn factor_paths(&self) -> Vec<Vec<&str>> {
-        let random = self.random.iter().flat_map(|random| random.settings.keys());
-        let alone = self.grid.keys().chain(random).filter_map(Value::as_str);
-        let zipped: Vec<&str> = self.zip.keys().filter_map(Value::as_str).collect();
-        let zipped = Some(zipped).filter(|paths| !paths.is_empty());
-        alone.map(|path| vec![path]).chain(zipped).collect()
+        factor_paths(&self.grid, &self.zip, self.random.as_ref())
     }
 
     /// The paths that the search for the best settings varies. Empty if the variants are not tuned.

@@ -1,4 +1,4 @@
-use super::random_search::{RandomCombinations, combined_paths};
+use super::random_search::{RandomCombinations, combined_paths, factor_paths};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::Mapping;
@@ -110,6 +110,11 @@ impl Tune {
     /// The paths that the search varies.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         combined_paths([&self.grid, &self.zip], self.random.as_ref())
+    }
+
+    /// The paths of each factor of the combinations. Those of `zip` are one factor.
+    pub fn factor_paths(&self) -> Vec<Vec<&str>> {
+        factor_paths(&self.grid, &self.zip, self.random.as_ref())
     }
 
     /// The seeds of the search, given those of the comparison.

@@ -19,7 +19,7 @@ const FEWEST: usize = 6;
 #[derive(Debug)]
 pub(crate) struct SettingImportance<'a> {
     /// Those with two values or more, the most important first.
-    pub(crate) settings: Vec<ImportantSetting<'a>>,
+    pub(crate) settings: Vec<ImportantSetting>,
     /// Every variant with every combination that has a result or diverged, in the order of the experiment.
     pub(crate) tried: Vec<Tried<'a>>,
     /// Number of different combinations among these.
@@ -36,9 +36,12 @@ pub(crate) struct SettingImportance<'a> {
 
 /// A setting and how the results depend on it by itself.
 #[derive(Debug)]
-pub(crate) struct ImportantSetting<'a> {
-    pub(crate) path: &'a str,
-    /// Share of the variation of the ranks that it explains. `None` if it cannot be computed.
+pub(crate) struct ImportantSetting {
+    /// Its path, or the paths of `zip`, whose values are taken together.
+    pub(crate) path: String,
+    /// Number of combinations to which it applies.
+    pub(crate) combinations: usize,
+    /// Share of the variation of the ranks of these that it explains. `None` with fewer than [`FEWEST`].
     pub(crate) share: Option<f64>,
     /// Probability of such a share without an effect. `None` if it cannot be tested.
     pub(crate) p: Option<f64>,
@@ -78,7 +81,8 @@ struct Measured<'a> {
 
 /// What a search varies.
 struct Searched<'a> {
-    paths: Vec<&'a str>,
+    /// Those of each setting: one, or those of `zip`.
+    paths: Vec<Vec<&'a str>>,
     random: Option<&'a RandomCombinations>,
     is_chosen: bool,
     measured: Vec<Measured<'a>>,
@@ -95,10 +99,17 @@ impl<'a> SettingImportance<'a> {
         let searched = Searched::new(sweep, ranking)?;
         let measured = &searched.measured;
         let values = |one: &Measured| -> Vec<Option<Value>> {
-            let paths = searched.paths.iter();
-            let value =
-                |path: &&str| config::applies(one.spec, path).then(|| setting(one.spec, path));
-            paths.map(value).collect()
+            let settings = searched.paths.iter();
+            let value = |paths: &Vec<&str>| {
+                let applies = |path: &&&str| config::applies(one.spec, path);
+                let own = paths.iter().filter(applies);
+                let mut own: Vec<Value> = own.map(|path| setting(one.spec, path)).collect();
+                match own.len() {
+                    0 | 1 => own.pop(),
+                    _ => Some(Value::from(own)),
+                }
+            };
+            settings.map(value).collect()
         };
         let all: Vec<Vec<Option<Value>>> = measured.iter().map(values).collect();
         let places = places(measured, ranking.metric.kind.is_better_higher());
@@ -109,7 +120,8 @@ impl<'a> SettingImportance<'a> {
             known.any(|value| Some(value) != first)
         };
         let varied: Vec<usize> = (0..searched.paths.len()).filter(is_varied).collect();
-        if varied.len() < 2 || combinations.len() < FEWEST {
+        let has_result = measured.iter().any(|one| one.result.is_some());
+        if varied.len() < 2 || combinations.len() < FEWEST || !has_result {
             return None;
         }
         let level = ALPHA / varied.len() as f64;
@@ -151,13 +163,13 @@ impl<'a> Searched<'a> {
     fn new(sweep: &'a Sweep, ranking: &'a Ranking<'a>) -> Option<Self> {
         match (&sweep.tune, &sweep.random) {
             (Some(tune), _) => Some(Self {
-                paths: tune.paths().collect(),
+                paths: tune.factor_paths(),
                 random: tune.random.as_ref(),
                 is_chosen: tune.tpe.is_some(),
                 measured: searched(ranking)?,
             }),
             (None, Some(random)) => Some(Self {
-                paths: sweep.combined_paths().collect(),
+                paths: sweep.factor_paths(),
                 random: Some(random),
                 is_chosen: false,
                 measured: compared(sweep, ranking)?,
@@ -167,31 +179,28 @@ impl<'a> Searched<'a> {
     }
 
     /// How the combinations, the best first, depend on one setting. `level` is that of a significant p-value.
-    fn setting(
-        &self,
-        index: usize,
-        combinations: &[Combination],
-        level: f64,
-    ) -> ImportantSetting<'a> {
-        let path = self.paths[index];
+    fn setting(&self, index: usize, combinations: &[Combination], level: f64) -> ImportantSetting {
+        let paths = &self.paths[index];
         let association = association(index, combinations);
         // What was chosen by results is no sample of which a test could be made.
         let p = association.filter(|_| !self.is_chosen).map(|found| found.p);
-        let distribution = self.random.and_then(|random| random.settings.get(path));
+        let is_drawn = |keys: &[&str]| {
+            let drawn = self.random.and_then(|random| random.settings.get(paths[0]));
+            drawn.is_some_and(|drawn| keys.iter().any(|key| drawn.get(key).is_some()))
+        };
+        let all: Vec<&Value> = known(index, combinations).map(|(value, _)| value).collect();
+        let is_range = all.iter().all(|value| value.is_number()) && !is_drawn(&["choice"]);
         let values = |combinations: &[Combination]| {
-            let values = combinations.iter().map(|(values, _)| &values[index]);
-            summary(&values.flatten().collect::<Vec<_>>())
+            let values = known(index, combinations).map(|(value, _)| value);
+            summary(&values.collect::<Vec<_>>(), is_range)
         };
         ImportantSetting {
-            path,
+            path: paths.join(", "),
+            combinations: known(index, combinations).count(),
             share: association.map(|found| found.share),
             p,
             is_significant: p.is_some_and(|p| p < level),
-            is_linear: distribution.is_some_and(|distribution| {
-                ["uniform", "integer"]
-                    .iter()
-                    .any(|key| distribution.get(key).is_some())
-            }),
+            is_linear: is_drawn(&["uniform", "integer"]),
             tried: values(combinations),
             best: values(best_quarter(combinations)),
         }
@@ -202,7 +211,10 @@ impl<'a> Searched<'a> {
 fn combined(all: &[Vec<Option<Value>>], places: &[f64]) -> Vec<Combination> {
     let mut combinations: Vec<(&Vec<Option<Value>>, Vec<f64>)> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
-    for (values, place) in all.iter().zip(places) {
+    // Counts, for example, are no combination if none of the settings applies to them.
+    let is_combination =
+        |(values, _): &(&Vec<Option<Value>>, &f64)| values.iter().any(Option::is_some);
+    for (values, place) in all.iter().zip(places).filter(is_combination) {
         let index = *known.entry(format!("{values:?}")).or_insert_with(|| {
             combinations.push((values, Vec::new()));
             combinations.len() - 1
@@ -349,11 +361,18 @@ fn places(measured: &[Measured], is_better_higher: bool) -> Vec<f64> {
     places
 }
 
+/// The value of a setting and the place of each combination to which it applies.
+fn known(index: usize, combinations: &[Combination]) -> impl Iterator<Item = (&Value, f64)> {
+    let combinations = combinations.iter();
+    combinations.filter_map(move |(values, place)| Some((values[index].as_ref()?, *place)))
+}
+
 /// How the places depend on the values of one setting. A combination to which it does not apply says nothing about it.
 fn association(index: usize, combinations: &[Combination]) -> Option<Association> {
-    let known = combinations.iter();
-    let known = known.filter_map(|(values, place)| Some((values[index].as_ref()?, *place)));
-    let (values, places): (Vec<&Value>, Vec<f64>) = known.unzip();
+    let (values, places): (Vec<&Value>, Vec<f64>) = known(index, combinations).unzip();
+    if values.len() < FEWEST {
+        return None;
+    }
     let numbers: Option<Vec<f64>> = values.iter().map(|value| value.as_f64()).collect();
     let levels = match numbers {
         Some(numbers) => Levels::Numbers(numbers),
@@ -370,7 +389,7 @@ fn association(index: usize, combinations: &[Combination]) -> Option<Association
 }
 
 /// The range of numbers, or each value with how often it occurs.
-fn summary(values: &[&Value]) -> String {
+fn summary(values: &[&Value], is_range: bool) -> String {
     let number = |value: &&&Value| value.as_f64().unwrap_or(f64::NAN);
     let by_number = |a: &&&Value, b: &&&Value| number(a).total_cmp(&number(b));
     let ends = (
@@ -378,7 +397,7 @@ fn summary(values: &[&Value]) -> String {
         values.iter().max_by(by_number),
     );
     match ends {
-        (Some(low), Some(high)) if values.iter().all(|value| value.is_number()) => {
+        (Some(low), Some(high)) if is_range => {
             return match low == high {
                 true => shown(low),
                 false => format!("{} to {}", shown(low), shown(high)),
@@ -444,7 +463,8 @@ mod tests {
     fn values_are_summed_up_by_their_range_or_count() {
         let summary = |json: &str| {
             let values: Vec<Value> = serde_json::from_str(json).unwrap();
-            super::summary(&values.iter().collect::<Vec<_>>())
+            let is_range = values.iter().all(Value::is_number);
+            super::summary(&values.iter().collect::<Vec<_>>(), is_range)
         };
         assert_eq!(summary("[0.01, 0.001, 0.1]"), "0.001 to 0.1");
         assert_eq!(summary("[2, 2]"), "2");

@@ -2,11 +2,12 @@
 
 use super::config_diff::shown;
 use super::ranking::{Ranking, Variant};
+use crate::config;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::Search;
 use crate::spec::{RunSettings, RunSpec, Tune};
 use crate::stats::{Comparison, Verdict};
-use crate::text::units::list;
+use crate::text::units::{NO_VALUE, list};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -18,7 +19,7 @@ pub(crate) struct Tuning<'a> {
     pub(crate) has_comparison: bool,
     /// Number of combinations of their values.
     pub(crate) combinations: usize,
-    /// Number of these that were tried, if most were chosen by results: the most over the variants. `None` if all are tried.
+    /// Number of these that each variant tries, if most are chosen by results. `None` if all are tried.
     pub(crate) chosen: Option<usize>,
     /// Number of seeds of each combination.
     pub(crate) seeds: u64,
@@ -117,10 +118,7 @@ impl<'a> Tuning<'a> {
         Some(Self {
             has_comparison: results.comparisons.len() > 1,
             combinations: combinations.len(),
-            chosen: tune.tpe.and_then(|_| {
-                let searches = results.comparisons.iter().filter_map(|c| c.search.as_ref());
-                searches.map(|search| search.combinations.len()).max()
-            }),
+            chosen: tune.tpe.map(|tpe| tpe.n_trials.min(combinations.len())),
             seeds: tune.seeds,
             halving: halving(results, tune),
             runs: searched.len(),
@@ -236,9 +234,13 @@ fn mean_of(search: &Search, combination: usize) -> Option<f64> {
     all.find(|(index, _)| *index == combination)?.1
 }
 
-/// The values of a run at the paths of the search.
+/// The values of a run at the paths of the search. A setting that does not apply has none.
 fn values(run: &Run, paths: &[&str]) -> Vec<String> {
-    let text = |path: &&str| shown(&setting(&run.planned.spec, path));
+    let spec = &run.planned.spec;
+    let text = |path: &&str| match config::applies(spec, path) {
+        true => shown(&setting(spec, path)),
+        false => NO_VALUE.to_owned(),
+    };
     paths.iter().map(text).collect()
 }
 
@@ -248,9 +250,12 @@ pub(crate) fn setting(spec: &RunSpec, path: &str) -> Value {
     value.unwrap_or(Value::Null)
 }
 
-/// The value of a run at a path, if it is a number.
+/// The value of a run at a path, if it applies to the run and is a number.
 pub(crate) fn number_at(run: &Run, path: &str) -> Option<f64> {
-    setting(&run.planned.spec, path).as_f64()
+    let spec = &run.planned.spec;
+    setting(spec, path)
+        .as_f64()
+        .filter(|_| config::applies(spec, path))
 }
 
 /// The end of the tried values at which the best one lies, and by how much the best value is better than its
@@ -259,9 +264,14 @@ fn edge<'a>(search: &Search, runs: &[&Run], path: &'a str) -> Option<(Edge<'a>, 
     let best = run_of(runs, search.best?)?;
     let own = number_at(best, path)?;
     // (value, mean) of each combination. A path with a value that is no number has no ends.
+    let applies = |combination: usize| {
+        let run = run_of(runs, combination);
+        run.is_none_or(|run| config::applies(&run.planned.spec, path))
+    };
     let tried: Option<Vec<(f64, Option<f64>)>> = search
         .combinations
         .iter()
+        .filter(|(combination, _)| applies(*combination))
         .map(|(combination, mean)| Some((number_at(run_of(runs, *combination)?, path)?, *mean)))
         .collect();
     let tried = tried?;

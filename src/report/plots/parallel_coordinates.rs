@@ -202,30 +202,26 @@ impl Plot<'_, '_> {
                 _ => (OTHERS, 2),
             };
             let points = self.points(own, importance.has_variants);
-            for piece in points.split(Option::is_none) {
-                let piece: Vec<Point> = piece.iter().flatten().copied().collect();
-                if piece.len() > 1 {
-                    self.canvas.line(piece, color, width)?;
-                }
-            }
+            self.canvas.line(points, color, width)?;
         }
         self.draw_axes(importance, metric)
     }
 
-    /// The points of a line. `None` where the combination has no such setting.
-    fn points(&self, tried: &Tried, has_variants: bool) -> Vec<Option<Point>> {
+    /// The points of a line. A setting that does not apply is passed by.
+    fn points(&self, tried: &Tried, has_variants: bool) -> Vec<Point> {
         let variant = Value::from(tried.variant);
         let settings = self.axes.len() - usize::from(has_variants);
         let values = tried.values[..settings].iter().rev().map(Option::as_ref);
         let variant = has_variants.then_some(Some(&variant));
         let values = variant.into_iter().chain(values);
         let axes = self.axes.iter().zip(values).enumerate();
-        let points = axes.map(|(index, (axis, value))| Some((self.x(index), axis.y(value?)?)));
+        let points =
+            axes.filter_map(|(index, (axis, value))| Some((self.x(index), axis.y(value?)?)));
         let y = match tried.result {
             Some(result) => height(self.result.share(result)),
             None => NO_RESULT,
         };
-        points.chain([Some((self.edges.1, y))]).collect()
+        points.chain([(self.edges.1, y)]).collect()
     }
 
     fn draw_axes(&self, importance: &SettingImportance, metric: Metric) -> Result<(), Error> {

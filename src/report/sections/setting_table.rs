@@ -24,7 +24,7 @@ fn summary(importance: &SettingImportance) -> Text {
     let settings = || importance.settings.iter();
     if importance.is_chosen {
         let strongest = settings().next();
-        let strongest = strongest.and_then(|setting| Some((setting.path, setting.share?)));
+        let strongest = strongest.and_then(|setting| Some((&setting.path, setting.share?)));
         let text = strongest.map_or(String::new(), |(path, share)| {
             format!("{path} explains the most: {}.", units::share(share))
         });
@@ -33,7 +33,7 @@ fn summary(importance: &SettingImportance) -> Text {
         ));
     }
     let significant = settings().filter(|setting| setting.is_significant);
-    let names: Vec<&str> = significant.map(|setting| setting.path).collect();
+    let names: Vec<&str> = significant.map(|setting| setting.path.as_str()).collect();
     let main = match &names[..] {
         [] => "No setting has a significant effect by itself.".to_owned(),
         [one] => format!("{one} has a significant effect."),
@@ -59,6 +59,7 @@ fn table(importance: &SettingImportance) -> Table {
     );
     let mut columns = vec![
         Column::left("Setting"),
+        Column::right("Combinations"),
         Column::right("Share of the variation"),
     ];
     if !importance.is_chosen {
@@ -72,7 +73,8 @@ fn table(importance: &SettingImportance) -> Table {
             of.map_or(NO_VALUE.to_owned(), value).into()
         };
         let mut cells = vec![
-            Text::new().code(setting.path),
+            Text::new().code(&setting.path),
+            setting.combinations.to_string().into(),
             number(units::share, setting.share),
         ];
         if !importance.is_chosen {
@@ -182,6 +184,67 @@ mod tests {
         folder.write();
         assert!(
             !folder
+                .read("report.md")
+                .contains("## Which settings matter")
+        );
+    }
+
+    /// Two variants with the same eight learning rates and depths each. A line of the plot has no color of its own, and one
+    /// combination of each variant is the best.
+    #[test]
+    fn random_combinations_of_several_variants_are_ranked_within_each() {
+        let folder = Folder::new("random");
+        let variants = serde_yaml::from_str("{narrow: {}, wide: {model: {n_embd: 128}}}").unwrap();
+        folder.plan.borrow_mut().baseline = "narrow+lr-0.001".to_owned();
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            variants,
+            random: Some(serde_yaml::from_str(RANDOM).unwrap()),
+            ..Sweep::default()
+        });
+        for (name, width, worse) in [("narrow", 64, 0.0), ("wide", 128, 3.0)] {
+            for (index, lr) in RATES[..8].iter().enumerate() {
+                let run = folder.run(&format!("{name}+lr-{lr}"), 1).spec(|spec| {
+                    spec.optimizer.lr = *lr;
+                    spec.model.n_embd = width;
+                    spec.model.n_layer = 1 + index * 7 % 3;
+                });
+                run.curve(1.5 + worse - 0.01 * index as f64).done();
+            }
+        }
+        folder.write();
+        let page = section(&folder.read("report.md"));
+        assert!(
+            page.contains(
+                "**optimizer.lr has a significant effect.** This is known from 8 combinations."
+            ),
+            "{page}"
+        );
+        let plot = folder.read("plots/combinations.svg");
+        assert!(plot.contains("narrow") && plot.contains("wide"));
+        assert_eq!(
+            plot.matches("#D55E00").count(),
+            2,
+            "the best line of each variant"
+        );
+    }
+
+    #[test]
+    fn without_any_result_nothing_is_said_of_the_settings() {
+        let folder = random();
+        let plan = folder.plan.borrow().clone();
+        let all_diverge = Folder::new("random");
+        *all_diverge.plan.borrow_mut() = crate::results::SweepPlan {
+            runs: Vec::new(),
+            ..plan.clone()
+        };
+        for run in &plan.runs {
+            let again = all_diverge.run(&run.spec.variant, run.spec.seed);
+            let again = again.spec(|spec| *spec = run.spec.clone());
+            again.curve(5.0).diverged("the loss is NaN at step 40");
+        }
+        all_diverge.write();
+        assert!(
+            !all_diverge
                 .read("report.md")
                 .contains("## Which settings matter")
         );
