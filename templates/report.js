@@ -252,8 +252,7 @@ class CurvePlot {
     const best = data.has_front ? front(series) : [];
     if (best.length) {
       const steps = best.flatMap(([px, py], index) => (index ? [[px, best[index - 1][1]], [px, py]] : [[px, py]]));
-      const beyond = data.log_x ? data.x[1] * 10 : 2 * data.x[1];
-      inside.append(create("path", { class: "reference", d: path([...steps, [beyond, best.at(-1)[1]]]), style: "fill: none" }));
+      inside.append(create("path", { class: "reference", d: path([...steps, [data.x[1], best.at(-1)[1]]]), style: "fill: none" }));
     }
     for (const one of series) {
       const color = colorOf(one);

@@ -227,38 +227,58 @@ fn with_differences(ranking: &Ranking, variants: &[&Variant]) -> String {
             format!("{} ({d})", variant.name)
         })
     };
-    list(&variants.iter().map(one).collect::<Vec<_>>())
+    wording::shortened(variants.iter().map(one).collect())
 }
 
 fn names(variants: &[&Variant]) -> String {
-    let names = variants.iter().map(|variant| variant.name);
-    list(&names.collect::<Vec<_>>())
+    let names = variants.iter().map(|variant| variant.name.to_owned());
+    wording::shortened(names.collect())
 }
 
 /// How many seeds would decide inconclusive comparisons, as a sentence. Empty if it is not known.
 fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
-    let seeds = |variant: &&Variant| {
-        let seeds = match (variant.seeds_to_decide?, ranking.sequential) {
+    let mut known: Vec<(&str, PairsToDecide)> = Vec::new();
+    for variant in variants {
+        match (variant.seeds_to_decide, ranking.sequential) {
             // The seeds of the plan that have no result yet may be enough.
-            (PairsToDecide::About(seeds), Some(range)) if seeds as u64 <= range.max => return None,
-            (PairsToDecide::About(seeds), _) => format!("about {seeds} seeds"),
-            (PairsToDecide::MoreThan(most), _) => format!("more than {most} seeds"),
-        };
-        Some(match variants {
-            [_] => seeds,
-            _ => format!("{seeds} for {}", variant.name),
-        })
+            (Some(PairsToDecide::About(seeds)), Some(range)) if seeds as u64 <= range.max => {}
+            (Some(seeds), _) => known.push((variant.name, seeds)),
+            (None, _) => {}
+        }
+    }
+    let text = |seeds: PairsToDecide| match seeds {
+        PairsToDecide::About(seeds) => format!("about {seeds} seeds"),
+        PairsToDecide::MoreThan(most) => format!("more than {most} seeds"),
     };
-    let seeds: Vec<String> = variants.iter().filter_map(seeds).collect();
+    let number = |seeds: &PairsToDecide| match seeds {
+        PairsToDecide::About(seeds) => *seeds,
+        PairsToDecide::MoreThan(most) => most + 1,
+    };
+    let ends = || known.iter().map(|(_, seeds)| *seeds);
+    let seeds = match (ends().min_by_key(number), ends().max_by_key(number)) {
+        (Some(fewest), Some(most)) if known.len() > wording::MOST_VARIANTS => {
+            format!(
+                "{} to {}, depending on the variant,",
+                text(fewest),
+                text(most)
+            )
+        }
+        _ => {
+            let of = |(name, seeds): &(&str, PairsToDecide)| match variants {
+                [_] => text(*seeds),
+                _ => format!("{} for {name}", text(*seeds)),
+            };
+            list(&known.iter().map(of).collect::<Vec<_>>())
+        }
+    };
     let design = match ranking.sequential {
         Some(_) => "a maximum of",
         None => "a new sweep with",
     };
-    match seeds.is_empty() {
+    match known.is_empty() {
         true => String::new(),
         false => format!(
-            " If the differences stay as they are, {design} {} would decide with a probability of about 80 %.",
-            list(&seeds)
+            " If the differences stay as they are, {design} {seeds} would decide with a probability of about 80 %."
         ),
     }
 }

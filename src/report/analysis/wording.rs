@@ -63,10 +63,11 @@ pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
     })
 }
 
+/// Most variants that a sentence names.
+pub(super) const MOST_VARIANTS: usize = 6;
+
 /// A list of a few variants, and the number of the others.
 pub(super) fn shortened(mut variants: Vec<String>) -> String {
-    /// Most variants that a sentence names.
-    const MOST_VARIANTS: usize = 6;
     let more = variants.len().saturating_sub(MOST_VARIANTS);
     if more > 1 {
         variants.truncate(MOST_VARIANTS);

@@ -42,7 +42,8 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
     let mut lines = lines(ranking, legend, series::over_time, |_| Vec::new());
     let longest = xs(&lines).fold(0.0, f64::max);
     let (unit, seconds) = match longest {
-        0.0..300.0 => ("seconds", 1.0),
+        0.0..0.3 => ("milliseconds", 1e-3),
+        0.3..300.0 => ("seconds", 1.0),
         300.0..18_000.0 => ("minutes", 60.0),
         _ => ("hours", 3600.0),
     };

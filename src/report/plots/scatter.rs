@@ -28,8 +28,11 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
     if are_equal(&sizes) || (transformers.len() > 1 && are_equal(&transformers)) {
         return None;
     }
+    // The others share a grey. Their names would cover the plot.
+    let named = |variant: &&&Variant| legend.is_highlighted(variant);
     let texts: Vec<String> = ranked
         .iter()
+        .filter(named)
         .map(|variant| legend.name(variant.name).to_owned())
         .collect();
     let values = ranked
@@ -60,10 +63,13 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
             units::fixed(tick, decimals)
         })?;
         let steps = front_steps(&frame, &front);
-        let obstacles = along(&steps);
+        let mut obstacles = along(&steps);
         draw_front(canvas, steps)?;
         let mut points = Vec::new();
-        for variant in &ranked {
+        // The highlighted ones last, so that they are on top.
+        let mut drawn = ranked.clone();
+        drawn.sort_by_key(|variant| legend.is_highlighted(variant));
+        for variant in &drawn {
             let (Some(mean), Some((low, high))) = (variant.mean_bits_per_byte(), variant.range())
             else {
                 continue;
@@ -72,7 +78,11 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
             let bar = vec![frame.at((size, low)), frame.at((size, high))];
             canvas.line(bar, legend.color(variant), 4)?;
             canvas.dot(frame.at((size, mean)), 10, legend.color(variant), 1.0)?;
-            points.push(frame.at((size, mean)));
+            let point = frame.at((size, mean));
+            match legend.is_highlighted(variant) {
+                true => points.push(point),
+                false => obstacles.push(point),
+            }
         }
         let bounds = ((frame.left, frame.top), (WIDTH - 10, frame.bottom));
         label_points(canvas, &points, &texts, bounds, &obstacles)
