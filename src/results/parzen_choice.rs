@@ -30,7 +30,7 @@ struct Dimension {
 impl Candidates {
     /// The combinations of these runs, with the distributions from which they were drawn.
     pub(super) fn new(random: &RandomCombinations, specs: &[&RunSpec]) -> Self {
-        let settings: Vec<RunSettings> = specs.iter().map(|spec| RunSettings::of(spec)).collect();
+        let settings: Vec<RunSettings> = specs.iter().map(RunSettings::of).collect();
         let mut candidates = Self {
             dimensions: Vec::new(),
             points: vec![Vec::new(); specs.len()],
