@@ -50,19 +50,12 @@ pub(super) fn factor_paths<'a>(
     zip: &'a Mapping,
     random: Option<&'a RandomCombinations>,
 ) -> Vec<Vec<&'a str>> {
-    let random = random.iter().flat_map(|random| random.settings.keys());
-    let alone = grid.keys().chain(random).filter_map(Value::as_str);
-    let zipped: Vec<&str> = zip.keys().filter_map(Value::as_str).collect();
-    let zipped = Some(zipped).filter(|paths| !paths.is_empty());
-    alone.map(|path| vec![path]).chain(zipped).collect()
-}
-
-/// The paths of some lists by path, and of random combinations.
-pub(super) fn combined_paths<'a>(
-    lists: [&'a Mapping; 2],
-    random: Option<&'a RandomCombinations>,
-) -> impl Iterator<Item = &'a str> {
-    let random = random.map(|random| &random.settings);
-    let keys = lists.into_iter().chain(random).flat_map(Mapping::keys);
-    keys.filter_map(Value::as_str)
+    let paths = |lists: &'a Mapping| lists.keys().filter_map(Value::as_str);
+    let zipped = Some(paths(zip).collect()).filter(|paths: &Vec<&str>| !paths.is_empty());
+    let random = random
+        .into_iter()
+        .flat_map(|random| paths(&random.settings));
+    let alone = |path| vec![path];
+    let grid = paths(grid).map(alone);
+    grid.chain(zipped).chain(random.map(alone)).collect()
 }

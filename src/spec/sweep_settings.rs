@@ -1,4 +1,4 @@
-use super::random_search::{RandomCombinations, combined_paths, factor_paths};
+use super::random_search::{RandomCombinations, factor_paths};
 use super::{Match, Scale, Seeds, Tune};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ impl Default for Sweep {
 impl Sweep {
     /// The paths whose values are combined: those of `grid`, `zip` and `random`.
     pub fn combined_paths(&self) -> impl Iterator<Item = &str> {
-        combined_paths([&self.grid, &self.zip], self.random.as_ref())
+        self.factor_paths().into_iter().flatten()
     }
 
     /// The paths of each factor of the combinations. Those of `zip` are one factor.

@@ -1,4 +1,4 @@
-use super::random_search::{RandomCombinations, combined_paths, factor_paths};
+use super::random_search::{RandomCombinations, factor_paths};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_yaml::Mapping;
@@ -109,7 +109,7 @@ impl Tpe {
 impl Tune {
     /// The paths that the search varies.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        combined_paths([&self.grid, &self.zip], self.random.as_ref())
+        self.factor_paths().into_iter().flatten()
     }
 
     /// The paths of each factor of the combinations. Those of `zip` are one factor.

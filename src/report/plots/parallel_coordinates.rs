@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Canvas, Error, Point, SMALL, WIDTH, svg, text_width};
 use super::palette::{COLORS, INK, MUTED, OTHERS, PAPER};
-use super::search_curves::near_the_best;
+use super::search_curves::{near_the_best, x_axis};
 use super::{Drawing, Drawn};
 use crate::report::analysis::config_diff::shown;
 use crate::report::analysis::metric::Metric;
@@ -49,9 +49,9 @@ impl Upright {
                 let mut ticks = numbers.clone();
                 ticks.sort_by(f64::total_cmp);
                 ticks.dedup();
-                let axis = match *ticks.first()? > 0.0 && !is_linear {
-                    true => Axis::logarithmic_beyond(3.0, &numbers)?,
-                    false => Axis::linear(numbers)?,
+                let axis = match is_linear {
+                    true => Axis::linear(numbers)?,
+                    false => x_axis(ticks.clone())?,
                 };
                 Scale::Numbers(axis.with_ticks(ticks))
             }

@@ -70,7 +70,7 @@ fn has_failed(ranking: &Ranking) -> bool {
 }
 
 /// An axis for the values of a setting, in increasing order. A logarithmic axis has no place for 0.
-fn x_axis(values: Vec<f64>) -> Option<Axis> {
+pub(super) fn x_axis(values: Vec<f64>) -> Option<Axis> {
     match values.first()? {
         ..=0.0 => Axis::linear(values),
         _ => Some(Axis::logarithmic_beyond(3.0, &values)?.with_ticks(values)),
