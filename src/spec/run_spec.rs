@@ -1,4 +1,6 @@
-use super::{Data, Every, Model, Optimizer, RunSettings, Sample, Tokenizer, Train, TrainingLength};
+use super::{
+    Data, Every, Model, Optimizer, Precision, RunSettings, Sample, Tokenizer, Train, TrainingLength,
+};
 use crate::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -8,6 +10,9 @@ use std::sync::LazyLock;
 /// Increased when a change to the code or to a default changes the result of an unchanged
 /// configuration, so that runs of the earlier version are not taken for runs of the later one.
 const FORMAT_VERSION: u32 = 4;
+
+/// The same for runs in bfloat16.
+const BF16_VERSION: u32 = 2;
 
 /// One run. It is complete: everything that decides its result is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +108,9 @@ impl RunSpec {
         let mut hash = Sha256::new();
         hash.update(FORMAT_VERSION.to_le_bytes());
         hash.update(content_sha256);
+        if self.train.precision == Precision::Bf16 {
+            hash.update(format!("sums in bfloat16: {BF16_VERSION}\n"));
+        }
         for (path, value) in settings {
             hash.update(format!("{path}={value}\n"));
         }

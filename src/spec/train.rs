@@ -150,8 +150,9 @@ pub enum EvaluatedWeights {
 pub enum Precision {
     /// 32-bit floats.
     F32,
-    /// bfloat16: 8 significant bits. The sums of the products are 32-bit floats. For the CPU only. It needs a
-    /// processor with AVX512-BF16 to be faster. On others it is slower, with the same results.
+    /// bfloat16: 8 significant bits. The sums of the products are 32-bit floats. For the CPU only. It is faster
+    /// on processors with AMX (Intel) and on those of AMD with AVX512-BF16. On others it is slower, with the same
+    /// results.
     Bf16,
 }
 

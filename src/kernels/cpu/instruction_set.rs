@@ -9,6 +9,8 @@ const VARIABLE: &str = "RUNNER_ISA";
 /// Vector instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
+    /// [`Self::Avx512Bf16`] and AMX-BF16.
+    Amx,
     /// [`Self::Avx512`] and AVX512-BF16.
     Avx512Bf16,
     /// AVX-512 F, CD, VL, DQ and BW.
@@ -57,7 +59,8 @@ pub(super) fn is_best() -> bool {
 }
 
 impl InstructionSet {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
+        Self::Amx,
         Self::Avx512Bf16,
         Self::Avx512,
         Self::Avx2,
@@ -74,7 +77,7 @@ impl InstructionSet {
     /// The instructions for 32-bit floats.
     fn vectors(self) -> Self {
         match self {
-            Self::Avx512Bf16 => Self::Avx512,
+            Self::Amx | Self::Avx512Bf16 => Self::Avx512,
             set => set,
         }
     }
@@ -86,6 +89,7 @@ impl InstructionSet {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Amx => "amx",
             Self::Avx512Bf16 => "avx512bf16",
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
@@ -117,6 +121,8 @@ impl InstructionSet {
     /// `None` if this processor does not have them.
     pub(super) fn arch(self) -> Option<pulp::Arch> {
         match self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+            Self::Amx if super::amx::is_available() => Self::Avx512.arch(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 if is_x86_feature_detected!("avx512bf16") => Self::Avx512.arch(),
             #[cfg(target_arch = "x86_64")]

@@ -3,7 +3,7 @@
 //! Each element of a product is a chain of fused multiply-adds, which begins with 0 and follows k for
 //! [`TERMS`] terms. It is added to the destination, and the next terms follow. No division of the work changes
 //! this order: neither tiles nor threads nor the width of the vectors. So a product has the same bits on every
-//! processor. In bfloat16, the terms are added in pairs: see [`super::term_format::Bf16`].
+//! processor. In bfloat16, a sum has another order: see [`super::term_format::Bf16`].
 
 use super::blocked_product::BlockedProduct;
 pub(crate) use super::blocked_product::TERMS;

@@ -8,6 +8,9 @@ use pulp::Simd;
 /// Columns of the widest tile: two vectors of AVX-512.
 const MOST_COLUMNS: usize = 32;
 
+/// Most rows of a tile.
+const MOST_ROWS: usize = 14;
+
 /// Whether a product is added to its destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accumulate {
@@ -119,7 +122,14 @@ impl Tile {
                     }
                 )*
                 let ((mut left, stride), mut panel) = (left, self.panel);
-                for _ in 0..self.words {
+                // The sums of the chains before, and of the first chain of a pair, which stay in memory.
+                let mut sums = [[zero; 2]; MOST_ROWS];
+                let mut first_sums = sums;
+                let chain = F::WORDS_OF_CHAIN.unwrap_or(self.words).max(1);
+                let mut words = self.words;
+                let mut is_second = false;
+                loop {
+                for _ in 0..chain.min(words) {
                     // SAFETY: by the contract. A panel has two vectors.
                     let (right, next_right) = unsafe {
                         let right = panel.cast::<S::f32s>();
@@ -139,6 +149,28 @@ impl Tile {
                     )*
                     left = left.wrapping_add(if TRANSPOSED { stride } else { 1 });
                     panel = panel.wrapping_add(2 * lanes);
+                }
+                words = words.saturating_sub(chain);
+                if F::WORDS_OF_CHAIN.is_none() {
+                    break;
+                }
+                if is_second || words == 0 {
+                    $(
+                        let [sum, next_sum] = &mut sums[$i];
+                        let [of_first, next_of_first] = first_sums[$i];
+                        *sum = F::add(simd, *sum, F::add(simd, of_first, $first));
+                        *next_sum = F::add(simd, *next_sum, F::add(simd, next_of_first, $second));
+                        first_sums[$i] = [zero; 2];
+                    )*
+                } else {
+                    $(first_sums[$i] = [$first, $second];)*
+                }
+                $(($first, $second) = (zero, zero);)*
+                if words == 0 {
+                    $([$first, $second] = sums[$i];)*
+                    break;
+                }
+                is_second = !is_second;
                 }
                 if self.is_flipped {
                     let mut sums = [[0.0f32; MOST_COLUMNS]; GROUP_WIDTH];

@@ -1,6 +1,8 @@
 //! Building blocks of the CPU kernels: SIMD loops, tiles, matrix products, threads and tensor
 //! memory.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
 mod blocked_product;
 pub(crate) mod instruction_set;
 pub(crate) mod matmul;

@@ -12,6 +12,9 @@ pub(super) trait TermFormat {
     /// Whether a factor has to be packed although the order of its elements is the right one.
     const IS_CONVERTED: bool;
 
+    /// Words that are added up in one chain, if the sums of chains are added in pairs.
+    const WORDS_OF_CHAIN: Option<usize>;
+
     /// Packs a row of terms, and the row of the next terms if a word has two. There is none after the last
     /// term. All have equal lengths.
     fn pack_rows(words: &mut [f32], row: &[f32], next: Option<&[f32]>);
@@ -21,6 +24,9 @@ pub(super) trait TermFormat {
 
     /// `sum + a b`, for all terms of each word.
     fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s;
+
+    /// `a + b`, for the sums of chains.
+    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s;
 }
 
 /// 32-bit floats, multiplied and added with one rounding.
@@ -29,6 +35,7 @@ pub(super) struct F32;
 impl TermFormat for F32 {
     const TERMS: usize = 1;
     const IS_CONVERTED: bool = false;
+    const WORDS_OF_CHAIN: Option<usize> = None;
 
     #[inline(always)]
     fn pack_rows(words: &mut [f32], row: &[f32], _: Option<&[f32]>) {
@@ -52,12 +59,21 @@ impl TermFormat for F32 {
     fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
         simd.mul_add_f32s(a, b, sum)
     }
+
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.add_f32s(a, b)
+    }
 }
 
-/// Pairs of bfloat16 numbers, whose products are added to a 32-bit float: first that of the second numbers, and
-/// then that of the first ones, each with one rounding. Numbers below the smallest normal one are 0. This is the
-/// definition of the instruction `vdpbf16ps` (Intel 64 and IA-32 Architectures Software Developer's Manual,
-/// volume 2), which processors of Intel and AMD follow. `INSTRUCTION` says whether it is used.
+/// Pairs of bfloat16 numbers. A sum is that of the instruction `tdpbf16ps` for tiles (Intel 64 and IA-32
+/// Architectures Software Developer's Manual, volume 2), with the terms in the order that [`super::amx`] gives
+/// them. Of 32 terms, the first 16 are a chain of fused multiply-adds that begins with 0, and the others are
+/// another one. Both are added, and the result is added to the sum of the terms before. Numbers below the
+/// smallest normal one are 0.
+///
+/// `INSTRUCTION` says whether the instruction `vdpbf16ps` is used, which processors of Intel and AMD have. It
+/// continues a chain with the second number of a pair, and then with the first one.
 pub(super) struct Bf16<const INSTRUCTION: bool>;
 
 /// The bits of a bfloat16 number.
@@ -89,22 +105,22 @@ fn rounded(number: f32) -> u32 {
     or_nan & UPPER
 }
 
-/// A word of two terms.
+/// A word of two terms. The first one is in the upper half, with which `vdpbf16ps` begins.
 #[inline(always)]
 fn pair(first: f32, second: f32) -> f32 {
-    f32::from_bits(rounded(first) >> 16 | rounded(second))
+    f32::from_bits(rounded(first) | rounded(second) >> 16)
 }
 
-/// The first number of each word.
+/// The second term of each word.
 #[inline(always)]
-fn first<S: Simd>(simd: S, words: S::f32s) -> S::f32s {
+fn second<S: Simd>(simd: S, words: S::f32s) -> S::f32s {
     let bits = simd.transmute_u32s_f32s(words);
     simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(16)))
 }
 
-/// The second number of each word.
+/// The first term of each word.
 #[inline(always)]
-fn second<S: Simd>(simd: S, words: S::f32s) -> S::f32s {
+fn first<S: Simd>(simd: S, words: S::f32s) -> S::f32s {
     let bits = simd.transmute_u32s_f32s(words);
     simd.transmute_f32s_u32s(simd.and_u32s(bits, simd.splat_u32s(UPPER)))
 }
@@ -118,14 +134,21 @@ fn add_product<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32
     let limit = simd.splat_f32s(SCALE * f32::MIN_POSITIVE);
     let exact = simd.mul_add_f32s(a, b, sum);
     let multiple = simd.mul_add_f32s(simd.mul_f32s(a, scale), b, simd.mul_f32s(sum, scale));
+    or_zero(simd, exact, multiple, limit)
+}
+
+/// The number, or 0 with its sign if the size of `multiple`, a multiple of it, is below the limit.
+#[inline(always)]
+fn or_zero<S: Simd>(simd: S, number: S::f32s, multiple: S::f32s, limit: S::f32s) -> S::f32s {
     let is_below = simd.less_than_f32s(simd.abs_f32s(multiple), limit);
     let zero = simd.and_f32s(multiple, simd.splat_f32s(-0.0));
-    simd.select_f32s(is_below, zero, exact)
+    simd.select_f32s(is_below, zero, number)
 }
 
 impl<const INSTRUCTION: bool> TermFormat for Bf16<INSTRUCTION> {
     const TERMS: usize = 2;
     const IS_CONVERTED: bool = true;
+    const WORDS_OF_CHAIN: Option<usize> = Some(8);
 
     #[inline(always)]
     fn pack_rows(words: &mut [f32], row: &[f32], next: Option<&[f32]>) {
@@ -154,8 +177,14 @@ impl<const INSTRUCTION: bool> TermFormat for Bf16<INSTRUCTION> {
             // SAFETY: `INSTRUCTION` is only chosen for a processor that has it.
             return unsafe { x86::dot_pairs::<S>(a, b, sum) };
         }
-        let sum = add_product(simd, second(simd, a), second(simd, b), sum);
-        add_product(simd, first(simd, a), first(simd, b), sum)
+        let sum = add_product(simd, first(simd, a), first(simd, b), sum);
+        add_product(simd, second(simd, a), second(simd, b), sum)
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        let sum = simd.add_f32s(a, b);
+        or_zero(simd, sum, sum, simd.splat_f32s(f32::MIN_POSITIVE))
     }
 }
 
