@@ -2,7 +2,7 @@
 //! ever, and nothing outside of the results folder changes.
 
 use crate::support::{Lab, TINY};
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -144,4 +144,44 @@ fn damaged_kinds_of_files_in_the_cache_are_written_again() {
             .exits(0)
             .says("it is not a regular file; it is written again");
     }
+}
+
+#[test]
+fn a_sweep_changes_nothing_behind_a_link() {
+    let lab = with_a_run();
+    let at = |name: &str| lab.path(&format!("results/tiny/{name}"));
+    fs::create_dir(lab.path("other")).unwrap();
+    let foreign = lab.path("other/.partial-x");
+    fs::write(&foreign, "kept").unwrap();
+    fs::remove_dir_all(at("plots")).unwrap();
+    symlink(lab.path("other"), at("plots")).unwrap();
+    lab.run(ONE_RUN).exits(0);
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "kept");
+    fs::remove_file(at(".lock")).unwrap();
+    symlink(&foreign, at(".lock")).unwrap();
+    lab.run(ONE_RUN)
+        .exits(1)
+        .says("results/tiny/.lock: it is a symbolic link\nmove it away");
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "kept");
+}
+
+#[test]
+fn a_run_says_for_which_process_it_waits() {
+    let lab = with_a_run();
+    let folder = lab.run_folder("gpt-s1-").unwrap();
+    fs::remove_file(folder.join("status.json")).unwrap();
+    let lock = folder.join(".lock");
+    fs::write(&lock, r#"{"pid":4242,"host":null,"since":null}"#).unwrap();
+    let held = File::open(lock).unwrap();
+    held.lock().unwrap();
+    let mut sweep = lab.start(&format!("{ONE_RUN} --format json"));
+    sweep.until_says("waits for process 4242, which still holds results/tiny/runs/gpt-s1-");
+    drop(held);
+    let ended = sweep.wait().exits(0);
+    let events = ended.stdout.lines();
+    let events: Vec<serde_json::Value> = events
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let is_told = |event: &serde_json::Value| event.to_string().contains("waits for process 4242");
+    assert!(events.iter().any(is_told), "{}", ended.stdout);
 }
