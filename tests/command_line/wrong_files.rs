@@ -166,6 +166,28 @@ fn a_sweep_changes_nothing_behind_a_link() {
 }
 
 #[test]
+fn a_limit_of_file_sizes_is_an_error_that_leaves_nothing() {
+    let lab = Lab::new(TINY);
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -f 20; exec \"$0\" sweep tiny.yaml"])
+        .arg(env!("CARGO_BIN_EXE_runner"))
+        .current_dir(lab.path(""))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    for text in [
+        "File too large",
+        "`ulimit -f`",
+        "run the same command again",
+    ] {
+        assert!(stderr.contains(text), "{stderr}");
+    }
+    assert!(lab.is_untouched(), "{stderr}");
+    lab.run(ONE_RUN).exits(0);
+}
+
+#[test]
 fn a_run_says_for_which_process_it_waits() {
     let lab = with_a_run();
     let folder = lab.run_folder("gpt-s1-").unwrap();
