@@ -1,8 +1,8 @@
 //! SHA-256 digests in hexadecimal.
 
+use crate::regular_file;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -10,9 +10,9 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Digest of a file, which is read in parts.
+/// Digest of a regular file, which is read in parts.
 pub(crate) fn sha256_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let mut hash = Sha256::new();
     let mut part = vec![0; 1 << 16];
     loop {

@@ -13,6 +13,7 @@ mod hash;
 pub mod kernels;
 pub mod model;
 pub mod random;
+mod regular_file;
 pub mod report;
 pub mod results;
 pub mod spec;

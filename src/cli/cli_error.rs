@@ -2,6 +2,7 @@ use super::confirm_error::ConfirmError;
 use super::find_run::FindError;
 use super::generate_error::GenerateError;
 use crate::config::Diagnostics;
+use crate::regular_file::is_wrong_kind;
 use crate::report::ReportError;
 use crate::results::RecordError;
 use crate::sweep as sweeps;
@@ -185,12 +186,17 @@ impl Error {
     /// What the user can do about an error of the system, if it is known.
     fn advice(&self) -> Option<&'static str> {
         let mut cause: Option<&dyn std::error::Error> = Some(match self {
+            // Another template can be named.
+            Self::Report(ReportError::ReadTemplate { .. }) => return None,
             Self::Sweep(sweeps::Error::Data(error)) => error,
             Self::Output(error) | Self::Temporary(error) | Self::TemplateCheck(error) => error,
             other => other,
         });
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<io::Error>() {
+                if is_wrong_kind(error) {
+                    return Some("move it away");
+                }
                 let failure = MachineFailure::new(error, error);
                 return (failure.resource != Resource::Other).then(|| failure.advice());
             }

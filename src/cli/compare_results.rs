@@ -1,5 +1,6 @@
 use super::args;
 use super::{Error, Exit, print};
+use crate::regular_file;
 use crate::report::{
     GateResult, ResultChanges, SummaryRow, VariantChange, parse_summary, result_changes,
 };
@@ -8,7 +9,6 @@ use crate::text::terminal::columns;
 use crate::text::wrap::wrapped;
 use crate::text::{escape, units};
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -40,7 +40,7 @@ fn read(place: &str) -> Result<Vec<SummaryRow>, Error> {
     let path = Path::new(place);
     if path.exists() {
         let table = table_of(path, path.is_dir());
-        let csv = fs::read(&table).map_err(|source| Error::NoTable {
+        let csv = regular_file::read(&table).map_err(|source| Error::NoTable {
             place: table.display().to_string(),
             reason: source.to_string(),
         })?;

@@ -9,6 +9,7 @@ mod confirmation;
 mod diff_runs;
 mod exit_verdict;
 mod experiment_target;
+mod file_size_limit;
 mod find_run;
 mod generate;
 mod generate_error;
@@ -53,6 +54,7 @@ pub fn parse() -> Cli {
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Result<Exit, Error> {
+    file_size_limit::fail_writes();
     InstructionSet::chosen().map_err(Error::Environment)?;
     match cli.command {
         Command::Sweep(mut arguments) => {

@@ -59,7 +59,7 @@ fn weights(
     let listed = dir.saved_steps();
     let mut steps = listed.map_err(|source| {
         let path = folder.clone();
-        GenerateError::Record(RecordError::Read { path, source })
+        GenerateError::Record(RecordError::read(path)(source))
     })?;
     if last.exists()
         && let Some(outcome) = status.and_then(|status| status.outcome.as_ref())

@@ -5,7 +5,7 @@
 //! process with limits.
 
 use super::args::CheckTemplate;
-use super::{Error, Exit, print};
+use super::{Error, Exit, file_size_limit, print};
 use crate::config::Document;
 use crate::report::{self, ReportError};
 use crate::results::{
@@ -114,6 +114,7 @@ fn other_end(output: &Output) -> String {
 
 /// The command of the process with limits. It prints what is wrong with the template.
 pub(super) fn run(arguments: &CheckTemplate) -> Result<Exit, Error> {
+    file_size_limit::end_process();
     for (resource, most, kills) in [
         (Resource::RLIMIT_AS, MAX_MEMORY, MAX_MEMORY),
         (Resource::RLIMIT_FSIZE, MAX_OUTPUT, MAX_OUTPUT),

@@ -4,6 +4,7 @@ use super::report::names_inside;
 use super::{Error, Exit, print};
 use crate::config;
 use crate::data;
+use crate::regular_file::is_present;
 use crate::report::{self, ReportError, SummaryRow};
 use crate::results::{Outcome, PlannedRun, RunDir, Sealed, SweepPlan};
 use crate::sweep::{
@@ -111,7 +112,7 @@ fn compare_report(folder: &Path, plan: &Sealed<SweepPlan>) -> Result<(String, bo
         .map_err(Error::Report)?;
     let names = |paths: &[PathBuf]| names_inside(folder, paths);
     let (mut changed, absent): (Vec<PathBuf>, Vec<PathBuf>) =
-        outdated.into_iter().partition(|path| path.exists());
+        outdated.into_iter().partition(|path| is_present(path));
     let mut text = String::new();
     let page = folder.join("report.md");
     if plan.value.experiment.report.template.is_some() && changed.contains(&page) {
@@ -139,7 +140,7 @@ fn damaged_corpora(store: &Store, plan: &SweepPlan) -> String {
     let cached = plan
         .corpora
         .iter()
-        .filter(|corpus| cache.join(&corpus.key).exists());
+        .filter(|corpus| is_present(&cache.join(&corpus.key)));
     let damaged = cached.filter_map(|corpus| data::verify(&cache, &corpus.key).err());
     let line = |error| format!("cache: {error}; `runner sweep` makes it again\n");
     damaged.map(line).collect()

@@ -4,8 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::limits::MAX_FILE_BYTES;
 use super::spans::{FILE, Span};
-use std::fs::File;
-use std::io::Read;
+use crate::regular_file;
 use std::path::Path;
 
 /// Reads an experiment file of at most [`MAX_FILE_BYTES`].
@@ -22,11 +21,7 @@ pub(super) fn read(path: &Path) -> Result<String, (String, Diagnostic)> {
     if metadata.len() > MAX_FILE_BYTES {
         return Err(without_span(ErrorKind::TooLarge));
     }
-    let mut bytes = Vec::new();
-    // A pipe or a device has no length to check, so the limit holds while reading as well.
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+    let bytes = regular_file::read_at_most(path, MAX_FILE_BYTES + 1).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(without_span(ErrorKind::TooLarge));
     }

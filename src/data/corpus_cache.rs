@@ -5,6 +5,7 @@ use super::partial_folder::{self, PartialFolder};
 use super::token_file::Width;
 use super::{DataError, Tokenizer, Tokens};
 use crate::hash;
+use crate::regular_file;
 use crate::results::{CorpusInfo, FileDigest, from_sealed_json, write_sealed_json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -68,12 +69,15 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
         path: dir.to_owned(),
         reason,
     };
-    // A missing file is damage. Another error of reading says nothing about the file.
+    // A missing file is damage, and so is something else in its place. Another error of reading says nothing about
+    // the file.
     let unreadable = |name: &str, error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => damaged(format!("{name}: {error}")),
+        _ if regular_file::is_wrong_kind(&error) => damaged(format!("{name}: {error}")),
         _ => DataError::read(&dir.join(name))(error),
     };
-    let json = fs::read(dir.join(MANIFEST)).map_err(|error| unreadable(MANIFEST, error))?;
+    let json =
+        regular_file::read(&dir.join(MANIFEST)).map_err(|error| unreadable(MANIFEST, error))?;
     let sealed = from_sealed_json::<Manifest>(&json)
         .map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
     let manifest = sealed.value;
@@ -98,7 +102,8 @@ pub(super) fn check(dir: &Path, check: Check) -> Result<CorpusInfo, DataError> {
             .get(name)
             .ok_or_else(|| damaged(format!("{MANIFEST} has no entry for {name}")))?;
         let path = dir.join(name);
-        let found = fs::metadata(&path).map_err(|error| unreadable(name, error))?;
+        let found = regular_file::open(&path).and_then(|file| file.metadata());
+        let found = found.map_err(|error| unreadable(name, error))?;
         if found.len() != expected.bytes {
             return Err(damaged(format!(
                 "{name} has {} bytes, expected {}",

@@ -1,6 +1,7 @@
 //! Folders that are being written under a temporary name. Each has an owner: the process that writes
 //! it.
 
+use crate::regular_file::{self, is_wrong_kind};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -63,8 +64,12 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
     Ok(path.exists().then_some(owner))
 }
 
-/// Removes the folders whose owners were killed. `root` may be absent.
+/// Removes the folders whose owners were killed. `root` may be absent. If it is a symbolic link, nothing is removed:
+/// what it leads to can belong to somebody else.
 pub(super) fn remove_abandoned(root: &Path) -> io::Result<()> {
+    if root.is_symlink() {
+        return Ok(());
+    }
     for entry in entries(root)? {
         if is_partial(&entry)? {
             // The owner may finish at the same time.
@@ -101,11 +106,13 @@ fn is_partial(entry: &DirEntry) -> io::Result<bool> {
 }
 
 fn remove_if_abandoned(folder: &Path) -> io::Result<()> {
-    match File::open(folder.join(OWNER)) {
+    match regular_file::open(&folder.join(OWNER)) {
         // The lock is held while the folder is removed.
         Ok(owner) if owner.try_lock().is_ok() => fs::remove_dir_all(folder),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => remove_without_owner(folder),
+        // Nobody knows whose folder it is.
+        Err(error) if is_wrong_kind(&error) => Ok(()),
         Err(error) => Err(error),
     }
 }

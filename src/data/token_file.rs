@@ -2,6 +2,7 @@
 //! if the vocabulary has more than 65,536 tokens.
 
 use super::DataError;
+use crate::regular_file;
 use memmap2::Mmap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -58,7 +59,7 @@ pub struct Tokens {
 
 impl Tokens {
     pub(super) fn open(path: &Path, width: Width) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::read(path))?;
+        let file = regular_file::open(path).map_err(DataError::read(path))?;
         Self::from_file(&file, width).map_err(DataError::read(path))
     }
 

@@ -6,13 +6,13 @@
 
 use crate::hash;
 use crate::kernels::Matrix;
+use crate::regular_file;
 use crate::results::write_atomic_with;
 use dfdx::prelude::*;
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -254,7 +254,7 @@ pub(super) fn have_same_matrices(
 /// A value in the metadata of a file, without reading its matrices. `None` if there is no such file or value.
 pub fn read_text(path: &Path, key: &str) -> Option<String> {
     // A safetensors file begins with the length of a JSON header and this header.
-    let mut file = File::open(path).ok()?;
+    let mut file = regular_file::open(path).ok()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
     let mut header = Vec::new();

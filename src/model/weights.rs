@@ -3,9 +3,10 @@
 use super::language_model::Model;
 use super::matrix_file::{Matrices, have_same_matrices, write_matrices};
 use crate::kernels::Backend;
+use crate::regular_file;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 /// The versions of the file layout that can be read, the current one first. The first version had no digests.
 const FORMATS: [&str; 2] = ["runner-model-2", "runner-model-1"];
@@ -45,10 +46,7 @@ impl<B: Backend> Model<B> {
     /// If the file cannot be read, is damaged, or belongs to another model or version. Some of the
     /// weights may have been loaded then.
     pub fn load(&mut self, path: &Path) -> Result<(), WeightsError> {
-        let bytes = fs::read(path).map_err(|source| WeightsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = read(path)?;
         self.fill(&bytes).map_err(|why| WeightsError::Unfit {
             path: path.to_owned(),
             why,
@@ -74,14 +72,15 @@ impl<B: Backend> Model<B> {
 /// # Errors
 /// If one of the files cannot be read or is damaged.
 pub fn have_same_weights(a: &Path, b: &Path) -> Result<bool, WeightsError> {
-    let read = |path: &Path| {
-        fs::read(path).map_err(|source| WeightsError::Read {
-            path: path.to_owned(),
-            source,
-        })
-    };
     have_same_matrices(&read(a)?, &read(b)?, &FORMATS).map_err(|error| WeightsError::Unfit {
         path: a.to_owned(),
         why: error.to_string(),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, WeightsError> {
+    regular_file::read(path).map_err(|source| WeightsError::Read {
+        path: path.to_owned(),
+        source,
     })
 }

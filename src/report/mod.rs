@@ -48,11 +48,11 @@ pub use result_changes::{Gate, GateResult, ResultChanges, VariantChange, result_
 pub use text_table::TextTable;
 
 use crate::config;
+use crate::regular_file;
 use crate::results::{Sealed, SweepPlan};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -109,7 +109,7 @@ impl Counts {
 /// Reads `plan.json` of a results folder.
 pub fn read_plan(results_dir: &Path) -> Result<Sealed<SweepPlan>, ReportError> {
     let path = results_dir.join("plan.json");
-    let json = match fs::read(&path) {
+    let json = match regular_file::read(&path) {
         Ok(json) => json,
         Err(_) if matches!(results_dir.try_exists(), Ok(false)) => {
             return Err(ReportError::NoFolder(results_dir.to_owned()));

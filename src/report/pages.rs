@@ -4,14 +4,14 @@ use super::ReportError;
 use super::sections::Section;
 use super::side_by_side::side_by_side;
 use crate::config::MAX_TEMPLATE_BYTES;
+use crate::regular_file;
 use crate::text::escape;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 const MARKDOWN: &str = include_str!("../../templates/report.md.j2");
@@ -47,14 +47,7 @@ pub(super) fn markdown(data: &impl Serialize, custom: Option<&str>) -> Result<St
 
 fn read_template(path: &Path) -> io::Result<String> {
     let invalid = |what: &str| io::Error::new(ErrorKind::InvalidInput, what);
-    // Before it is opened: opening a named pipe would wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(invalid("it is not a regular file"));
-    }
-    let mut template = Vec::new();
-    File::open(path)?
-        .take(MAX_TEMPLATE_BYTES + 1)
-        .read_to_end(&mut template)?;
+    let template = regular_file::read_at_most(path, MAX_TEMPLATE_BYTES + 1)?;
     if template.len() as u64 > MAX_TEMPLATE_BYTES {
         return Err(invalid("it is larger than 1 MiB"));
     }

@@ -2,11 +2,12 @@
 
 use super::ReportError;
 use crate::caught_panic::caught;
+use crate::regular_file;
 use crate::spec::CompareMetric;
 use polars::prelude::*;
+use std::io;
 use std::io::Cursor;
 use std::path::Path;
-use std::{fs, io};
 
 /// A line of `summary.csv`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,7 +50,7 @@ impl SummaryRow {
 /// If it cannot be read, or lacks a column.
 pub fn read_summary(results_dir: &Path) -> Result<Vec<SummaryRow>, ReportError> {
     let path = results_dir.join("summary.csv");
-    let csv = match fs::read(&path) {
+    let csv = match regular_file::read(&path) {
         Ok(csv) => csv,
         Err(source) => return Err(ReportError::Read { path, source }),
     };

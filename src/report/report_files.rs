@@ -18,8 +18,8 @@ use super::template_data::TemplateData;
 use super::{
     Counts, ReportError, Summary, comment, pages, plots, ranking_columns, report_json, summary_csv,
 };
-use crate::results::{RunState, Sealed, SweepPlan, remove_if_exists, write_atomic};
-use std::fs;
+use crate::regular_file::{self, is_present, is_wrong_kind};
+use crate::results::{RunState, Sealed, SweepPlan, create_folders, remove_if_exists, write_atomic};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +116,7 @@ impl Report {
             let path = path.to_owned();
             |source| ReportError::Write { path, source }
         };
-        fs::create_dir_all(&plots).map_err(failed(&plots))?;
+        create_folders(&plots).map_err(failed(&plots))?;
         for file in self.files() {
             let path = self.folder.join(&file.name);
             write_atomic(&path, file.contents).map_err(failed(&path))?;
@@ -133,15 +133,15 @@ impl Report {
         let mut outdated = Vec::new();
         for file in self.files() {
             let path = self.folder.join(&file.name);
-            match fs::read(&path) {
+            match regular_file::read(&path) {
                 Ok(contents) if contents == file.contents => {}
-                Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(source) if source.kind() != ErrorKind::NotFound && !is_wrong_kind(&source) => {
                     return Err(ReportError::Read { path, source });
                 }
                 _ => outdated.push(path),
             }
         }
-        outdated.extend(self.plots_not_drawn().filter(|path| path.exists()));
+        outdated.extend(self.plots_not_drawn().filter(|path| is_present(path)));
         Ok(outdated)
     }
 

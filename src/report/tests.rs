@@ -611,7 +611,7 @@ fn custom_template() {
     };
     assert!(refused().contains("No such file"));
     fs::create_dir(&template).unwrap();
-    assert_eq!(refused(), "it is not a regular file");
+    assert_eq!(refused(), "it is a folder");
     fs::remove_dir(&template).unwrap();
     fs::write(&template, "x".repeat((1 << 20) + 1)).unwrap();
     assert_eq!(refused(), "it is larger than 1 MiB");

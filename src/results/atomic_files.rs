@@ -1,3 +1,4 @@
+use crate::regular_file;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -63,11 +64,24 @@ pub fn remove_if_exists(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a file, a symbolic link, or a folder with all that is in it. It may be absent.
+pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => remove_if_exists(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Creates a folder and its missing parents, and makes their names durable.
+///
+/// # Errors
+/// If something else is in the place of one of them, which the error names, or if it cannot be created.
 pub fn create_folders(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|path| !path.exists());
     let missing: Vec<&Path> = missing.collect();
-    fs::create_dir_all(path)?;
+    fs::create_dir_all(path).map_err(|error| regular_file::not_a_folder(path).unwrap_or(error))?;
     let mut folders = missing.into_iter().map(folder_of);
     folders.try_for_each(sync_folder)
 }
@@ -84,17 +98,31 @@ fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// It is opened here because the errors of `tempfile` name the temporary file and hide that of the system.
+/// A file that this process has locked, so that no other process removes it. The system releases the lock when the
+/// process ends in any way.
 fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
+    // It is opened here because the errors of `tempfile` name the temporary file and hide that of the system.
     let create = |path: &Path| File::options().write(true).create_new(true).open(path);
-    tempfile::Builder::new()
-        .prefix(PARTIAL_PREFIX)
-        .make_in(folder, create)
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(PARTIAL_PREFIX)
+            .make_in(folder, create)?;
+        // Some file systems have no locks. There, no file is removed by other processes.
+        let _ = file.as_file().lock();
+        // Another process may have removed it before it was locked.
+        if file.path().exists() {
+            return Ok(file);
+        }
+    }
 }
 
 /// Removes the files that a killed process was writing by [`write_atomic`] in a folder, and in its
-/// subfolders down to `depth`. The folder need not exist. No other process may be writing there.
+/// subfolders down to `depth`. Those that another process is writing stay. The folder need not exist. If it is a
+/// symbolic link, nothing is removed: what it leads to can belong to somebody else.
 pub fn remove_partial_files(folder: &Path, depth: usize) -> io::Result<()> {
+    if folder.is_symlink() {
+        return Ok(());
+    }
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -112,10 +140,20 @@ pub fn remove_partial_files(folder: &Path, depth: usize) -> io::Result<()> {
             .as_encoded_bytes()
             .starts_with(PARTIAL_PREFIX.as_bytes())
         {
-            remove_if_exists(&entry.path())?;
+            remove_abandoned(&entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes a temporary file, unless the process that writes it has locked it.
+fn remove_abandoned(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    match regular_file::open_without_link(path, options.read(true).write(true)) {
+        // The lock is held while the file is removed.
+        Ok(file) if file.try_lock().is_ok() => remove_if_exists(path),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -138,5 +176,32 @@ mod tests {
         fs::write(&plain, "x").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn file_that_is_being_written_is_not_a_leftover() {
+        let folder = tempfile::tempdir().unwrap();
+        let abandoned = folder.path().join(".partial-x");
+        fs::write(&abandoned, "{").unwrap();
+        let path = folder.path().join("report.md");
+        write_atomic_with(&path, |file| {
+            remove_partial_files(folder.path(), 0)?;
+            file.write_all(b"text")
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"text");
+        assert!(!abandoned.exists());
+    }
+
+    #[test]
+    fn files_behind_a_link_are_not_removed() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let foreign = other.path().join(".partial-x");
+        fs::write(&foreign, "kept").unwrap();
+        let link = folder.path().join("plots");
+        std::os::unix::fs::symlink(other.path(), &link).unwrap();
+        remove_partial_files(&link, 0).unwrap();
+        remove_partial_files(folder.path(), 1).unwrap();
+        assert!(foreign.exists());
     }
 }

@@ -1,8 +1,8 @@
 //! The file that remembers that the process of a run was killed or crashed.
 
 use super::{RunDir, from_sealed_json, remove_if_exists, write_sealed_json};
+use crate::regular_file;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ struct Death {
 }
 
 impl RunDir {
-    fn death_file(&self) -> PathBuf {
+    pub(super) fn death_file(&self) -> PathBuf {
         self.path().join("death.json")
     }
 
@@ -29,7 +29,7 @@ impl RunDir {
     /// The step after which the process of the run died the last time. `None` if it did not, or if this is not
     /// known because the file is damaged.
     pub fn last_death(&self) -> Option<u64> {
-        let json = fs::read(self.death_file()).ok()?;
+        let json = regular_file::read(&self.death_file()).ok()?;
         let death = from_sealed_json::<Death>(&json).ok()?;
         Some(death.value.step)
     }

@@ -28,6 +28,7 @@ mod test_uses;
 pub(crate) mod testing;
 mod variant_runs;
 
+pub(crate) use atomic_files::remove_any;
 pub use atomic_files::{
     create_folders, remove_if_exists, remove_partial_files, replace_file, sync_folder,
     write_atomic, write_atomic_with,

@@ -1,3 +1,4 @@
+use crate::regular_file::is_wrong_kind;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,10 +13,13 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    /// For an error of reading `path`.
-    pub(super) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    /// For an error of reading `path`. Something else in the place of the file is damage.
+    pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Read { path, source }
+        move |source| match is_wrong_kind(&source) {
+            true => Self::damaged(path)(source),
+            false => Self::Read { path, source },
+        }
     }
 
     /// For contents of `path` that are not what they should be.

@@ -1,4 +1,6 @@
-use super::atomic_files::{create_folders, remove_if_exists, replace_file, sync_folder};
+use super::atomic_files::{
+    create_folders, remove_any, remove_if_exists, replace_file, sync_folder,
+};
 use super::metric_lines::{self, MetricLines};
 use super::run_record::{StatusFile, check_file, expect_digest, is_inside, read_if_exists};
 use super::sealed_json::{from_sealed_json, write_sealed_json};
@@ -6,9 +8,11 @@ use super::{
     Evaluation, FileDigest, Metric, PlannedRun, RecordError, RunRecord, RunStatus, Thoroughness,
     write_atomic,
 };
+use crate::regular_file::{self, is_present};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 /// Folder of the weights of steps before the last.
@@ -36,11 +40,38 @@ impl RunDir {
         &self.0
     }
 
-    /// Creates the folder and writes `config.yaml` into it.
+    /// Creates the folder and writes `config.yaml` into it. What has the place of the folder or of one of its files,
+    /// and cannot be what a run wrote, is removed.
     pub fn create(&self, spec: &RunSpec) -> io::Result<()> {
+        self.make_room()?;
         create_folders(&self.0)?;
         let yaml = spec.to_yaml().map_err(io::Error::other)?;
         replace_file(&self.config(), yaml.as_bytes())
+    }
+
+    /// Removes files in the places of folders, and folders in the places of files. Other kinds of files are replaced
+    /// when the run writes its own.
+    fn make_room(&self) -> io::Result<()> {
+        let folders = [self.0.join(WEIGHTS_FOLDER), self.checkpoint()];
+        for folder in iter::once(&self.0).chain(&folders) {
+            if is_present(folder) && !folder.is_dir() {
+                remove_any(folder)?;
+            }
+        }
+        let saved = folders
+            .iter()
+            .flat_map(fs::read_dir)
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
+        let others = [self.status_file(), self.death_file()];
+        for file in self.fixed_files().into_iter().chain(others).chain(saved) {
+            if !file.is_symlink() && file.is_dir() {
+                remove_any(&file)?;
+            }
+        }
+        Ok(())
     }
 
     /// The configuration in `config.yaml`. It is as written, which does not mean that it is valid. `record` is
@@ -198,7 +229,7 @@ impl RunDir {
     pub fn sync_records(&self) -> io::Result<()> {
         let files = [self.metrics_file(), self.samples()];
         for file in files.iter().filter(|file| file.exists()) {
-            File::open(file)?.sync_all()?;
+            regular_file::open(file)?.sync_all()?;
         }
         sync_folder(&self.0)
     }
@@ -222,6 +253,7 @@ impl RunDir {
     /// # Errors
     /// If `status.json` cannot be read or is damaged.
     pub fn record(&self) -> Result<Option<RunRecord>, RecordError> {
+        self.check_folder()?;
         let path = self.status_file();
         let Some(json) = read_if_exists(&path)? else {
             return Ok(None);
@@ -240,6 +272,24 @@ impl RunDir {
             files: file.files,
             is_verified: sealed.is_verified,
         }))
+    }
+
+    /// Checks that nothing else is in the place of the folder. It may be absent.
+    ///
+    /// # Errors
+    /// What is in its place, or in that of the folder of all runs.
+    fn check_folder(&self) -> Result<(), RecordError> {
+        if self.0.is_dir() {
+            return Ok(());
+        }
+        match fs::symlink_metadata(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(RecordError::Read {
+                path: self.0.clone(),
+                source: regular_file::not_a_folder(&self.0).unwrap_or(source),
+            }),
+            Ok(_) => Err(RecordError::damaged(&self.0)("it is not a folder")),
+        }
     }
 
     /// The record of a planned run. `None` if it has not ended.
@@ -276,7 +326,7 @@ impl RunDir {
         let names = self.recorded_files()?;
         let digests = names.into_iter().map(|name| {
             let path = self.path().join(&name);
-            File::open(&path)?.sync_all()?;
+            regular_file::open(&path)?.sync_all()?;
             Ok((name, FileDigest::of_file(&path)?))
         });
         let file = StatusFile {
@@ -294,18 +344,25 @@ impl RunDir {
 
     /// The files that a record covers, by their paths in the folder. Checkpoints verify themselves.
     fn recorded_files(&self) -> io::Result<Vec<String>> {
-        let fixed = [
+        let saved = self.saved_steps()?.into_iter();
+        let saved = saved.map(|step| self.weights_at(step));
+        let existing = self
+            .fixed_files()
+            .into_iter()
+            .chain(saved)
+            .filter(|path| path.exists());
+        Ok(existing.map(|path| self.name_of(&path)).collect())
+    }
+
+    fn fixed_files(&self) -> [PathBuf; 6] {
+        [
             self.config(),
             self.tokenizer(),
             self.metrics_file(),
             self.samples(),
             self.samples_markdown(),
             self.weights(),
-        ];
-        let saved = self.saved_steps()?.into_iter();
-        let saved = saved.map(|step| self.weights_at(step));
-        let existing = fixed.into_iter().chain(saved).filter(|path| path.exists());
-        Ok(existing.map(|path| self.name_of(&path)).collect())
+        ]
     }
 
     fn name_of(&self, path: &Path) -> String {
@@ -328,7 +385,7 @@ impl RunDir {
             }
             let path = self.path().join(name);
             // Weights may be deleted to save space.
-            let is_deleted = name.ends_with(".safetensors") && !path.exists();
+            let is_deleted = name.ends_with(".safetensors") && !is_present(&path);
             if is_reported || (thoroughness == Thoroughness::Everything && !is_deleted) {
                 check_file(&path, expected)?;
             }

@@ -1,7 +1,7 @@
 use super::{Environment, FileDigest, Metric, Outcome, RecordError, RunState, RunStatus};
+use crate::regular_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path};
 
@@ -58,7 +58,7 @@ impl RunRecord {
 
 /// The contents of a file. `None` if it does not exist.
 pub(super) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(RecordError::read(path)(error)),

@@ -2,8 +2,9 @@
 //! the choices that its results lead to.
 
 use super::atomic_files::create_atomic;
+use crate::regular_file;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -44,10 +45,13 @@ impl TestUses {
     /// # Errors
     /// If the file cannot be read, or has a line that is no use of a test split: then their number is not known.
     pub fn read(folder: &Path) -> io::Result<Self> {
-        match fs::read_to_string(folder.join(Self::FILE)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(Vec::new())),
-            contents => Self::parse(whole_lines(&contents?)),
-        }
+        let mut file = match regular_file::open(&folder.join(Self::FILE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self(Vec::new())),
+            file => file?,
+        };
+        let mut contents = String::new();
+        file.read_to_string(&mut contents)?;
+        Self::parse(whole_lines(&contents))
     }
 
     fn parse(lines: &str) -> io::Result<Self> {
@@ -89,7 +93,7 @@ impl TestUses {
         if !path.exists() && create_atomic(&path, &line)? {
             return Ok(counted(1));
         }
-        let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+        let mut file = regular_file::open_with(&path, File::options().read(true).append(true))?;
         file.lock()?;
         let mut contents = String::new();
         file.read_to_string(&mut contents)?;

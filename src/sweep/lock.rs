@@ -1,11 +1,19 @@
+use super::slow_notice::notify_if_slow;
+use crate::regular_file;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Time after which the user is told that a lock is waited for.
+const WAIT_NOTICE_DELAY: Duration = Duration::from_secs(1);
+
+/// Most bytes of a `.lock` that are read.
+const MAX_HOLDER: u64 = 1 << 12;
 
 /// Locks a folder for this process. The system releases the lock when the process ends in any way, so
 /// that no lock is left behind.
@@ -41,7 +49,8 @@ impl Lock {
 
     /// Whether a process has locked `folder`. `false` if this cannot be found out.
     pub(super) fn is_held(folder: &Path) -> bool {
-        let file = File::open(folder.join(Self::FILE));
+        let mut options = File::options();
+        let file = regular_file::open_without_link(&folder.join(Self::FILE), options.read(true));
         // A shared lock is released at once, when the file is closed.
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
@@ -59,13 +68,7 @@ impl Lock {
         };
         let mut tries = 5;
         let mut file = loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(failed("open"))?;
+            let mut file = open(&path).map_err(failed("open"))?;
             match file.try_lock() {
                 Ok(()) => {}
                 // `is_held` has it for an instant.
@@ -91,12 +94,26 @@ impl Lock {
     }
 
     /// Waits until `folder` can be locked. A worker locks the folder of its run: a worker of a sweep that
-    /// was killed has then ended before the next one writes there.
-    pub(super) fn wait(folder: &Path) -> io::Result<Self> {
-        let file = File::create(folder.join(Self::FILE))?;
-        file.lock()?;
+    /// was killed has then ended before the next one writes there. If this takes long, `on_wait` gets the process that
+    /// has locked the folder.
+    pub(super) fn wait(folder: &Path, on_wait: impl FnOnce(&Holder) + Send) -> io::Result<Self> {
+        let mut file = open(&folder.join(Self::FILE))?;
+        let mut held = file.try_clone()?;
+        notify_if_slow(
+            WAIT_NOTICE_DELAY,
+            move || on_wait(&Holder::read(&mut held)),
+            || file.lock(),
+        )?;
+        let _ = Holder::of_this_process().write(&mut file);
         Ok(Self { _file: file })
     }
+}
+
+/// Opens the file to lock. The holder of the lock overwrites it, so that it must not be a link to another file.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    regular_file::open_without_link(path, &mut options)
 }
 
 /// Whether a path still leads to an open file.
@@ -127,10 +144,18 @@ impl Holder {
 
     fn read(file: &mut File) -> Self {
         let mut json = String::new();
-        match file.read_to_string(&mut json) {
+        match file.take(MAX_HOLDER).read_to_string(&mut json) {
             Ok(_) => serde_json::from_str(&json).unwrap_or_default(),
             Err(_) => Self::default(),
         }
+    }
+}
+
+impl Holder {
+    /// `process 7`, or `another process` if it is not known.
+    pub(super) fn process(&self) -> String {
+        let pid = self.pid.map(|pid| format!("process {pid}"));
+        pid.unwrap_or_else(|| "another process".to_owned())
     }
 }
 
@@ -212,6 +237,39 @@ mod tests {
             }
         });
         assert!(taken.into_inner() > 0);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join(Lock::FILE)).unwrap();
+        let refused = |error: io::Error| assert_eq!(error.to_string(), "it is a symbolic link");
+        match Lock::take(folder.path()) {
+            Err(LockError::Io { source, .. }) => refused(source),
+            other => panic!("{other:?}"),
+        }
+        refused(Lock::wait(folder.path(), |_| ()).unwrap_err());
+        assert!(!Lock::is_held(folder.path()));
+        assert_eq!(std::fs::read(&other).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn wait_tells_which_process_has_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lock::take(folder.path()).unwrap();
+        let (sender, holders) = std::sync::mpsc::channel();
+        let path = folder.path();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let on_wait = |holder: &Holder| sender.send(holder.process()).unwrap();
+                Lock::wait(path, on_wait).unwrap();
+            });
+            let holder = holders.recv().unwrap();
+            assert_eq!(holder, format!("process {}", std::process::id()));
+            drop(first);
+        });
     }
 
     #[test]

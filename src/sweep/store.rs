@@ -2,9 +2,10 @@ use super::Error;
 use super::lock::Lock;
 use crate::config;
 use crate::data;
+use crate::regular_file::{self, is_present};
 use crate::results::{
     Environment, PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError,
-    SweepPlan, Thoroughness, create_folders, remove_partial_files, write_sealed_json,
+    SweepPlan, Thoroughness, create_folders, remove_any, remove_partial_files, write_sealed_json,
 };
 use crate::train::{self, ShorterRun};
 use std::cell::OnceCell;
@@ -214,7 +215,7 @@ impl Store {
     /// Deletes the folder of a run, so that the run starts from the beginning.
     pub fn remove(&self, run: &PlannedRun) -> Result<(), Error> {
         let dir = self.run_dir(run);
-        if !dir.path().exists() {
+        if !is_present(dir.path()) {
             return Ok(());
         }
         let aside = self
@@ -222,7 +223,7 @@ impl Store {
             .join("runs")
             .join(format!("{REMOVED_PREFIX}{}", run.name));
         fs::rename(dir.path(), &aside).map_err(Error::io("remove", dir.path()))?;
-        fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))
+        remove_any(&aside).map_err(Error::io("remove", &aside))
     }
 
     /// The longest finished run that is the beginning of a run and has a checkpoint.
@@ -312,7 +313,7 @@ impl Store {
             return Ok(plan.as_ref());
         }
         let path = self.plan_path();
-        let plan = match fs::read(&path) {
+        let plan = match regular_file::read(&path) {
             Ok(json) => Some(config::read_plan(&json).map(|plan| plan.value)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("read", &path)(error)),
@@ -333,10 +334,17 @@ impl Store {
             let path = entry.map_err(Error::io("read", &runs))?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             if name.is_some_and(|name| name.starts_with(REMOVED_PREFIX)) {
-                fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
+                remove_any(&path).map_err(Error::io("remove", &path))?;
             }
         }
-        for (folder, depth) in [(&self.root, 0), (&self.root.join("plots"), 0), (&runs, 2)] {
+        // The results folder itself may be given by a symbolic link.
+        let root = self.root.canonicalize();
+        let root = root.map_err(Error::io("clean up", &self.root))?;
+        for (folder, depth) in [
+            (&root, 0),
+            (&root.join("plots"), 0),
+            (&root.join("runs"), 2),
+        ] {
             remove_partial_files(folder, depth).map_err(Error::io("clean up", folder))?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::config::check_run;
 use crate::data;
 use crate::model::{WeightsError, have_same_weights};
 use crate::random::{self, Stream};
+use crate::regular_file::is_present;
 use crate::results::{
     Metric, Outcome, PlannedRun, RecordError, RunDir, RunState, SweepPlan, Thoroughness,
 };
@@ -36,7 +37,7 @@ impl Store {
         let dir = self.run_dir(run);
         match dir.checked_record(run, Thoroughness::Everything) {
             Ok(Some(record)) if record.is_verified => RunCheck::Verified {
-                lacks_weights: record.lists(&dir.weights()) && !dir.weights().exists(),
+                lacks_weights: record.lists(&dir.weights()) && !is_present(&dir.weights()),
             },
             Ok(Some(_)) => RunCheck::NotVerified,
             Ok(None) => match train::check_open_run(&dir) {
@@ -144,7 +145,7 @@ pub fn first_difference(
     }
     // The weights may have been deleted to save space.
     let weights = recorded.weights();
-    let differ = weights.exists() && !have_same_weights(&weights, &again.weights())?;
+    let differ = is_present(&weights) && !have_same_weights(&weights, &again.weights())?;
     Ok(differ.then(|| "the losses agree, but the weights differ".to_owned()))
 }
 

@@ -41,7 +41,7 @@ pub(super) fn check<B: Backend>(
     let path = dir.best_weights(evaluation.step);
     model.load(&path).map_err(|error| match error {
         WeightsError::Read { path, source } if source.kind() != ErrorKind::NotFound => {
-            RecordError::Read { path, source }
+            RecordError::read(path)(source)
         }
         error => RecordError::damaged(&path)(error),
     })?;

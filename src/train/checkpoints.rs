@@ -7,6 +7,7 @@ use super::trainer::Trainer;
 use crate::hash;
 use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, MatricesError, read_text, write_matrices};
+use crate::regular_file::{self, is_wrong_kind};
 use crate::results::{
     Environment, Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder,
 };
@@ -175,12 +176,13 @@ pub(super) fn resume<B: Backend>(
 ) -> Result<Resumed, TrainError> {
     for name in FILES {
         let path = dir.checkpoint().join(name);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let restored = match regular_file::read(&path) {
+            Ok(bytes) => restore(trainer, identity, &bytes, dir),
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if is_wrong_kind(&error) => Err(Refusal::Damaged(error.to_string())),
             Err(error) => return Err(TrainError::file(path)(error)),
         };
-        match restore(trainer, identity, &bytes, dir) {
+        match restored {
             Ok(resumed) => return Ok(resumed),
             Err(Refusal::Damaged(why)) => {
                 on_notice(format!("cannot continue from {}: {why}", path.display()));
@@ -230,10 +232,10 @@ pub fn check_open_run(dir: &RunDir) -> Result<(), RecordError> {
     dir.read_samples(None)?;
     for name in FILES {
         let path = dir.checkpoint().join(name);
-        let bytes = match fs::read(&path) {
+        let bytes = match regular_file::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(source) => return Err(RecordError::Read { path, source }),
+            Err(error) => return Err(RecordError::read(path)(error)),
         };
         let matrices = Matrices::read(&bytes, &FORMATS);
         let matrices = matrices.map_err(RecordError::damaged(&path))?;

@@ -37,10 +37,7 @@ pub fn check_origin(weights: &Path, spec: &RunSpec, dir: &RunDir) -> Result<(), 
     if let Some(expected) = read_text(weights, TOKENIZER) {
         let path = dir.tokenizer();
         let found = FileDigest::of_file(&path);
-        let found = found.map_err(|source| RecordError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let found = found.map_err(RecordError::read(&path))?;
         if found.sha256 != expected {
             return Err(RecordError::damaged(path)(other("tokenizer")));
         }

@@ -18,3 +18,4 @@ mod sweep;
 mod templates;
 mod threads;
 mod workflows;
+mod wrong_files;

@@ -9,8 +9,8 @@ mod plain_text;
 use self::format::{InputFile, TextFormat};
 use self::plain_text::PlainText;
 use super::{DataError, size_limit};
-use std::fs::{self, File};
-use std::io::Read;
+use crate::regular_file;
+use std::fs;
 use std::path::Path;
 
 /// All formats. The first one also reads the files whose extension is not listed.
@@ -62,11 +62,9 @@ pub(super) fn read_file(path: &Path, limit: u64) -> Result<String, DataError> {
     }
     let name = path.display().to_string();
     size_limit::check(&name, metadata.len(), limit)?;
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // The file may have grown since its size was read, so reading stops after the limit.
-    File::open(path)
-        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(DataError::read(path))?;
+    let bytes = regular_file::read_at_most(path, limit.saturating_add(1));
+    let bytes = bytes.map_err(DataError::read(path))?;
     size_limit::check(&name, bytes.len() as u64, limit)?;
     decode(bytes, &name, limit)
 }

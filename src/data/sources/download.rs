@@ -2,6 +2,7 @@
 
 use crate::data::{DataError, size_limit};
 use crate::hash;
+use crate::regular_file::{self, is_wrong_kind};
 use crate::results::write_atomic;
 use std::env;
 use std::ffi::OsString;
@@ -42,14 +43,14 @@ pub fn cached_path(sha256: &str, cache: &Path) -> PathBuf {
 /// and a stored file is complete or absent.
 pub fn download(url: &str, sha256: &str, limit: u64, cache: &Path) -> Result<Vec<u8>, DataError> {
     let path = cached_path(sha256, cache);
-    match fs::read(&path) {
+    match regular_file::read(&path) {
         Ok(bytes) if hash::sha256(&bytes) == sha256 => {
             size_limit::check(url, bytes.len() as u64, limit)?;
             return Ok(bytes);
         }
         // The cached file is damaged, so it is downloaded again.
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound || is_wrong_kind(&error) => {}
         Err(error) => return Err(DataError::read(&path)(error)),
     }
     let bytes = fetch(url, limit)?;

@@ -4,10 +4,10 @@ use super::library_call::caught;
 use super::{file_limits, normalizer_growth};
 use crate::data::DataError;
 use crate::hash;
+use crate::regular_file::{is_wrong_kind, read_at_most};
 use crate::spec::{self, TokenizerKind};
 use serde_json::Value;
-use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tokenizers::{NormalizerWrapper, Tokenizer as Pipeline};
 
@@ -33,27 +33,21 @@ impl TokenizerFile {
     }
 
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let invalid = |reason: &str| DataError::NotATokenizer {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
         let unreadable = |source: std::io::Error| match source.kind() {
             ErrorKind::NotFound => DataError::MissingTokenizer {
                 path: path.to_owned(),
             },
+            _ if is_wrong_kind(&source) => invalid(&source.to_string()),
             _ => DataError::ReadTokenizer {
                 path: path.to_owned(),
                 source,
             },
         };
-        let invalid = |reason: &str| DataError::NotATokenizer {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        };
-        // Before it is opened: opening a named pipe would wait for its writer.
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(invalid("it is not a regular file"));
-        }
-        let mut json = Vec::new();
-        fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut json))
-            .map_err(unreadable)?;
+        let json = read_at_most(path, MAX_BYTES + 1).map_err(unreadable)?;
         if json.len() as u64 > MAX_BYTES {
             return Err(invalid("it is larger than 256 MiB"));
         }

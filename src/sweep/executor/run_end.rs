@@ -82,7 +82,9 @@ impl MachineFailure {
     /// What the user can do, as the beginning of a sentence.
     pub fn advice(&self) -> &'static str {
         match self.resource {
-            Resource::Storage => "free space on the disk or raise the quota",
+            Resource::Storage => {
+                "free space on the disk, or raise the quota or the limit of file sizes (`ulimit -f`)"
+            }
             Resource::Memory => "free memory, or train fewer runs at the same time with --jobs",
             Resource::FilesAndProcesses => {
                 "raise the limits of open files and processes (`ulimit -n`, `ulimit -u`), or train fewer \

@@ -2,7 +2,7 @@ use super::WorkerRequest;
 use super::protocol::{Message, STOP};
 use crate::results::remove_partial_files;
 use crate::sweep::executor::{MachineFailure, RunEnd};
-use crate::sweep::lock::Lock;
+use crate::sweep::lock::{Holder, Lock};
 use crate::train::{Phase, Progress, Update};
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +66,13 @@ fn read_requests() {
 
 fn train(request: &WorkerRequest) -> RunEnd {
     // If an earlier sweep was killed, its worker may still be there. This waits for its end.
-    let _lock = match Lock::wait(&request.run_dir) {
+    let tell = |holder: &Holder| {
+        let process = holder.process();
+        let folder = request.run_dir.display();
+        let text = format!("waits for {process}, which still holds {folder}");
+        let _ = send(&Message::Update(Update::Notice(text)));
+    };
+    let _lock = match Lock::wait(&request.run_dir, tell) {
         Ok(lock) => lock,
         Err(error) => {
             let reason = format!("cannot lock {}: {error}", request.run_dir.display());

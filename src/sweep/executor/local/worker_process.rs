@@ -201,7 +201,6 @@ fn missing_resource(exit: ExitStatus, crash: Option<&str>) -> Option<Resource> {
     exit.signal()?;
     match signal(exit) {
         Some(Signal::SIGKILL) => Some(Resource::Memory),
-        Some(Signal::SIGXFSZ) => Some(Resource::Storage),
         Some(Signal::SIGABRT) => crash
             .is_some_and(|text| text.contains("memory allocation of"))
             .then_some(Resource::Memory),
@@ -281,7 +280,6 @@ mod tests {
             (9, Resource::Memory),
             (10, Resource::Other),
             (24, Resource::Other),
-            (25, Resource::Storage),
             (40, Resource::Other),
         ] {
             assert_eq!(missing(sent), Some(resource), "{sent}");
