@@ -212,6 +212,7 @@ fn a_verdict_that_the_end_of_training_changes_is_a_caution() {
         ("gpt", 0, [0.0; 2]),
         ("late", 1, [0.3, -0.1]),
         ("early", 2, [-0.1; 2]),
+        ("short", 3, [-0.3, 0.1]),
     ] {
         for seed in 1..=3 {
             let [before, end] = offsets.map(|offset| 2.0 + offset + 0.001 * (which * seed) as f64);
@@ -224,11 +225,29 @@ fn a_verdict_that_the_end_of_training_changes_is_a_caution() {
     }
     let cautions = folder.write().cautions;
     assert!(
-        cautions
-            .iter()
-            .any(|text| text.ends_with("change them again: late was worse and is better.")),
+        cautions.iter().any(|text| text.ends_with(
+            "change them again: late was worse and is better; short was better and is worse."
+        )),
         "{cautions:?}"
     );
+}
+
+#[test]
+fn the_seeds_that_many_variants_need_are_a_range() {
+    let folder = Folder::new("range");
+    planned(&folder, "gpt", 0, 3, &[0.0; 3]);
+    planned(&folder, "clear", 1, 3, &[-0.01, -0.06, -0.03]);
+    for which in 2..9 {
+        let name = format!("unclear_{which}");
+        planned(&folder, &name, which, 3, &[0.03, -0.03, 0.00003]);
+    }
+    let answer = folder.write().answer.join(" ");
+    assert!(
+        answer.contains(" to more than 1000 seeds, depending on the variant, would decide")
+            || answer.contains("with more than 1000 seeds would decide"),
+        "{answer}"
+    );
+    assert!(!answer.contains(" seeds to "), "{answer}");
 }
 
 #[test]

@@ -246,22 +246,26 @@ fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
             (None, _) => {}
         }
     }
-    let text = |seeds: PairsToDecide| match seeds {
-        PairsToDecide::About(seeds) => format!("about {seeds} seeds"),
-        PairsToDecide::MoreThan(most) => format!("more than {most} seeds"),
+    let amount = |seeds: PairsToDecide| match seeds {
+        PairsToDecide::About(seeds) => format!("about {seeds}"),
+        PairsToDecide::MoreThan(most) => format!("more than {most}"),
     };
     let number = |seeds: &PairsToDecide| match seeds {
         PairsToDecide::About(seeds) => *seeds,
+    let text = |seeds: PairsToDecide| format!("{} seeds", amount(seeds));
         PairsToDecide::MoreThan(most) => most + 1,
     };
     let ends = || known.iter().map(|(_, seeds)| *seeds);
     let seeds = match (ends().min_by_key(number), ends().max_by_key(number)) {
         (Some(fewest), Some(most)) if known.len() > wording::MOST_VARIANTS => {
-            format!(
-                "{} to {}, depending on the variant,",
-                text(fewest),
-                text(most)
-            )
+            match fewest == most {
+                true => text(fewest),
+                false => format!(
+                    "{} to {}, depending on the variant,",
+                    amount(fewest),
+                    text(most)
+                ),
+            }
         }
         _ => {
             let of = |(name, seeds): &(&str, PairsToDecide)| match variants {
