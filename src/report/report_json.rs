@@ -147,12 +147,15 @@ struct ChangeJson {
     /// Whether the difference changes in favor of the variant.
     verdict: VariantVerdict,
 }
+    /// Number of seeds that all sizes of the variant and of the baseline share. The change is that of these seeds.
+    seeds: usize,
 
 /// The power law `floor + scale * (flops / reference)^-exponent`.
 #[derive(Debug, Serialize, JsonSchema)]
 struct FitJson {
-    floor: f64,
-    /// The ends of its 95 % interval, as of all intervals here. Null with one seed.
+    /// Null if the losses do not determine it. The curve then has the floor 0.
+    floor: Option<f64>,
+    /// The ends of its 95 % interval, as of all intervals here. Null with one seed, and without a floor.
     floor_low: Option<f64>,
     floor_high: Option<f64>,
     scale: f64,
@@ -165,7 +168,8 @@ struct FitJson {
     flops_ratio: Option<f64>,
     flops_ratio_low: Option<f64>,
     flops_ratio_high: Option<f64>,
-    /// The loss at the largest size, predicted from the smaller ones. Null for fewer than four sizes.
+    /// The loss at the largest size, predicted from the smaller ones. Null for fewer than four sizes, and if the losses
+    /// of the smaller ones do not determine a curve.
     predicted: Option<f64>,
     predicted_low: Option<f64>,
     predicted_high: Option<f64>,
@@ -342,6 +346,7 @@ impl<'a> ScaledJson<'a> {
             }),
             fit: scaled.fit.as_ref().map(FitJson::new),
         }
+                seeds: change.pairs,
     }
 }
 
@@ -349,14 +354,15 @@ impl FitJson {
     fn new(fit: &Fit) -> Self {
         let curve = fit.curve;
         let prediction = fit.prediction.as_ref();
-        let [floor_low, floor_high] = ends(fit.floor_interval());
+        let floor = fit.floor();
+        let [floor_low, floor_high] = ends(floor.and_then(|_| fit.floor_interval()));
         let [exponent_low, exponent_high] = ends(fit.exponent_interval());
         let ratio = fit.flops_ratio;
         let [flops_ratio_low, flops_ratio_high] = ends(ratio.and_then(|ratio| ratio.interval));
         let [predicted_low, predicted_high] =
             ends(prediction.and_then(|prediction| prediction.interval));
         Self {
-            floor: curve.floor,
+            floor,
             floor_low,
             floor_high,
             scale: curve.scale,
