@@ -168,10 +168,8 @@ fn mean(entry: &Entry, of: fn(&Outcome) -> f64, format: fn(f64) -> String) -> Te
 }
 
 fn rank(entry: &Entry) -> Text {
-    match entry.variant.mean() {
-        Some(_) => entry.variant.rank.to_string().into(),
-        None => Text::new(),
-    }
+    let rank = entry.variant.rank;
+    rank.map_or(Text::new(), |rank| rank.to_string().into())
 }
 
 /// Number of seeds with a result, and of all where some have none: `3`, `2 of 3`. `any` if the result does not

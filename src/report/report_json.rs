@@ -74,7 +74,8 @@ enum Direction {
 struct VariantJson<'a> {
     name: &'a str,
     verdict: VariantVerdict,
-    /// From 1. Variants with equal results have the same. Null without a result.
+    /// From 1. Variants with equal results have the same. Null without a result, and if no run reached the
+    /// target loss.
     rank: Option<usize>,
     /// The seeds that have a value.
     seeds: Vec<u64>,
@@ -140,6 +141,8 @@ struct SizeJson {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct ChangeJson {
+    /// Number of seeds that all sizes of the variant and of the baseline share. The change is that of these seeds.
+    seeds: usize,
     mean: f64,
     /// The ends of the interval, at a level that is corrected for the number of variants. Null with one seed.
     low: Option<f64>,
@@ -147,8 +150,6 @@ struct ChangeJson {
     /// Whether the difference changes in favor of the variant.
     verdict: VariantVerdict,
 }
-    /// Number of seeds that all sizes of the variant and of the baseline share. The change is that of these seeds.
-    seeds: usize,
 
 /// The power law `floor + scale * (flops / reference)^-exponent`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -237,7 +238,6 @@ impl<'a> ReportJson<'a> {
         let (results, ranking) = (findings.results, findings.ranking);
         let plan = &results.plan;
         let metric = ranking.metric;
-        let is_ranked = |variant: &Variant| !variant.values.is_empty();
         let variants = ranking.variants.iter();
         Self {
             schema: VERSION,
@@ -253,9 +253,7 @@ impl<'a> ReportJson<'a> {
             },
             margin: ranking.absolute_margin,
             answer: findings.answer,
-            variants: variants
-                .map(|variant| VariantJson::new(variant, is_ranked(variant)))
-                .collect(),
+            variants: variants.map(VariantJson::new).collect(),
             scaling: findings.scaling.map(|scaling| {
                 let variants = scaling.variants.iter();
                 variants.map(ScaledJson::new).collect()
@@ -278,14 +276,14 @@ impl<'a> ReportJson<'a> {
 }
 
 impl<'a> VariantJson<'a> {
-    fn new(variant: &Variant<'a>, is_ranked: bool) -> Self {
+    fn new(variant: &Variant<'a>) -> Self {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let tokens = variant.training_tokens();
         let flops = |tokens: u64| tokens as f64 * variant.representative.planned.flops_per_token;
         Self {
             name: variant.name,
             verdict: VariantVerdict::of(variant),
-            rank: is_ranked.then_some(variant.rank),
+            rank: variant.rank,
             seeds: variant.values.iter().map(|(seed, _)| *seed).collect(),
             values: variant
                 .values
@@ -339,6 +337,7 @@ impl<'a> ScaledJson<'a> {
             name: scaled.variant.name,
             sizes: scaled.sizes.iter().map(size).collect(),
             change: change.map(|change| ChangeJson {
+                seeds: change.pairs,
                 mean: change.mean,
                 low: change.corrected.map(|interval| interval.low),
                 high: change.corrected.map(|interval| interval.high),
@@ -346,7 +345,6 @@ impl<'a> ScaledJson<'a> {
             }),
             fit: scaled.fit.as_ref().map(FitJson::new),
         }
-                seeds: change.pairs,
     }
 }
 
