@@ -344,6 +344,19 @@ fn report_of_tuned_variants() {
     let folder = tuned_sweep();
     let summary = folder.write();
     assert_eq!((summary.counts.done, summary.counts.not_started), (11, 0));
+    let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+    for (row, variant, rate) in [(0, "deep", "0.001"), (1, "gpt", "0.002")] {
+        let own = &json["variants"][row];
+        assert_eq!(
+            (&own["name"], &own["tuned"]["optimizer.lr"]),
+            (&variant.into(), &rate.parse::<f64>().unwrap().into())
+        );
+        assert_eq!(summary.ranking.cell(row, "variant"), variant);
+        assert_eq!(
+            summary.ranking.cell(row, "chosen by the search"),
+            format!("optimizer.lr {rate}")
+        );
+    }
     assert_eq!(
         summary.cautions,
         [

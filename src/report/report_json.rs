@@ -6,15 +6,18 @@ use super::analysis::ranking::Variant;
 use super::analysis::reproduction::{CheckResult, MetricCheck};
 use super::analysis::scaling::{AtSize, Fit, ScaledVariant};
 use super::analysis::setting_importance::ImportantSetting;
+use super::analysis::tuning::chosen_run;
 use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
 use super::sections::Findings;
+use crate::config::values_at;
 use crate::results::{CorpusInfo, Environment};
 use crate::spec::CompareMetric;
 use crate::stats::{Comparison, ConfidenceInterval, Paired};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 
 /// Version of the format. It is raised when a member changes its meaning or is removed, and not when one is added.
 const VERSION: u32 = 1;
@@ -94,6 +97,9 @@ struct VariantJson<'a> {
     tokens: Option<u64>,
     /// Mean duration of a run, in seconds.
     seconds: Option<f64>,
+    /// The values that the search of `sweep.tune` chose, by path, without those that do not apply. Null without a search,
+    /// and before it has ended.
+    tuned: Option<BTreeMap<&'a str, Json>>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -253,7 +259,9 @@ impl<'a> ReportJson<'a> {
             },
             margin: ranking.absolute_margin,
             answer: findings.answer,
-            variants: variants.map(VariantJson::new).collect(),
+            variants: variants
+                .map(|variant| VariantJson::new(variant, &ranking.tuned_paths))
+                .collect(),
             scaling: findings.scaling.map(|scaling| {
                 let variants = scaling.variants.iter();
                 variants.map(ScaledJson::new).collect()
@@ -276,7 +284,7 @@ impl<'a> ReportJson<'a> {
 }
 
 impl<'a> VariantJson<'a> {
-    fn new(variant: &Variant<'a>) -> Self {
+    fn new(variant: &Variant<'a>, tuned_paths: &[&'a str]) -> Self {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let tokens = variant.training_tokens();
         let flops = |tokens: u64| tokens as f64 * variant.representative.planned.flops_per_token;
@@ -299,6 +307,7 @@ impl<'a> VariantJson<'a> {
             flops: tokens.map(flops),
             tokens,
             seconds: variant.mean_of(|outcome| Some(outcome.seconds)),
+            tuned: chosen_run(variant).map(|run| values_at(&run.planned.spec, tuned_paths)),
         }
     }
 }
