@@ -156,9 +156,10 @@ function visibleValues(data, series) {
   return values;
 }
 
-/** The ends of the series that no other beats in both cost and loss, the cheapest first. */
+/** Cost and loss at the end of the series that no other beats in both, the cheapest first. */
 function front(series) {
-  const ends = series.map(({ points }) => points.at(-1)).filter((end) => end && end[1] !== null)
+  const ends = series.filter(({ points, front }) => points.length && front !== undefined && front !== null)
+    .map(({ points, front }) => [points.at(-1)[0], front])
     .sort(([ax, ay], [bx, by]) => ax - bx || ay - by);
   if (ends.length < 3) return [];
   let best = Infinity;

@@ -274,15 +274,15 @@ const MINIMUM: &str = "at least";
 /// The same, if every variant needs the most.
 const MAXIMUM: &str = "at most, if comparisons stay undecided";
 
-/// The rows that are needed however the comparisons end: those of the search, and the first `min` seeds of
-/// each variant.
+/// The rows that are needed however the comparisons end: those of the search, even if it depends on results which
+/// of them are trained, and the first `min` seeds of each variant.
 fn least_runs<'a>(plan: &SweepPlan, rows: &'a [Row], min: u64) -> impl Iterator<Item = &'a Row> {
     let mut seeds: HashMap<&str, u64> = HashMap::new();
     rows.iter().filter(move |row| {
         let run = &plan.runs[row.run];
         let seed = seeds.entry(&run.spec.variant).or_default();
         *seed += u64::from(!run.is_search());
-        row.is_needed || (row.follows_search && *seed <= min)
+        row.is_needed || row.is_search || (row.follows_search && *seed <= min)
     })
 }
 

@@ -12,7 +12,7 @@ use crate::spec::{
     Choice, CompareMetric, InitKind, ModelKind, Norm, OptimizerKind, PositionKind, RunSettings,
     RunSpec, ScheduleKind, TokenizerKind,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 /// A condition that a key has to meet.
@@ -132,6 +132,14 @@ pub fn applies(run: &RunSpec, path: &str) -> bool {
             value.is_some_and(|value| one.values.contains(&value))
         })
     })
+}
+
+/// The values of a run at those of the paths that apply to it.
+pub fn values_at<'p>(run: &RunSpec, paths: &[&'p str]) -> BTreeMap<&'p str, serde_json::Value> {
+    let settings = RunSettings::of(run);
+    let value = |&path: &&'p str| Some((path, settings.at(path)?.clone()));
+    let applicable = paths.iter().filter(|path| applies(run, path));
+    applicable.filter_map(value).collect()
 }
 
 /// The variant without the keys that do not apply, so that they take their defaults and make no

@@ -61,7 +61,7 @@ mod variant_names;
 mod variant_specs;
 mod variants;
 
-pub use conditional_keys::applies;
+pub use conditional_keys::{applies, values_at};
 pub use cross_checks::is_valid_model;
 pub use diagnostic::Diagnostics;
 pub use document::{Document, from_text, load};

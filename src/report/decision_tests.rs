@@ -212,6 +212,7 @@ fn a_verdict_that_the_end_of_training_changes_is_a_caution() {
         ("gpt", 0, [0.0; 2]),
         ("late", 1, [0.3, -0.1]),
         ("early", 2, [-0.1; 2]),
+        ("short", 3, [-0.3, 0.1]),
     ] {
         for seed in 1..=3 {
             let [before, end] = offsets.map(|offset| 2.0 + offset + 0.001 * (which * seed) as f64);
@@ -224,11 +225,29 @@ fn a_verdict_that_the_end_of_training_changes_is_a_caution() {
     }
     let cautions = folder.write().cautions;
     assert!(
-        cautions
-            .iter()
-            .any(|text| text.ends_with("change them again: late was worse and is better.")),
+        cautions.iter().any(|text| text.ends_with(
+            "change them again: late was worse and is better; short was better and is worse."
+        )),
         "{cautions:?}"
     );
+}
+
+#[test]
+fn the_seeds_that_many_variants_need_are_a_range() {
+    let folder = Folder::new("range");
+    planned(&folder, "gpt", 0, 3, &[0.0; 3]);
+    planned(&folder, "clear", 1, 3, &[-0.01, -0.06, -0.03]);
+    for which in 2..9 {
+        let name = format!("unclear_{which}");
+        planned(&folder, &name, which, 3, &[0.03, -0.03, 0.00003]);
+    }
+    let answer = folder.write().answer.join(" ");
+    assert!(
+        answer.contains(" to more than 1000 seeds, depending on the variant, would decide")
+            || answer.contains("with more than 1000 seeds would decide"),
+        "{answer}"
+    );
+    assert!(!answer.contains(" seeds to "), "{answer}");
 }
 
 #[test]
@@ -325,6 +344,19 @@ fn report_of_tuned_variants() {
     let folder = tuned_sweep();
     let summary = folder.write();
     assert_eq!((summary.counts.done, summary.counts.not_started), (11, 0));
+    let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+    for (row, variant, rate) in [(0, "deep", "0.001"), (1, "gpt", "0.002")] {
+        let own = &json["variants"][row];
+        assert_eq!(
+            (&own["name"], &own["tuned"]["optimizer.lr"]),
+            (&variant.into(), &rate.parse::<f64>().unwrap().into())
+        );
+        assert_eq!(summary.ranking.cell(row, "variant"), variant);
+        assert_eq!(
+            summary.ranking.cell(row, "chosen by the search"),
+            format!("optimizer.lr {rate}")
+        );
+    }
     assert_eq!(
         summary.cautions,
         [
@@ -442,6 +474,144 @@ fn an_unreached_loss_is_worse_than_any_other() {
         .map(|row| row[1].as_str())
         .collect();
     assert_eq!(order[0], "fast");
+}
+
+#[test]
+fn a_variant_that_never_reaches_the_loss_has_no_rank() {
+    let folder = Folder::new("ranks");
+    folder.plan.borrow_mut().experiment.compare = Compare {
+        metric: CompareMetric::StepsToLoss,
+        target_loss: Some(1.0),
+        ..Compare::default()
+    };
+    let bits = 1.0 / std::f64::consts::LN_2;
+    // The step at which each run reaches the loss, if it does.
+    for (name, which, steps) in [
+        ("gpt", 1, [None, None, None]),
+        ("never", 2, [None, None, None]),
+        ("once", 3, [Some(10), None, None]),
+        ("twice", 4, [Some(300), Some(310), None]),
+        ("always", 5, [Some(400), Some(410), Some(420)]),
+    ] {
+        for (seed, step) in (1..).zip(steps) {
+            let run = folder
+                .run(name, seed)
+                .spec(|spec| spec.model.n_layer = which);
+            let end = match step {
+                Some(step) => vec![(0, 3.0 * bits), (step, bits), (500, bits)],
+                None => vec![(0, 3.0 * bits), (500, 2.0 * bits)],
+            };
+            run.evaluations(&end).done();
+        }
+    }
+    let rows = folder.write().ranking.rows;
+    let ranks: Vec<[&str; 2]> = rows.iter().map(|row| [&*row[0], &row[1]]).collect();
+    assert_eq!(
+        ranks,
+        [
+            ["1", "always"],
+            ["2", "twice"],
+            ["3", "once"],
+            ["", "gpt"],
+            ["", "never"]
+        ]
+    );
+    let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+    let ranks = json["variants"].as_array().unwrap().iter();
+    let ranks: Vec<Option<u64>> = ranks.map(|variant| variant["rank"].as_u64()).collect();
+    assert_eq!(ranks, [Some(1), Some(2), Some(3), None, None]);
+}
+
+/// Adds a variant with these losses, in bits per byte. The runs of other seeds up to 6 have not started.
+fn with_losses(folder: &Folder, name: &str, which: usize, losses: &[f64]) {
+    for seed in 1..=6 {
+        let run = folder
+            .run(name, seed)
+            .spec(|spec| spec.model.n_layer = which);
+        match losses.get(seed as usize - 1) {
+            Some(loss) => run.evaluations(&[(0, 8.0), (500, *loss)]).done(),
+            None => run.not_started(),
+        }
+    }
+}
+
+/// `worse` has a lower mean than the baseline, because it lacks the seeds with high losses.
+fn with_an_easy_half(others: &[f64; 6]) -> (Folder, Summary) {
+    let folder = Folder::new("halves");
+    sequential(&folder, 3, 6);
+    let baseline = [1.0, 1.1, 1.2, 2.0, 2.1, 2.2];
+    with_losses(&folder, "gpt", 1, &baseline);
+    with_losses(&folder, "worse", 2, &[1.05, 1.151, 1.249]);
+    let others: Vec<f64> = baseline.iter().zip(others).map(|(a, b)| a + b).collect();
+    with_losses(&folder, "other", 3, &others);
+    let summary = folder.write();
+    (folder, summary)
+}
+
+#[test]
+fn the_answer_states_the_mean_on_the_same_seeds() {
+    let (_, summary) = with_an_easy_half(&[0.09, -0.08, 0.07, -0.03, 0.05, -0.05]);
+    let answer = &summary.answer[0];
+    assert!(
+        answer.starts_with(
+            "The baseline gpt has the lowest loss on average on the seeds that it shares with each variant, 1.6000 bits per byte (mean of 6 seeds), but"
+        ),
+        "{answer}"
+    );
+    let (_, summary) = with_an_easy_half(&[-0.09, 0.08, -0.07, 0.03, -0.05, 0.05]);
+    let answer = &summary.answer[0];
+    assert!(
+        answer.starts_with(
+            "other has the lowest loss relative to the baseline on the same seeds: 1.5917 bits per byte (mean of the baseline plus the mean difference on 6 shared seeds)."
+        ),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_front_agrees_with_the_ranking() {
+    let (folder, summary) = with_an_easy_half(&[0.09, -0.08, 0.07, -0.03, 0.05, -0.05]);
+    let order: Vec<&str> = summary.ranking.rows.iter().map(|row| &*row[1]).collect();
+    assert_eq!(order, ["gpt", "other", "worse"]);
+    let page = folder.read("report.md");
+    assert!(page.contains("the best: gpt (parameters)"), "{page}");
+    assert!(page.contains("are compared as in the ranking"), "{page}");
+}
+
+#[test]
+fn an_incomplete_variant_is_on_no_front() {
+    let folder = Folder::new("incomplete");
+    for (name, which, loss) in [
+        ("gpt", 1, 1.5),
+        ("good", 2, 1.4),
+        ("best", 3, 1.35),
+        ("broken", 4, 1.3),
+    ] {
+        for seed in 1..=3 {
+            let run = folder
+                .run(name, seed)
+                .spec(|spec| spec.model.n_layer = which)
+                .params(800_000 + which as u64);
+            match (name, seed) {
+                ("broken", 3) => run.diverged("loss is NaN"),
+                _ => run.evaluations(&[(0, 3.0), (500, loss)]).done(),
+            }
+        }
+    }
+    folder.write();
+    let page = folder.read("report.md");
+    assert!(
+        page.contains("the best: gpt, good and best (parameters)"),
+        "{page}"
+    );
+    assert!(
+        page.contains("Left out, because not every seed has a result: broken."),
+        "{page}"
+    );
+    assert!(
+        page.contains("Variants without a result for every seed are left out of them."),
+        "{page}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::analysis::metric::Metric;
 use super::analysis::ranking::{Ranking, Variant};
+use super::analysis::tuning::chosen_in_words;
 use super::analysis::wording;
 use super::page_blocks::{Align, Column, Row, Table, Text};
 use super::text_table::TextTable;
@@ -168,10 +169,8 @@ fn mean(entry: &Entry, of: fn(&Outcome) -> f64, format: fn(f64) -> String) -> Te
 }
 
 fn rank(entry: &Entry) -> Text {
-    match entry.variant.mean() {
-        Some(_) => entry.variant.rank.to_string().into(),
-        None => Text::new(),
-    }
+    let rank = entry.variant.rank;
+    rank.map_or(Text::new(), |rank| rank.to_string().into())
 }
 
 /// Number of seeds with a result, and of all where some have none: `3`, `2 of 3`. `any` if the result does not
@@ -273,18 +272,25 @@ pub(super) fn page_table(ranking: &Ranking) -> Table {
     }
 }
 
-/// The ranking for a terminal, without the intervals, for which a terminal is too narrow.
+/// The ranking for a terminal, without the intervals, for which a terminal is too narrow. The last column has the values
+/// that a search chose.
 pub(super) fn terminal_table(ranking: &Ranking) -> TextTable {
     let shown = || shown(ranking).filter_map(|c| Some((c.short_heading?, c)));
     let row = |entry: Entry| {
         let cell = |(_, c): (_, &RankingColumn)| (c.cell)(&entry).without_intervals();
         shown().map(cell).collect()
     };
-    TextTable {
+    let mut table = TextTable {
         headings: shown().map(|(heading, _)| heading).collect(),
         right_aligned: shown().map(|(_, c)| c.align == Align::Right).collect(),
         rows: entries(ranking).map(row).collect(),
+    };
+    let chosen = |variant: &Variant| chosen_in_words(variant, &ranking.tuned_paths);
+    let chosen: Vec<String> = ranking.variants.iter().map(chosen).collect();
+    if chosen.iter().any(|text| !text.is_empty()) {
+        table.add_column("chosen by the search", chosen);
     }
+    table
 }
 
 /// The values of each variant by column name, for custom templates.

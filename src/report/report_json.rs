@@ -6,15 +6,18 @@ use super::analysis::ranking::Variant;
 use super::analysis::reproduction::{CheckResult, MetricCheck};
 use super::analysis::scaling::{AtSize, Fit, ScaledVariant};
 use super::analysis::setting_importance::ImportantSetting;
+use super::analysis::tuning::chosen_run;
 use super::analysis::variant_verdict::VariantVerdict;
 use super::loaded_results::Results;
 use super::sections::Findings;
+use crate::config::values_at;
 use crate::results::{CorpusInfo, Environment};
 use crate::spec::CompareMetric;
 use crate::stats::{Comparison, ConfidenceInterval, Paired};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 
 /// Version of the format. It is raised when a member changes its meaning or is removed, and not when one is added.
 const VERSION: u32 = 1;
@@ -74,7 +77,8 @@ enum Direction {
 struct VariantJson<'a> {
     name: &'a str,
     verdict: VariantVerdict,
-    /// From 1. Variants with equal results have the same. Null without a result.
+    /// From 1. Variants with equal results have the same. Null without a result, and if no run reached the
+    /// target loss.
     rank: Option<usize>,
     /// The seeds that have a value.
     seeds: Vec<u64>,
@@ -93,6 +97,9 @@ struct VariantJson<'a> {
     tokens: Option<u64>,
     /// Mean duration of a run, in seconds.
     seconds: Option<f64>,
+    /// The values that the search of `sweep.tune` chose, by path, without those that do not apply. Null without a search,
+    /// and before it has ended.
+    tuned: Option<BTreeMap<&'a str, Json>>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -140,6 +147,8 @@ struct SizeJson {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct ChangeJson {
+    /// Number of seeds that all sizes of the variant and of the baseline share. The change is that of these seeds.
+    seeds: usize,
     mean: f64,
     /// The ends of the interval, at a level that is corrected for the number of variants. Null with one seed.
     low: Option<f64>,
@@ -151,8 +160,9 @@ struct ChangeJson {
 /// The power law `floor + scale * (flops / reference)^-exponent`.
 #[derive(Debug, Serialize, JsonSchema)]
 struct FitJson {
-    floor: f64,
-    /// The ends of its 95 % interval, as of all intervals here. Null with one seed.
+    /// Null if the losses do not determine it. The curve then has the floor 0.
+    floor: Option<f64>,
+    /// The ends of its 95 % interval, as of all intervals here. Null with one seed, and without a floor.
     floor_low: Option<f64>,
     floor_high: Option<f64>,
     scale: f64,
@@ -165,7 +175,8 @@ struct FitJson {
     flops_ratio: Option<f64>,
     flops_ratio_low: Option<f64>,
     flops_ratio_high: Option<f64>,
-    /// The loss at the largest size, predicted from the smaller ones. Null for fewer than four sizes.
+    /// The loss at the largest size, predicted from the smaller ones. Null for fewer than four sizes, and if the losses
+    /// of the smaller ones do not determine a curve.
     predicted: Option<f64>,
     predicted_low: Option<f64>,
     predicted_high: Option<f64>,
@@ -233,7 +244,6 @@ impl<'a> ReportJson<'a> {
         let (results, ranking) = (findings.results, findings.ranking);
         let plan = &results.plan;
         let metric = ranking.metric;
-        let is_ranked = |variant: &Variant| !variant.values.is_empty();
         let variants = ranking.variants.iter();
         Self {
             schema: VERSION,
@@ -250,7 +260,7 @@ impl<'a> ReportJson<'a> {
             margin: ranking.absolute_margin,
             answer: findings.answer,
             variants: variants
-                .map(|variant| VariantJson::new(variant, is_ranked(variant)))
+                .map(|variant| VariantJson::new(variant, &ranking.tuned_paths))
                 .collect(),
             scaling: findings.scaling.map(|scaling| {
                 let variants = scaling.variants.iter();
@@ -274,14 +284,14 @@ impl<'a> ReportJson<'a> {
 }
 
 impl<'a> VariantJson<'a> {
-    fn new(variant: &Variant<'a>, is_ranked: bool) -> Self {
+    fn new(variant: &Variant<'a>, tuned_paths: &[&'a str]) -> Self {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let tokens = variant.training_tokens();
         let flops = |tokens: u64| tokens as f64 * variant.representative.planned.flops_per_token;
         Self {
             name: variant.name,
             verdict: VariantVerdict::of(variant),
-            rank: is_ranked.then_some(variant.rank),
+            rank: variant.rank,
             seeds: variant.values.iter().map(|(seed, _)| *seed).collect(),
             values: variant
                 .values
@@ -297,6 +307,7 @@ impl<'a> VariantJson<'a> {
             flops: tokens.map(flops),
             tokens,
             seconds: variant.mean_of(|outcome| Some(outcome.seconds)),
+            tuned: chosen_run(variant).map(|run| values_at(&run.planned.spec, tuned_paths)),
         }
     }
 }
@@ -335,6 +346,7 @@ impl<'a> ScaledJson<'a> {
             name: scaled.variant.name,
             sizes: scaled.sizes.iter().map(size).collect(),
             change: change.map(|change| ChangeJson {
+                seeds: change.pairs,
                 mean: change.mean,
                 low: change.corrected.map(|interval| interval.low),
                 high: change.corrected.map(|interval| interval.high),
@@ -349,14 +361,15 @@ impl FitJson {
     fn new(fit: &Fit) -> Self {
         let curve = fit.curve;
         let prediction = fit.prediction.as_ref();
-        let [floor_low, floor_high] = ends(fit.floor_interval());
+        let floor = fit.floor();
+        let [floor_low, floor_high] = ends(floor.and_then(|_| fit.floor_interval()));
         let [exponent_low, exponent_high] = ends(fit.exponent_interval());
         let ratio = fit.flops_ratio;
         let [flops_ratio_low, flops_ratio_high] = ends(ratio.and_then(|ratio| ratio.interval));
         let [predicted_low, predicted_high] =
             ends(prediction.and_then(|prediction| prediction.interval));
         Self {
-            floor: curve.floor,
+            floor,
             floor_low,
             floor_high,
             scale: curve.scale,

@@ -8,6 +8,15 @@ pub struct TextTable {
 }
 
 impl TextTable {
+    /// Adds a column on the right, aligned to the left, with a cell for each row.
+    pub(super) fn add_column(&mut self, heading: &'static str, cells: Vec<String>) {
+        self.headings.push(heading);
+        self.right_aligned.push(false);
+        for (row, cell) in self.rows.iter_mut().zip(cells) {
+            row.push(cell);
+        }
+    }
+
     /// The cell of a row in the column with this heading.
     #[cfg(test)]
     pub(super) fn cell(&self, row: usize, heading: &str) -> &str {

@@ -37,13 +37,13 @@ pub(super) fn match_variants(
     if let Some(error) = searched_target(document, matching, baseline, runs, corpora) {
         return Err(vec![error]);
     }
-    // Each size is matched to the baseline of this size.
+    // Each size, and each shorter training of a search, is matched to that of the baseline.
     let of_baseline = runs.iter().filter(|run| run.spec.variant == baseline);
-    let targets: HashMap<Option<usize>, (ModelKind, f64)> = of_baseline
+    let targets: HashMap<(Option<usize>, usize), (ModelKind, f64)> = of_baseline
         .map(|run| {
             let vocab_size = corpora[run.corpus].vocab_size;
             let quantity = quantity(matching.what, &run.spec, vocab_size);
-            (run.part.smaller_size, (run.spec.model.kind, quantity))
+            (stage(run), (run.spec.model.kind, quantity))
         })
         .collect();
     let mut matched: Vec<MatchedVariant> = Vec::new();
@@ -51,14 +51,14 @@ pub(super) fn match_variants(
     // Each combination of a search is matched by itself.
     let settings = |run: &CountedRun| {
         let combination = run.part.tuned.map(|tuned| tuned.combination);
-        (combination, run.part.smaller_size)
+        (combination, stage(run))
     };
     let same_settings = |a: &CountedRun, b: &CountedRun| {
         a.spec.variant == b.spec.variant && settings(a) == settings(b)
     };
     for seeds in runs.chunk_by_mut(same_settings) {
         let CountedRun { spec, corpus, part } = &seeds[0];
-        let Some(&(kind, target)) = targets.get(&part.smaller_size) else {
+        let Some(&(kind, target)) = targets.get(&stage(&seeds[0])) else {
             continue;
         };
         if spec.variant == baseline {
@@ -66,16 +66,9 @@ pub(super) fn match_variants(
         }
         let covered = matching.covers(spec.model.kind, kind);
         let chosen = covered.then(|| closest(matching, spec, corpora[*corpus].vocab_size, target));
-        // The first combination stands for the others, which differ only if the search varies the model. Of several
-        // sizes, the largest is the one that is compared.
-        let is_new = matched
-            .last()
-            .is_none_or(|last| last.variant != spec.variant);
-        if is_new && part.smaller_size.is_none() {
-            matched.push(MatchedVariant {
-                variant: spec.variant.clone(),
-                chosen,
-            });
+        // Of several sizes, the largest is the one that is compared.
+        if part.smaller_size.is_none() {
+            list(&mut matched, &spec.variant, *part, chosen);
         }
         let Some(chosen) = chosen else {
             continue;
@@ -102,6 +95,31 @@ pub(super) fn match_variants(
     }
 }
 
+/// The size of a run and the index of its training in successive halving, which decide its length.
+fn stage(run: &CountedRun) -> (Option<usize>, usize) {
+    let rung = run.part.tuned.map_or(0, |tuned| tuned.rung);
+    (run.part.smaller_size, rung)
+}
+
+/// Adds the chosen value of a variant to the list. The first combination stands for the others, which differ only if
+/// the search varies the model. Its last training, which is the longest, replaces the shorter ones.
+fn list(
+    matched: &mut Vec<MatchedVariant>,
+    variant: &str,
+    part: RunPart,
+    chosen: Option<ChosenValue>,
+) {
+    let is_first = part.tuned.is_none_or(|tuned| tuned.combination == 0);
+    match matched.last_mut() {
+        Some(last) if last.variant == variant && is_first => last.chosen = chosen,
+        Some(last) if last.variant == variant => {}
+        _ => matched.push(MatchedVariant {
+            variant: variant.to_owned(),
+            chosen,
+        }),
+    }
+}
+
 /// The error of a search that changes the quantity of the baseline. The variants could then be matched to
 /// one combination of the baseline and compared with another.
 fn searched_target(
@@ -119,8 +137,12 @@ fn searched_target(
         let vocab_size = corpora[run.corpus].vocab_size;
         (run, quantity(matching.what, &run.spec, vocab_size))
     });
-    let (_, first) = quantities.next()?;
-    let (run, other) = quantities.find(|(_, quantity)| *quantity != first)?;
+    // The shorter trainings of successive halving have other quantities, in every combination.
+    let mut first_of_stage = HashMap::new();
+    let (run, first, other) = quantities.find_map(|(run, quantity)| {
+        let first = *first_of_stage.entry(stage(run)).or_insert(quantity);
+        (quantity != first).then_some((run, first, quantity))
+    })?;
     let what = matching.what.name();
     let message = format!(
         "the search changes the {what} of `{baseline}`, to which the variants are matched: combination \
@@ -328,14 +350,17 @@ sweep: {variants: {a: {}, large: {train: {batch_size: 36}}}}";
         assert_eq!((chosen.value, chosen.mismatch), (100, 0.0));
     }
 
-    /// The errors of matching the runs of a sweep.
-    fn errors_of(sweep: &str) -> Vec<String> {
-        let text = format!(
-            "name: x\nsweep:\n  seeds: 2\n{sweep}\n  variants: {{a: {{}}, b: {{model: {{n_layer: 2}}}}}}"
-        );
-        let document = from_text("test.yaml", &text, &[]).unwrap_or_else(|e| panic!("{e}"));
+    /// The runs of an experiment after matching them to `a`.
+    struct Matching {
+        runs: Vec<CountedRun>,
+        corpora: Vec<CorpusInfo>,
+        matched: Result<Vec<MatchedVariant>, Vec<Diagnostics>>,
+    }
+
+    fn matched_runs(text: &str) -> Matching {
+        let document = from_text("test.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
         let expansion = document.expand().unwrap_or_else(|e| panic!("{e}"));
-        let corpora = plan_of(&text).corpora;
+        let corpora = plan_of(text).corpora;
         let runs = expansion.runs.into_iter().zip(expansion.parts);
         let counted = runs.map(|(spec, part)| CountedRun {
             spec,
@@ -343,8 +368,71 @@ sweep: {variants: {a: {}, large: {train: {batch_size: 36}}}}";
             corpus: 0,
         });
         let mut runs: Vec<CountedRun> = counted.collect();
-        let errors = match_variants(&document, "a", &mut runs, &corpora).err();
+        let matched = match_variants(&document, "a", &mut runs, &corpora);
+        Matching {
+            runs,
+            corpora,
+            matched,
+        }
+    }
+
+    /// The errors of matching the runs of a sweep.
+    fn errors_of(sweep: &str) -> Vec<String> {
+        let text = format!(
+            "name: x\nsweep:\n  seeds: 2\n{sweep}\n  variants: {{a: {{}}, b: {{model: {{n_layer: 2}}}}}}"
+        );
+        let errors = matched_runs(&text).matched.err();
         errors.iter().flatten().map(|e| e.to_string()).collect()
+    }
+
+    #[test]
+    fn each_shorter_training_of_a_search_is_matched_to_that_of_the_baseline() {
+        let text = |matching: &str, change: &str| {
+            format!(
+                "name: x
+train: {{steps: 300, batch_size: 12}}
+sweep:
+  seeds: 2
+  match: {{{matching}, tolerance: 5%}}
+  tune: {{grid: {{optimizer.lr: [0.001, 0.01]}}, halving: {{steps: [60, 120]}}}}
+  variants: {{a: {{}}, b: {{{change}}}}}"
+            )
+        };
+        let batches = "train: {batch_size: 36}";
+        let layers = "model: {n_layer: 2}";
+        for (matching, change) in [
+            ("what: tokens, by: train.steps", batches),
+            ("what: flops, by: train.steps", layers),
+            ("what: time, by: train.steps", layers),
+        ] {
+            let Matching { runs, matched, .. } = matched_runs(&text(matching, change));
+            let steps = |variant: &str| -> Vec<u64> {
+                let own = runs.iter().filter(|run| run.spec.variant == variant);
+                let mut steps: Vec<u64> = own.map(|run| run.spec.train.steps).collect();
+                steps.dedup();
+                steps
+            };
+            assert_eq!(steps("a"), [60, 120, 300, 60, 120, 300]);
+            let own = steps("b");
+            assert_eq!(own.len(), 6, "{matching}: {own:?}");
+            assert!(own[0] < own[1] && own[1] < own[2] && own[..3] == own[3..]);
+            if change == batches {
+                assert_eq!(own[..3], [20, 40, 100]);
+            }
+            // What is listed is the value of the longest training.
+            let matched = matched.unwrap_or_else(|errors| panic!("{}", errors[0]));
+            let listed = matched
+                .iter()
+                .map(|one| one.chosen.map(|chosen| chosen.value));
+            assert_eq!(listed.collect::<Vec<_>>(), [Some(own[2])]);
+        }
+        let wide = text("what: flops, by: model.mlp_hidden", "model: {mlp: swiglu}");
+        let Matching { runs, matched, .. } = matched_runs(&wide);
+        assert!(matched.is_ok());
+        let of_variant = runs.iter().filter(|run| run.spec.variant == "b");
+        let mut widths: Vec<usize> = of_variant.map(|run| run.spec.model.mlp_width()).collect();
+        widths.dedup();
+        assert_eq!(widths.len(), 1, "one model at every length");
     }
 
     #[test]
@@ -354,17 +442,12 @@ sweep: {variants: {a: {}, large: {train: {batch_size: 36}}}}";
         let text = format!(
             "name: x\nsweep:\n{sweep}\n  variants: {{a: {{}}, b: {{model: {{mlp: swiglu}}}}}}"
         );
-        let document = from_text("test.yaml", &text, &[]).unwrap();
-        let expansion = document.expand().unwrap();
-        let corpora = plan_of(&text).corpora;
-        let runs = expansion.runs.into_iter().zip(expansion.parts);
-        let counted = runs.map(|(spec, part)| CountedRun {
-            spec,
-            part,
-            corpus: 0,
-        });
-        let mut runs: Vec<CountedRun> = counted.collect();
-        let matched = match_variants(&document, "a", &mut runs, &corpora).unwrap();
+        let Matching {
+            runs,
+            corpora,
+            matched,
+        } = matched_runs(&text);
+        let (matched, runs) = (matched.unwrap(), &runs);
         let params =
             |run: &CountedRun| quantity(MatchedQuantity::Params, &run.spec, corpora[0].vocab_size);
         for (own, base) in [(2, 0), (3, 1)] {

@@ -840,6 +840,51 @@ fn later_seeds_of_tuned_variants_depend_on_the_comparison_after_the_search() {
         .shows("at most, if comparisons stay undecided: ");
 }
 
+#[test]
+fn a_run_that_is_not_continued_with_more_steps_is_mentioned() {
+    let constant = TINY.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, schedule: {kind: constant}}");
+    for (experiment, reason) in [
+        (constant.as_str(), "it kept no checkpoint of its last step"),
+        (
+            TINY,
+            "its learning rate schedule depends on the number of steps",
+        ),
+    ] {
+        let lab = Lab::new(experiment);
+        lab.run("sweep tiny.yaml --only gpt-s1-*").exits(0);
+        lab.run("sweep tiny.yaml train.steps=60 --only gpt-s1-*")
+            .exits(0)
+            .says("has finished with 30 steps, but is not continued to 60 steps")
+            .says(reason);
+    }
+}
+
+#[test]
+fn the_fewest_runs_of_a_plan_include_every_run_of_the_search() {
+    let tpe = "{random: {n: 40, settings: {optimizer.lr: {log_uniform: [1.0e-4, 1.0e-1]}}}, \
+               tpe: {n_trials: 24, n_startup: 6, batch: 3}}";
+    let halving = "{grid: {optimizer.lr: [0.001, 0.01]}, halving: {steps: [10, 20]}}";
+    for (tune, search, least, most) in [(tpe, 48, 54, 60), (halving, 8, 14, 20)] {
+        let seeds = format!("  seeds: {{min: 3, max: 6, until: decided}}\n  tune: {tune}\n");
+        let experiment = TINY
+            .replace("  seeds: [1, 2]\n", &seeds)
+            .replace("{model: {kind: bigram}}", "{}");
+        let experiment = experiment.replace("gpt: {}", "gpt: {model: {norm: rmsnorm}}");
+        let lab = Lab::new(&experiment);
+        let plan = lab.run("plan tiny.yaml").exits(0);
+        let spaces = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = spaces(&plan.stdout);
+        for (case, runs) in [
+            ("until the search has ended", search),
+            ("at least", least),
+            ("at most, if comparisons stay undecided", most),
+        ] {
+            let line = format!("{case}: {runs} runs");
+            assert!(text.contains(&line), "{line}\n{}", plan.stdout);
+        }
+    }
+}
+
 /// [`TINY`] with a gated MLP that is matched to the baseline in parameters.
 fn matched(matching: &str) -> String {
     let text = TINY.replace("baseline: bigram", "baseline: gpt");

@@ -2,9 +2,10 @@
 
 use super::sweep_state::{Activity, RunProgress, SweepState};
 use crate::results::RunState;
+use crate::stats::without_far_above;
 use crate::text::escape::visible_line;
 use crate::text::units::{self, NO_VALUE};
-use crate::text::width::display_width;
+use crate::text::width::{display_width, shorten};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -142,6 +143,7 @@ fn share(run: &RunProgress) -> f64 {
 
 fn draw_runs(frame: &mut Frame, area: Rect, runs: &[&RunProgress], view: &mut View) {
     let rows_shown = usize::from(area.height.saturating_sub(3));
+    let name_width = usize::from(area.width.saturating_sub(OTHER_COLUMNS));
     view.scroll = view.scroll.min(runs.len().saturating_sub(rows_shown));
     let value =
         |value: Option<f64>, format: fn(f64) -> String| value.map_or(NO_VALUE.to_owned(), format);
@@ -155,7 +157,7 @@ fn draw_runs(frame: &mut Frame, area: Rect, runs: &[&RunProgress], view: &mut Vi
         };
         let right = |text: String| Cell::new(Line::from(text).alignment(Alignment::Right));
         Row::new(vec![
-            Cell::new(visible_line(&run.name)),
+            Cell::new(shorten(&visible_line(&run.name), name_width)),
             Cell::new(run.state.name()),
             right(format!("{}{steps}", run.step)),
             right(value(run.loss, units::loss)),
@@ -265,23 +267,11 @@ fn draw_curves(frame: &mut Frame, area: Rect, curves: &Curves) {
         .iter()
         .map(|run| run.steps.map_or(end(run), |steps| steps as f64))
         .fold(0.0, f64::max);
-    let settled = runs.iter().flat_map(|run| {
-        let from = UNSETTLED * end(run);
-        run.evaluations
-            .iter()
-            .filter(move |(step, _)| *step >= from)
-            .map(|(_, bits)| *bits)
-    });
-    let settled: Vec<f64> = settled.filter(|bits| bits.is_finite()).collect();
-    let low = settled.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = settled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if settled.is_empty() || x_end == 0.0 {
+    let Some((low, high)) = y_range(&runs).filter(|_| x_end > 0.0) else {
         let text = Paragraph::new("No run has been evaluated yet.").block(block);
         frame.render_widget(text, area);
         return;
-    }
-    let margin = (0.05 * (high - low)).max(1e-6);
-    let (low, high) = (low - margin, high + margin);
+    };
     let clipped: Vec<Vec<(f64, f64)>> = runs
         .iter()
         .map(|run| {
@@ -324,47 +314,97 @@ fn draw_curves(frame: &mut Frame, area: Rect, curves: &Curves) {
     frame.render_widget(chart, area);
 }
 
+/// The ends of the y axis: the settled losses of the runs that have not diverged or, if these have fewer than two, of all
+/// runs. `None` before an evaluation.
+fn y_range(runs: &[&RunProgress]) -> Option<(f64, f64)> {
+    /// Largest distance from the lowest loss, in distances of the median. A run can be far above before it diverges.
+    const FAR: f64 = 20.0;
+    let settled = |run: &&RunProgress| {
+        let last = run.evaluations.last().map_or(0.0, |(step, _)| *step);
+        let points = run.evaluations.iter();
+        let settled = points.filter(|(step, bits)| *step >= UNSETTLED * last && bits.is_finite());
+        settled.map(|(_, bits)| *bits).collect::<Vec<f64>>()
+    };
+    let has_diverged = |run: &&&RunProgress| run.state == Activity::Is(RunState::Diverged);
+    let others = runs.iter().filter(|run| !has_diverged(run));
+    let mut losses: Vec<f64> = others.flat_map(settled).collect();
+    if losses.len() < 2 {
+        losses = runs.iter().flat_map(settled).collect();
+    }
+    let near = without_far_above(losses, FAR);
+    let (low, high) = (*near.first()?, *near.last()?);
+    let margin = (0.05 * (high - low)).max(1e-6);
+    Some(((low - margin).max(0.0), high + margin))
+}
+
 fn draw_verdicts(frame: &mut Frame, area: Rect, state: &SweepState) {
     let Some(summary) = &state.summary else {
         return;
     };
     let table = &summary.ranking;
-    let width = |column: usize| {
+    let width = |&column: &usize| {
         let cells = table.rows.iter().map(|row| row[column].as_str());
         let texts = cells.chain([table.headings[column]]);
         texts
             .map(|text| display_width(&visible_line(text)))
             .max()
-            .unwrap_or(0) as u16
+            .unwrap_or(0)
     };
-    let widths: Vec<Constraint> = (0..table.headings.len())
-        .map(|column| Constraint::Length(width(column)))
+    let widths: Vec<usize> = (0..table.headings.len())
+        .map(|column| width(&column))
         .collect();
+    let inside = usize::from(area.width.saturating_sub(2));
+    let columns = fitting_columns(&table.headings, widths, inside);
     let side = |column: usize| match table.right_aligned[column] {
         true => Alignment::Right,
         false => Alignment::Left,
     };
-    let cells = |texts: Vec<String>| {
-        let cells = texts.into_iter().enumerate();
-        Row::new(cells.map(|(column, text)| Cell::new(Line::from(text).alignment(side(column)))))
+    let cells = |text: &dyn Fn(usize) -> String| {
+        let cell = |&(column, width): &(usize, usize)| {
+            let text = shorten(&text(column), width);
+            Cell::new(Line::from(text).alignment(side(column)))
+        };
+        Row::new(columns.iter().map(cell))
     };
     let rows = table
         .rows
         .iter()
-        .map(|row| cells(row.iter().map(|text| visible_line(text)).collect()));
-    let header = cells(
-        table
-            .headings
-            .iter()
-            .map(|text| (*text).to_owned())
-            .collect(),
-    );
+        .map(|row| cells(&|column| visible_line(&row[column])));
+    let header = cells(&|column| table.headings[column].to_owned());
     let header = header.style(Style::new().add_modifier(Modifier::DIM));
+    let widths = columns
+        .iter()
+        .map(|(_, width)| Constraint::Length(*width as u16));
     let table = Table::new(rows, widths)
         .header(header)
-        .column_spacing(2)
+        .column_spacing(COLUMN_SPACING as u16)
         .block(Block::bordered().title(" Verdicts so far "));
     frame.render_widget(table, area);
+}
+
+/// Space between two columns of the verdicts.
+const COLUMN_SPACING: usize = 2;
+
+/// The columns that fit into `inside`, each with its width. Columns are left out from the right, but not the names and
+/// the verdicts. If these two do not fit, the names get what is left.
+fn fitting_columns(headings: &[&str], widths: Vec<usize>, inside: usize) -> Vec<(usize, usize)> {
+    let is_kept = |column: usize| ["variant", "verdict"].contains(&headings[column]);
+    let mut columns: Vec<(usize, usize)> = widths.into_iter().enumerate().collect();
+    let excess = |columns: &[(usize, usize)]| {
+        let texts: usize = columns.iter().map(|(_, width)| width).sum();
+        let spaces = COLUMN_SPACING * columns.len().saturating_sub(1);
+        (texts + spaces).saturating_sub(inside)
+    };
+    while excess(&columns) > 0
+        && let Some(last) = columns.iter().rposition(|(column, _)| !is_kept(*column))
+    {
+        columns.remove(last);
+    }
+    let excess = excess(&columns);
+    if let Some((_, width)) = columns.first_mut() {
+        *width = width.saturating_sub(excess);
+    }
+    columns
 }
 
 #[cfg(test)]
@@ -472,6 +512,78 @@ mod tests {
             screen.contains("size 1") && screen.contains("size 3"),
             "{screen}"
         );
+    }
+
+    #[test]
+    fn spikes_of_diverged_runs_do_not_set_the_axis() {
+        let run = |state, losses: &[f64]| {
+            let mut run = RunProgress::example("a", 1, Activity::Is(state), 100);
+            let steps = (1..).map(|step| 10.0 * f64::from(step));
+            run.evaluations = steps.zip(losses.iter().copied()).collect();
+            run
+        };
+        let done = run(RunState::Done, &[2.0, 1.8, 1.7, 1.65]);
+        let diverged = run(RunState::Diverged, &[2.0, 1.9, 1e11]);
+        // It has not diverged yet.
+        let far = run(RunState::Stopped, &[2.0, 1.9, 1e11]);
+        let (low, high) = y_range(&[&done, &diverged, &far]).unwrap();
+        assert!(low > 1.6 && high < 2.1, "{low} {high}");
+        let (low, _) = y_range(&[&diverged]).unwrap();
+        assert!(low >= 0.0);
+        assert_eq!(y_range(&[]), None);
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_whole() {
+        let headings = [
+            "#",
+            "variant",
+            "validation loss",
+            "difference",
+            "verdict",
+            "time",
+        ];
+        let widths = vec![1, 10, 15, 30, 12, 6];
+        let fitting = |inside| {
+            let columns = fitting_columns(&headings, widths.clone(), inside);
+            columns
+                .iter()
+                .map(|(column, _)| *column)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fitting(84), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(fitting(83), [0, 1, 2, 3, 4]);
+        assert_eq!(fitting(75), [0, 1, 2, 4]);
+        assert_eq!(fitting(24), [1, 4]);
+        assert_eq!(fitting_columns(&headings, widths, 20), [(1, 6), (4, 12)]);
+    }
+
+    #[test]
+    fn no_cell_of_the_verdicts_is_cut_without_a_mark() {
+        let mut state = state();
+        let ranking = TextTable {
+            headings: vec!["#", "variant", "validation loss", "difference", "verdict"],
+            right_aligned: vec![false; 5],
+            rows: vec![vec![
+                "1".to_owned(),
+                "a_variant_with_a_name".to_owned(),
+                "1.9340 ± 0.0012".to_owned(),
+                "−0.0312 [−0.0412, −0.0201]".to_owned(),
+                "better".to_owned(),
+            ]],
+        };
+        state.summary = Some(crate::report::Summary {
+            ranking,
+            ..Default::default()
+        });
+        for (width, shown) in [
+            (80, "−0.0312 [−0.0412, −0.0201]  better"),
+            (79, "1  a_variant_with_a_name  1.9340 ± 0.0012  better"),
+            (26, "a_varia…_a_name  better"),
+        ] {
+            let text = screen(&state, &mut View::default(), (width, 24));
+            assert!(text.contains(shown), "{text}");
+        }
     }
 
     #[test]

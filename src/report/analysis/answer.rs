@@ -38,15 +38,7 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
     let name = best.name;
     let baseline = ranking.baseline;
     let metric = ranking.metric;
-    let reached = format!(
-        "{} ({})",
-        metric.with_unit(best.mean().unwrap_or(f64::NAN)),
-        match best.values.len() {
-            _ if best.is_seed_free => "the same for every seed".to_owned(),
-            1 => "one seed".to_owned(),
-            n => format!("mean of {n} seeds"),
-        }
-    );
+    let reached = headline::reached(ranking, best);
     if best.mean().is_some_and(f64::is_infinite) {
         return format!("Of every variant, some runs end before {}.", metric.goal());
     }
@@ -122,24 +114,34 @@ fn best_variant(ranking: &Ranking, best: &Variant) -> String {
 fn best_baseline(ranking: &Ranking, best: &Variant, reached: &str) -> String {
     let name = best.name;
     let inconclusive = with_verdict(ranking, best, Verdict::Inconclusive);
+    // A variant with fewer seeds can have a better mean, because it lacks the hardest seed.
+    let is_on_same_seeds = !ranking.has_best_mean(best);
     if inconclusive.is_empty() {
         let compared = match ranking.ranked().any(Variant::is_incomplete) {
             true => "complete variant",
             false => "variant",
         };
-        return format!(
-            "No {compared} has {} than the baseline {name}, which reaches {reached}.",
+        let than = format!(
+            "No {compared} has {} than the baseline {name}",
             ranking.metric.better()
         );
+        return match is_on_same_seeds {
+            true => format!("{than} on the seeds that both have. {name} reaches {reached}."),
+            false => format!("{than}, which reaches {reached}."),
+        };
     }
     let (differences, verb) = match inconclusive.len() {
         1 => ("the difference to", "is"),
         _ => ("the differences to", "are"),
     };
     format!(
-        "The baseline {name} has {}{} on average, {reached}, but {differences} {} {verb} inconclusive.{}",
+        "The baseline {name} has {}{} on average{}, {reached}, but {differences} {} {verb} inconclusive.{}",
         ranking.metric.best(),
         headline::scope(ranking, best),
+        match is_on_same_seeds {
+            true => " on the seeds that it shares with each variant",
+            false => "",
+        },
         names(&inconclusive),
         seeds_to_decide(ranking, &inconclusive),
     )
@@ -246,10 +248,11 @@ fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
             (None, _) => {}
         }
     }
-    let text = |seeds: PairsToDecide| match seeds {
-        PairsToDecide::About(seeds) => format!("about {seeds} seeds"),
-        PairsToDecide::MoreThan(most) => format!("more than {most} seeds"),
+    let amount = |seeds: PairsToDecide| match seeds {
+        PairsToDecide::About(seeds) => format!("about {seeds}"),
+        PairsToDecide::MoreThan(most) => format!("more than {most}"),
     };
+    let text = |seeds: PairsToDecide| format!("{} seeds", amount(seeds));
     let number = |seeds: &PairsToDecide| match seeds {
         PairsToDecide::About(seeds) => *seeds,
         PairsToDecide::MoreThan(most) => most + 1,
@@ -257,11 +260,14 @@ fn seeds_to_decide(ranking: &Ranking, variants: &[&Variant]) -> String {
     let ends = || known.iter().map(|(_, seeds)| *seeds);
     let seeds = match (ends().min_by_key(number), ends().max_by_key(number)) {
         (Some(fewest), Some(most)) if known.len() > wording::MOST_VARIANTS => {
-            format!(
-                "{} to {}, depending on the variant,",
-                text(fewest),
-                text(most)
-            )
+            match fewest == most {
+                true => text(fewest),
+                false => format!(
+                    "{} to {}, depending on the variant,",
+                    amount(fewest),
+                    text(most)
+                ),
+            }
         }
         _ => {
             let of = |(name, seeds): &(&str, PairsToDecide)| match variants {

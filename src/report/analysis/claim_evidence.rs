@@ -54,7 +54,8 @@ impl Measured {
                     Some(value) if value.is_finite() => {
                         measured.values.push((run.planned.spec.seed, value));
                     }
-                    Some(_) => {} // not a number, as in a run that diverged
+                    // Not a number, as in a run that diverged.
+                    Some(_) => measured.failed += 1,
                 },
             }
         }

@@ -160,7 +160,8 @@ fn decide_exactly(above: f64, is_upward: bool) -> (ClaimResult, String) {
     (result, String::new())
 }
 
-/// Why a claim cannot be tested yet, if runs or their values are missing.
+/// Why a claim cannot be tested, if runs or their values are missing. The mean of the runs that did not fail or
+/// diverge can be too good.
 fn missing(claim: &Claim, measured: &[Measured]) -> Option<String> {
     let searching = measured.iter().flat_map(|measured| &measured.searching);
     let searching: Vec<&str> = searching.map(String::as_str).collect();
@@ -174,8 +175,12 @@ fn missing(claim: &Claim, measured: &[Measured]) -> Option<String> {
     let all = units::plural(total(|measured| measured.seeds), "run");
     let unfinished = total(|measured| measured.unfinished);
     let unmeasured = total(|measured| measured.unmeasured);
+    let failed = total(|measured| measured.failed);
     if unfinished > 0 {
         return Some(format!("{unfinished} of {all} not finished"));
+    }
+    if failed > 0 {
+        return Some(format!("{failed} of {all} failed or diverged"));
     }
     let when = claim.at_step.map(|step| format!(" at step {step}"));
     let when = when.unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use super::ranking::{Ranking, Variant};
 use crate::report::loaded_results::Run;
+use crate::stats::{mean, paired_differences};
 
 /// A cost that is compared with the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +109,42 @@ fn time_of(run: &Run, target: f64) -> Option<(f64, f64)> {
     None
 }
 
+/// The bits per byte by which a variant is compared with others of the same cost. As in the ranking, that is the mean or,
+/// if the variants have different numbers of seeds, the mean of the baseline plus the mean difference on the seeds that
+/// both have. `None` for an incomplete variant among complete ones, because the mean of its other runs can be too good.
+pub(crate) fn comparable_loss(ranking: &Ranking, variant: &Variant) -> Option<f64> {
+    if is_left_out(ranking, variant) {
+        return None;
+    }
+    let own_mean = variant.mean_bits_per_byte()?;
+    let baseline = ranking.baseline().filter(|baseline| {
+        ranking.sequential.is_some() && !baseline.is_seed_free && !variant.is_seed_free
+    });
+    let on_same_seeds = baseline.and_then(|baseline| {
+        let pairs = paired_differences(&bits_by_seed(variant), &bits_by_seed(baseline));
+        let differences: Vec<f64> = pairs.iter().map(|(_, value)| *value).collect();
+        Some(baseline.mean_bits_per_byte()? + mean(&differences)?)
+    });
+    Some(on_same_seeds.unwrap_or(own_mean))
+}
+
+/// Whether a variant is on no front, because some of its runs have no result and another variant is complete.
+pub(crate) fn is_left_out(ranking: &Ranking, variant: &Variant) -> bool {
+    variant.is_incomplete() && !ranking.ranked().all(Variant::is_incomplete)
+}
+
+fn bits_by_seed(variant: &Variant) -> Vec<(u64, f64)> {
+    let of_run = |run: &&Run| {
+        let bits = run.result()?.bits_per_byte?;
+        bits.is_finite().then_some((run.planned.spec.seed, bits))
+    };
+    variant.runs.iter().filter_map(of_run).collect()
+}
+
 /// Names of the variants that no other beats in both the loss and a cost, the cheapest first.
 pub(crate) fn pareto_front<'a>(ranking: &'a Ranking, cost: Cost) -> Vec<&'a str> {
     let points = ranking.variants.iter().filter_map(|variant| {
-        let (cost, bits) = (cost.of(variant)?, variant.mean_bits_per_byte()?);
+        let (cost, bits) = (cost.of(variant)?, comparable_loss(ranking, variant)?);
         Some(((cost, bits), variant.name))
     });
     let (points, names): (Vec<(f64, f64)>, Vec<&str>) = points.unzip();

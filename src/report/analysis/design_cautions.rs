@@ -160,7 +160,7 @@ fn changed_verdicts(results: &Results, ranking: &Ranking) -> Option<String> {
     (!changed.is_empty() && ranking.has_comparison()).then(|| {
         format!(
             "The last {percent:.0} % of training changed verdicts, so a longer training may change them again: {}.",
-            list(&changed)
+            changed.join("; ")
         )
     })
 }

@@ -2,6 +2,31 @@
 
 use super::ranking::{Ranking, Variant};
 use super::wording::shortened;
+use crate::text::units::plural;
+
+/// The value by which the best variant is ranked, and what it is a mean of.
+pub(super) fn reached(ranking: &Ranking, best: &Variant) -> String {
+    // Another variant can have a better mean on other seeds.
+    if let (false, false, Some(value), Some(comparison)) = (
+        best.is_baseline,
+        ranking.has_best_mean(best),
+        best.ranked_by,
+        best.comparison,
+    ) {
+        return format!(
+            "{} (mean of the baseline plus the mean difference on {})",
+            ranking.metric.with_unit(value),
+            plural(comparison.pairs, "shared seed"),
+        );
+    }
+    let seeds = match best.values.len() {
+        _ if best.is_seed_free => "the same for every seed".to_owned(),
+        1 => "one seed".to_owned(),
+        n => format!("mean of {n} seeds"),
+    };
+    let mean = best.mean().unwrap_or(f64::NAN);
+    format!("{} ({seeds})", ranking.metric.with_unit(mean))
+}
 
 /// Which variants a superlative is about: ` of the complete variants, tied with b`. Empty if the best variant is
 /// the only one, and the best of all.
@@ -11,9 +36,9 @@ pub(super) fn scope(ranking: &Ranking, best: &Variant) -> String {
         true => " of the complete variants",
         false => "",
     };
-    let equal = ranking
-        .ranked()
-        .filter(|variant| variant.rank == best.rank && variant.name != best.name);
+    let equal = ranking.ranked().filter(|variant| {
+        variant.rank.is_some() && variant.rank == best.rank && variant.name != best.name
+    });
     let equal: Vec<String> = equal.map(|variant| variant.name.to_owned()).collect();
     match equal.is_empty() {
         true => scope.to_owned(),

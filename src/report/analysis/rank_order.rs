@@ -16,14 +16,23 @@ pub(super) enum Class {
     Complete,
     /// Some runs failed, diverged or have not ended. The mean of the others can be too good.
     Incomplete,
-    /// Not every run reached the target loss, which is worse than any loss that was reached.
-    Unreached,
+    /// Not every run reached the target loss, which is worse than any number of steps. The value is minus the share of
+    /// the runs that reached it.
+    SometimesReached,
+    /// No run reached the target loss.
+    NeverReached,
     NoResult,
 }
 
+impl Class {
+    fn has_rank(self) -> bool {
+        self < Self::NeverReached
+    }
+}
+
 /// The index of each place and its rank, from 1, best first. Places of one class with equal values have the same
-/// rank; among them, the baseline comes first, and the others keep their order.
-pub(super) fn ordered(places: &[Place]) -> Vec<(usize, usize)> {
+/// rank; among them, the baseline comes first, and the others keep their order. Places without a value have no rank.
+pub(super) fn ordered(places: &[Place]) -> Vec<(usize, Option<usize>)> {
     // Negative zero is equal to 0.
     let key = |index: usize| (places[index].class, places[index].value + 0.0);
     let mut order: Vec<usize> = (0..places.len()).collect();
@@ -37,7 +46,7 @@ pub(super) fn ordered(places: &[Place]) -> Vec<(usize, usize)> {
         if position == 0 || key(order[position - 1]) != key(index) {
             rank = position + 1;
         }
-        (index, rank)
+        (index, places[index].class.has_rank().then_some(rank))
     });
     numbered.collect()
 }
@@ -57,29 +66,35 @@ mod tests {
             place(Class::NoResult, 0.0),
             place(Class::Incomplete, -5.0),
             place(Class::Complete, 1.0),
-            place(Class::Unreached, 0.0),
+            place(Class::NeverReached, 0.0),
+            place(Class::SometimesReached, -0.25),
+            place(Class::SometimesReached, -0.5),
             place(Class::Complete, 1.0),
             place(Class::Complete, 2.0),
             place(Class::Incomplete, -0.0),
             place(Class::Incomplete, 0.0),
+            place(Class::NeverReached, 0.0),
         ];
         assert_eq!(
             ordered(&places),
             [
-                (2, 1),
-                (4, 1),
-                (5, 3),
-                (1, 4),
-                (6, 5),
-                (7, 5),
-                (3, 7),
-                (0, 8)
+                (2, Some(1)),
+                (6, Some(1)),
+                (7, Some(3)),
+                (1, Some(4)),
+                (8, Some(5)),
+                (9, Some(5)),
+                (5, Some(7)),
+                (4, Some(8)),
+                (3, None),
+                (10, None),
+                (0, None)
             ]
         );
         let equal = [-0.0_f64, 0.0].map(|value| Place {
             is_baseline: value.is_sign_positive(),
             ..place(Class::Complete, value)
         });
-        assert_eq!(ordered(&equal), [(1, 1), (0, 1)]);
+        assert_eq!(ordered(&equal), [(1, Some(1)), (0, Some(1))]);
     }
 }

@@ -33,8 +33,11 @@ pub(crate) struct Ranking<'a> {
 #[derive(Debug)]
 pub(crate) struct Variant<'a> {
     pub(crate) name: &'a str,
-    /// Position in the ranking, from 1. Variants with equal values have the same.
-    pub(crate) rank: usize,
+    /// Position in the ranking, from 1. Variants with equal values have the same. `None` without a value.
+    pub(crate) rank: Option<usize>,
+    /// The value by which it is ranked: its mean or, if the variants have different numbers of seeds, the mean of the
+    /// baseline plus the mean difference on the seeds that both have.
+    pub(crate) ranked_by: Option<f64>,
     /// Index in the order of the experiment file, which does not depend on results.
     pub(crate) position: usize,
     pub(crate) is_baseline: bool,
@@ -90,7 +93,8 @@ impl<'a> Ranking<'a> {
             let representative = *runs.iter().chain(&searched).next()?;
             Some(Variant {
                 name: &compared.variant,
-                rank: 0,
+                rank: None,
+                ranked_by: None,
                 position,
                 is_baseline: compared.variant == baseline,
                 is_seed_free: compared.is_seed_free,
@@ -133,7 +137,11 @@ impl<'a> Ranking<'a> {
             finite.or_else(|| v.mean())
         };
         let is_better_higher = compare.metric.is_better_higher();
-        let places = variants.iter().map(|v| v.place(value(v), is_better_higher));
+        let ranked_by: Vec<Option<f64>> = variants.iter().map(value).collect();
+        for (variant, value) in variants.iter_mut().zip(ranked_by) {
+            variant.ranked_by = value;
+        }
+        let places = variants.iter().map(|v| v.place(is_better_higher));
         let order = rank_order::ordered(&places.collect::<Vec<_>>());
         let mut unordered: Vec<Option<Variant>> = variants.into_iter().map(Some).collect();
         let ranked = order.into_iter().filter_map(|(index, rank)| {
@@ -274,14 +282,18 @@ impl Variant<'_> {
         }
     }
 
-    /// Its place in the ranking, if it is ranked by `value`.
-    fn place(&self, value: Option<f64>, is_better_higher: bool) -> Place {
+    fn place(&self, is_better_higher: bool) -> Place {
         let sign = if is_better_higher { -1.0 } else { 1.0 };
-        let (class, value) = match value {
-            None => (Class::NoResult, 0.0),
-            Some(value) if !value.is_finite() => (Class::Unreached, 0.0),
-            Some(value) if self.is_incomplete() => (Class::Incomplete, sign * value),
-            Some(value) => (Class::Complete, sign * value),
+        let values = self.values.len() as f64;
+        let reached = self.values.iter().filter(|(_, value)| value.is_finite());
+        let (class, value) = match (self.ranked_by, reached.count()) {
+            (None, _) => (Class::NoResult, 0.0),
+            (Some(value), 0) if !value.is_finite() => (Class::NeverReached, 0.0),
+            (Some(value), reached) if !value.is_finite() => {
+                (Class::SometimesReached, -(reached as f64 / values))
+            }
+            (Some(value), _) if self.is_incomplete() => (Class::Incomplete, sign * value),
+            (Some(value), _) => (Class::Complete, sign * value),
         };
         Place {
             class,

@@ -70,6 +70,8 @@ pub(crate) struct Trend {
     ends: [f64; 2],
     /// FLOPs at the largest size, divided by those at the smallest.
     pub(crate) range: f64,
+    /// Whether one of the two has more seeds at some size, so that the change uses a part of the results.
+    uses_fewer_seeds: bool,
 }
 
 /// A power law through the losses of a variant.
@@ -78,7 +80,8 @@ pub(crate) struct Fit {
     pub(crate) curve: PowerLaw,
     /// Fits of resampled seeds. Empty with one seed.
     pub(crate) resampled: Vec<PowerLaw>,
-    /// The largest size, predicted from the smaller ones. `None` for fewer than four sizes.
+    /// The largest size, predicted from the smaller ones. `None` for fewer than four sizes, and if the losses of the
+    /// smaller ones do not determine a curve.
     pub(crate) prediction: Option<Prediction>,
     /// How many times the FLOPs of this variant the baseline would need for the same loss at the largest size. `None`
     /// for the baseline.
@@ -89,7 +92,7 @@ pub(crate) struct Fit {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Estimated {
     pub(crate) value: Option<f64>,
-    /// The 95 % interval over the resampled fits. `None` with one seed, and if too many of them have no value.
+    /// The 95 % interval over the resampled fits. An end is infinite if fits there have no value. `None` with one seed.
     pub(crate) interval: Option<ConfidenceInterval>,
 }
 
@@ -178,6 +181,15 @@ impl<'a> Scaling<'a> {
                 fit.flops_ratio = Some(flops_ratio(base, fit, largest));
             }
         }
+    }
+
+    /// Whether a fit has intervals from resampled seeds.
+    pub(crate) fn has_resampled_fits(&self) -> bool {
+        let mut fits = self
+            .variants
+            .iter()
+            .filter_map(|scaled| scaled.fit.as_ref());
+        fits.any(|fit| !fit.resampled.is_empty())
     }
 
     /// What changes with size, a sentence for each variant.
@@ -272,7 +284,10 @@ impl Trend {
         if range <= 0.0 {
             return None;
         }
+        let mut sizes = own.iter().chain(baseline);
+        let uses_fewer_seeds = sizes.any(|at| at.values.len() > by_seed.len());
         Some(Self {
+            uses_fewer_seeds,
             change: compare(&changes, design)?,
             ends: [mean_at(0)?, mean_at(number - 1)?],
             range: range.exp(),
@@ -305,11 +320,18 @@ impl Trend {
         let text = wording::difference(metric, &self.change);
         let interval = text.interval_in_words();
         format!(
-            "{}: over the {}-fold range of FLOPs, its difference from {baseline} changes by {} {}{interval}.",
+            "{}: over the {}-fold range of FLOPs, its difference from {baseline} changes by {} {}{interval}{}.",
             self.kind(metric).headline(variant),
             self.range_in_words(),
             text.mean,
             metric.unit(),
+            match self.uses_fewer_seeds {
+                true => format!(
+                    ", on the {} that all sizes share",
+                    units::plural(self.change.pairs, "seed")
+                ),
+                false => String::new(),
+            },
         )
     }
 }
@@ -383,7 +405,8 @@ impl Fit {
         };
         let stream = format!("scaling of {name}");
         let (largest, smaller) = losses.split_last()?;
-        let prediction = fit(smaller).map(|curve| {
+        let of_smaller = fit(smaller).filter(PowerLaw::is_determined);
+        let prediction = of_smaller.map(|curve| {
             let predicted = PowerLaw::predictions(smaller, largest, &stream);
             Prediction {
                 predicted: curve.loss(largest.cost),
@@ -397,6 +420,11 @@ impl Fit {
             prediction,
             flops_ratio: None,
         })
+    }
+
+    /// The floor. `None` if the losses do not determine it, because the best one would be negative.
+    pub(crate) fn floor(&self) -> Option<f64> {
+        Some(self.curve.floor).filter(|floor| *floor > 0.0)
     }
 
     /// The 95 % interval of the exponent. `None` with one seed.
@@ -440,9 +468,51 @@ fn flops_ratio(baseline: &Fit, own: &Fit, largest: &AtSize) -> Estimated {
         Some(flops / largest.flops)
     };
     let pairs = baseline.resampled.iter().zip(&own.resampled);
-    let resampled: Option<Vec<f64>> = pairs.map(|(base, own)| ratio(base, own)).collect();
+    // A loss that no FLOPs reach needs more than any.
+    let resampled = pairs.map(|(base, own)| ratio(base, own).unwrap_or(f64::INFINITY));
     Estimated {
         value: ratio(&baseline.curve, &own.curve),
-        interval: resampled.and_then(|ratios| percentile_interval(ratios, ALPHA)),
+        interval: percentile_interval(resampled.collect(), ALPHA),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(floors: impl Iterator<Item = f64>) -> Fit {
+        let curve = |floor| PowerLaw {
+            floor,
+            scale: 1.0,
+            exponent: 0.5,
+            reference: 1e12,
+        };
+        Fit {
+            curve: curve(1.0),
+            resampled: floors.map(curve).collect(),
+            prediction: None,
+            flops_ratio: None,
+        }
+    }
+
+    /// A floor of the baseline above the loss of the variant is reached with no FLOPs.
+    #[test]
+    fn resamples_without_a_ratio_are_infinite() {
+        let largest = AtSize {
+            size: 3,
+            params: 0,
+            flops: 1e12,
+            values: Vec::new(),
+            mean: 2.0,
+            difference: None,
+        };
+        let ratio = |unreached: usize| {
+            let floors = (0..1000).map(|i| if i < unreached { 3.0 } else { 1.0 });
+            let interval =
+                flops_ratio(&fit(floors), &fit([1.0; 1000].into_iter()), &largest).interval;
+            interval.map(|interval| [interval.low, interval.high])
+        };
+        assert_eq!(ratio(1), Some([1.0, 1.0]));
+        assert_eq!(ratio(100), Some([1.0, f64::INFINITY]));
     }
 }

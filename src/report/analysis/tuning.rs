@@ -234,6 +234,22 @@ fn mean_of(search: &Search, combination: usize) -> Option<f64> {
     all.find(|(index, _)| *index == combination)?.1
 }
 
+/// The run of a search with the values that it chose. `None` without a search, and before it has ended.
+pub(crate) fn chosen_run<'a>(variant: &Variant<'a>) -> Option<&'a Run> {
+    let (search, runs) = variant.search.as_ref()?;
+    run_of(runs, search.best?)
+}
+
+/// The values that the search of a variant chose, in words: `optimizer.lr 0.003, model.n_layer 2`. Empty without them.
+pub(crate) fn chosen_in_words(variant: &Variant, paths: &[&str]) -> String {
+    let Some(run) = chosen_run(variant) else {
+        return String::new();
+    };
+    let values = config::values_at(&run.planned.spec, paths);
+    let text = |path: &&str| Some(format!("{path} {}", shown(values.get(path)?)));
+    paths.iter().filter_map(text).collect::<Vec<_>>().join(", ")
+}
+
 /// The values of a run at the paths of the search. A setting that does not apply has none.
 fn values(run: &Run, paths: &[&str]) -> Vec<String> {
     let spec = &run.planned.spec;

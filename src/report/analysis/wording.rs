@@ -67,7 +67,7 @@ pub(crate) fn margin(ranking: &Ranking) -> Option<String> {
 pub(super) const MOST_VARIANTS: usize = 6;
 
 /// A list of a few variants, and the number of the others.
-pub(super) fn shortened(mut variants: Vec<String>) -> String {
+pub(crate) fn shortened(mut variants: Vec<String>) -> String {
     let more = variants.len().saturating_sub(MOST_VARIANTS);
     if more > 1 {
         variants.truncate(MOST_VARIANTS);

@@ -36,6 +36,9 @@ pub(super) struct Series {
     /// `null` stands for the color of text.
     pub(super) color: Option<String>,
     pub(super) points: Vec<[Rounded; 2]>,
+    /// The loss at the end by which it is compared with the others at the same cost. `None` if it is not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) front: Option<Rounded>,
     /// x, lowest, highest.
     pub(super) band: Vec<[Rounded; 3]>,
     /// Points that are marked, besides those of the curve if the chart marks these.

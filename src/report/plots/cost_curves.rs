@@ -5,8 +5,9 @@ use super::axis::Axis;
 use super::curves::{cut_off, seeds};
 use super::legend::Legend;
 use super::lines::{Chart, Line, labelled_at_the_end, lines, settled, xs};
-use super::pareto_front::{FRONT, front_of};
+use super::pareto_front::{self, front_of};
 use super::series;
+use crate::report::analysis::cost::comparable_loss;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::text::units;
 
@@ -35,7 +36,7 @@ pub(super) fn flops(ranking: &Ranking, legend: &Legend) -> Drawn {
         line.curve.points.retain(|(flops, _)| *flops > 0.0); // a logarithmic axis has no 0
     }
     let title = "Validation loss against FLOPs of training (bits per byte, lower is better)";
-    cost_curves(ranking, &lines, title, "FLOPs of training".to_owned(), "")
+    cost_curves(ranking, lines, title, "FLOPs of training".to_owned(), "")
 }
 
 pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
@@ -53,31 +54,39 @@ pub(super) fn time(ranking: &Ranking, legend: &Legend) -> Drawn {
     let title = "Validation loss against training time (bits per byte, lower is better)";
     let x_title = format!("training time in {unit}, without evaluation and sampling");
     let note = " Times depend on the machine and on what else it does.";
-    cost_curves(ranking, &lines, title, x_title, note)
+    cost_curves(ranking, lines, title, x_title, note)
 }
 
 /// The ends of training that no other beats. Empty with fewer than three ends.
 fn front(lines: &[Line]) -> Vec<(f64, f64)> {
-    let ends = lines.iter().filter_map(|line| line.curve.points.last());
-    front_of(ends.copied().collect())
+    let end = |line: &Line| Some((line.curve.points.last()?.0, line.front?));
+    front_of(lines.iter().filter_map(end).collect())
+}
+
+/// The loss at the end of a curve, as if it were a mean over the seeds of the baseline. `None` if it is not compared.
+fn comparable_end(ranking: &Ranking, line: &Line) -> Option<f64> {
+    let comparable = comparable_loss(ranking, line.variant)?;
+    let (_, end) = line.curve.points.last()?;
+    Some(end + comparable - line.variant.mean_bits_per_byte()?)
 }
 
 fn cost_curves(
     ranking: &Ranking,
-    lines: &[Line],
+    mut lines: Vec<Line>,
     title: &str,
     x_title: String,
     note: &str,
 ) -> Drawn {
+    for line in &mut lines {
+        line.front = comparable_end(ranking, line);
+    }
+    let lines = &lines;
     let end = |line: &Line| line.curve.points.last().map(|(x, _)| *x);
     let ends: Vec<f64> = lines.iter().filter_map(end).collect();
     let costs: Vec<f64> = xs(lines).collect();
     let y = Axis::linear(settled(lines))?;
     let front = front(lines);
-    let steps = match front.is_empty() {
-        true => "",
-        false => FRONT,
-    };
+    let steps = pareto_front::caption(ranking, &front);
     let chart = Chart {
         title: title.to_owned(),
         caption: format!(

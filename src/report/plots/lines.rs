@@ -32,6 +32,8 @@ pub(super) struct Line<'a> {
     /// Whether the variant has a color of its own. The others share a grey.
     pub(super) is_highlighted: bool,
     pub(super) curve: Curve,
+    /// The loss at the end by which it is compared with the others at the same cost, in a plot with a front.
+    pub(super) front: Option<f64>,
     /// The points that are marked, besides those of the curve if the chart marks these.
     pub(super) marks: Vec<(f64, f64)>,
     /// The runs that are not part of the mean.
@@ -47,6 +49,7 @@ impl<'a> Line<'a> {
             color: legend.color(variant),
             is_highlighted: legend.is_highlighted(variant),
             curve,
+            front: None,
             marks: Vec::new(),
             partial_runs: Vec::new(),
         }
@@ -119,6 +122,7 @@ fn series_of(line: &Line) -> Series {
         name: line.variant.name.to_owned(),
         color: chart_data::color(line.variant, line.color),
         points: points(&line.curve.points),
+        front: line.front.map(Rounded),
         band: band
             .map(|&(x, low, high)| [x, low, high].map(Rounded))
             .collect(),

@@ -2,10 +2,26 @@
 
 use super::canvas::{Canvas, Error, Frame, Point};
 use super::palette::REFERENCE;
-use crate::report::analysis::cost::pareto_points;
+use crate::report::analysis::cost::{is_left_out, pareto_points};
+use crate::report::analysis::ranking::Ranking;
 
-/// What the steps of a front are.
-pub(super) const FRONT: &str = " The dashed steps join the variants that no other beats: none is at least as good in both loss and cost.";
+/// What the steps of a front are. Empty without a front.
+pub(super) fn caption(ranking: &Ranking, front: &[(f64, f64)]) -> String {
+    if front.is_empty() {
+        return String::new();
+    }
+    let mut text = " The dashed steps join the variants that no other beats: none is at least as good in both loss and cost.".to_owned();
+    if ranking.has_different_seeds() {
+        text += " They compare the losses on the seeds that a variant shares with the baseline, so a dot can be beside them.";
+    }
+    if ranking
+        .ranked()
+        .any(|variant| is_left_out(ranking, variant))
+    {
+        text += " Variants without a result for every seed are left out of them.";
+    }
+    text
+}
 
 /// The points (cost, loss) that no other beats, the cheapest first. Empty with fewer than three points.
 pub(super) fn front_of(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {

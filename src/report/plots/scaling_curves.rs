@@ -30,9 +30,13 @@ pub(super) fn losses(metric: Metric, scaling: &Scaling, legend: &Legend) -> Draw
         Some((curve, points))
     };
     let lines = lines(scaling, legend, line);
-    let fits = match scaling.variants.iter().any(|scaled| scaled.fit.is_some()) {
-        true => " The curves are the fitted power laws, with 95 % bands from resampled seeds.",
-        false => "",
+    let has_fits = scaling.variants.iter().any(|scaled| scaled.fit.is_some());
+    let fits = match (has_fits, scaling.has_resampled_fits()) {
+        (true, true) => {
+            " The curves are the fitted power laws, with 95 % bands from resampled seeds."
+        }
+        (true, false) => " The curves are the fitted power laws.",
+        (false, _) => "",
     };
     let caption = format!("Each dot is the mean over the seeds at one size.{fits}");
     let title = format!(
@@ -72,9 +76,13 @@ pub(super) fn differences(metric: Metric, scaling: &Scaling, legend: &Legend) ->
         true => "Above",
         false => "Below",
     };
+    let intervals = match lines.iter().any(|line| !line.curve.band.is_empty()) {
+        true => ", with 95 % intervals",
+        false => "",
+    };
     let caption = format!(
-        "Mean over the seeds that a variant shares with the baseline of its size, with 95 % intervals. {better} 0, the \
-         variant is better."
+        "Mean over the seeds that a variant shares with the baseline of its size{intervals}. {better} 0, the variant is \
+         better."
     );
     draw(title, caption, &flops, vec![(0.0, "no difference")], &lines)
 }

@@ -4,8 +4,9 @@ use super::chart_data::{self, ChartData, Curves, Rounded, Series};
 use super::labels::{along, beside};
 use super::legend::Legend;
 use super::palette::{INK, MUTED};
-use super::pareto_front::{FRONT, draw_front, front_of, front_steps};
+use super::pareto_front::{self, draw_front, front_of, front_steps};
 use super::{Drawing, Drawn};
+use crate::report::analysis::cost::comparable_loss;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::spec::ModelKind;
 use crate::text::units;
@@ -50,13 +51,13 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
     let decimals = frame.y.decimals();
     let title = "Validation loss against size (bits per byte, lower is better)";
     let points = ranked.iter().filter_map(|variant| {
-        let mean = variant.mean_bits_per_byte()?;
-        Some((variant.params() as f64, mean))
+        let loss = comparable_loss(ranking, variant)?;
+        Some((variant.params() as f64, loss))
     });
     let front = front_of(points.collect());
     let caption = format!(
         "Mean over the seeds. The bar spans the lowest to the highest seed.{}",
-        if front.is_empty() { "" } else { FRONT }
+        pareto_front::caption(ranking, &front)
     );
     let drawn = svg(title, HEIGHT, |canvas| {
         frame.draw(canvas, "parameters", units::tick, |tick| {
@@ -94,6 +95,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
             name: variant.name.to_owned(),
             color: chart_data::color(variant, legend.color(variant)),
             points: vec![[size, mean].map(Rounded)],
+            front: comparable_loss(ranking, variant).map(Rounded),
             band: vec![[size, low, high].map(Rounded)],
             marks: Vec::new(),
             partial: Vec::new(),

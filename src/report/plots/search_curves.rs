@@ -5,6 +5,7 @@ use super::lines::{Chart, Line, labelled_at_the_right, lines, xs};
 use super::series::Curve;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::tuning::{number_at, run_of};
+use crate::stats::without_far_above;
 
 /// The result of the search against the first of the varied settings that is a number. With several
 /// settings, each point has the best values of the others.
@@ -84,16 +85,13 @@ fn means(lines: &[Line]) -> Vec<f64> {
 }
 
 /// The values without those that are so far above the others that these could not be told apart.
-pub(super) fn near_the_best(mut values: Vec<f64>, is_better_higher: bool) -> Vec<f64> {
+pub(super) fn near_the_best(values: Vec<f64>, is_better_higher: bool) -> Vec<f64> {
     /// Largest distance from the best value, in distances of the median.
     const FAR: f64 = 6.0;
-    values.sort_by(f64::total_cmp);
-    if let (Some(&best), Some(&median)) = (values.first(), values.get(values.len() / 2))
-        && !is_better_higher
-    {
-        values.retain(|value| value - best <= FAR * (median - best));
+    match is_better_higher {
+        true => values,
+        false => without_far_above(values, FAR),
     }
-    values
 }
 
 /// (value at the path, best mean of the combinations with this value), in the order of the values.
@@ -162,6 +160,7 @@ mod tests {
         let values = vec![2.0, 1.5, 1.6, 1.55, 2490.0];
         assert_eq!(near_the_best(values, false), [1.5, 1.55, 1.6, 2.0]);
         assert_eq!(near_the_best(vec![1.0, 2.0, 90.0], true), [1.0, 2.0, 90.0]);
-        assert!(near_the_best(vec![], false).is_empty());
+        let equal = vec![1.5, 1.5, 1.5, 1.6, 1.7];
+        assert_eq!(near_the_best(equal.clone(), false), equal);
     }
 }

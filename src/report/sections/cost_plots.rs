@@ -1,6 +1,7 @@
 use super::Findings;
-use crate::report::analysis::cost::{self, Cost, Reached, pareto_front, reached};
+use crate::report::analysis::cost::{self, Cost, Reached, is_left_out, pareto_front, reached};
 use crate::report::analysis::ranking::{Ranking, Variant};
+use crate::report::analysis::wording::shortened;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::text::units::{self, NO_VALUE};
@@ -105,9 +106,26 @@ fn fronts(ranking: &Ranking) -> String {
         format!("{} ({})", units::list(&front), cost.name())
     };
     let fronts = Cost::ALL.map(of);
+    let on_same_seeds = match ranking.has_different_seeds() {
+        true => {
+            " Variants with different numbers of seeds are compared as in the ranking: by the mean of the baseline plus the mean difference on the seeds that both have."
+        }
+        false => "",
+    };
+    let left_out = ranking
+        .ranked()
+        .filter(|variant| is_left_out(ranking, variant));
+    let left_out: Vec<String> = left_out.map(|variant| variant.name.to_owned()).collect();
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(
+            " Left out, because not every seed has a result: {}.",
+            shortened(left_out)
+        ),
+    };
     format!(
-        "Variants that no other beats in both the mean loss and the cost, from the cheapest to the best: {}. Means \
-         that are close can change places with other seeds.",
+        "Variants that no other beats in both the mean loss and the cost, from the cheapest to the best: {}.{on_same_seeds}{left_out} \
+         Means that are close can change places with other seeds.",
         fronts.join("; ")
     )
 }

@@ -1,6 +1,6 @@
 use super::{Findings, with_interval};
 use crate::report::analysis::metric::Metric;
-use crate::report::analysis::scaling::{AtSize, Estimated, Fit, ScaledVariant, Scaling};
+use crate::report::analysis::scaling::{AtSize, Estimated, Prediction, ScaledVariant, Scaling};
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::stats::Verdict;
@@ -14,19 +14,23 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let metric = findings.ranking.metric;
     let mut blocks = vec![
         Block::heading(2, "Scaling"),
-        Block::paragraph(SCOPE),
+        Block::paragraph(scope(scaling)),
         Block::Table(sizes(scaling, metric)),
     ];
     if scaling.variants.iter().any(|scaled| scaled.trend.is_some()) {
-        blocks.push(Block::paragraph(TREND));
+        blocks.push(Block::paragraph(about_trends(scaling)));
         blocks.push(Block::Table(trends(scaling, metric)));
     }
     blocks.extend(findings.figures(Placement::Scaling));
     if scaling.variants.iter().any(|scaled| scaled.fit.is_some()) {
-        blocks.push(Block::paragraph(FITS));
+        blocks.push(Block::paragraph(about_fits(scaling)));
         blocks.push(Block::Table(fits(scaling, metric)));
-        if scaling.variants.iter().any(ScaledVariant::is_predicted) {
-            blocks.push(Block::paragraph(PREDICTION));
+        if scaling
+            .variants
+            .iter()
+            .any(|scaled| scaled.prediction().is_some())
+        {
+            blocks.push(Block::paragraph(about_predictions(scaling)));
             blocks.push(Block::Table(predictions(scaling, metric)));
             blocks.extend(missed(scaling).map(Block::paragraph));
         }
@@ -34,19 +38,60 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     blocks
 }
 
-const SCOPE: &str = "Everything else in this report is about the largest size. The difference is over the seeds that a \
-    variant shares with the baseline of its size, with a 95 % interval that is not corrected for the number of sizes.";
+fn scope(scaling: &Scaling) -> String {
+    let mut sizes = scaling.variants.iter().flat_map(|scaled| &scaled.sizes);
+    let has_interval = |at: &AtSize| at.difference.is_some_and(|d| d.interval.is_some());
+    let interval = match sizes.any(has_interval) {
+        true => ", with a 95 % interval that is not corrected for the number of sizes",
+        false => "",
+    };
+    format!(
+        "Everything else in this report is about the largest size. The difference is over the seeds that a variant shares \
+         with the baseline of its size{interval}."
+    )
+}
 
-const TREND: &str = "How the difference changes from the smallest to the largest size, on a straight line through the \
-    differences of each seed, over the logarithm of the FLOPs. The 95 % interval is corrected for the number of variants, and not for the verdicts of the ranking.";
+fn about_trends(scaling: &Scaling) -> String {
+    let mut trends = scaling
+        .variants
+        .iter()
+        .filter_map(|scaled| scaled.trend.as_ref());
+    let interval = match trends.any(|trend| trend.change.corrected.is_some()) {
+        true => {
+            " The 95 % interval is corrected for the number of variants, and not for the verdicts of the ranking."
+        }
+        false => "",
+    };
+    format!(
+        "How the difference changes from the smallest to the largest size, on a straight line through the differences of \
+         each seed, over the logarithm of the FLOPs. It uses the seeds that all sizes share.{interval}"
+    )
+}
 
-const FITS: &str = "The curves are power laws: loss = floor + A × FLOPs^−exponent. They are fitted to the means by least \
-    squares, and their 95 % intervals come from resampled seeds, as if the losses varied as much at every size and \
-    independently of each other. With few seeds or sizes the floor is uncertain, and no curve says what happens far \
-    beyond the largest size.";
+fn about_fits(scaling: &Scaling) -> String {
+    let intervals = match scaling.has_resampled_fits() {
+        true => {
+            ", and their 95 % intervals come from resampled seeds, as if the losses varied as much at every size and \
+             independently of each other"
+        }
+        false => "",
+    };
+    format!(
+        "The curves are power laws: loss = floor + A × FLOPs^−exponent. They are fitted to the means by least squares\
+         {intervals}. With few seeds or sizes the floor is uncertain, and no curve says what happens far beyond the \
+         largest size."
+    )
+}
 
-const PREDICTION: &str = "A test of the curves: the mean loss at the largest size, predicted from the smaller sizes alone. \
-    The interval has room for the seeds of both.";
+fn about_predictions(scaling: &Scaling) -> String {
+    let interval = match have_intervals(scaling) {
+        true => " The interval has room for the seeds of both.",
+        false => "",
+    };
+    format!(
+        "A test of the curves: the mean loss at the largest size, predicted from the smaller sizes alone.{interval}"
+    )
+}
 
 fn sizes(scaling: &Scaling, metric: Metric) -> Table {
     let columns = vec![
@@ -86,6 +131,7 @@ fn sizes(scaling: &Scaling, metric: Metric) -> Table {
 fn trends(scaling: &Scaling, metric: Metric) -> Table {
     let columns = vec![
         Column::left("Variant"),
+        Column::right("Seeds"),
         Column::left("Change of the difference"),
         Column::left("With size"),
     ];
@@ -94,6 +140,7 @@ fn trends(scaling: &Scaling, metric: Metric) -> Table {
         let name = trend.kind(metric).name();
         Some(Row::new(vec![
             scaled.variant.name.into(),
+            trend.change.pairs.to_string().into(),
             with_interval(trend.change.mean, trend.change.corrected, &|value| {
                 metric.difference(value)
             }),
@@ -123,11 +170,11 @@ fn fits(scaling: &Scaling, metric: Metric) -> Table {
         Some(Row::new(vec![
             scaled.variant.name.into(),
             with_interval(fit.curve.exponent, fit.exponent_interval(), &exponent),
-            match fit.curve.floor > 0.0 {
-                true => with_interval(fit.curve.floor, fit.floor_interval(), &|value| {
-                    metric.value(value)
-                }),
-                false => "not determined".into(),
+            match fit.floor() {
+                Some(floor) => {
+                    with_interval(floor, fit.floor_interval(), &|value| metric.value(value))
+                }
+                None => "not determined".into(),
             },
             match fit.flops_ratio {
                 None => NO_VALUE.into(),
@@ -142,16 +189,19 @@ fn fits(scaling: &Scaling, metric: Metric) -> Table {
 }
 
 fn predictions(scaling: &Scaling, metric: Metric) -> Table {
-    let columns = vec![
+    let has_intervals = have_intervals(scaling);
+    let mut columns = vec![
         Column::left("Variant"),
         Column::left("Predicted"),
         Column::right("Measured"),
         Column::right("Measured − predicted"),
-        Column::left("Within the interval"),
     ];
+    if has_intervals {
+        columns.push(Column::left("Within the interval"));
+    }
     let row = |scaled: &ScaledVariant| {
-        let prediction = scaled.fit.as_ref()?.prediction.as_ref()?;
-        Some(Row::new(vec![
+        let prediction = scaled.prediction()?;
+        let mut cells = vec![
             scaled.variant.name.into(),
             with_interval(prediction.predicted, prediction.interval, &|value| {
                 metric.value(value)
@@ -160,15 +210,11 @@ fn predictions(scaling: &Scaling, metric: Metric) -> Table {
             metric
                 .difference(prediction.measured - prediction.predicted)
                 .into(),
-            match prediction
-                .interval
-                .map(|interval| interval.contains(prediction.measured))
-            {
-                None => NO_VALUE.into(),
-                Some(true) => Text::new().success("yes"),
-                Some(false) => Text::new().warning("no"),
-            },
-        ]))
+        ];
+        if has_intervals {
+            cells.push(within_the_interval(prediction));
+        }
+        Some(Row::new(cells))
     };
     Table {
         rows: scaling.variants.iter().filter_map(row).collect(),
@@ -176,11 +222,28 @@ fn predictions(scaling: &Scaling, metric: Metric) -> Table {
     }
 }
 
+fn within_the_interval(prediction: &Prediction) -> Text {
+    let interval = prediction.interval;
+    match interval.map(|interval| interval.contains(prediction.measured)) {
+        None => NO_VALUE.into(),
+        Some(true) => Text::new().success("yes"),
+        Some(false) => Text::new().warning("no"),
+    }
+}
+
+/// Whether a prediction has an interval from resampled seeds.
+fn have_intervals(scaling: &Scaling) -> bool {
+    let mut predictions = scaling
+        .variants
+        .iter()
+        .filter_map(ScaledVariant::prediction);
+    predictions.any(|prediction| prediction.interval.is_some())
+}
+
 /// Which variants do not follow their curve, as a warning.
 fn missed(scaling: &Scaling) -> Option<Text> {
     let is_missed = |scaled: &&ScaledVariant| {
-        let prediction = scaled.fit.as_ref().and_then(|fit| fit.prediction.as_ref());
-        prediction.is_some_and(|prediction| {
+        scaled.prediction().is_some_and(|prediction| {
             let interval = prediction.interval;
             interval.is_some_and(|interval| !interval.contains(prediction.measured))
         })
@@ -211,9 +274,8 @@ fn times(ratio: Estimated) -> Text {
 }
 
 impl ScaledVariant<'_> {
-    fn is_predicted(&self) -> bool {
-        let fit: Option<&Fit> = self.fit.as_ref();
-        fit.is_some_and(|fit| fit.prediction.is_some())
+    fn prediction(&self) -> Option<&Prediction> {
+        self.fit.as_ref()?.prediction.as_ref()
     }
 }
 
@@ -307,6 +369,63 @@ mod tests {
         );
     }
 
+    /// At the smaller sizes, the loss falls once and then rises a little, so that they determine no exponent.
+    #[test]
+    fn only_a_determined_curve_predicts_the_largest_size() {
+        let losses = [2.5, 1.9, 1.91, 1.6];
+        let gain =
+            |size: i32| loss(10f64.powf(4.0 + 0.5 * f64::from(size))) - losses[size as usize];
+        let gains = [0, 1, 2, 3].map(gain);
+        let folder = with_gains(3, gains);
+        folder.write();
+        let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+        let fits = ["gpt", "swiglu"].map(|name| {
+            let scaled = json["scaling"].as_array().unwrap().iter();
+            let mut own = scaled.filter(|scaled| scaled["name"] == name);
+            own.next().unwrap()["fit"].clone()
+        });
+        assert!(fits[0]["predicted"].is_number(), "{}", fits[0]);
+        assert!(fits[1]["exponent"].is_number(), "{}", fits[1]);
+        assert!(fits[1]["predicted"].is_null(), "{}", fits[1]);
+    }
+
+    #[test]
+    fn a_floor_that_is_not_determined_is_null() {
+        // Faster than any power of the FLOPs towards a floor that is not negative.
+        let folder = with_gains(3, [-0.2, 0.2, 0.55, 0.85]);
+        folder.write();
+        assert!(folder.read("report.md").contains("not determined"));
+        let json: serde_json::Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+        let fit = &json["scaling"][1]["fit"];
+        assert!(fit["exponent"].is_number(), "{fit}");
+        for member in ["floor", "floor_low", "floor_high"] {
+            assert!(fit[member].is_null(), "{fit}");
+        }
+    }
+
+    #[test]
+    fn a_change_on_fewer_seeds_states_their_number() {
+        let folder = sized(4, 0.01, 0.02);
+        let summary = folder.write();
+        let says = |summary: &crate::report::Summary, text: &str| {
+            summary.answer.iter().any(|line| line.contains(text))
+        };
+        assert!(!says(&summary, "that all sizes share"));
+        // As in a sweep that adds seeds at the largest size only.
+        folder
+            .plan
+            .borrow_mut()
+            .runs
+            .retain(|run| run.smaller_size.is_none() || run.spec.seed <= 3);
+        let summary = folder.write();
+        assert!(
+            says(&summary, "on the 3 seeds that all sizes share."),
+            "{:?}",
+            summary.answer
+        );
+        assert!(folder.read("report.md").contains("| swiglu | 3 |"));
+    }
+
     #[test]
     fn the_words_follow_the_sign_of_the_difference() {
         for (gain, growth, sentence) in [
@@ -381,6 +500,12 @@ mod tests {
         let page = folder.read("report.md");
         let one = section(&page);
         assert!(one.contains("inconclusive"), "{one}");
+        assert!(one.contains("power laws: loss = floor"), "{one}");
+        for claim in ["interval", "resampled", "band"] {
+            assert!(!one.contains(claim), "{claim} {one}");
+        }
+        let captions = folder.read("report.html");
+        assert!(!captions.contains("95 % bands") && !captions.contains("with 95 % intervals"));
         // Without the largest size of the variant, nothing is fitted.
         let folder = sized(3, 0.01, 0.02);
         folder.plan.borrow_mut().runs.truncate(21);

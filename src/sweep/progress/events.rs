@@ -1,11 +1,12 @@
 //! What happens in a sweep as lines of JSON, for programs. `experiments/programs.md` describes them.
 
 use super::{Observer, SweepProgress};
+use crate::config::values_at;
 use crate::results::{PlannedRun, RunState, RunStatus, SweepPlan};
 use crate::train::{Phase, Progress};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub enum SweepEvent<'a> {
         smaller_size: Option<usize>,
         variant: &'a str,
         seed: u64,
+        /// The values that a search varies, by path. Null without a search.
+        tuned: Option<BTreeMap<&'a str, Value>>,
         /// 0 if the length of training is a time.
         steps: u64,
         /// Step of the checkpoint from which the run continues.
@@ -60,6 +63,8 @@ pub enum SweepEvent<'a> {
         run: &'a str,
         variant: &'a str,
         seed: u64,
+        /// As in `RunStarted`.
+        tuned: Option<BTreeMap<&'a str, Value>>,
         state: RunState,
         /// Why the run is not done. Empty if it is.
         reason: &'a str,
@@ -125,6 +130,11 @@ impl<'a, W: Write> EventWriter<'a, W> {
         &self.plan.runs[run]
     }
 
+    fn tuned(&self, planned: &PlannedRun) -> Option<BTreeMap<&'a str, Value>> {
+        planned.tuned?;
+        Some(values_at(&planned.spec, &self.plan.tuned_paths()))
+    }
+
     fn write(&mut self, event: &SweepEvent) {
         // A reader that has gone must not stop the sweep.
         let _ = event.write(&mut self.out);
@@ -145,6 +155,7 @@ impl<W: Write> Observer for EventWriter<'_, W> {
             smaller_size: planned.smaller_size.map(|size| size.saturating_add(1)),
             variant: &spec.variant,
             seed: spec.seed,
+            tuned: self.tuned(planned),
             steps,
             saved_step,
         });
@@ -181,6 +192,7 @@ impl<W: Write> Observer for EventWriter<'_, W> {
             run: &planned.name,
             variant: &planned.spec.variant,
             seed: planned.spec.seed,
+            tuned: self.tuned(planned),
             state: status.map_or(RunState::Stopped, |status| status.state),
             reason: status.map_or("", |status| &status.reason),
             val_loss: outcome.and_then(|outcome| outcome.val_loss),
@@ -205,6 +217,29 @@ impl<W: Write> Observer for EventWriter<'_, W> {
 mod tests {
     use super::*;
     use crate::results::testing::plan_of;
+
+    #[test]
+    fn events_of_a_search_have_the_values_that_it_varies() {
+        let plan = plan_of(
+            "{name: x, sweep: {seeds: 1, tune: {grid: {optimizer.lr: [0.001, 0.01]}}, variants: {a: {}, b: {model: {kind: ngram}}}}}",
+        );
+        let mut out = Vec::new();
+        let mut events = EventWriter::new(&plan, &mut out);
+        for run in 0..plan.runs.len() {
+            events.started(run, "", 100, None);
+            events.ended(run, "", None);
+        }
+        let lines = String::from_utf8(out).unwrap();
+        for (index, line) in lines.lines().enumerate() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let spec = &plan.runs[index / 2].spec;
+            let expected = match event["variant"].as_str() {
+                Some("a") => serde_json::json!({"optimizer.lr": spec.optimizer.lr}),
+                _ => serde_json::json!({}),
+            };
+            assert_eq!(event["tuned"], expected, "{line}");
+        }
+    }
 
     #[test]
     fn each_event_is_one_line_of_json() {
@@ -255,6 +290,7 @@ mod tests {
             (&events[0]["variant"], &events[0]["saved_step"]),
             (&"b".into(), &40.into())
         );
+        assert_eq!(events[0]["tuned"], Value::Null);
         assert_eq!(
             (&events[3]["step"], &events[3]["loss"]),
             (&80.into(), &Value::Null)
