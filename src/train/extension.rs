@@ -29,8 +29,7 @@ fn why_not_extendable(spec: &RunSpec) -> Option<&'static str> {
 }
 
 /// Why a finished run without a checkpoint is not continued, in the words after "because".
-pub const NOT_SAVED: &str =
-    "it kept no checkpoint of its last step, as a run does that trains in less than 5 seconds";
+pub const NOT_SAVED: &str = "it trained for less than 5 seconds and kept no checkpoint";
 
 /// Why a finished run cannot be continued as a run with more steps, in the words after "because". `None` if it can
 /// be, or if the runs differ in more than the number of steps.

@@ -842,15 +842,19 @@ fn later_seeds_of_tuned_variants_depend_on_the_comparison_after_the_search() {
 
 #[test]
 fn a_run_that_is_not_continued_with_more_steps_is_mentioned() {
-    let constant = TINY.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, schedule: {kind: constant}}");
+    let unsaved = TINY.replace(", checkpoint_every: 5", "");
+    let cosine = TINY.replace("lr: 1.0e-2", "lr: 1.0e-2, schedule: {kind: cosine}");
     for (experiment, reason) in [
-        (constant.as_str(), "it kept no checkpoint of its last step"),
         (
-            TINY,
+            unsaved,
+            "it trained for less than 5 seconds and kept no checkpoint",
+        ),
+        (
+            cosine,
             "its learning rate schedule depends on the number of steps",
         ),
     ] {
-        let lab = Lab::new(experiment);
+        let lab = Lab::new(&experiment);
         lab.run("sweep tiny.yaml --only gpt-s1-*").exits(0);
         lab.run("sweep tiny.yaml train.steps=60 --only gpt-s1-*")
             .exits(0)
