@@ -1,7 +1,8 @@
 use super::args;
 use super::{Error, Exit, print};
 use crate::report::{
-    GateResult, ResultChanges, SummaryRow, VariantChange, parse_summary, result_changes,
+    ChangedData, GateResult, LostResults, LostSeed, ResultChanges, SummaryRow, VariantChange,
+    parse_summary, result_changes,
 };
 use crate::spec::CompareMetric;
 use crate::text::terminal::columns;
@@ -28,7 +29,7 @@ pub(super) fn run(arguments: &args::Compare) -> Result<Exit, Error> {
             json
         }
     })?;
-    Ok(match changes.worst() {
+    Ok(match changes.result {
         None | Some(GateResult::Undecided) => Exit::Undecided,
         Some(GateResult::Worse) => Exit::Missed,
         Some(_) => Exit::Success,
@@ -104,60 +105,163 @@ fn markdown(arguments: &args::Compare, changes: &ResultChanges) -> String {
     if !changes.changes.is_empty() {
         text += "\n| Variant | Metric | Seeds | Before | After | Change | Tolerance | Result |\n\
                  | :-- | :-- | --: | --: | --: | :-- | --: | :-- |\n";
-        text.extend(changes.changes.iter().map(line));
-    }
-    for (names, what) in [
-        (&changes.only_after, "New, and so not compared"),
-        (&changes.only_before, "Gone, and so not compared"),
-        (
-            &changes.no_common_seed,
-            "Without a common seed, and so not compared",
-        ),
-    ] {
-        if !names.is_empty() {
-            let names: Vec<String> = names.iter().map(|name| escape::code(name)).collect();
-            let sentence = format!("{what}: {}.", units::list(&names));
-            text += &format!("\n{}\n", wrapped(&sentence, columns));
+        let of_metric = |a: &VariantChange, b: &VariantChange| a.metric == b.metric;
+        for of_metric in changes.changes.chunk_by(of_metric) {
+            let decimals = decimals(of_metric);
+            text.extend(of_metric.iter().map(|change| line(change, decimals)));
         }
+    }
+    for sentence in sentences(changes) {
+        text += &format!("\n{}\n", wrapped(&sentence, columns));
     }
     text
 }
 
-fn headline(changes: &ResultChanges) -> String {
-    let count = |result| {
-        let changed = changes.changes.iter();
-        let names: HashSet<&str> = changed
-            .filter(|change| change.result == result)
-            .map(|change| change.variant.as_str())
-            .collect();
-        units::plural(names.len(), "variant")
+/// What the table does not say.
+fn sentences(changes: &ResultChanges) -> Vec<String> {
+    let mut sentences: Vec<String> = changes.lost.iter().map(lost).collect();
+    sentences.extend(changed_data(&changes.changed_data));
+    let has_lost = |name: &String| changes.lost.iter().any(|lost| lost.variant == *name);
+    let gone = changes.only_before.iter().filter(|name| !has_lost(name));
+    let no_value = changes.no_common_value.iter().map(|without| {
+        format!(
+            "{} ({})",
+            escape::code(&without.variant),
+            metric_name(without.metric)
+        )
+    });
+    for (names, what) in [
+        (codes(&changes.only_after), "New, and so not compared"),
+        (codes(gone), "Gone, and so not compared"),
+        (
+            codes(&changes.no_common_seed),
+            "Without a common seed, and so not compared",
+        ),
+        (
+            no_value.collect(),
+            "Without a value before on a common seed, and so not compared",
+        ),
+    ] {
+        if !names.is_empty() {
+            sentences.push(format!("{what}: {}.", units::list(&names)));
+        }
+    }
+    sentences
+}
+
+fn codes<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    names.into_iter().map(|name| escape::code(name)).collect()
+}
+
+/// `Lost: bits per byte of gpt with seeds 2 and 3 (diverged) and seed 4 (absent).`
+fn lost(lost: &LostResults) -> String {
+    let of_state = |a: &LostSeed, b: &LostSeed| a.state == b.state;
+    let group = |seeds: &[LostSeed]| {
+        let noun = if seeds.len() == 1 { "seed" } else { "seeds" };
+        let numbers: Vec<String> = seeds.iter().map(|lost| lost.seed.to_string()).collect();
+        format!(
+            "{noun} {} ({})",
+            units::list(&numbers),
+            seeds[0].state.name()
+        )
     };
-    match changes.worst() {
-        None => "There is nothing to compare.".to_owned(),
+    let groups: Vec<String> = lost.seeds.chunk_by(of_state).map(group).collect();
+    format!(
+        "Lost: {} of {} with {}.",
+        metric_name(lost.metric),
+        escape::code(&lost.variant),
+        units::list(&groups)
+    )
+}
+
+/// One sentence for each kind of change, with the variants that have it.
+fn changed_data(changed: &[ChangedData]) -> impl Iterator<Item = String> {
+    let kinds = [
+        (
+            (true, true),
+            "The text and the tokenizer",
+            "A change of the losses may come from the text alone, and losses per token cannot be compared.",
+        ),
+        (
+            (true, false),
+            "The text",
+            "A change of the losses may come from the text alone.",
+        ),
+        (
+            (false, true),
+            "The tokenizer",
+            "Losses per token cannot be compared.",
+        ),
+    ];
+    kinds.into_iter().filter_map(|(kind, what, consequence)| {
+        let of_kind = changed.iter().filter(|c| (c.text, c.tokenizer) == kind);
+        let names = codes(of_kind.map(|changed| &changed.variant));
+        let variants = units::list(&names);
+        (!names.is_empty()).then(|| format!("{what} of {variants} changed. {consequence}"))
+    })
+}
+
+fn headline(changes: &ResultChanges) -> String {
+    let changed = |result| {
+        let changed = changes.changes.iter();
+        let changed = changed.filter(|change| change.result == result);
+        let names: HashSet<&str> = changed.map(|change| change.variant.as_str()).collect();
+        (!names.is_empty()).then(|| units::plural(names.len(), "variant"))
+    };
+    let lost = |result| {
+        let mut names: Vec<&String> = Vec::new();
+        for lost in changes.lost.iter().filter(|lost| lost.result == result) {
+            if !names.contains(&&lost.variant) {
+                names.push(&lost.variant);
+            }
+        }
+        let names = codes(names);
+        (!names.is_empty()).then(|| format!("results of {} are lost", units::list(&names)))
+    };
+    // What the result follows from.
+    let because = |result, what: &str| {
+        let changed = changed(result).map(|variants| format!("{variants} {what}"));
+        let reasons: Vec<String> = changed.into_iter().chain(lost(result)).collect();
+        reasons.join(", and ")
+    };
+    match changes.result {
+        None => match lost(GateResult::NotTested) {
+            None => "There is nothing to compare.".to_owned(),
+            Some(lost) => format!("There is nothing to compare: {lost}."),
+        },
         Some(GateResult::Unchanged) => "No value has changed.".to_owned(),
         Some(GateResult::Passed) => "No variant is worse by more than the tolerance.".to_owned(),
         Some(GateResult::NotTested) => {
-            "Values have changed. Nothing is tested without a gate.".to_owned()
+            let changed = changed(GateResult::NotTested).map(|_| "values have changed".to_owned());
+            let what: Vec<String> = changed
+                .into_iter()
+                .chain(lost(GateResult::NotTested))
+                .collect();
+            format!("Nothing is tested without a gate: {}.", what.join(", and "))
         }
         Some(GateResult::Undecided) => format!(
-            "Undecided: {} may be worse by more than the tolerance.",
-            count(GateResult::Undecided)
+            "Undecided: {}.",
+            because(
+                GateResult::Undecided,
+                "may be worse by more than the tolerance"
+            )
         ),
         Some(GateResult::Worse) => format!(
-            "Worse: {} by more than the tolerance.",
-            count(GateResult::Worse)
+            "Worse: {}.",
+            because(GateResult::Worse, "by more than the tolerance")
         ),
     }
 }
 
-fn line(change: &VariantChange) -> String {
-    let decimals = decimals(change);
-    let number = |value: f64| format!("{value:.decimals$}");
-    let signed = |value: f64| format!("{value:+.decimals$}");
+fn line(change: &VariantChange, decimals: usize) -> String {
+    let number = |value: f64| units::fixed(value, decimals);
+    let signed = |value: f64| units::signed(value, number);
     let interval = change.low.zip(change.high);
-    let interval = interval.map_or(String::new(), |(low, high)| {
-        format!(" [{}, {}]", signed(low), signed(high))
-    });
+    let interval = match interval {
+        Some((low, high)) => format!(" [{}, {}]", signed(low), signed(high)),
+        None if change.exact && change.result != GateResult::Unchanged => " (exact)".to_owned(),
+        None => String::new(),
+    };
     let result = match change.result {
         GateResult::Unchanged => "unchanged",
         GateResult::Passed => "passed",
@@ -177,15 +281,26 @@ fn line(change: &VariantChange) -> String {
     )
 }
 
-/// Decimals that show a difference, or its interval, with two digits. If nothing has changed, values have five digits.
-fn decimals(change: &VariantChange) -> usize {
-    let width = change.low.zip(change.high).map(|(low, high)| high - low);
-    let scale = width.unwrap_or(change.difference.abs());
-    let (value, digits) = match scale > 0.0 {
-        true => (scale, 1.0),
-        false => (change.before.abs(), 4.0),
+/// Decimals that show each difference or its interval, and each tolerance, with two digits. If nothing has changed,
+/// values have five digits.
+fn decimals(changes: &[VariantChange]) -> usize {
+    let tolerances: Vec<f64> = changes.iter().filter_map(|c| c.tolerance).collect();
+    let decimals = |value: f64, digits: f64| {
+        (digits - value.max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize
     };
-    (digits - value.max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize
+    let of_change = |change: &VariantChange| {
+        let width = change.low.zip(change.high).map(|(low, high)| high - low);
+        let scale = width.unwrap_or(change.difference.abs());
+        (scale > 0.0).then(|| decimals(scale, 1.0))
+    };
+    let of_changes = changes.iter().filter_map(of_change);
+    let positive = tolerances.iter().filter(|tolerance| **tolerance > 0.0);
+    let of_tolerances = positive.map(|tolerance| decimals(*tolerance, 1.0));
+    let of_values = changes
+        .iter()
+        .map(|change| decimals(change.before.abs(), 4.0));
+    let most = of_changes.max().or(of_values.max()).unwrap_or(0);
+    units::decimals_to_show(&tolerances, most.max(of_tolerances.max().unwrap_or(0)))
 }
 
 fn metric_name(metric: CompareMetric) -> &'static str {

@@ -338,7 +338,8 @@ fn report_of_tuned_variants() {
     let csv = folder.read("summary.csv");
     let columns = |run: &str| {
         let line = csv.lines().find(|line| line.contains(run)).unwrap();
-        line.rsplitn(4, ',')
+        line.rsplitn(6, ',')
+            .skip(2)
             .take(3)
             .map(str::to_owned)
             .collect::<Vec<_>>()

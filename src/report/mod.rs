@@ -44,7 +44,10 @@ pub use recorded_summary::{SummaryRow, parse_summary, read_summary};
 pub use report_error::ReportError;
 pub use report_files::{Report, render_comment, summarize, write};
 pub use report_json::report_schema;
-pub use result_changes::{Gate, GateResult, ResultChanges, VariantChange, result_changes};
+pub use result_changes::{
+    ChangedData, Gate, GateResult, LostResults, LostSeed, LostState, NoCommonValue, ResultChanges,
+    VariantChange, result_changes,
+};
 pub use text_table::TextTable;
 
 use crate::config;

@@ -2,6 +2,7 @@
 
 use super::ReportError;
 use crate::caught_panic::caught;
+use crate::results::RunState;
 use crate::spec::CompareMetric;
 use polars::prelude::*;
 use std::io::Cursor;
@@ -24,6 +25,11 @@ pub struct SummaryRow {
     pub tokens_per_second: Option<f64>,
     pub seconds: Option<f64>,
     pub peak_memory_mb: Option<f64>,
+    /// `None` in tables of earlier versions.
+    pub flops_per_token: Option<f64>,
+    /// SHA-256 of the text, and of the tokenizer. `None` in tables of earlier versions.
+    pub data_sha256: Option<String>,
+    pub tokenizer_sha256: Option<String>,
     /// Whether it compares its variant. The others belong to the search for its best settings, or to a smaller size.
     pub is_compared: bool,
 }
@@ -40,6 +46,19 @@ impl SummaryRow {
             CompareMetric::Seconds => self.seconds,
             CompareMetric::PeakMemoryMb => self.peak_memory_mb,
         }
+    }
+
+    /// The finite value of a metric of a finished run.
+    pub fn result(&self, metric: CompareMetric) -> Option<f64> {
+        let is_done = self.status == RunState::Done.name();
+        self.value(metric)
+            .filter(|value| is_done && value.is_finite())
+    }
+
+    /// Whether its value of a metric is the same with every seed: that of a model that is counted and not trained,
+    /// which costs no FLOPs. Times and memory are measurements.
+    pub fn is_seed_free(&self, metric: CompareMetric) -> bool {
+        self.flops_per_token == Some(0.0) && !metric.is_measurement()
     }
 }
 
@@ -86,9 +105,11 @@ fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
     let (variant, seed) = (column("variant")?, column("seed")?);
     let (speed, seconds) = (column("tokens_per_second")?, column("seconds")?);
     let memory = column("peak_memory_mb")?;
-    // Tables of earlier versions have no searches and no sizes.
+    // Tables of earlier versions have no searches, no sizes and no hashes.
     let optional = |name: &str| column(name).unwrap_or(vec![None; table.height()]);
     let (search, smaller_size) = (optional("search"), optional("size"));
+    let flops_per_token = optional("flops_per_token");
+    let (data, tokenizer) = (optional("data_sha256"), optional("tokenizer_sha256"));
     let row = |i: usize| SummaryRow {
         variant: variant[i].clone().unwrap_or_default(),
         seed: seed[i].as_ref().and_then(|seed| seed.parse().ok()),
@@ -102,7 +123,62 @@ fn rows(csv: Vec<u8>) -> PolarsResult<Vec<SummaryRow>> {
         tokens_per_second: number(&speed[i]),
         seconds: number(&seconds[i]),
         peak_memory_mb: number(&memory[i]),
+        flops_per_token: number(&flops_per_token[i]),
+        data_sha256: data[i].clone(),
+        tokenizer_sha256: tokenizer[i].clone(),
         is_compared: search[i].as_deref() != Some("true") && smaller_size[i].is_none(),
     };
     Ok((0..table.height()).map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "variant,seed,run,status,device,steps,train_loss,val_loss,bits_per_byte,tokens_per_second,\
+                          seconds,peak_memory_mb";
+
+    fn only_row(more_columns: &str, row: &str) -> SummaryRow {
+        let table = format!("{HEADER}{more_columns}\n{row}\n");
+        let rows = parse_summary(table.into_bytes()).unwrap();
+        <[SummaryRow; 1]>::try_from(rows)
+            .unwrap()
+            .into_iter()
+            .next()
+            .unwrap()
+    }
+
+    #[test]
+    fn tables_of_earlier_versions_are_read() {
+        let row = only_row("", "a,1,a-s1,done,cpu,0,,1.5,2.5,1,2,3");
+        assert_eq!(row.result(CompareMetric::BitsPerByte), Some(2.5));
+        assert!(row.is_compared && !row.is_seed_free(CompareMetric::BitsPerByte));
+        assert_eq!((row.data_sha256, row.tokenizer_sha256), (None, None));
+    }
+
+    #[test]
+    fn a_model_without_flops_does_not_depend_on_the_seed() {
+        let columns = ",flops_per_token,data_sha256,tokenizer_sha256";
+        let row = only_row(columns, "a,1,a-s1,done,cpu,0,,1.5,2.5,1,2,3,0,aa,bb");
+        assert!(row.is_seed_free(CompareMetric::BitsPerByte));
+        assert!(!row.is_seed_free(CompareMetric::Seconds));
+        assert_eq!(row.data_sha256.as_deref(), Some("aa"));
+        assert_eq!(row.tokenizer_sha256.as_deref(), Some("bb"));
+        let trained = only_row(columns, "a,1,a-s1,done,cpu,9,,1.5,2.5,1,2,3,390,aa,bb");
+        assert!(!trained.is_seed_free(CompareMetric::BitsPerByte));
+    }
+
+    #[test]
+    fn only_finite_values_of_finished_runs_are_results() {
+        for row in [
+            "a,1,a-s1,diverged,cpu,0,,1.5,2.5,1,2,3",
+            "a,1,a-s1,done,cpu,0,,1.5,NaN,1,2,3",
+            "a,1,a-s1,done,cpu,0,,1.5,inf,1,2,3",
+            "a,1,a-s1,done,cpu,0,,1.5,much,1,2,3",
+            "a,1,a-s1,done,cpu,0,,1.5,,1,2,3",
+        ] {
+            let value = only_row("", row).result(CompareMetric::BitsPerByte);
+            assert_eq!(value, None, "{row}");
+        }
+    }
 }

@@ -12,7 +12,8 @@ use polars::prelude::*;
 /// of the whole training split, evaluated at the end. Both are in nats per token. `search` is `true` for a
 /// run of the search for the best settings of its variant. `combination` is the number of its settings in
 /// `sweep.tune.grid`, from 1, and empty without tuning. `size` is the number of the size in `sweep.scale`, from 1, for
-/// those below the largest, at which the variants are compared.
+/// those below the largest, at which the variants are compared. `data_sha256` and `tokenizer_sha256` identify the text
+/// and the tokenizer. A model that is counted and not trained has 0 FLOPs per token, and the same loss with every seed.
 pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
     let begun: Vec<&Run> = results
         .runs
@@ -52,6 +53,12 @@ pub(super) fn summary_csv(results: &Results) -> PolarsResult<Vec<u8>> {
         }),
         whole("size", &begun, |run| {
             Some((run.planned.smaller_size? as u64).saturating_add(1))
+        }),
+        text("data_sha256", &begun, |run| {
+            results.corpus(&run.planned).data_sha256.clone()
+        }),
+        text("tokenizer_sha256", &begun, |run| {
+            results.corpus(&run.planned).tokenizer_sha256.clone()
         }),
     ];
     let table = DataFrame::new(begun.len(), columns)?;

@@ -61,6 +61,130 @@ fn comparison_is_read_by_programs() {
     assert_eq!(of("gpt").unwrap()["result"], "worse");
     assert_eq!(of("gpt").unwrap()["seeds"], 2);
     assert_eq!(of("bigram").unwrap()["result"], "unchanged");
+    assert_eq!(json["result"], "worse");
+    assert_eq!(json["lost"], serde_json::json!([]));
+}
+
+/// The header of a table of runs with only the columns that a comparison needs, and more.
+fn table(more_columns: &str, rows: &[&str]) -> String {
+    let header = "variant,seed,run,status,device,steps,train_loss,val_loss,bits_per_byte,tokens_per_second,seconds,\
+                  peak_memory_mb";
+    format!("{header}{more_columns}\n{}\n", rows.join("\n"))
+}
+
+fn lab_with_tables(more_columns: &str, before: &[&str], after: &[&str]) -> Lab {
+    let lab = Lab::new("");
+    fs::write(lab.path("before.csv"), table(more_columns, before)).unwrap();
+    fs::write(lab.path("after.csv"), table(more_columns, after)).unwrap();
+    lab
+}
+
+#[test]
+fn lost_results_are_named() {
+    let before = [
+        "a,1,a-s1,done,cpu,1,2,2,2.0,1,1,1",
+        "a,2,a-s2,done,cpu,1,2,2,2.1,1,1,1",
+        "a,3,a-s3,done,cpu,1,2,2,2.2,1,1,1",
+        "b,1,b-s1,done,cpu,1,2,2,2.2,1,1,1",
+        "b,2,b-s2,done,cpu,1,2,2,2.3,1,1,1",
+    ];
+    let after = [
+        before[0],
+        "a,2,a-s2,diverged,cpu,1,,,,1,1,1",
+        "b,1,b-s1,stopped,cpu,1,,,,,,",
+        before[4],
+    ];
+    let lab = lab_with_tables("", &before, &after);
+    let compare = |rest: &str| lab.run(&format!("compare before.csv after.csv {rest}"));
+    compare("")
+        .exits(0)
+        .shows("Nothing is tested without a gate: results of `a` and `b` are lost.")
+        .shows("Lost: bits per byte of `a` with seed 2 (diverged) and seed 3 (absent).")
+        .shows("Lost: bits per byte of `b` with seed 1 (not done).");
+    compare("--gate bits_per_byte:0.1")
+        .exits(3)
+        .shows("**Worse: results of `a` are lost.**");
+    compare("--gate bits_per_byte:0.1 --format json")
+        .exits(3)
+        .shows("\"state\": \"diverged\"");
+    fs::write(lab.path("after.csv"), table("", &before[3..])).unwrap();
+    compare("--gate bits_per_byte:0.1")
+        .exits(4)
+        .shows("**Undecided: results of `a` are lost.**")
+        .shows("Lost: bits per byte of `a` with seeds 1, 2 and 3 (absent).");
+}
+
+#[test]
+fn counted_models_are_decided() {
+    let before = ["a,1,a-s1,done,cpu,0,,2,2.0,1,1,1,0"];
+    let after = ["a,1,a-s1,done,cpu,0,,2,2.5,1,1,1,0"];
+    let lab = lab_with_tables(",flops_per_token", &before, &after);
+    lab.run("compare before.csv after.csv --gate bits_per_byte:0.1")
+        .exits(3)
+        .shows("| +0.50 (exact) | 0.10 | **worse** |");
+    lab.run("compare after.csv before.csv --gate bits_per_byte:0.1")
+        .exits(0)
+        .shows("| −0.50 (exact) | 0.10 | passed |");
+}
+
+#[test]
+fn numbers_of_a_metric_have_the_same_decimals() {
+    let before = [
+        "a,1,a-s1,done,cpu,1,,2,2.0,1,1,1",
+        "b,1,b-s1,done,cpu,1,,2,2.0,1,1,1",
+        "c,1,c-s1,done,cpu,1,,2,2.0,1,1,1",
+    ];
+    let after = [
+        "a,1,a-s1,done,cpu,1,,2,1.0,1,1,1",
+        "b,1,b-s1,done,cpu,1,,2,1.99999999,1,1,1",
+        "c,1,c-s1,done,cpu,1,,2,2.0,1,1,1",
+    ];
+    let lab = lab_with_tables("", &before, &after);
+    lab.run("compare before.csv after.csv --gate bits_per_byte:0.01")
+        .exits(4)
+        .shows("| 2.000000000 | 1.000000000 | −1.000000000 | 0.010000000 | undecided |");
+    let after = ["a,1,a-s1,done,cpu,1,,2,1.0,1,1,1", before[1], before[2]];
+    fs::write(lab.path("after.csv"), table("", &after)).unwrap();
+    lab.run("compare before.csv after.csv --gate bits_per_byte:0.01")
+        .exits(4)
+        .shows("| 2.000 | 1.000 | −1.000 | 0.010 | undecided |")
+        .shows("| 2.000 | 2.000 | 0.000 | 0.010 | unchanged |");
+    lab.run("compare before.csv after.csv --gate bits_per_byte:-1")
+        .exits(2)
+        .says("`-1` is neither a number of at least 0 nor a percentage above 0, such as 0.5%");
+}
+
+#[test]
+fn changed_data_is_named() {
+    let row = |seed: u64, loss: f64, hashes: &str| {
+        format!("a,{seed},a-s{seed},done,cpu,1,{loss},{loss},{loss},1,1,1,{hashes}")
+    };
+    let rows = |loss: f64, hashes: &str| {
+        [
+            row(1, loss, hashes),
+            row(2, loss + 0.1, hashes),
+            row(3, loss + 0.201, hashes),
+        ]
+    };
+    let (before, after) = (rows(2.0, "t,u"), rows(1.0, "t,v"));
+    let columns = ",data_sha256,tokenizer_sha256";
+    let [before, after] = [&before, &after].map(|rows| rows.each_ref().map(String::as_str));
+    let lab = lab_with_tables(columns, &before, &after);
+    lab.run("compare before.csv after.csv --gate val_loss:0.1")
+        .exits(4)
+        .shows("The tokenizer of `a` changed. Losses per token cannot be compared.");
+    lab.run("compare before.csv after.csv --gate bits_per_byte:0.1")
+        .exits(0);
+}
+
+#[test]
+fn a_table_tells_text_and_tokenizer() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml").exits(0);
+    lab.run("sweep tiny.yaml name=other data.plays_bytes=40000")
+        .exits(0);
+    lab.run("compare results/tiny results/other")
+        .shows("The text and the tokenizer of `bigram` and `gpt` changed. A change of the losses may come from");
 }
 
 #[test]

@@ -55,7 +55,9 @@ pub enum ReportFormat {
 ///
 /// Runs are matched by variant and seed. BEFORE and AFTER are results folders, tables of runs (summary.csv), or
 /// either in a git revision: main:results/ablation. With --gate, a variant has become worse if the interval of its
-/// change lies beyond the tolerance. Results that did not change always pass.
+/// change lies beyond the tolerance, or if it has lost results because runs failed or diverged. With results that are
+/// only absent, it is undecided. Losses per token are undecided if the tokenizer is another one. Results that did not
+/// change always pass.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -64,7 +66,8 @@ Examples:
   runner compare old.csv new.csv --format json
 
 Exit codes: 0 nothing has become worse, 2 the command line or a table has an error, 3 a variant has become \
-worse by more than the tolerance, 4 undecided, or nothing to compare.")]
+worse by more than the tolerance, or its runs failed or diverged, 4 undecided, such as \
+with absent results, or nothing to compare.")]
 pub struct Compare {
     /// The earlier results.
     #[arg(value_name = "BEFORE")]
@@ -72,8 +75,8 @@ pub struct Compare {
     /// The later results.
     #[arg(value_name = "AFTER")]
     pub after: String,
-    /// A metric with the largest acceptable worsening: a number in its unit, or a share of the earlier mean. It can
-    /// be given several times.
+    /// A metric with the largest acceptable worsening: a number of at least 0 in its unit, or a share of the earlier
+    /// mean. It can be given several times.
     #[arg(long = "gate", value_name = "METRIC: TOLERANCE")]
     pub gates: Vec<Gate>,
     /// The format of the output.
