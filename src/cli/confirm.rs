@@ -3,11 +3,12 @@ use super::args::ConfirmFormat;
 use super::confirm_error::ConfirmError;
 use super::confirmation::Confirmation;
 use super::exit_verdict::exit_of;
+use super::scored_runs::{ScoredRuns, needed_runs};
 use super::test_scores::scores;
 use super::{Error, Exit, print};
 use crate::hash;
 use crate::report;
-use crate::results::{CountedUse, PlannedRun, SweepPlan, TestUse, TestUses, VariantComparison};
+use crate::results::{CountedUse, SweepPlan, TestUse, TestUses, VariantComparison};
 use crate::sweep::Store;
 use crate::text::terminal::columns;
 use crate::text::wrap::wrapped;
@@ -20,22 +21,9 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
     let results = store.results(&plan)?;
     let compared = plan.compare(&results);
     let [variant, baseline] = find(&plan, &compared, &arguments.variant)?;
-    let runs: Vec<&PlannedRun> = [variant, baseline]
-        .iter()
-        .flat_map(|compared| &compared.runs)
-        .map(|&run| &plan.runs[run])
-        .collect();
-    for compared in [variant, baseline] {
-        if compared.runs.is_empty() {
-            return Err(ConfirmError::NotDone(compared.variant.clone()).into());
-        }
-    }
-    let text = test_text(&plan, &runs, &arguments.variant)?;
-    for run in &runs {
-        if !store.record(run)?.is_some_and(|record| record.is_done()) {
-            return Err(ConfirmError::NotDone(run.name.clone()).into());
-        }
-    }
+    let needed = needed_runs([variant, baseline])?;
+    let text = test_text(&plan, &needed, &arguments.variant)?;
+    let scored = ScoredRuns::new(&store, &plan, &results, [variant, baseline])?;
     // The file is in the folder of all experiments, because they share the text. A path such as `.` has no parent.
     let folder = folder.canonicalize().map_err(|source| ConfirmError::Uses {
         path: folder.clone(),
@@ -47,7 +35,7 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
         source,
     };
     let uses = TestUses::read(parent).map_err(failed)?;
-    let identities: Vec<&str> = runs.iter().map(|run| run.identity.as_str()).collect();
+    let identities: Vec<&str> = scored.all().map(|run| run.identity.as_str()).collect();
     let identities = hash::sha256(identities.join("\n").as_bytes());
     let CountedUse {
         number,
@@ -55,6 +43,13 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
         is_new,
     } = match uses.find(&text, &identities) {
         Some(earlier) => earlier,
+        None if !scored.can_be_decided() => {
+            return Err(ConfirmError::OnePair {
+                variant: variant.variant.clone(),
+                baseline: baseline.variant.clone(),
+            }
+            .into());
+        }
         None => {
             let new = TestUse {
                 text,
@@ -62,8 +57,8 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
                 experiment: plan.experiment.name.clone(),
                 variant: variant.variant.clone(),
                 baseline: baseline.variant.clone(),
-                values: scores(&store, &plan, variant)?,
-                baseline_values: scores(&store, &plan, baseline)?,
+                values: scores(&store, &plan, &scored.variant)?,
+                baseline_values: scores(&store, &plan, &scored.baseline)?,
             };
             TestUses::record(parent, new).map_err(failed)?
         }
@@ -101,13 +96,9 @@ fn find<'a>(
 
 /// The hash of the text, which all runs share. Test splits of different sizes have a part in common, so they are
 /// counted together.
-fn test_text(
-    plan: &SweepPlan,
-    runs: &[&PlannedRun],
-    variant: &str,
-) -> Result<String, ConfirmError> {
+fn test_text(plan: &SweepPlan, runs: &[usize], variant: &str) -> Result<String, ConfirmError> {
     let mut texts = Vec::new();
-    for run in runs {
+    for run in runs.iter().map(|&run| &plan.runs[run]) {
         if run.spec.data.test_fraction == 0.0 {
             let experiment = plan.experiment.name.clone();
             return Err(ConfirmError::NoTestSplit(experiment));

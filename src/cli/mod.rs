@@ -19,6 +19,7 @@ mod renamed_options;
 mod report;
 mod result_tables;
 mod saved_model;
+mod scored_runs;
 mod shell_quoting;
 mod sweep;
 mod template_check;

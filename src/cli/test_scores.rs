@@ -4,7 +4,7 @@ use super::Error;
 use super::confirm_error::ConfirmError;
 use super::saved_model::load_model;
 use crate::data::{self, Corpus};
-use crate::results::{PlannedRun, SweepPlan, VariantComparison};
+use crate::results::{PlannedRun, SweepPlan};
 use crate::spec::{ModelKind, RunSpec};
 use crate::sweep as sweeps;
 use crate::sweep::{Machine, Store};
@@ -17,12 +17,11 @@ use std::collections::hash_map::Entry;
 pub(super) fn scores(
     store: &Store,
     plan: &SweepPlan,
-    compared: &VariantComparison,
+    runs: &[&PlannedRun],
 ) -> Result<Vec<(u64, f64)>, Error> {
     let mut corpora: HashMap<usize, Corpus> = HashMap::new();
     let mut scores = Vec::new();
-    for &index in &compared.runs {
-        let run = &plan.runs[index];
+    for run in runs {
         let corpus = match corpora.entry(run.corpus) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(test_corpus(store, plan, run)?),

@@ -32,6 +32,13 @@ pub struct VariantComparison {
     pub seeds_to_decide: Option<PairsToDecide>,
 }
 
+impl VariantComparison {
+    /// The runs of the baseline that the verdict on this variant uses. The baseline can have more, for other variants.
+    pub fn runs_of_baseline<'a>(&self, baseline: &'a Self) -> &'a [usize] {
+        &baseline.runs[..baseline.runs.len().min(self.seeds)]
+    }
+}
+
 impl SweepPlan {
     /// Compares every variant with the baseline, in the order of the plan. `results` has one entry for
     /// each run of the plan.
@@ -308,6 +315,17 @@ mod tests {
     const BETTER: [f64; 6] = [0.9, 1.001, 0.949, 1.1, 0.851, 0.9];
     /// Neither better nor worse.
     const SAME: [f64; 6] = [1.05, 1.0, 1.15, 1.1, 1.05, 0.9];
+
+    #[test]
+    fn a_verdict_does_not_use_the_seeds_of_the_baseline_for_other_variants() {
+        let compared = plan_of(SWEEP).compare(&results([&BASE, &BETTER[..3], &SAME]));
+        let [base, better, same] = &compared[..] else {
+            panic!("{compared:?}");
+        };
+        assert_eq!(base.runs, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(better.runs_of_baseline(base), [0, 1, 2]);
+        assert_eq!(same.runs_of_baseline(base), [0, 1, 2, 3, 4, 5]);
+    }
 
     #[test]
     fn all_variants_get_the_first_seeds() {

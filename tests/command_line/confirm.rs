@@ -92,6 +92,57 @@ fn what_cannot_be_confirmed() {
     confirm("gpt").exits(1).says("line 1 is damaged");
 }
 
+/// Makes the record of a run that of a run that diverged.
+fn let_diverge(lab: &Lab, run: &str) {
+    let status = lab.run_folder(run).unwrap().join("status.json");
+    let diverged = r#"{"state": "diverged", "reason": "loss is not finite", "outcome": null}"#;
+    fs::write(status, diverged).unwrap();
+}
+
+#[test]
+fn only_seeds_with_two_finished_runs_are_scored() {
+    let lab = Lab::new(&experiment());
+    lab.run("sweep tiny.yaml").exits(0);
+    let confirm = |rest: &str| lab.run(&format!("confirm results/tiny {rest}"));
+    let_diverge(&lab, "gpt-s2");
+    let json: Value = serde_json::from_str(&confirm("gpt --format json").exits(0).stdout).unwrap();
+    let seeds = |member: &str| -> Vec<u64> {
+        let values = json[member].as_array().unwrap().iter();
+        values.map(|value| value[0].as_u64().unwrap()).collect()
+    };
+    assert_eq!(seeds("values"), [1, 3, 4]);
+    assert_eq!(seeds("baseline_values"), [1, 3, 4]);
+    // A run of the baseline that is not scored makes no new use.
+    let_diverge(&lab, "still-s2");
+    confirm("gpt")
+        .exits(0)
+        .shows("These runs were scored before, as use 1 of this test split.");
+    for run in ["still-s1", "still-s3", "still-s4"] {
+        let_diverge(&lab, run);
+    }
+    confirm("gpt")
+        .exits(2)
+        .says("no seed has a finished run of both gpt and the baseline still; `runner sweep` with")
+        .says("--retry-failed");
+}
+
+#[test]
+fn one_seed_does_not_use_the_test_split_up() {
+    let lab = Lab::new(&experiment());
+    lab.run("sweep tiny.yaml sweep.seeds=1").exits(0);
+    lab.run("confirm results/tiny gpt")
+        .exits(2)
+        .says("only one seed has a finished run of both gpt and the baseline still");
+    assert!(!lab.path("results/test_uses.jsonl").exists());
+    // The difference of two models that are counted is exact.
+    let trained = "still: {optimizer: {lr: 1.0e-9}}";
+    let counted = "still: {model: {kind: ngram, order: 3}}";
+    let lab = Lab::new(&experiment().replace(trained, counted));
+    lab.run("sweep tiny.yaml").exits(0);
+    lab.run("confirm results/tiny count")
+        .shows("This is the first use of this test split, with 1 seed.");
+}
+
 /// The text for training does not depend on how often the test split is used, and the validation split ends where
 /// the test split begins.
 #[test]

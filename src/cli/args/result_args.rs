@@ -95,9 +95,10 @@ pub enum CompareFormat {
 /// Score a variant on the test split, after all choices were made on the validation split.
 ///
 /// `data.test_fraction` keeps a test split from all training runs and their evaluations. This command scores the
-/// finished runs of a variant and of the baseline on it. Every use is recorded in test_uses.jsonl, in the folder
-/// that contains RESULTS_DIR, and makes the test of the next variant stricter. Another folder begins its own
-/// count. The same runs are scored once.
+/// runs of a variant and of the baseline on it, for the seeds with which both are finished. Every use is recorded in
+/// test_uses.jsonl, in the folder that contains RESULTS_DIR, and makes the test of the next variant stricter. Another
+/// folder begins its own count. The same runs are scored once. A single seed is not scored, because it gives no
+/// interval.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
