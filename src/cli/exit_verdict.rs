@@ -1,9 +1,15 @@
 //! The exit codes of commands that answer with a verdict.
 
 use super::{Error, Exit};
-use crate::report::{Summary, VariantVerdict};
+use crate::report::{Summary, VariantVerdict, WordedVerdict};
 use crate::results::SweepPlan;
 use crate::text::units;
+
+/// The verdict on a variant that the report does not have.
+const NO_VERDICT: WordedVerdict = WordedVerdict {
+    verdict: VariantVerdict::Inconclusive,
+    words: "no result",
+};
 
 /// Checks that a variant can have a verdict.
 pub(super) fn check_has_verdict(plan: &SweepPlan, variant: &str) -> Result<(), Error> {
@@ -42,8 +48,8 @@ pub(super) fn exit_by_verdict(
     variant: &str,
     failed: usize,
 ) -> (Exit, Option<String>) {
-    let verdict = summary.verdicts.get(variant).copied();
-    let verdict = verdict.unwrap_or(VariantVerdict::Inconclusive);
+    let worded = summary.verdicts.get(variant).copied();
+    let WordedVerdict { verdict, words } = worded.unwrap_or(NO_VERDICT);
     let (exit, failures) = match failed {
         0 => (exit_of(verdict), String::new()),
         runs => (
@@ -51,10 +57,6 @@ pub(super) fn exit_by_verdict(
             format!(", {} failed or diverged", units::plural(runs, "run")),
         ),
     };
-    let reason = format!(
-        "{variant}: {}{failures} (exit code {})",
-        verdict.name(),
-        exit as u8
-    );
+    let reason = format!("{variant}: {words}{failures} (exit code {})", exit as u8);
     (exit, (exit != Exit::Success).then_some(reason))
 }

@@ -38,7 +38,7 @@ pub use analysis::config_diff::{Change, changes as setting_changes};
 pub use analysis::matched_variants::matched_variants;
 pub use analysis::reproduction::{CheckResult, MetricCheck, checks_of_plan};
 pub use analysis::tokenizer_table::{TokenizerRow, tokenizers};
-pub use analysis::variant_verdict::VariantVerdict;
+pub use analysis::variant_verdict::{VariantVerdict, WordedVerdict};
 pub use analysis::wording::name_of as verdict_name;
 pub use recorded_summary::{SummaryRow, parse_summary, read_summary};
 pub use report_error::ReportError;
@@ -75,7 +75,7 @@ pub struct Summary {
     /// The metrics that the experiment expects, in the order of its file.
     pub checks: Vec<MetricCheck>,
     /// The verdict on each variant.
-    pub verdicts: BTreeMap<String, VariantVerdict>,
+    pub verdicts: BTreeMap<String, WordedVerdict>,
     pub counts: Counts,
     pub markdown: PathBuf,
     pub html: PathBuf,

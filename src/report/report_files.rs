@@ -10,7 +10,7 @@ use super::analysis::reproduction;
 use super::analysis::scaling::Scaling;
 use super::analysis::setting_importance::SettingImportance;
 use super::analysis::tuning::Tuning;
-use super::analysis::variant_verdict::VariantVerdict;
+use super::analysis::variant_verdict::WordedVerdict;
 use super::loaded_results::Results;
 use super::plots::Shown;
 use super::sections::Findings;
@@ -260,7 +260,7 @@ fn summary(findings: &Findings, results_dir: &Path) -> Summary {
         verdicts: ranking
             .variants
             .iter()
-            .map(|variant| (variant.name.to_owned(), VariantVerdict::of(variant)))
+            .map(|variant| (variant.name.to_owned(), WordedVerdict::of(variant)))
             .collect(),
         counts: Counts {
             done: results.count(RunState::Done),

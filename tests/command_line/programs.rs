@@ -81,10 +81,16 @@ fn the_exit_code_can_be_a_verdict() {
         .says("still: worse (exit code 3)");
     sweep("--exit-verdict learns sweep.seeds=1 --results one")
         .exits(4)
-        .says("learns: inconclusive (exit code 4)");
+        .says("learns: one seed: no interval (exit code 4)");
     sweep("--exit-verdict still_too compare.margin=0.5 --results margin")
         .exits(3)
         .says("still_too: equivalent (exit code 3)");
+    sweep(
+        "--exit-verdict still_too --results same sweep.variants.still.optimizer.lr=1.0e-30 \
+         sweep.variants.still_too.optimizer.lr=2.0e-30",
+    )
+    .exits(4)
+    .says("still_too: same results (exit code 4)");
     sweep("--exit-verdict learn")
         .exits(2)
         .says("there is no variant learn\nthe variants with a verdict are still_too and learns");
@@ -102,7 +108,7 @@ fn a_variant_whose_run_diverged_has_no_verdict() {
     ));
     lab.run("sweep tiny.yaml --exit-verdict wild")
         .exits(1)
-        .says("4 runs failed or diverged (exit code 1)");
+        .says("wild: no result, 4 runs failed or diverged (exit code 1)");
     lab.run("sweep tiny.yaml --exit-verdict learns").exits(0);
 }
 

@@ -37,15 +37,21 @@ impl VariantVerdict {
             _ => Self::Inconclusive,
         }
     }
+}
 
-    /// The verdict in one word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Better => wording::name_of(Verdict::Better),
-            Self::Worse => wording::name_of(Verdict::Worse),
-            Self::Equivalent => wording::name_of(Verdict::Equivalent),
-            Self::Inconclusive => wording::name_of(Verdict::Inconclusive),
-            Self::Baseline => "the baseline",
+/// A verdict in the words of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WordedVerdict {
+    pub verdict: VariantVerdict,
+    /// One or a few words, such as `better`, `no result` or `same results`.
+    pub words: &'static str,
+}
+
+impl WordedVerdict {
+    pub(in crate::report) fn of(variant: &Variant) -> Self {
+        Self {
+            verdict: VariantVerdict::of(variant),
+            words: wording::verdict(variant),
         }
     }
 }
