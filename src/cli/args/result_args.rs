@@ -66,8 +66,8 @@ Examples:
   runner compare old.csv new.csv --format json
 
 Exit codes: 0 nothing has become worse, 2 the command line or a table has an error, 3 a variant has become \
-worse by more than the tolerance, or its runs failed or diverged, 4 undecided, results are absent, or nothing to \
-compare.")]
+worse by more than the tolerance, or its runs failed or diverged, 4 undecided, such as \
+with absent results, or nothing to compare.")]
 pub struct Compare {
     /// The earlier results.
     #[arg(value_name = "BEFORE")]
@@ -95,9 +95,10 @@ pub enum CompareFormat {
 /// Score a variant on the test split, after all choices were made on the validation split.
 ///
 /// `data.test_fraction` keeps a test split from all training runs and their evaluations. This command scores the
-/// runs of a variant and of the baseline on it, for the seeds with which both are finished. Every use is recorded in test_uses.jsonl, in the folder
-/// that contains RESULTS_DIR, and makes the test of the next variant stricter. Another folder begins its own
-/// count. The same runs are scored once.
+/// runs of a variant and of the baseline on it, for the seeds with which both are finished. Every use is recorded in
+/// test_uses.jsonl, in the folder that contains RESULTS_DIR, and makes the test of the next variant stricter. Another
+/// folder begins its own count. The same runs are scored once. A single seed is not scored, because it gives no
+/// interval.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
