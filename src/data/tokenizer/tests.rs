@@ -195,6 +195,35 @@ fn loaded(json: &str) -> Result<Tokenizer, String> {
     read.map_err(|error| error.to_string().replace(place, "DIR"))
 }
 
+/// Templates that leave out the text, repeat it, and add a token.
+#[test]
+fn the_post_processor_of_a_file_changes_no_tokens() {
+    let file = |post_processor: serde_json::Value| {
+        let json = serde_json::json!({"version": "1.0", "added_tokens": [], "post_processor": post_processor,
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}});
+        loaded(&json.to_string()).unwrap()
+    };
+    let text = "abaab".repeat(100);
+    let tokens = file(serde_json::Value::Null).encode(&text).unwrap();
+    assert_eq!(tokens.len(), 300);
+    let sequence = serde_json::json!({"Sequence": {"id": "A", "type_id": 0}});
+    for repetitions in [0, 2, 100] {
+        let template = serde_json::json!({"type": "TemplateProcessing", "pair": [], "special_tokens": {},
+            "single": vec![sequence.clone(); repetitions]});
+        let tokenizer = file(template);
+        assert_eq!(tokenizer.encode(&text).unwrap(), tokens);
+        let mut split = Vec::new();
+        let mut write = |ids: &[u32]| {
+            split.extend_from_slice(ids);
+            Ok(())
+        };
+        tokenizer.encode_split(&text, &mut write).unwrap();
+        assert_eq!(split, tokens);
+    }
+    let bert = serde_json::json!({"type": "BertProcessing", "sep": ["a", 0], "cls": ["b", 1]});
+    assert_eq!(file(bert).encode(&text).unwrap(), tokens);
+}
+
 #[test]
 fn a_file_that_is_not_a_valid_tokenizer_is_an_error() {
     let model =

@@ -9,7 +9,7 @@ use crate::spec::{self, TokenizerKind};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use tokenizers::{NormalizerWrapper, Tokenizer as Pipeline};
+use tokenizers::{NormalizerWrapper, PostProcessorWrapper, Tokenizer as Pipeline};
 
 /// Largest accepted file. A tokenizer with a million tokens and a million merges has about 100 MB.
 const MAX_BYTES: u64 = 1 << 28;
@@ -58,7 +58,8 @@ impl TokenizerFile {
         })
     }
 
-    /// The pipeline in the file, without padding and truncation, which are settings for other models.
+    /// The pipeline in the file, without what belongs to the inputs of other models: padding, truncation, and a
+    /// post-processor that adds, repeats or leaves out tokens.
     pub(super) fn pipeline(&self) -> Result<Pipeline, DataError> {
         self.parse().map_err(|reason| self.invalid(reason))
     }
@@ -74,6 +75,10 @@ impl TokenizerFile {
         let pipeline = caught(|| {
             let mut pipeline = Pipeline::from_bytes(json)?;
             pipeline.with_padding(None).with_truncation(None)?;
+            let post_processor = pipeline.get_post_processor();
+            if !matches!(post_processor, Some(PostProcessorWrapper::ByteLevel(_))) {
+                pipeline.with_post_processor(None::<PostProcessorWrapper>);
+            }
             Ok(pipeline)
         })?;
         pipeline.map_err(|error: tokenizers::Error| error.to_string())
