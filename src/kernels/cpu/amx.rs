@@ -4,7 +4,6 @@
 //! Developer's Manual, volume 2). [`super::term_format::Bf16`] describes it, and computes the same bits on other
 //! processors.
 
-use super::blocked_product::BlockedProduct;
 use super::microkernel::{Accumulate, Destination};
 use super::packing::Buffer;
 use super::view::View;
@@ -69,14 +68,15 @@ fn is_permitted() -> bool {
     status == 0
 }
 
-/// Computes a product on this thread.
+/// `dst = a b` or `dst += a b`, on this thread.
 ///
 /// # Safety
-/// [`is_available`], and as for [`BlockedProduct::multiply`].
-pub(super) unsafe fn multiply(product: BlockedProduct) {
+/// [`is_available`]. `dst` is the place of the rows of `a` and the columns of `b`, in one allocation that overlaps
+/// neither of them. Nobody else accesses it. With [`Accumulate::Add`], it is initialized.
+pub(super) unsafe fn multiply(dst: Destination, accumulate: Accumulate, a: View, b: View) {
     let mut buffers = BUFFERS.take();
     // SAFETY: by the contract.
-    unsafe { multiply_packed(product, &mut buffers) };
+    unsafe { multiply_packed(dst, accumulate, (a, b), &mut buffers) };
     BUFFERS.set(buffers);
 }
 
@@ -85,14 +85,12 @@ pub(super) unsafe fn multiply(product: BlockedProduct) {
 /// # Safety
 /// As for [`multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn multiply_packed(product: BlockedProduct, (left, right): &mut (Buffer, Buffer)) {
-    let BlockedProduct {
-        dst,
-        accumulate,
-        a,
-        b,
-        ..
-    } = product;
+unsafe fn multiply_packed(
+    dst: Destination,
+    accumulate: Accumulate,
+    (a, b): (View, View),
+    (left, right): &mut (Buffer, Buffer),
+) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     let blocks = k.div_ceil(TERMS_OF_TILE);
     let left = tiles(left, 2 * blocks);

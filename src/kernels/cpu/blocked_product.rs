@@ -80,7 +80,7 @@ impl BlockedProduct<'_> {
         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
         if self.precision == Precision::Bf16 && set == InstructionSet::Amx {
             // SAFETY: by the contract.
-            return unsafe { super::amx::multiply(self) };
+            return unsafe { super::amx::multiply(self.dst, self.accumulate, self.a, self.b) };
         }
         let mut buffers = BUFFERS.take();
         arch.dispatch(WithBuffers {
