@@ -5,7 +5,7 @@ use super::live_report::LiveReport;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, experiment_target, print};
 use crate::report::Report;
-use crate::results::{PlannedRun, RunState, Sealed, SweepPlan};
+use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
     Capacity, EventWriter, Machine, RunQueue, Store, SweepEnd, SweepEvent, build_plan,
@@ -13,7 +13,7 @@ use crate::sweep::{
 };
 use crate::text::terminal::{columns, print_note};
 use crate::text::units;
-use crate::train::{self, Device, ShorterRun};
+use crate::train::Device;
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -206,7 +206,8 @@ fn note_runs_with_fewer_steps(store: &Store, plan: &SweepPlan, open: &[(usize, R
         .filter(|(_, state)| *state == RunState::NotStarted);
     let reasons = not_started.filter_map(|(run, _)| {
         let run = &plan.runs[*run];
-        let (shorter, reason) = not_continued(store, run)?;
+        let shorter = store.shorter_run(run)?;
+        let reason = shorter.why_not_continued(&run.spec)?;
         Some((shorter, run, reason))
     });
     let reasons: Vec<_> = reasons.collect();
@@ -221,23 +222,6 @@ fn note_runs_with_fewer_steps(store: &Store, plan: &SweepPlan, open: &[(usize, R
             shorter.name, shorter.spec.train.steps, run.spec.train.steps
         ));
     }
-}
-
-/// The longest finished run with fewer steps, and why it is not continued. `None` if a run is continued, or there is none.
-fn not_continued(store: &Store, run: &PlannedRun) -> Option<(ShorterRun, &'static str)> {
-    let (shorter, reason) = match store.shorter_run(run) {
-        Some(saved) => {
-            let reason = train::why_not_extended(&saved.spec, &run.spec);
-            (saved, reason)
-        }
-        None => {
-            let all = store.shorter_runs(run).into_iter();
-            let longest = all.max_by_key(|shorter| shorter.spec.train.steps)?;
-            let reason = train::why_not_extended(&longest.spec, &run.spec);
-            (longest, Some(reason.unwrap_or(train::NOT_SAVED)))
-        }
-    };
-    Some((shorter, reason?))
 }
 
 /// Removes what keeps the runs from being trained that `--restart` or `--retry-failed` selects.

@@ -206,7 +206,7 @@ impl<'a> Scheduler<'a> {
             return None; // a GPU may give other results
         }
         let shorter = self.store.shorter_run(run)?;
-        let is_possible = train::why_not_extended(&shorter.spec, &run.spec).is_none();
+        let is_possible = shorter.why_not_continued(&run.spec).is_none();
         is_possible.then(|| shorter.dir.path().to_owned())
     }
 

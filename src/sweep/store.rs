@@ -226,19 +226,12 @@ impl Store {
         remove_any(&aside).map_err(Error::io("remove", &aside))
     }
 
-    /// The longest finished run that is the beginning of a run and has a checkpoint.
+    /// The longest finished run that is the beginning of a run, if possible one with a checkpoint.
     pub fn shorter_run(&self, run: &PlannedRun) -> Option<ShorterRun> {
-        let shorter = self.shorter_runs(run).into_iter();
-        let saved = shorter.filter(|shorter| shorter.dir.has_checkpoint());
-        saved.max_by_key(|shorter| shorter.spec.train.steps)
-    }
-
-    /// The finished runs that are the beginning of a run, with and without a checkpoint.
-    pub fn shorter_runs(&self, run: &PlannedRun) -> Vec<ShorterRun> {
         let start = format!("{}-s{}-", run.spec.variant, run.spec.seed);
         let here = train::environment();
-        let folders = fs::read_dir(self.root.join("runs")).into_iter().flatten();
-        let shorter = folders.flatten().filter_map(|folder| {
+        let folders = fs::read_dir(self.root.join("runs")).ok()?.flatten();
+        let shorter = folders.filter_map(|folder| {
             let name = folder.file_name().into_string().ok()?;
             let dir = RunDir::new(folder.path());
             if !name.starts_with(&start) || name == run.name {
@@ -249,7 +242,7 @@ impl Store {
             let shorter = ShorterRun { name, spec, dir };
             shorter.is_beginning_of(&run.spec).then_some(shorter)
         });
-        shorter.collect()
+        shorter.max_by_key(|shorter| (shorter.dir.has_checkpoint(), shorter.spec.train.steps))
     }
 
     /// Forgets how a run ended, so that it continues from its checkpoint.

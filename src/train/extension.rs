@@ -28,18 +28,23 @@ fn why_not_extendable(spec: &RunSpec) -> Option<&'static str> {
     (spec.train.save_every.is_some()).then_some("it keeps the weights of earlier steps")
 }
 
-/// Why a finished run without a checkpoint is not continued, in the words after "because".
-pub const NOT_SAVED: &str = "it trained for less than 5 seconds and kept no checkpoint";
-
 /// Why a finished run cannot be continued as a run with more steps, in the words after "because". `None` if it can
 /// be, or if the runs differ in more than the number of steps.
-pub fn why_not_extended(shorter: &RunSpec, longer: &RunSpec) -> Option<&'static str> {
+pub(super) fn why_not_extended(shorter: &RunSpec, longer: &RunSpec) -> Option<&'static str> {
     let is_multiple = log_every(longer.train.steps).is_multiple_of(log_every(shorter.train.steps));
     why_not_extendable(longer)
         .or_else(|| (!is_multiple).then_some("it did not log the steps that the longer run logs"))
 }
 
 impl ShorterRun {
+    /// Why it is not continued as a run with more steps: as [`why_not_extended`], or because it has no checkpoint.
+    pub fn why_not_continued(&self, longer: &RunSpec) -> Option<&'static str> {
+        why_not_extended(&self.spec, longer).or_else(|| {
+            (!self.dir.has_checkpoint())
+                .then_some("it trained for less than 5 seconds and kept no checkpoint")
+        })
+    }
+
     /// Whether the runs differ only in the number of steps, in any of its units, and in what does not change a
     /// result.
     pub fn is_beginning_of(&self, longer: &RunSpec) -> bool {

@@ -35,7 +35,8 @@ mod trainer;
 
 pub use checkpoints::{check_open_run, saved_step};
 pub use estimate::{Estimate, estimate, reference_seconds};
-pub use extension::{NOT_SAVED, why_not_extended};
+#[cfg(test)]
+use extension::why_not_extended;
 pub use held_out::{held_out_loss, ngram_loss};
 pub use job::{Device, Job, Phase, Progress, ShorterRun, Update};
 pub use memory_estimate::MemoryEstimate;

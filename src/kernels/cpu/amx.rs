@@ -343,38 +343,23 @@ impl Place {
     }
 }
 
-/// The content of the register that gives all tiles [`TILE`] rows of as many words.
+/// The content of the register that gives all tiles [`TILE`] rows of as many words. There are 8 tiles, and room
+/// for 16.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
     start_row: u8,
     reserved: [u8; 14],
-    row_bytes: [u16; 16],
-    rows: [u8; 16],
+    row_bytes: [[u16; 8]; 2],
+    rows: [[u8; 8]; 2],
 }
 
 static CONFIGURATION: Configuration = Configuration {
     palette: 1,
     start_row: 0,
     reserved: [0; 14],
-    row_bytes: {
-        let mut bytes = [0; 16];
-        let mut tile = 0;
-        while tile < 8 {
-            bytes[tile] = 4 * TILE as u16;
-            tile += 1;
-        }
-        bytes
-    },
-    rows: {
-        let mut rows = [0; 16];
-        let mut tile = 0;
-        while tile < 8 {
-            rows[tile] = TILE as u8;
-            tile += 1;
-        }
-        rows
-    },
+    row_bytes: [[4 * TILE as u16; 8], [0; 8]],
+    rows: [[TILE as u8; 8], [0; 8]],
 };
 
 /// Configures the tiles of this thread.
