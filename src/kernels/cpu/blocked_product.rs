@@ -55,6 +55,8 @@ pub(super) struct BlockedProduct<'a> {
     pub(super) accumulate: Accumulate,
     pub(super) a: View<'a>,
     pub(super) b: View<'a>,
+    /// `b` in the order in which AMX reads it, if it is packed already.
+    pub(super) packed: Option<&'a Buffer>,
     pub(super) precision: Precision,
 }
 
@@ -80,7 +82,9 @@ impl BlockedProduct<'_> {
         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
         if self.precision == Precision::Bf16 && set == InstructionSet::Amx {
             // SAFETY: by the contract.
-            return unsafe { super::amx::multiply(self.dst, self.accumulate, self.a, self.b) };
+            return unsafe {
+                super::amx::multiply(self.dst, self.accumulate, self.a, self.b, self.packed)
+            };
         }
         let mut buffers = BUFFERS.take();
         arch.dispatch(WithBuffers {
@@ -383,6 +387,7 @@ pub(crate) mod tests {
             accumulate,
             a,
             b,
+            packed: None,
             precision,
         };
         // SAFETY: `dst` has the rows and columns, as just checked.

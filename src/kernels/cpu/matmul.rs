@@ -10,6 +10,7 @@ pub(crate) use super::blocked_product::TERMS;
 use super::instruction_set::is_best;
 pub(crate) use super::microkernel::Accumulate;
 use super::microkernel::Destination;
+pub(crate) use super::packed_factor::{PackedFactor, RightFactor};
 use super::storage::vec_from_writer;
 pub(crate) use super::view::View;
 use super::view::fits;
@@ -68,8 +69,13 @@ pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
 }
 
 /// `a b` as a new vector (m, n), for a (m, k) and b (k, n).
-pub(crate) fn product(precision: Precision, a: View, b: View) -> Vec<f32> {
-    let (m, n) = (a.rows, b.cols);
+pub(crate) fn product<'a>(
+    precision: Precision,
+    a: View,
+    b: impl Into<RightFactor<'a>>,
+) -> Vec<f32> {
+    let b = b.into();
+    let (m, n) = (a.rows, b.view.cols);
     let len = m.checked_mul(n).expect("a product fits into memory");
     // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, none of them is read
     // and all of them are initialized.
@@ -86,15 +92,16 @@ pub(crate) fn product(precision: Precision, a: View, b: View) -> Vec<f32> {
 
 /// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n), whose rows are `dst_stride`
 /// apart. The factors are rounded to `precision`.
-pub(crate) fn matmul(
+pub(crate) fn matmul<'a>(
     precision: Precision,
     dst: &mut [f32],
     dst_stride: usize,
     accumulate: Accumulate,
     a: View,
-    b: View,
+    b: impl Into<RightFactor<'a>>,
 ) {
-    let (m, n) = (a.rows, b.cols);
+    let b = b.into();
+    let (m, n) = (a.rows, b.view.cols);
     if m == 0 || n == 0 {
         return;
     }
@@ -122,12 +129,12 @@ unsafe fn multiply(
     dst: Destination,
     accumulate: Accumulate,
     a: View,
-    b: View,
+    RightFactor { view: b, packed }: RightFactor,
 ) {
     assert_eq!(a.cols, b.rows, "inner dimensions agree");
     let mut accumulate = accumulate;
     // At least once: a product without terms is 0.
-    for first in (0..a.cols.max(1)).step_by(TERMS) {
+    for (number, first) in (0..a.cols.max(1)).step_by(TERMS).enumerate() {
         let terms = first..(first + TERMS).min(a.cols);
         let (a, b) = (a.columns(terms.clone()), b.rows(terms));
         // SAFETY: by the contract. The first terms have initialized the destination.
@@ -137,6 +144,7 @@ unsafe fn multiply(
                 accumulate,
                 a,
                 b,
+                packed: packed.and_then(|packed| packed.block(number)),
                 precision,
             });
         }
@@ -169,6 +177,7 @@ unsafe fn multiply_terms(product: BlockedProduct) {
             true => BlockedProduct {
                 dst: dst.at(0, range(n).start),
                 b: b.columns(range(n)),
+                packed: None,
                 ..product
             },
             false => BlockedProduct {
