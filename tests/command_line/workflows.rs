@@ -196,7 +196,7 @@ optimizer.grad_clip=0.99
 optimizer.lr=1000.0
 sample.seed=3
 model.dropout=0.9
-model.n_embd=5
+model.n_embd=maybe
 train.batch_size=32
 optimizer.lr=1.0e-9
 ";
@@ -242,6 +242,15 @@ fn a_loop_keeps_the_changes_that_help() {
         "{log}\n{errors}"
     );
     assert_eq!(rows.len(), 10, "{log}");
+    assert!(rows.iter().all(|row| row.len() == 6), "{log}");
+    // A setting that was changed before is compared with its kept value.
+    assert_eq!(rows[9][..2], ["discard", "optimizer.lr=1.0e-9"], "{log}");
+    let verdicts = |change: &str| {
+        rows.iter()
+            .filter(move |row| row[1] == change)
+            .map(|row| row[0])
+    };
+    assert!(verdicts("model.n_embd=maybe").eq(["invalid"]), "{log}");
     assert!(
         shown.contains("On the test split, candidate is better than the baseline best"),
         "{shown}"
