@@ -19,9 +19,20 @@ const TABLE: &str = "summary.csv";
 pub(super) fn run(arguments: &args::Compare) -> Result<Exit, Error> {
     let before = read(&arguments.before)?;
     let after = read(&arguments.after)?;
-    let changes = result_changes(&before, &after, &arguments.gates);
+    let Some(after) = after else {
+        return Err(no_table(&arguments.after, "the revision does not have it"));
+    };
+    // A new experiment has no results before.
+    let rows_before = before.as_deref().unwrap_or_default();
+    let changes = result_changes(rows_before, &after, &arguments.gates);
     print(&match arguments.format {
-        args::CompareFormat::Md => markdown(arguments, &changes),
+        args::CompareFormat::Md => {
+            let absent = before.is_none().then(|| {
+                let place = escape::code(&arguments.before);
+                format!("\nThe revision has no results at {place}.\n")
+            });
+            markdown(arguments, &changes) + &absent.unwrap_or_default()
+        }
         args::CompareFormat::Json => {
             let json = serde_json::to_string_pretty(&changes);
             let mut json = json.map_err(|error| Error::Output(error.into()))?;
@@ -36,31 +47,35 @@ pub(super) fn run(arguments: &args::Compare) -> Result<Exit, Error> {
     })
 }
 
-/// Reads the runs of a results folder, of a `summary.csv`, or of either in a git revision: `main:results/x`.
-fn read(place: &str) -> Result<Vec<SummaryRow>, Error> {
+/// Reads the runs of a results folder, of a `summary.csv`, or of either in a git revision: `main:results/x`. `None` if
+/// the revision does not have it.
+fn read(place: &str) -> Result<Option<Vec<SummaryRow>>, Error> {
     let path = Path::new(place);
     if path.exists() {
         let table = table_of(path, path.is_dir());
-        let csv = regular_file::read(&table).map_err(|source| Error::NoTable {
-            place: table.display().to_string(),
-            reason: source.to_string(),
-        })?;
-        return parse(place, csv);
+        let csv = regular_file::read(&table)
+            .map_err(|source| no_table(&table.display().to_string(), source))?;
+        return parse(place, csv).map(Some);
     }
     let Some((revision, inside)) = place
         .split_once(':')
         .filter(|(revision, _)| !revision.is_empty())
     else {
-        return Err(Error::NoTable {
-            place: place.to_owned(),
-            reason: "there is no such file or folder".to_owned(),
-        });
+        return Err(no_table(place, "there is no such file or folder"));
     };
     let is_table = Path::new(inside)
         .extension()
         .is_some_and(|extension| extension == "csv");
     let table = table_of(Path::new(inside), !is_table);
-    parse(place, show(place, revision, &table)?)
+    let csv = show(place, revision, &table)?;
+    csv.map(|csv| parse(place, csv)).transpose()
+}
+
+fn no_table(place: &str, reason: impl ToString) -> Error {
+    Error::NoTable {
+        place: place.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 fn table_of(path: &Path, is_folder: bool) -> PathBuf {
@@ -71,30 +86,43 @@ fn table_of(path: &Path, is_folder: bool) -> PathBuf {
 }
 
 fn parse(place: &str, csv: Vec<u8>) -> Result<Vec<SummaryRow>, Error> {
-    parse_summary(csv).map_err(|reason| Error::NoTable {
-        place: place.to_owned(),
-        reason: format!("it is not a table of runs: {reason}"),
-    })
+    let rows = parse_summary(csv)
+        .map_err(|reason| no_table(place, format!("it is not a table of runs: {reason}")))?;
+    let mut runs = HashSet::new();
+    let mut compared = rows.iter().filter(|row| row.is_compared);
+    match compared.find(|row| !runs.insert((&row.variant, row.seed))) {
+        None => Ok(rows),
+        Some(SummaryRow { variant, seed, .. }) => {
+            let seed = seed.map_or_else(String::new, |seed| format!(" with seed {seed}"));
+            Err(no_table(
+                place,
+                format!("it has two lines for {variant}{seed}"),
+            ))
+        }
+    }
 }
 
-/// The contents of a file in a revision of the git repository of the current folder.
-fn show(place: &str, revision: &str, table: &Path) -> Result<Vec<u8>, Error> {
-    let error = |reason: String| Error::NoTable {
-        place: place.to_owned(),
-        reason,
+/// The contents of a file in a revision of the git repository of the current folder. `None` if the revision does not
+/// have it.
+fn show(place: &str, revision: &str, table: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        let output = git.args(arguments).stdin(Stdio::null()).output();
+        output.map_err(|reason| no_table(place, format!("cannot run git: {reason}")))
     };
     // `./` makes the path relative to the current folder.
-    let object = format!("{revision}:./{}", table.display());
-    let output = Command::new("git")
-        .args(["show", "--end-of-options", &object])
-        .stdin(Stdio::null())
-        .output();
-    let output = output.map_err(|reason| error(format!("cannot run git: {reason}")))?;
-    if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(error(reason.trim().to_owned()));
+    let path = format!("./{}", table.display());
+    let object = format!("{revision}:{path}");
+    let output = git(&["show", "--end-of-options", &object])?;
+    if output.status.success() {
+        return Ok(Some(output.stdout));
     }
-    Ok(output.stdout)
+    let listed = git(&["ls-tree", "--name-only", revision, "--", &path])?;
+    if listed.status.success() && listed.stdout.is_empty() {
+        return Ok(None);
+    }
+    let reason = String::from_utf8_lossy(&output.stderr);
+    Err(no_table(place, reason.trim()))
 }
 
 fn markdown(arguments: &args::Compare, changes: &ResultChanges) -> String {
@@ -105,11 +133,7 @@ fn markdown(arguments: &args::Compare, changes: &ResultChanges) -> String {
     if !changes.changes.is_empty() {
         text += "\n| Variant | Metric | Seeds | Before | After | Change | Tolerance | Result |\n\
                  | :-- | :-- | --: | --: | --: | :-- | --: | :-- |\n";
-        let of_metric = |a: &VariantChange, b: &VariantChange| a.metric == b.metric;
-        for of_metric in changes.changes.chunk_by(of_metric) {
-            let decimals = decimals(of_metric);
-            text.extend(of_metric.iter().map(|change| line(change, decimals)));
-        }
+        text.extend(changes.changes.iter().map(line));
     }
     for sentence in sentences(changes) {
         text += &format!("\n{}\n", wrapped(&sentence, columns));
@@ -145,6 +169,12 @@ fn sentences(changes: &ResultChanges) -> Vec<String> {
         if !names.is_empty() {
             sentences.push(format!("{what}: {}.", units::list(&names)));
         }
+    }
+    if changes.runs_not_compared > 0 {
+        let runs = units::plural(changes.runs_not_compared, "run");
+        sentences.push(format!(
+            "Not compared: {runs} of a search or of a smaller size."
+        ));
     }
     sentences
 }
@@ -229,6 +259,9 @@ fn headline(changes: &ResultChanges) -> String {
             None => "There is nothing to compare.".to_owned(),
             Some(lost) => format!("There is nothing to compare: {lost}."),
         },
+        Some(GateResult::Unchanged) if changes.runs_not_compared > 0 => {
+            "No value of the compared runs has changed.".to_owned()
+        }
         Some(GateResult::Unchanged) => "No value has changed.".to_owned(),
         Some(GateResult::Passed) => "No variant is worse by more than the tolerance.".to_owned(),
         Some(GateResult::NotTested) => {
@@ -253,8 +286,19 @@ fn headline(changes: &ResultChanges) -> String {
     }
 }
 
-fn line(change: &VariantChange, decimals: usize) -> String {
+fn line(change: &VariantChange) -> String {
+    let decimals = decimals(change);
     let number = |value: f64| units::fixed(value, decimals);
+    // A wide interval hides no digits of the values.
+    let of_value = |value: f64| units::fixed(value, decimals.max(digits(change.before, 4.0)));
+    let of_tolerance = |tolerance: f64| {
+        let two_digits = if tolerance > 0.0 {
+            digits(tolerance, 1.0)
+        } else {
+            0
+        };
+        units::fixed(tolerance, decimals.max(two_digits))
+    };
     let signed = |value: f64| units::signed(value, number);
     let interval = change.low.zip(change.high);
     let interval = match interval {
@@ -274,33 +318,28 @@ fn line(change: &VariantChange, decimals: usize) -> String {
         escape::cell_code(&change.variant),
         metric_name(change.metric),
         change.seeds,
-        number(change.before),
-        number(change.after),
+        of_value(change.before),
+        of_value(change.after),
         signed(change.difference),
-        change.tolerance.map_or(units::NO_VALUE.to_owned(), number),
+        change
+            .tolerance
+            .map_or(units::NO_VALUE.to_owned(), of_tolerance),
     )
 }
 
-/// Decimals that show each difference or its interval, and each tolerance, with two digits. If nothing has changed,
-/// values have five digits.
-fn decimals(changes: &[VariantChange]) -> usize {
-    let tolerances: Vec<f64> = changes.iter().filter_map(|c| c.tolerance).collect();
-    let decimals = |value: f64, digits: f64| {
-        (digits - value.max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize
-    };
-    let of_change = |change: &VariantChange| {
-        let width = change.low.zip(change.high).map(|(low, high)| high - low);
-        let scale = width.unwrap_or(change.difference.abs());
-        (scale > 0.0).then(|| decimals(scale, 1.0))
-    };
-    let of_changes = changes.iter().filter_map(of_change);
-    let positive = tolerances.iter().filter(|tolerance| **tolerance > 0.0);
-    let of_tolerances = positive.map(|tolerance| decimals(*tolerance, 1.0));
-    let of_values = changes
-        .iter()
-        .map(|change| decimals(change.before.abs(), 4.0));
-    let most = of_changes.max().or(of_values.max()).unwrap_or(0);
-    units::decimals_to_show(&tolerances, most.max(of_tolerances.max().unwrap_or(0)))
+/// Decimals that show the difference or its interval with two digits. If nothing has changed, the values have five.
+fn decimals(change: &VariantChange) -> usize {
+    let width = change.low.zip(change.high).map(|(low, high)| high - low);
+    let scale = width.unwrap_or(change.difference.abs());
+    match scale > 0.0 {
+        true => digits(scale, 1.0),
+        false => digits(change.before, 4.0),
+    }
+}
+
+/// Decimals that show so many digits of a value after its first one.
+fn digits(value: f64, more: f64) -> usize {
+    (more - value.abs().max(1e-9).log10().floor()).clamp(0.0, 9.0) as usize
 }
 
 fn metric_name(metric: CompareMetric) -> &'static str {

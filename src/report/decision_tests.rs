@@ -528,7 +528,8 @@ fn with_losses(folder: &Folder, name: &str, which: usize, losses: &[f64]) {
     for seed in 1..=6 {
         let run = folder
             .run(name, seed)
-            .spec(|spec| spec.model.n_layer = which);
+            .spec(|spec| spec.model.n_layer = which)
+            .params(1000 * which as u64);
         match losses.get(seed as usize - 1) {
             Some(loss) => run.evaluations(&[(0, 8.0), (500, *loss)]).done(),
             None => run.not_started(),

@@ -205,8 +205,58 @@ fn results_of_a_git_revision() {
         .exits(3);
     lab.run("compare HEAD:results/tiny/summary.csv HEAD:results/tiny --gate bits_per_byte:0.1")
         .exits(0);
-    lab.run("compare HEAD:results/other results/tiny")
+    // A new experiment: nothing to compare with.
+    lab.run("compare HEAD:results/other results/tiny --gate bits_per_byte:0.1")
+        .exits(4)
+        .shows("**There is nothing to compare.**")
+        .shows("New, and so not compared: `base`.")
+        .shows("The revision has no results at `HEAD:results/other`.");
+    lab.run("compare results/tiny HEAD:results/other")
         .exits(2)
-        .says("cannot read the results HEAD:results/other: ");
+        .says("cannot read the results HEAD:results/other: the revision does not have it");
     lab.run("compare other:results/tiny results/tiny").exits(2);
+}
+
+#[test]
+fn a_wide_interval_hides_no_digits_of_the_values() {
+    let row = |variant: &str, seed: u64, bits: f64| {
+        format!("{variant},{seed},{variant}-s{seed},done,cpu,0,,2,{bits},1,1,1")
+    };
+    let table = |last: f64| {
+        [
+            row("a", 1, 4.5312),
+            row("a", 2, 4.5298),
+            row("b", 1, 4.5301),
+            row("b", 2, last),
+        ]
+    };
+    let (before, after) = (table(4.5317), table(5.5317));
+    let [before, after] = [&before, &after].map(|rows| rows.each_ref().map(String::as_str));
+    let lab = lab_with_tables("", &before, &after);
+    lab.run("compare before.csv after.csv")
+        .exits(0)
+        .shows("| `a` | bits per byte | 2 | 4.5305 | 4.5305 | 0.0000 |")
+        .shows("| `b` | bits per byte | 2 | 4.5309 | 5.0309 | 0 [");
+}
+
+#[test]
+fn runs_that_are_not_compared_are_counted() {
+    let before = [
+        "a,1,a-s1,done,cpu,0,,2,2.0,1,1,1,",
+        "a,1,a-s1,done,cpu,0,,2,3.0,1,1,1,1",
+    ];
+    let after = [
+        "a,1,a-s1,done,cpu,0,,2,2.0,1,1,1,",
+        "a,1,a-s1,done,cpu,0,,2,3.5,1,1,1,1",
+    ];
+    let lab = lab_with_tables(",size", &before, &after);
+    lab.run("compare before.csv after.csv --gate bits_per_byte:0.1")
+        .exits(0)
+        .shows("**No value of the compared runs has changed.**")
+        .shows("Not compared: 1 run of a search or of a smaller size.");
+    let twice = [before[0], before[0]];
+    let lab = lab_with_tables(",size", &twice, &after);
+    lab.run("compare before.csv after.csv")
+        .exits(2)
+        .says("cannot read the results before.csv: it has two lines for a with seed 1");
 }

@@ -9,27 +9,35 @@ use crate::stats::{mean, paired_differences};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cost {
     Parameters,
+    Tokens,
     Flops,
-    Seconds,
+    TrainingTime,
 }
 
 impl Cost {
-    pub(crate) const ALL: [Self; 3] = [Self::Parameters, Self::Flops, Self::Seconds];
+    const ALL: [Self; 4] = [
+        Self::Parameters,
+        Self::Tokens,
+        Self::Flops,
+        Self::TrainingTime,
+    ];
 
     /// The cost of one run of a variant.
     fn of(self, variant: &Variant) -> Option<f64> {
         match self {
             Self::Parameters => Some(variant.params() as f64),
+            Self::Tokens => Some(variant.training_tokens()? as f64),
             Self::Flops => flops(variant),
-            Self::Seconds => variant.mean_of(|outcome| Some(outcome.seconds)),
+            Self::TrainingTime => training_seconds(variant),
         }
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Parameters => "parameters",
-            Self::Flops => "FLOPs",
-            Self::Seconds => "time",
+            Self::Tokens => "tokens of training",
+            Self::Flops => "FLOPs of training",
+            Self::TrainingTime => "training time",
         }
     }
 }
@@ -38,6 +46,13 @@ impl Cost {
 pub(crate) fn flops(variant: &Variant) -> Option<f64> {
     let per_token = variant.representative.planned.flops_per_token;
     Some(variant.training_tokens()? as f64 * per_token)
+}
+
+/// Mean time of training until the last evaluation, without evaluations and samples: the end of the curve in the plot.
+fn training_seconds(variant: &Variant) -> Option<f64> {
+    let ends = variant.runs.iter().filter(|run| run.result().is_some());
+    let ends = ends.filter_map(|run| Some(run.evaluations().last()?.seconds));
+    mean(&ends.collect::<Vec<f64>>())
 }
 
 /// When a variant reaches the final loss of the baseline on the same seed.
@@ -139,6 +154,16 @@ fn bits_by_seed(variant: &Variant) -> Vec<(u64, f64)> {
         bits.is_finite().then_some((run.planned.spec.seed, bits))
     };
     variant.runs.iter().filter_map(of_run).collect()
+}
+
+/// The costs in which the variants differ.
+pub(crate) fn differing_costs(ranking: &Ranking) -> Vec<Cost> {
+    let differs = |cost: &Cost| {
+        let mut costs = ranking.ranked().filter_map(|variant| cost.of(variant));
+        let first = costs.next();
+        costs.any(|cost| Some(cost) != first)
+    };
+    Cost::ALL.into_iter().filter(differs).collect()
 }
 
 /// Names of the variants that no other beats in both the loss and a cost, the cheapest first.

@@ -8,13 +8,15 @@ use crate::stats::{ALPHA, ConfidenceInterval, Effect, Factorial};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// The analysis of variance of a grid.
+/// The effects of the factors of a grid.
 #[derive(Debug)]
 pub(crate) struct Factors<'a> {
     pub(crate) factors: Vec<Factor<'a>>,
     /// Number of seeds, which are the blocks.
     pub(crate) seeds: usize,
     pub(crate) factorial: Factorial,
+    /// Variants that are left out, because a value of a factor has no result for every run.
+    pub(crate) left_out: Vec<&'a str>,
 }
 
 /// A path of the grid, or the paths of `zip`, whose values are taken together, with two levels or more.
@@ -90,6 +92,38 @@ impl<'a> Factor<'a> {
     }
 }
 
+/// Removes all variants that have a value of a factor that a variant without a result for every seed has, and returns
+/// their names. The value with the most such variants goes first, of the factor with the most values left.
+fn leave_out_incomplete<'a>(
+    paths: &[Vec<&str>],
+    variants: &mut Vec<&'a Variant<'a>>,
+) -> Vec<&'a str> {
+    let mut left_out = Vec::new();
+    while variants.iter().any(|variant| variant.is_incomplete()) {
+        let factors = paths
+            .iter()
+            .map(|paths| Factor::new(paths.clone(), variants));
+        let factors: Vec<Factor> = factors.collect();
+        let levels = factors
+            .iter()
+            .flat_map(|factor| factor.levels.iter().map(move |level| (factor, level)));
+        let worst = levels.max_by_key(|(factor, level)| {
+            let has_level = |variant: &&&Variant| factor.level_of(variant) == **level;
+            let incomplete = variants.iter().filter(|variant| variant.is_incomplete());
+            (incomplete.filter(has_level).count(), factor.levels.len())
+        });
+        let Some((factor, level)) = worst else {
+            break;
+        };
+        let (removed, kept): (Vec<&Variant>, _) = variants
+            .iter()
+            .partition(|variant| factor.level_of(variant) == *level);
+        left_out.extend(removed.into_iter().map(|variant| variant.name));
+        *variants = kept;
+    }
+    left_out
+}
+
 /// The number of a level with one value.
 fn number(level: &[Value]) -> Option<f64> {
     match level {
@@ -100,15 +134,17 @@ fn number(level: &[Value]) -> Option<f64> {
 
 impl<'a> Factors<'a> {
     /// `None` without a grid of two factors of which every combination has results for all seeds, which are two or
-    /// more. Also `None` if the number of seeds depends on the results: the p-values would not hold.
-    pub(crate) fn new(results: &'a Results, ranking: &Ranking) -> Option<Self> {
+    /// more. Values of a factor with failed or diverged runs are left out if a grid remains. Also `None` if the number
+    /// of seeds depends on the results: the p-values would not hold.
+    pub(crate) fn new(results: &'a Results, ranking: &'a Ranking<'a>) -> Option<Self> {
         let sweep = results.plan.experiment.sweep.as_ref()?;
-        let is_complete = |variant: &Variant| variant.has_ended && !variant.is_incomplete();
-        if ranking.sequential.is_some() || !ranking.variants.iter().all(is_complete) {
+        let has_ended = ranking.variants.iter().all(|variant| variant.has_ended);
+        if ranking.sequential.is_some() || !has_ended {
             return None;
         }
-        let mut variants: Vec<&Variant> = ranking.variants.iter().collect();
+        let mut variants: Vec<&'a Variant<'a>> = ranking.variants.iter().collect();
         variants.sort_by_key(|variant| variant.position);
+        let left_out = leave_out_incomplete(&sweep.factor_paths(), &mut variants);
         let factors = sweep.factor_paths().into_iter();
         let mut factors: Vec<Factor> = factors.map(|paths| Factor::new(paths, &variants)).collect();
         factors.retain(|factor| factor.levels.len() > 1);
@@ -161,8 +197,9 @@ impl<'a> Factors<'a> {
         }
         Some(Self {
             seeds: seeds.len(),
-            factorial: Factorial::new(&levels, &values)?,
+            factorial: Factorial::new(&levels, values)?,
             factors,
+            left_out,
         })
     }
 

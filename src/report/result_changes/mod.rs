@@ -67,6 +67,8 @@ pub struct ResultChanges {
     pub no_common_seed: Vec<String>,
     /// Those with a common seed that had no value before on any of them.
     pub no_common_value: Vec<NoCommonValue>,
+    /// Number of runs in the later table that belong to a search or to a smaller size. They are not compared.
+    pub runs_not_compared: usize,
 }
 
 /// A metric, and the tolerance of its gate.
@@ -105,6 +107,7 @@ pub fn result_changes(
         only_after: only_after.iter().map(owned).collect(),
         no_common_seed: Vec::new(),
         no_common_value: Vec::new(),
+        runs_not_compared: after.iter().filter(|row| !row.is_compared).count(),
     };
     let compared = of_metrics(&common);
     let design = Design::fixed(compared.len());

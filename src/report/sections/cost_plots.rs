@@ -1,5 +1,7 @@
 use super::Findings;
-use crate::report::analysis::cost::{self, Cost, Reached, is_left_out, pareto_front, reached};
+use crate::report::analysis::cost::{
+    self, Cost, Reached, differing_costs, is_left_out, pareto_front, reached,
+};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::wording::shortened;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
@@ -18,7 +20,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
 }
 
 /// A table of costs, and the variants that no other beats.
-fn comparison(ranking: &Ranking) -> Option<[Block; 2]> {
+fn comparison(ranking: &Ranking) -> Option<Vec<Block>> {
     let baseline = ranking.baseline()?;
     if !ranking.has_comparison() || baseline.mean_bits_per_byte().is_none() {
         return None;
@@ -32,6 +34,10 @@ fn comparison(ranking: &Ranking) -> Option<[Block; 2]> {
         return None;
     };
     let of_baseline = [steps, tokens, seconds];
+    let per_step = |variant: &Variant| variant.representative.tokens_per_step();
+    let has_equal_batches = ranking
+        .ranked()
+        .all(|variant| per_step(variant) == per_step(baseline));
     let row = |variant: &Variant| {
         let mut cells = vec![
             variant.name.into(),
@@ -58,7 +64,9 @@ fn comparison(ranking: &Ranking) -> Option<[Block; 2]> {
                 [0, 1, 2].map(|index| {
                     let text = formats[index](own[index]);
                     let change = own[index] / of_baseline[index];
-                    match variant.is_baseline || !change.is_finite() {
+                    // The change of the tokens is then that of the steps.
+                    let is_repeated = index == 1 && has_equal_batches;
+                    match variant.is_baseline || is_repeated || !change.is_finite() {
                         true => text.into(),
                         false => format!("{text} ({})", units::change(change)).into(),
                     }
@@ -82,15 +90,17 @@ fn comparison(ranking: &Ranking) -> Option<[Block; 2]> {
         ],
         rows: ranking.ranked().map(row).collect(),
     };
-    Some([Block::Table(table), Block::paragraph(fronts(ranking))])
+    let mut blocks = vec![Block::Table(table)];
+    blocks.extend(fronts(ranking).map(Block::paragraph));
+    Some(blocks)
 }
 
 fn text(value: Option<f64>, format: fn(f64) -> String) -> Text {
     value.map_or(NO_VALUE.to_owned(), format).into()
 }
 
-/// The variants that no other beats, for each cost.
-fn fronts(ranking: &Ranking) -> String {
+/// The variants that no other beats, for each cost. `None` if no cost differs.
+fn fronts(ranking: &Ranking) -> Option<String> {
     /// Most variants that are named.
     const MOST: usize = 8;
     let of = |cost: Cost| {
@@ -105,7 +115,10 @@ fn fronts(ranking: &Ranking) -> String {
         }
         format!("{} ({})", units::list(&front), cost.name())
     };
-    let fronts = Cost::ALL.map(of);
+    let fronts: Vec<String> = differing_costs(ranking).into_iter().map(of).collect();
+    if fronts.is_empty() {
+        return None;
+    }
     let on_same_seeds = match ranking.has_different_seeds() {
         true => {
             " Variants with different numbers of seeds are compared as in the ranking: by the mean of the baseline plus the mean difference on the seeds that both have."
@@ -123,11 +136,11 @@ fn fronts(ranking: &Ranking) -> String {
             shortened(left_out)
         ),
     };
-    format!(
+    Some(format!(
         "Variants that no other beats in both the mean loss and the cost, from the cheapest to the best: {}.{on_same_seeds}{left_out} \
          Means that are close can change places with other seeds.",
         fronts.join("; ")
-    )
+    ))
 }
 
 #[cfg(test)]
@@ -143,8 +156,9 @@ mod tests {
                 ("fast", &[(0, 3.0), (250, 1.0), (500, 0.9)]),
                 ("slow", &[(0, 3.0), (250, 2.5), (500, 2.0)]),
             ];
-            for (name, curve) in curves {
-                folder.run(name, seed).evaluations(curve).done();
+            for (params, (name, curve)) in (1000..).zip(curves) {
+                let run = folder.run(name, seed).params(params);
+                run.evaluations(curve).done();
             }
         }
         folder.write();
@@ -163,6 +177,9 @@ mod tests {
         let fronts = page
             .lines()
             .find(|line| line.starts_with("Variants that no other beats"));
-        assert!(fronts.unwrap().contains("fast (parameters)"), "{fronts:?}");
+        let fronts = fronts.unwrap();
+        assert!(fronts.contains("gpt and fast (parameters)"), "{fronts}");
+        // All have as many tokens.
+        assert!(!fronts.contains("tokens"), "{fronts}");
     }
 }

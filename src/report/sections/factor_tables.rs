@@ -1,6 +1,7 @@
 use super::{Findings, with_interval};
 use crate::report::analysis::factors::{Factors, LevelMean, Term};
 use crate::report::analysis::metric::Metric;
+use crate::report::analysis::wording::shortened;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::spec::Sweep;
@@ -66,15 +67,13 @@ fn effects(factors: &Factors, terms: &[Term]) -> Table {
     let columns = vec![
         Column::left("Effect"),
         Column::right("Share of the variation"),
-        Column::right("F"),
-        Column::right("p (not corrected)"),
+        Column::right("p"),
         Column::left("Significant"),
     ];
     let row = |term: &Term| {
         Row::new(vec![
             Text::new().code(factors.name(term)),
             units::share(term.effect.share).into(),
-            units::statistic(term.effect.f).into(),
             units::p_value(term.effect.p).into(),
             match term.is_significant {
                 true => Text::new().success("yes"),
@@ -116,11 +115,22 @@ fn levels(factors: &Factors, metric: Metric) -> Table {
 }
 
 fn method(factors: &Factors, terms: &[Term]) -> String {
+    let left_out = match &factors.left_out[..] {
+        [] => String::new(),
+        names => {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            format!(
+                " Left out, because a value that they have lacks results for some runs: {}.",
+                shortened(names)
+            )
+        }
+    };
     format!(
-        "Analysis of variance of the full grid with {} as blocks. A mean is over all combinations with this value. Its \
-         interval leaves out what all combinations with a seed have in common. Significance is corrected for {} effects, \
-         and the intervals of the differences for their number. Interactions of more than two factors are part of the \
-         variation, but not listed.",
+        "Effects in the full grid, with {} as blocks: each is computed for one seed at a time, and its mean over the seeds is \
+         tested by Student's t. So no variant is assumed to vary as much between seeds as another. A mean is over all \
+         combinations with this value, and its interval leaves out what all combinations with a seed have in common. \
+         Significance is corrected for {} effects, and the intervals of the differences for their number. Interactions of \
+         more than two factors are part of the variation, but not listed.{left_out}",
         units::plural(factors.seeds, "seed"),
         terms.len()
     )
@@ -134,6 +144,11 @@ mod tests {
 
     /// A grid of two widths and three learning rates. The best learning rate of the wide model is smaller.
     fn grid(seeds: u64) -> Folder {
+        grid_without(seeds, &[])
+    }
+
+    /// [`grid`], where some runs (width, learning rate, seed) diverge.
+    fn grid_without(seeds: u64, diverged: &[(u32, f64, u64)]) -> Folder {
         let folder = Folder::new("grid");
         let grid = "{model.n_embd: [32, 64], optimizer.lr: [0.001, 0.01, 0.1]}";
         folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
@@ -143,16 +158,18 @@ mod tests {
         for (width, losses) in [(32, [1.62, 1.55, 1.59]), (64, [1.52, 1.49, 1.58])] {
             for (lr, loss) in [0.001, 0.01, 0.1].into_iter().zip(losses) {
                 for seed in 1..=seeds {
-                    let noise =
-                        0.01 * seed as f64 + 0.002 * ((seed * width) as f64 * lr * 300.0).sin();
-                    folder
+                    let noise = 0.01 * seed as f64
+                        + 0.002 * ((seed * u64::from(width)) as f64 * lr * 300.0).sin();
+                    let run = folder
                         .run(&format!("n_embd={width}-lr={lr}"), seed)
                         .spec(|spec| {
                             spec.model.n_embd = width as usize;
                             spec.optimizer.lr = lr;
-                        })
-                        .curve(loss + noise)
-                        .done();
+                        });
+                    match diverged.contains(&(width, lr, seed)) {
+                        true => run.diverged("the loss is not finite"),
+                        false => run.curve(loss + noise).done(),
+                    }
                 }
             }
         }
@@ -222,5 +239,18 @@ mod tests {
         folder.plan.borrow_mut().runs.truncate(15);
         assert!(!is_analyzed(&folder), "a combination has no run");
         assert!(!folder.path().join("plots/heat_map.svg").exists());
+    }
+
+    /// A learning rate that is too high for one of the widths is left out for both.
+    #[test]
+    fn values_that_diverge_are_left_out() {
+        let folder = grid_without(3, &[(64, 0.1, 3)]);
+        folder.write();
+        let page = folder.read("report.md");
+        assert!(page.contains(
+            "Left out, because a value that they have lacks results for some runs: n_embd=32-lr=0.1 and n_embd=64-lr=0.1."
+        ), "{page}");
+        assert!(page.contains("| `optimizer.lr` | `0.01` |"), "{page}");
+        assert!(!page.contains("| `optimizer.lr` | `0.1` |"), "{page}");
     }
 }
