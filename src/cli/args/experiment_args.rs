@@ -75,7 +75,8 @@ pub enum SweepFormat {
 
 /// Show the runs of an experiment with their size, estimated cost and state.
 ///
-/// Nothing is trained. The data is read and tokenized, because the estimates depend on its length.
+/// Nothing is trained. The data is read and tokenized, because the estimates depend on its length. The
+/// time of a run that was stopped, is running, or continues a shorter run is that of the steps that are left.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
