@@ -117,7 +117,8 @@ fn levels(factors: &Factors, metric: Metric) -> Table {
 
 fn method(factors: &Factors, terms: &[Term]) -> String {
     format!(
-        "Analysis of variance of the full grid with {} as blocks. A mean is over all combinations with this value. Its \
+        "Analysis of variance of the full grid with {} as blocks. The share is that of the variation between the \
+         combinations, without the variation between the seeds. A mean is over all combinations with this value. Its \
          interval leaves out what all combinations with a seed have in common. Significance is corrected for {} effects, \
          and the intervals of the differences for their number. Interactions of more than two factors are part of the \
          variation, but not listed.",

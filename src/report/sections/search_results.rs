@@ -88,8 +88,10 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
     columns.extend(best.map(|heading| Column::new(heading, Align::Right)));
     let heading = format!("In the search: {}", metric.title());
     columns.push(Column::new(heading, Align::Right));
+    let has_shared = has_shared(tuning);
     if tuning.has_comparison {
-        for values in ["shared", "own"] {
+        let kinds = [has_shared.then_some("shared"), Some("own")];
+        for values in kinds.into_iter().flatten() {
             let heading = format!("Difference to {baseline} in the search, {values} values");
             columns.push(Column::new(heading, Align::Right));
         }
@@ -104,7 +106,7 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
         cells.extend(tuned.best.iter().map(Text::from));
         cells.push(metric.value(tuned.mean).into());
         if tuning.has_comparison {
-            cells.push(difference(tuned.shared_difference));
+            cells.extend(has_shared.then(|| difference(tuned.shared_difference)));
             cells.push(difference(tuned.own_difference));
         }
         Row::new(cells)
@@ -115,9 +117,19 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
     }
 }
 
+/// Whether a variant was trained with the best values of the baseline. Searches that choose their combinations at
+/// random or by results can have no combination in common.
+fn has_shared(tuning: &Tuning) -> bool {
+    let mut variants = tuning.variants.iter();
+    variants.any(|tuned| tuned.shared_difference.is_some())
+}
+
 fn explanation(tuning: &Tuning) -> String {
     let seeds = units::plural(tuning.seeds as usize, "seed");
     match &tuning.of_baseline {
+        Some(_) if !has_shared(tuning) => format!(
+            "Each variant has its best values. No other variant was trained with the best values of the baseline in the search. The differences are those of {seeds}, and they are not tested. The verdicts are those of the ranking, with other seeds."
+        ),
         Some(values) => format!(
             "With shared values, all variants have the best {} of the baseline ({}). With own values, each variant has its best values. These differences are those of {seeds}, and they are not tested. Those with shared values favor the baseline. The verdicts are those of the ranking, with other seeds.",
             tuning.paths_in_words(),
