@@ -18,7 +18,7 @@ const ROW: i32 = 58;
 const TOP: i32 = 100;
 const BELOW: i32 = 130;
 /// Width that long names leave for the axis.
-const LEAST_AXIS: i32 = 560;
+const LEAST_AXIS: i32 = 400;
 const BETTER: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const WORSE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 const EQUIVALENT: RGBColor = RGBColor(0x00, 0x9e, 0x73);
