@@ -1,5 +1,5 @@
 use super::Findings;
-use crate::report::analysis::tuning::{Beyond, TunedVariant, Tuning};
+use crate::report::analysis::tuning::{Beyond, TunedVariant, Tuning, run_of, values};
 use crate::report::page_blocks::{Align, Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::text::units::{self, NO_VALUE};
@@ -19,6 +19,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
             blocks.push(Block::paragraph(explanation(tuning)));
         }
         blocks.extend(edges_without_effect(tuning).map(Block::paragraph));
+        blocks.extend(trainings(findings, tuning).map(Block::Table));
     }
     blocks.extend(findings.figures(Placement::Tuning));
     blocks
@@ -115,6 +116,49 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
         columns,
         rows: tuning.variants.iter().map(row).collect(),
     }
+}
+
+/// Most rows of the table of a search by halving.
+const MOST_TRAININGS: usize = 60;
+
+/// How far halving trained each value of a single setting, and the result there. With several settings, the section about
+/// the settings shows the combinations.
+fn trainings(findings: &Findings, tuning: &Tuning) -> Option<Table> {
+    let metric = findings.ranking.metric;
+    if tuning.halving.is_empty() || tuning.paths.len() != 1 {
+        return None;
+    }
+    let mut rows = Vec::new();
+    for variant in &findings.ranking.variants {
+        let Some((search, runs)) = &variant.search else {
+            continue;
+        };
+        for reached in &search.reached {
+            let run = run_of(runs, reached.combination)?;
+            let steps = match tuning.halving.get(reached.rung) {
+                Some((steps, _)) => units::exact(*steps),
+                None => "all".to_owned(),
+            };
+            let mut cells = vec![Text::from(variant.name)];
+            cells.extend(values(run, &tuning.paths).iter().map(Text::from));
+            cells.push(steps.into());
+            let mean = reached.mean;
+            cells.push(
+                mean.map_or(NO_VALUE.to_owned(), |mean| metric.value(mean))
+                    .into(),
+            );
+            rows.push(Row::new(cells));
+        }
+    }
+    let columns = vec![
+        Column::left("Variant"),
+        Column::right(tuning.paths[0]),
+        Column::right("Steps"),
+        Column::new(format!("Then: {}", metric.title()), Align::Right),
+    ];
+    (1..=MOST_TRAININGS)
+        .contains(&rows.len())
+        .then_some(Table { columns, rows })
 }
 
 /// Whether a variant was trained with the best values of the baseline. Searches that choose their combinations at
