@@ -1,12 +1,14 @@
 use super::ReportError;
+use crate::regular_file::is_wrong_kind;
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RecordError, RunDir, RunRecord, RunResult,
-    RunState, RunStatus, SampleText, Sealed, Search, StepMetric, SweepPlan, Thoroughness,
-    VariantComparison,
+    RunState, RunStatus, SampleText, Sealed, Search, StepMetric, SweepPlan, TestUse, TestUses,
+    Thoroughness, VariantComparison,
 };
 use crate::spec::{CompareMetric, Measure, ModelKind};
 use crate::stats::Verdict;
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The contents of a results folder.
@@ -24,6 +26,8 @@ pub(super) struct Results {
     pub(super) earlier_verdicts: Vec<Option<Verdict>>,
     /// The smallest difference that matters, in the unit of the metric.
     pub(super) margin: Option<f64>,
+    /// The uses of a test split by this experiment, each with its number, or why they are not known.
+    pub(super) test_uses: Result<Vec<(usize, TestUse)>, String>,
 }
 
 /// Share of the steps after which the verdicts should not change any more.
@@ -110,6 +114,7 @@ impl Results {
             }
         };
         comparisons.iter_mut().for_each(of_variant);
+        let test_uses = read_test_uses(dir, &plan)?;
         let is_needed = |(index, _): &(usize, Run)| needed.binary_search(index).is_ok();
         let runs = runs.into_iter().enumerate().filter(is_needed);
         Ok(Self {
@@ -119,6 +124,7 @@ impl Results {
             comparisons,
             earlier_verdicts: earlier_verdicts.unwrap_or_default(),
             margin,
+            test_uses,
         })
     }
 
@@ -176,6 +182,39 @@ impl Results {
     pub(super) fn count(&self, state: RunState) -> usize {
         let idle = self.runs.iter().filter(|run| !run.is_running);
         idle.filter(|run| run.state() == state).count()
+    }
+}
+
+/// The uses of the test split by the experiment of a plan. They are in the folder of all experiments, which share the
+/// text. The inner error says what is damaged.
+///
+/// # Errors
+/// If the file cannot be read.
+fn read_test_uses(
+    dir: &Path,
+    plan: &SweepPlan,
+) -> Result<Result<Vec<(usize, TestUse)>, String>, ReportError> {
+    let has_test_split = |run: &PlannedRun| run.spec.data.test_fraction > 0.0;
+    // A path such as `.` has no parent.
+    let folder = dir.canonicalize().ok();
+    let Some(parent) = folder.as_deref().and_then(Path::parent) else {
+        return Ok(Ok(Vec::new()));
+    };
+    if !plan.runs.iter().any(has_test_split) {
+        return Ok(Ok(Vec::new()));
+    }
+    match TestUses::read(parent) {
+        Ok(uses) => {
+            let own = uses.of_experiment(&plan.experiment.name);
+            Ok(Ok(own.map(|(number, one)| (number, one.clone())).collect()))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData || is_wrong_kind(&error) => {
+            Ok(Err(format!("{}: {error}", TestUses::FILE)))
+        }
+        Err(source) => Err(ReportError::Read {
+            path: parent.join(TestUses::FILE),
+            source,
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use super::environment_cautions::environments;
 use super::evaluated_weights::evaluated_weights;
 use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
-use super::record_cautions::{damaged_runs, unverified_plan, unverified_runs};
+use super::record_cautions::{damaged_runs, damaged_test_uses, unverified_plan, unverified_runs};
 use super::tuning::Tuning;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
@@ -23,6 +23,7 @@ pub(crate) fn cautions(
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
     cautions.extend(damaged_runs(results));
+    cautions.extend(damaged_test_uses(results));
     cautions.extend(design_cautions(results, ranking, tuning));
     cautions.extend(within_warmup(ranking));
     cautions.extend(different_texts(ranking));
