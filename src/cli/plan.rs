@@ -274,7 +274,7 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         RunQueue::new(plan, open, capacity)
     };
     let needed = queue(&mut rows.iter().filter(|row| row.is_needed || row.is_search));
-    if needed.runs().len() == 0 {
+    if needed.is_empty() {
         // All comparisons are decided, and the runs that are not needed stay as they are.
         return text;
     }

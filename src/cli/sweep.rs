@@ -114,7 +114,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     }
     let template = document.template();
     let template = template.as_deref().and_then(Path::to_str);
-    if arguments.report_every > 0 && !queue.runs().len() == 0 {
+    if arguments.report_every > 0 && !queue.is_empty() {
         observers.push(Box::new(LiveReport::start(
             store.root().to_owned(),
             plan.clone(),
@@ -122,7 +122,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
             Duration::from_secs(arguments.report_every),
         )));
     }
-    let end = if queue.runs().len() == 0 {
+    let end = if queue.is_empty() {
         Ok(SweepEnd::Complete)
     } else {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;

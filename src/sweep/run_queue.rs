@@ -65,6 +65,10 @@ impl RunQueue {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Indices into the runs of the plan, in the order of work.
     pub fn runs(&self) -> impl ExactSizeIterator<Item = usize> {
         self.open.iter().map(|(open, _)| open.run)
