@@ -114,6 +114,36 @@ function logTicks(low, high) {
   return values;
 }
 
+/** The ticks whose labels do not overlap, the powers of ten before the others. `at` gives the place of a value. */
+function apart(values, at) {
+  const isPower = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+  const ordered = [...values.filter(isPower), ...values.filter((value) => !isPower(value))];
+  const kept = [];
+  for (const value of ordered) {
+    const room = (other) => (textWidth(short(value), "12px") + textWidth(short(other), "12px")) / 2 + 8;
+    if (kept.every((other) => Math.abs(at(value) - at(other)) >= room(other))) kept.push(value);
+  }
+  return kept;
+}
+
+const measure = document.createElement("canvas").getContext("2d");
+
+/** Width of a text in pixels, in a font of this weight and size. */
+function textWidth(text, font) {
+  measure.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
+  return measure.measureText(text).width;
+}
+
+/** A text that is at most so many pixels wide, with dots in its middle if it was longer. */
+function fitted(text, width, font) {
+  if (textWidth(text, font) <= width) return text;
+  const letters = [...text];
+  let kept = letters.length - 1;
+  const shortened = () => `${letters.slice(0, Math.ceil(kept / 2)).join("")}\u2026${letters.slice(letters.length - Math.floor(kept / 2)).join("")}`;
+  while (kept > 1 && textWidth(shortened(), font) > width) kept--;
+  return shortened();
+}
+
 /** A number with three digits and a prefix: `1.5 M`. */
 function short(value) {
   const size = Math.abs(value);
@@ -212,7 +242,9 @@ class CurvePlot {
     const isWide = width >= 640;
     const height = isWide ? 420 : 300;
     const series = data.series.filter(({ name }) => !hidden.has(name));
-    const labels = isWide ? Math.min(200, 16 + 9 * Math.max(0, ...series.map(({ name }) => name.length))) : 8;
+    const font = "600 13px";
+    const widest = Math.ceil(Math.max(0, ...series.map(({ name }) => textWidth(name, font))));
+    const labels = isWide ? 16 + Math.min(0.4 * width, widest) : 8;
     const frame = { left: 62, right: width - labels, top: 10, bottom: height - 26 };
     const values = visibleValues(data, series);
     let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : data.y;
@@ -234,7 +266,7 @@ class CurvePlot {
       plot.append(create("line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }));
       plot.append(create("text", { x: frame.left - 8, y: y(value), class: "right" }, fixed(value, yTicks.decimals)));
     }
-    const xTicks = data.log_x ? logTicks(...data.x) : ticks(...data.x, isWide ? 7 : 4).values;
+    const xTicks = data.log_x ? apart(logTicks(...data.x), x) : ticks(...data.x, isWide ? 7 : 4).values;
     for (const value of xTicks) {
       plot.append(create("line", { class: "grid", x1: x(value), x2: x(value), y1: frame.top, y2: frame.bottom }));
       plot.append(create("text", { x: x(value), y: frame.bottom + 14, class: "middle" }, short(value)));
@@ -265,7 +297,7 @@ class CurvePlot {
         inside.append(create("line", { x1: x(px), x2: x(px), y1: y(bottom), y2: y(top), style: `stroke: ${color}; stroke-width: 2` }));
       }
       for (const curve of one.partial) inside.append(create("path", { d: path(curve), style: `stroke: ${color}; stroke-width: 1; fill: none` }));
-      if (one.points.length > 1) inside.append(create("path", { d: path(one.points), style: `stroke: ${color}; stroke-width: 2.2; fill: none` }));
+      if (data.has_lines && one.points.length > 1) inside.append(create("path", { d: path(one.points), style: `stroke: ${color}; stroke-width: 2.2; fill: none` }));
       const marked = data.has_points || one.points.length === 1 ? one.points : [];
       for (const [px, py] of [...marked, ...(one.marks ?? [])]) {
         if (py !== null) inside.append(create("circle", { cx: x(px), cy: y(py), r: 4.5, style: `fill: ${color}` }));
@@ -279,7 +311,9 @@ class CurvePlot {
       const placed = spread(ends.map(([, [, value]]) => y(value)), 15, frame.top + 4, frame.bottom - 4);
       ends.forEach(([one, [px]], index) => {
         const from = isScatter ? x(px) + 8 : frame.right + 8;
-        plot.append(create("text", { x: from, y: placed[index], style: `fill: ${colorOf(one)}`, class: "name" }, one.name));
+        const name = fitted(one.name, width - from - 4, font);
+        const full = name === one.name ? [] : [create("title", {}, one.name)];
+        plot.append(create("text", { x: from, y: placed[index], style: `fill: ${colorOf(one)}`, class: "name" }, name, ...full));
       });
     }
     this.line = create("line", { class: "cursor", y1: frame.top, y2: frame.bottom, visibility: "hidden" });
@@ -351,10 +385,23 @@ function drawDifferences(figure, data) {
   for (const row of data.rows) {
     const strip = create("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true", class: row.verdict });
     const mark = (value, kind) => create("line", { class: kind, x1: x(value), x2: x(value), y1: 0, y2: 10 });
+    if (data.noise !== null) {
+      const [left, right] = [-data.noise, data.noise].map(x);
+      strip.append(create("rect", { x: left, y: 0, width: right - left, height: 10 }));
+    }
     strip.append(mark(0, "zero"));
     if (data.margin !== null) strip.append(mark(-data.margin, "margin"), mark(data.margin, "margin"));
-    if (row.interval) strip.append(create("line", { class: "interval-line", x1: x(row.interval[0]), x2: x(row.interval[1]), y1: 5, y2: 5 }));
-    strip.append(create("line", { class: "mean", x1: x(row.mean), x2: x(row.mean), y1: 1.5, y2: 8.5 }));
+    for (const [interval, kind] of [[row.interval, "thin-line"], [row.thick, "thick-line"]]) {
+      if (interval) strip.append(create("line", { class: kind, x1: x(interval[0]), x2: x(interval[1]), y1: 7, y2: 7 }));
+    }
+    // A line without a length is drawn as its round or square ends.
+    const isInside = (value) => value !== null && low <= value && value <= high;
+    const point = (value, y, kind) => create("line", { class: kind, x1: x(value), x2: x(value), y1: y, y2: y });
+    strip.append(...row.seeds.filter(isInside).map((value) => point(value, 2.5, "seed")));
+    if (isInside(row.mean)) strip.append(point(row.mean, 7, "mean"));
+    const drawn = [row.mean, ...row.seeds, ...(row.interval ?? []), ...(row.thick ?? [])].filter((value) => value !== null);
+    if (drawn.some((value) => value < low)) strip.append(create("polygon", { points: "0,7 2,4 2,10" }));
+    if (drawn.some((value) => value > high)) strip.append(create("polygon", { points: "100,7 98,4 98,10" }));
     list.append(create("div", {}, create("strong", {}, row.name), ` ${row.label}`, strip));
   }
   figure.prepend(list);

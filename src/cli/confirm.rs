@@ -4,13 +4,14 @@ use super::confirm_error::ConfirmError;
 use super::confirmation::Confirmation;
 use super::exit_verdict::exit_of;
 use super::scored_runs::{ScoredRuns, needed_runs};
+use super::shell_quoting;
 use super::test_scores::scores;
 use super::{Error, Exit, print};
 use crate::hash;
 use crate::report;
 use crate::results::{CountedUse, SweepPlan, TestUse, TestUses, VariantComparison};
 use crate::sweep::Store;
-use crate::text::terminal::columns;
+use crate::text::terminal::{columns, print_note};
 use crate::text::wrap::wrapped;
 use std::path::Path;
 
@@ -69,6 +70,12 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
         ConfirmFormat::Text => wrapped(&result.text(is_new), columns()),
         ConfirmFormat::Json => result.json()?,
     })?;
+    if is_new {
+        print_note(&format!(
+            "`runner report {}` adds this result to the report",
+            shell_quoting::word(&arguments.results.to_string_lossy())
+        ));
+    }
     Ok(exit_of(result.verdict.into()))
 }
 

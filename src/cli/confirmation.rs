@@ -3,9 +3,9 @@
 use super::Error;
 use super::confirm_error::ConfirmError;
 use crate::report;
-use crate::results::{SweepPlan, TestUse, VariantComparison};
+use crate::results::{SweepPlan, TestComparison, TestUse, VariantComparison};
 use crate::spec::CompareMetric;
-use crate::stats::{Comparison, Design, Verdict, compare};
+use crate::stats::Verdict;
 use crate::text::units::{self, loss, plural, signed};
 use serde::{Serialize, Serializer};
 
@@ -54,26 +54,16 @@ impl Confirmation {
         [variant, baseline]: [&VariantComparison; 2],
         (number, test_use): (usize, &TestUse),
     ) -> Result<Self, ConfirmError> {
-        let differences = differences(
-            (&test_use.values, variant.is_seed_free),
-            (&test_use.baseline_values, baseline.is_seed_free),
-        );
-        let is_bits = plan.experiment.compare.metric == CompareMetric::BitsPerByte;
-        let margin = margin.filter(|_| is_bits);
-        // The error rates of all uses add up to at most that of one report: 1/2 + 1/6 + 1/12 + 1/20 and so on is 1.
-        let design = Design::fixed(number * (number + 1)).with_margin(margin);
-        let comparison = match variant.is_seed_free && baseline.is_seed_free {
-            true => differences
-                .first()
-                .map(|first| Comparison::exact(*first, &design)),
-            false => compare(&differences, &design),
-        };
+        let tested = TestComparison::new(plan, margin, [variant, baseline], (number, test_use));
         let no_seed = || ConfirmError::NotScored {
             name: variant.variant.clone(),
             reason: "it has no seed in common with the baseline".to_owned(),
         };
-        let comparison = comparison.ok_or_else(no_seed)?;
-        let level = design.level(comparison.pairs).unwrap_or_default();
+        let TestComparison {
+            comparison,
+            confidence,
+        } = tested.ok_or_else(no_seed)?;
+        let is_bits = plan.experiment.compare.metric == CompareMetric::BitsPerByte;
         Ok(Self {
             schema: VERSION,
             experiment: plan.experiment.name.clone(),
@@ -84,7 +74,7 @@ impl Confirmation {
             difference: comparison.mean,
             low: comparison.corrected.map(|interval| interval.low),
             high: comparison.corrected.map(|interval| interval.high),
-            confidence: 1.0 - level,
+            confidence,
             verdict: comparison.verdict,
             validation_difference: variant
                 .comparison
@@ -158,47 +148,5 @@ impl Confirmation {
             ),
         };
         text
-    }
-}
-
-/// Variant minus baseline for the seeds that both have. A result that does not depend on the seed is compared with
-/// every seed of the other.
-fn differences(
-    (variant, variant_is_seed_free): (&[(u64, f64)], bool),
-    (baseline, baseline_is_seed_free): (&[(u64, f64)], bool),
-) -> Vec<f64> {
-    let value = |values: &[(u64, f64)], is_seed_free, seed| match is_seed_free {
-        true => values.first().map(|(_, value)| *value),
-        false => values
-            .iter()
-            .find(|(own, _)| *own == seed)
-            .map(|(_, value)| *value),
-    };
-    let seeds = if variant_is_seed_free {
-        baseline
-    } else {
-        variant
-    };
-    let pairs = seeds.iter().filter_map(|(seed, _)| {
-        let own = value(variant, variant_is_seed_free, *seed)?;
-        Some(own - value(baseline, baseline_is_seed_free, *seed)?)
-    });
-    pairs.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_are_paired_by_seed() {
-        let variant = [(1, 1.5), (2, 1.75), (4, 1.0)];
-        let baseline = [(2, 1.5), (1, 1.0), (3, 2.0)];
-        let of = |variant_is_free, baseline_is_free| {
-            differences((&variant, variant_is_free), (&baseline, baseline_is_free))
-        };
-        assert_eq!(of(false, false), [0.5, 0.25]);
-        assert_eq!(of(true, false), [0.0, 0.5, -0.5]);
-        assert_eq!(of(false, true), [0.0, 0.25, -0.5]);
     }
 }

@@ -51,8 +51,12 @@ pub(super) fn run(arguments: &args::Diff) -> Result<Exit, Error> {
 impl Side {
     fn read(results: &Path, run: &str) -> Result<Self, Error> {
         let dir = find_run(results, run)?;
-        let spec = load_run(&dir.config())?;
         let record = dir.record().map_err(Error::Record)?;
+        if let Some(record) = &record {
+            dir.check_file(&dir.config(), record)
+                .map_err(Error::Record)?;
+        }
+        let spec = load_run(&dir.config())?;
         let metrics = match &record {
             Some(record) => dir.metrics(Some(record)),
             None => dir.readable_metrics(),

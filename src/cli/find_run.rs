@@ -34,7 +34,7 @@ pub enum FindError {
 }
 
 /// Finds a run by its folder, by its name in any experiment in `results`, by its variant and seed, or by the
-/// beginning of its name. If several have this name, variant and seed, or beginning, those of the last plan of
+/// beginning of its name. Behind the path of a results folder, such as `results/x/base-s1`, it is searched there. If several have this name, variant and seed, or beginning, those of the last plan of
 /// their experiment come first.
 pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     let folder = Path::new(run);
@@ -47,17 +47,22 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
             folder: folder.to_owned(),
         });
     }
-    let all = runs_in(results);
+    // The runs to search, and the name that is searched.
+    let (all, name_in_folder) = match runs_beside(folder) {
+        Some(found) => found,
+        None => (runs_in(results), run.to_owned()),
+    };
+    let wanted = name_in_folder.as_str();
     let named = |matches: &dyn Fn(&str) -> bool| -> Vec<PathBuf> {
         let runs = all.iter().filter(|path| matches(&name(path)));
         runs.cloned().collect()
     };
-    let mut found = named(&|name| name == run);
+    let mut found = named(&|name| name == wanted);
     if found.is_empty() {
-        found = named(&|name| without_hash(name) == run);
+        found = named(&|name| without_hash(name) == wanted);
     }
     if found.is_empty() {
-        found = named(&|name| name.starts_with(run));
+        found = named(&|name| name.starts_with(wanted));
     }
     found = of_last_plan(found);
     match (found.pop(), found.is_empty()) {
@@ -75,6 +80,18 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
             },
         }),
     }
+}
+
+/// The runs in the folder of a path such as `results/x/base-s1` or `results/x/runs/base-s1`, with the name at its end.
+/// `None` if it is no path, or if there are no runs in its folder.
+fn runs_beside(path: &Path) -> Option<(Vec<PathBuf>, String)> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""))?;
+    let name = path.file_name()?.to_str()?.to_owned();
+    let mut runs = runs_near(folder);
+    if folder.ends_with("runs") {
+        runs.extend(folder.parent().into_iter().flat_map(runs_of));
+    }
+    (!runs.is_empty()).then_some((runs, name))
 }
 
 /// Of several runs, those that are in the last plan of their experiment and have the largest size, if there are any. The
@@ -255,6 +272,26 @@ mod tests {
         assert_eq!(found("base-s10").unwrap(), "base-s10-1a1b2c3d");
         assert_eq!(found("base-s10-1a").unwrap(), "base-s10-1a1b2c3d");
         assert_eq!(found("base"), None);
+    }
+
+    #[test]
+    fn a_run_is_found_behind_the_path_of_its_results_folder() {
+        let results = results(&["base-s1-0a1b2c3d", "base-s2-1a1b2c3d"], 2);
+        let elsewhere = tempfile::tempdir().unwrap();
+        for folder in ["x", "x/runs", "."] {
+            let path = results.path().join(folder).join("base-s2");
+            let run = find_run(elsewhere.path(), path.to_str().unwrap()).unwrap();
+            let expected = results.path().join("x/runs/base-s2-1a1b2c3d");
+            assert_eq!(
+                run.path().canonicalize().unwrap(),
+                expected.canonicalize().unwrap()
+            );
+        }
+        let absent = results.path().join("x/base-s3");
+        assert!(find_run(results.path(), absent.to_str().unwrap()).is_err());
+        let ambiguous = results.path().join("x/base");
+        let error = find_run(results.path(), ambiguous.to_str().unwrap()).unwrap_err();
+        assert!(matches!(error, FindError::Several { .. }), "{error}");
     }
 
     #[test]

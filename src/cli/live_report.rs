@@ -4,8 +4,10 @@ use super::Error;
 use crate::report::{Report, ReportError};
 use crate::results::{RunStatus, Sealed, SweepPlan};
 use crate::sweep::Observer;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,10 @@ const COST_FACTOR: u32 = 50;
 pub(super) struct LiveReport {
     /// Tells the thread that a run has ended. `None` after the sweep.
     ended: Option<Sender<()>>,
+    /// The names of the runs that are being trained.
+    running: Arc<Mutex<HashSet<String>>>,
+    /// The names of all runs of the plan.
+    names: Vec<String>,
     /// Gets the reason if a report cannot be written, once.
     failure: Receiver<String>,
     thread: Option<JoinHandle<()>>,
@@ -37,9 +43,13 @@ impl LiveReport {
         let (ended, ends) = channel();
         let (tell, failure) = channel();
         let mut tell = Some(tell);
+        let names = plan.runs.iter().map(|run| run.name.clone()).collect();
+        let running = Arc::new(Mutex::new(HashSet::new()));
+        let running_now = Arc::clone(&running);
         let write = move || {
             let plan = Sealed::verified(plan.clone());
-            let report = Report::render_live(&folder, plan, template.as_deref());
+            let running = lock(&running_now).clone();
+            let report = Report::render_live(&folder, plan, template.as_deref(), &running);
             // If it still fails at the end of the sweep, that is an error.
             if let Err(error) = report.and_then(|report| report.write())
                 && let Some(tell) = tell.take()
@@ -51,10 +61,17 @@ impl LiveReport {
         let thread = thread::Builder::new().spawn(move || write_again(&ends, interval, write));
         Self {
             ended: Some(ended),
+            running,
+            names,
             failure,
             thread: thread.ok(),
         }
     }
+}
+
+/// No code that could panic holds the lock.
+fn lock(running: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is said when a report cannot be written.
@@ -70,7 +87,12 @@ impl Observer for LiveReport {
         self.failure.try_recv().ok()
     }
 
-    fn ended(&mut self, _run: usize, _text: &str, _status: Option<&RunStatus>) {
+    fn started(&mut self, run: usize, _name: &str, _steps: u64, _saved_step: Option<u64>) {
+        lock(&self.running).insert(self.names[run].clone());
+    }
+
+    fn ended(&mut self, run: usize, _text: &str, _status: Option<&RunStatus>) {
+        lock(&self.running).remove(&self.names[run]);
         if let Some(ended) = &self.ended {
             let _ = ended.send(());
         }

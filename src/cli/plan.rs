@@ -6,7 +6,7 @@ use super::{Error, Exit, print};
 use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};
 use crate::spec::ModelKind;
-use crate::sweep::{Capacity, Machine, RunQueue, Store, build_plan};
+use crate::sweep::{Capacity, Machine, OpenRun, RunQueue, Store, Trained, build_plan};
 use crate::text::escape::visible;
 use crate::text::terminal::{columns, print_note};
 use crate::text::units;
@@ -39,11 +39,16 @@ pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
         .filter(|run| possible.binary_search(run).is_ok())
         .map(|run| {
             let planned = &plan.runs[run];
+            let state = store.state(planned)?;
+            let trained = store.trained(planned, state, device);
+            let estimate = train::estimate(&planned.spec, &plan.corpora[planned.corpus]);
             Ok(Row {
                 run,
                 is_needed: needed.binary_search(&run).is_ok(),
-                estimate: train::estimate(&planned.spec, &plan.corpora[planned.corpus]),
-                state: store.state(planned)?,
+                seconds: estimate.left(trained.share).seconds,
+                estimate,
+                state,
+                trained,
                 follows_search: is_searching(&planned.spec.variant),
                 is_search: planned.is_search(),
             })
@@ -88,8 +93,12 @@ struct Row {
     run: usize,
     /// Whether it is needed according to the results so far.
     is_needed: bool,
+    /// Of the whole run.
     estimate: Estimate,
+    /// Estimated seconds of what is left of a run that has not ended, and of the whole run if it has.
+    seconds: f64,
     state: RunState,
+    trained: Trained,
     /// Whether it is trained with the settings that a search finds that has not ended.
     follows_search: bool,
     /// Whether it belongs to the search itself.
@@ -98,7 +107,11 @@ struct Row {
 
 impl Row {
     fn shown_state(&self) -> String {
+        let step = units::exact(self.trained.step);
         match self.state {
+            RunState::NotStarted | RunState::Stopped if self.trained.is_running => {
+                format!("running, step {step}")
+            }
             RunState::NotStarted if !self.is_needed && self.is_search => {
                 "depends on results".to_owned()
             }
@@ -106,7 +119,19 @@ impl Row {
                 "after the search".to_owned()
             }
             RunState::NotStarted if !self.is_needed => "only while undecided".to_owned(),
+            RunState::NotStarted if self.trained.step > 0 => {
+                format!("continues a run of {step} steps")
+            }
+            RunState::Stopped => format!("stopped at step {step}"),
             state => state.to_string(),
+        }
+    }
+
+    fn open(&self) -> OpenRun {
+        OpenRun {
+            run: self.run,
+            state: self.state,
+            trained: self.trained.share,
         }
     }
 
@@ -118,9 +143,9 @@ impl Row {
 /// Number of threads of each run: of those that are trained next or, if there are none, of all.
 fn threads(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> usize {
     let next = rows.iter().filter(|row| row.is_open() && row.is_needed);
-    let mut runs: Vec<_> = next.map(|row| (row.run, row.state)).collect();
+    let mut runs: Vec<_> = next.map(Row::open).collect();
     if runs.is_empty() {
-        runs.extend(rows.iter().map(|row| (row.run, row.state)));
+        runs.extend(rows.iter().map(Row::open));
     }
     RunQueue::new(plan, runs, capacity).slots.threads
 }
@@ -144,7 +169,7 @@ fn table(plan: &SweepPlan, rows: &[Row], threads: usize) -> String {
             right(parameters(run)),
             right(units::count(run.flops_per_token)),
             right(tokens(run, &row.estimate)),
-            right(units::duration(row.estimate.seconds)),
+            right(units::duration(row.seconds)),
             right(units::memory(row.estimate.memory.on(threads))),
             Cell::new(row.shown_state()),
         ]);
@@ -234,18 +259,22 @@ fn total(plan: &SweepPlan, rows: &[Row], capacity: Capacity) -> String {
         RunState::Diverged,
     ];
     let counts = states.iter().filter_map(|&state| {
-        let n = rows.iter().filter(|row| row.state == state).count();
+        let with_state = rows.iter().filter(|row| row.state == state);
+        let n = with_state.filter(|row| !row.trained.is_running).count();
         (n > 0).then(|| format!("{n} {state}"))
     });
+    let running = rows.iter().filter(|row| row.trained.is_running).count();
+    let running = (running > 0).then(|| format!("{running} running"));
+    let counts: Vec<String> = counts.chain(running).collect();
     let runs = units::plural(rows.len(), "run");
-    let text = format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "));
+    let text = format!("{runs}: {}", counts.join(", "));
     let queue = |rows: &mut dyn Iterator<Item = &Row>| {
         let open = rows.filter(|row| row.is_open());
-        let open: Vec<_> = open.map(|row| (row.run, row.state)).collect();
+        let open: Vec<_> = open.map(Row::open).collect();
         RunQueue::new(plan, open, capacity)
     };
     let needed = queue(&mut rows.iter().filter(|row| row.is_needed || row.is_search));
-    if needed.runs.is_empty() {
+    if needed.is_empty() {
         // All comparisons are decided, and the runs that are not needed stay as they are.
         return text;
     }
@@ -294,7 +323,7 @@ fn costs(cases: &[(&str, RunQueue)]) -> String {
         let [time, jobs] = cost(queue);
         table.add_row(vec![
             Cell::new(format!(" {case}:")),
-            right(units::plural(queue.runs.len(), "run")),
+            right(units::plural(queue.runs().len(), "run")),
             right(time),
             Cell::new(jobs),
         ]);

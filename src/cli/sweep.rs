@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
-    Capacity, EventWriter, Machine, RunQueue, Store, SweepEnd, SweepEvent, build_plan,
+    Capacity, EventWriter, Machine, OpenRun, RunQueue, Store, SweepEnd, SweepEvent, build_plan,
     create_executor, describe_end, display, execute,
 };
 use crate::text::terminal::{columns, print_note};
@@ -92,7 +92,9 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         device,
         machine: Machine::of_this_process(),
     };
-    let queue = RunQueue::new(&plan, open, capacity);
+    let open = open.into_iter();
+    let open = open.map(|run| OpenRun::new(&store, &plan, run, device));
+    let queue = RunQueue::new(&plan, open.collect(), capacity);
     print_start(&plan, &before, &queue, device);
     if needed.is_empty() {
         print_note(&none_needed(&plan));
@@ -104,7 +106,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
             folder: &store.root().to_string_lossy(),
             config_hash: &plan.config_hash,
             runs: needed.len(),
-            to_train: queue.runs.len(),
+            to_train: queue.runs().len(),
             jobs: queue.slots.jobs,
             threads: queue.slots.threads,
         })?;
@@ -112,7 +114,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     }
     let template = document.template();
     let template = template.as_deref().and_then(Path::to_str);
-    if arguments.report_every > 0 && !queue.runs.is_empty() {
+    if arguments.report_every > 0 && !queue.is_empty() {
         observers.push(Box::new(LiveReport::start(
             store.root().to_owned(),
             plan.clone(),
@@ -120,7 +122,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
             Duration::from_secs(arguments.report_every),
         )));
     }
-    let end = if queue.runs.is_empty() {
+    let end = if queue.is_empty() {
         Ok(SweepEnd::Complete)
     } else {
         let mut executor = create_executor().map_err(sweeps::Error::Program)?;
@@ -323,7 +325,7 @@ fn replaced_report(
 fn print_start(plan: &SweepPlan, states: &[(usize, RunState)], queue: &RunQueue, device: Device) {
     let name = &plan.experiment.name;
     let runs = units::plural(states.len(), "run");
-    let todo = queue.runs.len();
+    let todo = queue.runs().len();
     let slots = queue.slots;
     let line = if todo == 0 {
         format!("{name}: {runs}, none to train")

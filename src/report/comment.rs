@@ -41,6 +41,7 @@ pub(super) fn comment(findings: &Findings) -> Result<String, ReportError> {
         ("answer", overview(take("overview").unwrap_or_default())),
         ("differences", differences(findings)),
         ("ranking", ranking(findings)),
+        ("test split", take("test_split").unwrap_or_default()),
         ("claims", take("claims").unwrap_or_default()),
         ("expected values", take("checks").unwrap_or_default()),
         ("curves", curves(findings)),

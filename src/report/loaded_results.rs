@@ -1,11 +1,14 @@
 use super::ReportError;
+use crate::regular_file::is_wrong_kind;
 use crate::results::{
     CorpusInfo, Evaluation, Metric, Outcome, PlannedRun, RecordError, RunDir, RunRecord, RunResult,
-    RunState, RunStatus, SampleText, Sealed, Search, StepMetric, SweepPlan, Thoroughness,
-    VariantComparison,
+    RunState, RunStatus, SampleText, Sealed, Search, StepMetric, SweepPlan, TestUse, TestUses,
+    Thoroughness, VariantComparison,
 };
 use crate::spec::{CompareMetric, Measure, ModelKind};
 use crate::stats::Verdict;
+use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The contents of a results folder.
@@ -23,6 +26,8 @@ pub(super) struct Results {
     pub(super) earlier_verdicts: Vec<Option<Verdict>>,
     /// The smallest difference that matters, in the unit of the metric.
     pub(super) margin: Option<f64>,
+    /// The uses of a test split by this experiment, each with its number, or why they are not known.
+    pub(super) test_uses: Result<Vec<(usize, TestUse)>, String>,
 }
 
 /// Share of the steps after which the verdicts should not change any more.
@@ -34,6 +39,8 @@ pub(super) struct Run {
     pub(super) planned: PlannedRun,
     /// Whether it has a checkpoint from which it can resume.
     begun: bool,
+    /// Whether it is being trained while the report is written.
+    pub(super) is_running: bool,
     pub(super) status: Option<RunStatus>,
     /// Its value of the metric of the comparison, if it has one.
     pub(super) value: Option<f64>,
@@ -107,6 +114,7 @@ impl Results {
             }
         };
         comparisons.iter_mut().for_each(of_variant);
+        let test_uses = read_test_uses(dir, &plan)?;
         let is_needed = |(index, _): &(usize, Run)| needed.binary_search(index).is_ok();
         let runs = runs.into_iter().enumerate().filter(is_needed);
         Ok(Self {
@@ -116,6 +124,7 @@ impl Results {
             comparisons,
             earlier_verdicts: earlier_verdicts.unwrap_or_default(),
             margin,
+            test_uses,
         })
     }
 
@@ -153,11 +162,59 @@ impl Results {
 
     /// Whether every needed run has ended, successfully or not.
     pub(super) fn has_ended(&self) -> bool {
-        self.count(RunState::Stopped) + self.count(RunState::NotStarted) == 0
+        let is_open = |run: &Run| matches!(run.state(), RunState::Stopped | RunState::NotStarted);
+        !self.runs.iter().any(is_open)
     }
 
+    /// Notes the runs that are being trained, by their names. One that has ended in the meantime is not noted.
+    pub(super) fn mark_running(&mut self, names: &HashSet<String>) {
+        for run in &mut self.runs {
+            run.is_running = run.status.is_none() && names.contains(&run.planned.name);
+        }
+    }
+
+    /// The runs that are being trained while the report is written.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.is_running)
+    }
+
+    /// The number of runs with a state, without those that are running.
     pub(super) fn count(&self, state: RunState) -> usize {
-        self.runs.iter().filter(|run| run.state() == state).count()
+        let idle = self.runs.iter().filter(|run| !run.is_running);
+        idle.filter(|run| run.state() == state).count()
+    }
+}
+
+/// The uses of the test split by the experiment of a plan. They are in the folder of all experiments, which share the
+/// text. The inner error says what is damaged.
+///
+/// # Errors
+/// If the file cannot be read.
+fn read_test_uses(
+    dir: &Path,
+    plan: &SweepPlan,
+) -> Result<Result<Vec<(usize, TestUse)>, String>, ReportError> {
+    let has_test_split = |run: &PlannedRun| run.spec.data.test_fraction > 0.0;
+    // A path such as `.` has no parent.
+    let folder = dir.canonicalize().ok();
+    let Some(parent) = folder.as_deref().and_then(Path::parent) else {
+        return Ok(Ok(Vec::new()));
+    };
+    if !plan.runs.iter().any(has_test_split) {
+        return Ok(Ok(Vec::new()));
+    }
+    match TestUses::read(parent) {
+        Ok(uses) => {
+            let own = uses.of_experiment(&plan.experiment.name);
+            Ok(Ok(own.map(|(number, one)| (number, one.clone())).collect()))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData || is_wrong_kind(&error) => {
+            Ok(Err(format!("{}: {error}", TestUses::FILE)))
+        }
+        Err(source) => Err(ReportError::Read {
+            path: parent.join(TestUses::FILE),
+            source,
+        }),
     }
 }
 
@@ -189,6 +246,7 @@ impl Run {
             Ok(recorded) => Self {
                 planned: planned.clone(),
                 begun,
+                is_running: false,
                 damage: None,
                 value: None,
                 is_verified: recorded
@@ -205,6 +263,7 @@ impl Run {
             Err(error) => Self {
                 planned: planned.clone(),
                 begun,
+                is_running: false,
                 damage: Some(within(&folder, &error)),
                 is_verified: true,
                 value: None,
@@ -226,14 +285,28 @@ impl Run {
     /// Why the run has no complete result. Empty for a finished run that was read without errors.
     pub(super) fn reason(&self) -> String {
         let recorded = self.status.as_ref().map_or("", |status| &status.reason);
+        let is_open = self.is_running || self.state() == RunState::Stopped;
         match self.metrics.last() {
-            Some(metric) if recorded.is_empty() && self.state() == RunState::Stopped => {
-                let all = self.planned.spec.train.planned_steps();
-                let of_all = all.map_or(String::new(), |steps| format!(" of {steps}"));
-                let step = metric.step();
-                format!("at step {step}{of_all} when the report was written")
+            Some(_) if recorded.is_empty() && is_open => {
+                format!("{} when the report was written", self.at_step())
             }
             _ => recorded.to_owned(),
+        }
+    }
+
+    /// The last recorded step, in the words `at step 25 of 1000`.
+    pub(super) fn at_step(&self) -> String {
+        let all = self.planned.spec.train.planned_steps();
+        let of_all = all.map_or(String::new(), |steps| format!(" of {steps}"));
+        let step = self.metrics.last().map_or(0, Metric::step);
+        format!("at step {step}{of_all}")
+    }
+
+    /// Its state in words.
+    pub(super) fn state_name(&self) -> &'static str {
+        match self.is_running {
+            true => "running",
+            false => self.state().name(),
         }
     }
 

@@ -91,6 +91,13 @@ pub struct Counts {
     pub diverged: usize,
     pub stopped: usize,
     pub not_started: usize,
+    /// Those that are being trained, in a report that is written while a sweep runs. Absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub running: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -102,8 +109,9 @@ impl Counts {
             diverged,
             stopped,
             not_started,
+            running,
         } = *self;
-        [failed, diverged, stopped, not_started]
+        [failed, diverged, stopped, not_started, running]
             .iter()
             .all(|count| *count == 0)
     }

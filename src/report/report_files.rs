@@ -20,6 +20,7 @@ use super::{
 };
 use crate::regular_file::{self, is_present, is_wrong_kind};
 use crate::results::{RunState, Sealed, SweepPlan, create_folders, remove_if_exists, write_atomic};
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -64,25 +65,31 @@ impl Report {
         plan: Sealed<SweepPlan>,
         template: Option<&str>,
     ) -> Result<Self, ReportError> {
-        Self::render_as(results_dir, plan, template, false)
+        Self::render_as(results_dir, plan, template, None)
     }
 
-    /// Same as [`Self::render`], while the runs are being trained. Its HTML page loads itself again.
+    /// Same as [`Self::render`], while the runs with the names in `running` are being trained. Its HTML page loads
+    /// itself again.
     pub fn render_live(
         results_dir: &Path,
         plan: Sealed<SweepPlan>,
         template: Option<&str>,
+        running: &HashSet<String>,
     ) -> Result<Self, ReportError> {
-        Self::render_as(results_dir, plan, template, true)
+        Self::render_as(results_dir, plan, template, Some(running))
     }
 
     fn render_as(
         results_dir: &Path,
         plan: Sealed<SweepPlan>,
         template: Option<&str>,
-        is_live: bool,
+        running: Option<&HashSet<String>>,
     ) -> Result<Self, ReportError> {
-        analyze(results_dir, plan, Extent::Pages, |analysis| {
+        let mut results = Results::read(results_dir, plan)?;
+        if let Some(running) = running {
+            results.mark_running(running);
+        }
+        analyze(&results, Extent::Pages, |analysis| {
             let plots = plots::draw(&Shown {
                 ranking: analysis.ranking,
                 factors: analysis.factors,
@@ -91,7 +98,7 @@ impl Report {
             })?;
             let findings = Findings {
                 plots: &plots,
-                is_live,
+                is_live: running.is_some(),
                 ..*analysis
             };
             let data = TemplateData::new(&findings);
@@ -109,7 +116,7 @@ impl Report {
     }
 
     /// Writes `report.md`, `report.html`, `report.json`, `summary.csv` and `plots/` into the results folder. Each
-    /// file is complete or absent.
+    /// file is complete or absent. Files that have these contents already are left as they are.
     pub fn write(&self) -> Result<(), ReportError> {
         let plots = self.folder.join(PLOTS);
         let failed = |path: &Path| {
@@ -119,6 +126,9 @@ impl Report {
         create_folders(&plots).map_err(failed(&plots))?;
         for file in self.files() {
             let path = self.folder.join(&file.name);
+            if regular_file::read(&path).is_ok_and(|found| found == file.contents) {
+                continue;
+            }
             write_atomic(&path, file.contents).map_err(failed(&path))?;
         }
         for path in self.plots_not_drawn() {
@@ -185,12 +195,14 @@ pub fn write(
 
 /// The report of a results folder as a comment of a pull request, in Markdown.
 pub fn render_comment(results_dir: &Path, plan: Sealed<SweepPlan>) -> Result<String, ReportError> {
-    analyze(results_dir, plan, Extent::Pages, comment::comment)
+    let results = Results::read(results_dir, plan)?;
+    analyze(&results, Extent::Pages, comment::comment)
 }
 
 /// What a terminal shows of the results in a folder, without the pages and plots.
 pub fn summarize(results_dir: &Path, plan: Sealed<SweepPlan>) -> Result<Summary, ReportError> {
-    analyze(results_dir, plan, Extent::Summary, |findings| {
+    let results = Results::read(results_dir, plan)?;
+    analyze(&results, Extent::Summary, |findings| {
         Ok(summary(findings, results_dir))
     })
 }
@@ -204,23 +216,21 @@ enum Extent {
     Pages,
 }
 
-/// Reads the results of a folder and passes what they mean, without plots.
+/// Passes what the results of a folder mean, without plots.
 fn analyze<T>(
-    results_dir: &Path,
-    plan: Sealed<SweepPlan>,
+    results: &Results,
     extent: Extent,
     then: impl FnOnce(&Findings) -> Result<T, ReportError>,
 ) -> Result<T, ReportError> {
-    let results = Results::read(results_dir, plan)?;
-    let ranking = Ranking::new(&results);
-    let claims = test_claims(&results);
-    let checks = reproduction::checks(&results);
-    let mut scaling = Scaling::new(&results, &ranking);
+    let ranking = Ranking::new(results);
+    let claims = test_claims(results);
+    let checks = reproduction::checks(results);
+    let mut scaling = Scaling::new(results, &ranking);
     let (mut factors, mut importance) = (None, None);
     if extent == Extent::Pages {
         scaling.iter_mut().for_each(Scaling::fit);
-        factors = Factors::new(&results, &ranking);
-        importance = SettingImportance::new(&results, &ranking);
+        factors = Factors::new(results, &ranking);
+        importance = SettingImportance::new(results, &ranking);
     }
     let mut answer = answer(&ranking);
     answer.extend(
@@ -230,10 +240,10 @@ fn analyze<T>(
     );
     answer.extend(claim_summary::summary(&claims));
     answer.extend(reproduction::summary(&checks));
-    let tuning = Tuning::new(&results, &ranking);
-    let cautions = cautions(&results, &ranking, tuning.as_ref());
+    let tuning = Tuning::new(results, &ranking);
+    let cautions = cautions(results, &ranking, tuning.as_ref());
     then(&Findings {
-        results: &results,
+        results,
         ranking: &ranking,
         factors: factors.as_ref(),
         importance: importance.as_ref(),
@@ -268,6 +278,7 @@ fn summary(findings: &Findings, results_dir: &Path) -> Summary {
             diverged: unfinished(results, RunState::Diverged).count(),
             stopped: results.count(RunState::Stopped),
             not_started: results.count(RunState::NotStarted),
+            running: results.running().count(),
         },
         ranking: ranking_columns::terminal_table(ranking),
         answer: findings.answer.to_vec(),

@@ -6,8 +6,10 @@ use super::analysis::ranking::Variant;
 use super::analysis::reproduction::{CheckResult, MetricCheck};
 use super::analysis::scaling::{AtSize, Fit, ScaledVariant};
 use super::analysis::setting_importance::ImportantSetting;
+use super::analysis::test_results::{TestResult, test_results};
 use super::analysis::tuning::chosen_run;
 use super::analysis::variant_verdict::VariantVerdict;
+use super::analysis::wording::name_of;
 use super::loaded_results::Results;
 use super::sections::Findings;
 use crate::config::values_at;
@@ -56,6 +58,9 @@ pub(super) struct ReportJson<'a> {
     claims: Vec<ClaimJson<'a>>,
     /// The metrics that the experiment expects, in its order.
     expected: Vec<ExpectedJson<'a>>,
+    /// The scores of these runs on the test split, in the order of their use. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    test_results: Vec<TestResultJson<'a>>,
     /// Reasons why the comparison is incomplete or not fair, in sentences.
     cautions: &'a [String],
     /// Number of runs by state.
@@ -219,6 +224,47 @@ struct ExpectedJson<'a> {
     status: CheckResult,
 }
 
+/// The comparison of a variant with the baseline on the test split, in bits per byte.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TestResultJson<'a> {
+    variant: &'a str,
+    /// How often the test split had been used, this use included.
+    test_uses: usize,
+    /// Number of seeds that both have.
+    pairs: usize,
+    /// Mean of the variant.
+    mean: f64,
+    /// Mean of the baseline.
+    baseline_mean: f64,
+    /// Variant minus baseline.
+    difference: f64,
+    /// The ends of the confidence interval. Null for results that do not depend on the seed.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// The level of the interval, which is higher for each further use of the test split.
+    confidence: f64,
+    /// `better`, `worse`, `equivalent` or `inconclusive`.
+    verdict: &'static str,
+}
+
+impl<'a> TestResultJson<'a> {
+    fn new(result: &TestResult<'a>) -> Self {
+        let comparison = &result.tested.comparison;
+        Self {
+            variant: result.variant,
+            test_uses: result.test_uses,
+            pairs: comparison.pairs,
+            mean: result.mean,
+            baseline_mean: result.baseline_mean,
+            difference: comparison.mean,
+            low: comparison.corrected.map(|interval| interval.low),
+            high: comparison.corrected.map(|interval| interval.high),
+            confidence: result.tested.confidence,
+            verdict: name_of(comparison.verdict),
+        }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct Hashes<'a> {
     /// SHA-256 of the identities of all runs.
@@ -272,6 +318,10 @@ impl<'a> ReportJson<'a> {
             }),
             claims: findings.claims.iter().map(ClaimJson::new).collect(),
             expected: findings.checks.iter().map(ExpectedJson::new).collect(),
+            test_results: test_results(results)
+                .iter()
+                .map(TestResultJson::new)
+                .collect(),
             cautions: findings.cautions,
             runs,
             environment: environments(results),

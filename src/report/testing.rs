@@ -11,7 +11,7 @@ use crate::spec::{
 };
 use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A run of the default configuration.
 pub(super) fn spec(variant: &str, seed: u64) -> RunSpec {
@@ -30,6 +30,8 @@ pub(super) fn spec(variant: &str, seed: u64) -> RunSpec {
 /// A results folder under construction.
 pub(super) struct Folder {
     dir: tempfile::TempDir,
+    /// The results folder, if it is inside of `dir`.
+    inner: Option<PathBuf>,
     pub(super) plan: RefCell<SweepPlan>,
 }
 
@@ -65,12 +67,21 @@ impl Folder {
         };
         Self {
             dir: tempfile::tempdir().unwrap(),
+            inner: None,
             plan: RefCell::new(plan),
         }
     }
 
+    /// A results folder in a folder of its own.
+    pub(super) fn inside(name: &str) -> Self {
+        let mut folder = Self::new(name);
+        folder.inner = Some(folder.dir.path().join(name));
+        fs::create_dir(folder.path()).unwrap();
+        folder
+    }
+
     pub(super) fn path(&self) -> &Path {
-        self.dir.path()
+        self.inner.as_deref().unwrap_or(self.dir.path())
     }
 
     /// Adds a run to the plan. The builder adds its results.

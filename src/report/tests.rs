@@ -1,5 +1,5 @@
 use super::testing::{Folder, ablation, corpus, unhashed, variant};
-use super::{Counts, ReportError, Summary, read_plan, write};
+use super::{Counts, Report, ReportError, Summary, read_plan, write};
 use crate::results::CorpusInfo;
 use crate::spec::{Expect, Measure, ModelKind, TokenizerKind};
 use std::fs;
@@ -51,6 +51,63 @@ fn failed_runs() -> Folder {
 }
 
 #[test]
+fn report_of_a_running_sweep_names_the_running_runs() {
+    let folder = failed_runs();
+    folder.write_plan();
+    let render = || {
+        let plan = read_plan(folder.path()).unwrap();
+        let runs = plan.value.runs.iter();
+        let late = runs.filter(|run| run.spec.variant == "late" && run.spec.seed < 3);
+        // A run that has ended in the meantime is not running.
+        let done = plan.value.runs.iter().take(1);
+        let running = late.chain(done).map(|run| run.name.clone()).collect();
+        Report::render_live(folder.path(), plan, None, &running).unwrap()
+    };
+    let report = render();
+    assert_eq!(
+        (report.summary.counts.running, report.summary.counts.stopped),
+        (2, 1)
+    );
+    assert_eq!(report.summary.counts.not_started, 0);
+    let text = unhashed(&report.markdown);
+    for part in [
+        "6 of 9 runs have ended, 2 are running (late-s1-HASH at step 25 of 1000; late-s2-HASH at step 0 of 1000) \
+         and 1 has stopped. The sweep is running",
+        "2 running (late), 1 failed (hot)",
+        "| `late-s2-HASH` | running |",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn files_that_did_not_change_are_not_written_again() {
+    let folder = failed_runs();
+    folder.write();
+    let changed = || {
+        let files = [
+            "report.md",
+            "report.json",
+            "summary.csv",
+            "plots/difference.svg",
+        ];
+        files.map(|file| {
+            let path = folder.path().join(file);
+            fs::metadata(path).unwrap().modified().unwrap()
+        })
+    };
+    let before = changed();
+    fs::remove_file(folder.path().join("report.html")).unwrap();
+    folder.write();
+    assert_eq!(changed(), before);
+    assert!(folder.path().join("report.html").exists());
+    fs::write(folder.path().join("report.md"), "changed").unwrap();
+    folder.write();
+    assert_ne!(changed()[0], before[0]);
+    assert_eq!(changed()[1..], before[1..]);
+}
+
+#[test]
 fn report_of_failed_and_unfinished_runs() {
     let folder = failed_runs();
     let counts = folder.write().counts;
@@ -60,6 +117,7 @@ fn report_of_failed_and_unfinished_runs() {
         diverged: 1,
         stopped: 2,
         not_started: 1,
+        running: 0,
     };
     assert_eq!(counts, expected);
     insta::assert_snapshot!(unhashed(&folder.read("report.md")));

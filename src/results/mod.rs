@@ -23,6 +23,7 @@ mod seed_free_runs;
 mod seed_rounds;
 mod status;
 mod sweep_plan;
+mod test_comparison;
 mod test_uses;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -48,4 +49,5 @@ pub use search::Search;
 pub use seed_rounds::VariantComparison;
 pub use status::{Outcome, RunStatus};
 pub use sweep_plan::{ChosenValue, CorpusInfo, MatchedVariant, PlannedRun, SweepPlan};
+pub use test_comparison::TestComparison;
 pub use test_uses::{CountedUse, TestUse, TestUses};

@@ -110,6 +110,21 @@ impl TestUses {
         Ok(counted(uses.uses_of(&new.text).count() + 1))
     }
 
+    /// The uses by an experiment, each with its number among those of its text.
+    pub fn of_experiment<'a>(
+        &'a self,
+        experiment: &'a str,
+    ) -> impl Iterator<Item = (usize, &'a TestUse)> {
+        let own = self
+            .0
+            .iter()
+            .filter(move |own| own.experiment == experiment);
+        own.map(|own| {
+            let before = self.uses_of(&own.text).take_while(|other| *other != own);
+            (before.count() + 1, own)
+        })
+    }
+
     fn uses_of(&self, text: &str) -> impl Iterator<Item = &TestUse> {
         let uses = self.0.iter();
         uses.filter(move |earlier| earlier.text == text)
@@ -154,6 +169,24 @@ mod tests {
         assert_eq!(TestUses::record(folder, use_of("s", "2")).unwrap(), found);
         let files = fs::read_dir(folder).unwrap();
         assert_eq!(files.count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn uses_of_an_experiment_have_the_numbers_of_their_text() {
+        let other = TestUse {
+            experiment: "y".to_owned(),
+            ..use_of("s", "3")
+        };
+        let uses = TestUses(vec![
+            use_of("s", "1"),
+            other,
+            use_of("t", "1"),
+            use_of("s", "2"),
+        ]);
+        let found: Vec<_> = uses.of_experiment("x").collect();
+        let numbers: Vec<usize> = found.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 1, 3]);
+        assert_eq!(found[2].1, &use_of("s", "2"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ const TRUSTED_SHARE: f64 = 0.05;
 #[derive(Debug)]
 pub(super) struct EtaEstimator {
     jobs: usize,
-    /// Estimated seconds of each run that has not started, in the order of work.
-    queued: BTreeMap<usize, f64>,
+    /// The runs that have not started, in the order of work.
+    queued: BTreeMap<usize, Queued>,
     running: BTreeMap<usize, RunProgress>,
     /// Seconds that ended runs took.
     measured: f64,
@@ -17,19 +17,30 @@ pub(super) struct EtaEstimator {
     estimated: f64,
 }
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Queued {
+    /// Estimated seconds of the whole run.
+    estimate: f64,
+    /// The share of it that was trained before.
+    trained: f64,
+}
+
 #[derive(Debug)]
 struct RunProgress {
+    /// Estimated seconds of the whole run.
     estimate: f64,
+    /// The share of it that was trained before it started.
+    trained: f64,
     /// When the first progress came, and the share done then (not 0 for a resumed run).
     start: Option<(Instant, f64)>,
     latest: Option<(Instant, f64)>,
 }
 
 impl EtaEstimator {
-    pub(super) fn new(jobs: usize, estimates: impl IntoIterator<Item = (usize, f64)>) -> Self {
+    pub(super) fn new(jobs: usize) -> Self {
         Self {
             jobs,
-            queued: estimates.into_iter().collect(),
+            queued: BTreeMap::new(),
             running: BTreeMap::new(),
             measured: 0.0,
             estimated: 0.0,
@@ -41,15 +52,21 @@ impl EtaEstimator {
         self.jobs = jobs;
     }
 
-    /// Adds a run to those that have not started, or changes its estimate.
+    /// Adds a run to those that have not started, or changes the estimate of the whole run.
     pub(super) fn queued(&mut self, run: usize, seconds: f64) {
-        self.queued.insert(run, seconds);
+        self.queued.entry(run).or_default().estimate = seconds;
+    }
+
+    /// Sets the share of a queued run that was trained before.
+    pub(super) fn trained(&mut self, run: usize, share: f64) {
+        self.queued.entry(run).or_default().trained = share;
     }
 
     pub(super) fn started(&mut self, run: usize) {
-        let estimate = self.queued.remove(&run).unwrap_or(0.0);
+        let Queued { estimate, trained } = self.queued.remove(&run).unwrap_or_default();
         let run_progress = RunProgress {
             estimate,
+            trained,
             start: None,
             latest: None,
         };
@@ -88,7 +105,7 @@ impl EtaEstimator {
         let queued: Vec<f64> = self
             .queued
             .values()
-            .map(|estimate| estimate * pace)
+            .map(|run| run.estimate * (1.0 - run.trained) * pace)
             .collect();
         makespan(&running, &queued, self.jobs)
     }
@@ -120,7 +137,7 @@ impl RunProgress {
 
     fn remaining(&self, pace: f64, now: Instant) -> f64 {
         let Some((at, share)) = self.latest else {
-            return self.estimate * pace;
+            return self.estimate * (1.0 - self.trained) * pace;
         };
         let (seconds, covered) = self.covered();
         let whole = if covered >= TRUSTED_SHARE {
@@ -165,7 +182,9 @@ mod tests {
     fn measured_speed_corrects_the_estimates() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut eta = EtaEstimator::new(1, [(0, 10.0), (1, 10.0)]);
+        let mut eta = EtaEstimator::new(1);
+        eta.queued(0, 10.0);
+        eta.queued(1, 10.0);
         eta.started(0);
         assert_eq!(eta.seconds_left(start), 20.0);
         eta.advanced(0, 0.0, start);
@@ -179,8 +198,13 @@ mod tests {
     #[test]
     fn resumed_run_does_not_count_as_fast() {
         let start = Instant::now();
-        let mut eta = EtaEstimator::new(1, [(0, 10.0)]);
+        let mut eta = EtaEstimator::new(1);
+        eta.queued(0, 10.0);
+        eta.trained(0, 0.8);
+        let is_two = |seconds: f64| (seconds - 2.0).abs() < 1e-9;
+        assert!(is_two(eta.seconds_left(start)));
         eta.started(0);
+        assert!(is_two(eta.seconds_left(start)));
         eta.advanced(0, 0.8, start);
         eta.advanced(0, 0.9, start + Duration::from_secs(1));
         let left = eta.seconds_left(start + Duration::from_secs(1));

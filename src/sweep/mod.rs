@@ -20,6 +20,7 @@ mod scheduler;
 mod slow_notice;
 mod store;
 mod sweep_error;
+mod trained;
 mod verification;
 
 pub use device::DeviceChoice;
@@ -31,10 +32,11 @@ pub use job_slots::{Capacity, Jobs, Slots};
 pub use machine::Machine;
 pub use planning::build as build_plan;
 pub use progress::{EventWriter, Observer, SweepEvent, SweepProgress, describe_end, display};
-pub use run_queue::RunQueue;
+pub use run_queue::{OpenRun, RunQueue};
 pub use scheduler::{SweepEnd, execute};
 pub use store::Store;
 pub use sweep_error::Error;
+pub use trained::Trained;
 pub use verification::{
     Retrained, RunCheck, choose_runs, first_difference, train_again, why_not_comparable,
 };

@@ -1,39 +1,84 @@
+use super::Store;
 use super::eta::makespan;
 use super::job_slots::{Capacity, Slots, slots};
 use crate::results::{PlannedRun, RunState, SweepPlan};
-use crate::train::{self, Estimate};
+use crate::train::{self, Device, Estimate};
 use std::collections::HashMap;
+
+/// A run that has not ended.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenRun {
+    /// Index into the runs of the plan.
+    pub run: usize,
+    pub state: RunState,
+    /// The share of it that has been trained, from 0 to 1.
+    pub trained: f64,
+}
+
+impl OpenRun {
+    #[cfg(test)]
+    pub(super) fn not_started(run: usize) -> Self {
+        Self {
+            run,
+            state: RunState::NotStarted,
+            trained: 0.0,
+        }
+    }
+
+    /// The run of a plan with this index and state, which would be trained on `device`.
+    pub fn new(
+        store: &Store,
+        plan: &SweepPlan,
+        (run, state): (usize, RunState),
+        device: Device,
+    ) -> Self {
+        Self {
+            run,
+            state,
+            trained: store.trained(&plan.runs[run], state, device).share,
+        }
+    }
+}
 
 /// The runs to train, in order, and how the machine is divided among them. Neither changes a result.
 #[derive(Debug)]
 pub struct RunQueue {
-    /// Indices into the runs of the plan, in the order of work.
-    pub runs: Vec<usize>,
-    /// One for each of `runs`.
-    pub estimates: Vec<Estimate>,
+    /// In the order of work, each with the estimate of the whole run.
+    pub(super) open: Vec<(OpenRun, Estimate)>,
     pub slots: Slots,
     pub capacity: Capacity,
 }
 
 impl RunQueue {
     /// Puts the runs to train in order, and chooses how many are trained at the same time.
-    pub fn new(plan: &SweepPlan, runs: Vec<(usize, RunState)>, capacity: Capacity) -> Self {
+    pub fn new(plan: &SweepPlan, runs: Vec<OpenRun>, capacity: Capacity) -> Self {
         let runs = in_order(plan, runs);
-        let estimates: Vec<Estimate> = runs.iter().map(|&run| estimate(plan, run)).collect();
+        let open: Vec<_> = runs
+            .into_iter()
+            .map(|open| (open, estimate(plan, open.run)))
+            .collect();
+        let left: Vec<Estimate> = open.iter().map(left).collect();
         Self {
-            slots: divided(plan, capacity, &estimates),
-            runs,
-            estimates,
+            slots: divided(plan, capacity, &left),
+            open,
             capacity,
         }
     }
 
-    /// Estimated seconds of each run, with the threads that it gets.
-    pub fn seconds(&self) -> impl Iterator<Item = f64> {
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Indices into the runs of the plan, in the order of work.
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.open.iter().map(|(open, _)| open.run)
+    }
+
+    /// Estimated seconds that are left of each run, with the threads that it gets.
+    fn seconds(&self) -> impl Iterator<Item = f64> {
         let threads = self.slots.threads;
-        self.estimates
-            .iter()
-            .map(move |estimate| estimate.seconds_on(threads))
+        let left = self.open.iter().map(left);
+        left.map(move |estimate| estimate.seconds_on(threads))
     }
 
     /// Estimated seconds until all runs have ended.
@@ -54,6 +99,11 @@ pub(super) fn divided(plan: &SweepPlan, capacity: Capacity, runs: &[Estimate]) -
     )
 }
 
+/// The estimate of what is left of a run.
+fn left((open, estimate): &(OpenRun, Estimate)) -> Estimate {
+    estimate.left(open.trained)
+}
+
 /// The estimate of a run of the plan.
 pub(super) fn estimate(plan: &SweepPlan, run: usize) -> Estimate {
     let run = &plan.runs[run];
@@ -62,7 +112,7 @@ pub(super) fn estimate(plan: &SweepPlan, run: usize) -> Estimate {
 
 /// The order of work: stopped runs first, then the first seed of every variant at every size, the smallest first, then
 /// the second. A sweep that ends early has then compared as many variants as possible.
-fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
+fn in_order(plan: &SweepPlan, mut runs: Vec<OpenRun>) -> Vec<OpenRun> {
     let mut seeds_before = HashMap::new();
     let rank: Vec<(usize, usize)> = plan
         .runs
@@ -74,8 +124,8 @@ fn in_order(plan: &SweepPlan, mut runs: Vec<(usize, RunState)>) -> Vec<usize> {
             (*before, size)
         })
         .collect();
-    runs.sort_by_key(|&(run, state)| (state != RunState::Stopped, rank[run], run));
-    runs.into_iter().map(|(run, _)| run).collect()
+    runs.sort_by_key(|&OpenRun { run, state, .. }| (state != RunState::Stopped, rank[run], run));
+    runs
 }
 
 #[cfg(test)]
@@ -86,14 +136,49 @@ mod tests {
     use crate::results::testing::plan_of;
     use crate::train::Device;
 
+    fn stopped(run: usize, trained: f64) -> OpenRun {
+        OpenRun {
+            run,
+            state: RunState::Stopped,
+            trained,
+        }
+    }
+
+    #[test]
+    fn trained_steps_cost_no_time() {
+        let capacity = Capacity {
+            jobs: Jobs::Exactly(1),
+            device: Device::Cpu,
+            machine: Machine {
+                cores: 1,
+                free_memory_mb: None,
+            },
+        };
+        for text in ["{name: x}", "{name: x, train: {seconds: 5}}"] {
+            let plan = plan_of(text);
+            let seconds = |trained| {
+                let run = stopped(0, trained);
+                RunQueue::new(&plan, vec![run], capacity).total_seconds()
+            };
+            let whole = seconds(0.0);
+            assert!((seconds(0.75) / whole - 0.25).abs() < 1e-9, "{text}");
+        }
+    }
+
     #[test]
     fn stopped_run_comes_first_and_then_a_seed_of_every_variant() {
         let text = "{name: x, sweep: {seeds: [7, 3], variants: {a: {}, b: {model: {n_layer: 2}}}}}";
         let plan = plan_of(text); // a7 a3 b7 b3
-        let new = |run| (run, RunState::NotStarted);
-        assert_eq!(in_order(&plan, (0..4).map(new).collect()), [0, 2, 1, 3]);
-        let stopped = (3, RunState::Stopped);
-        assert_eq!(in_order(&plan, vec![new(0), new(1), stopped]), [3, 0, 1]);
+        let order = |runs| in_order(&plan, runs).into_iter().map(|open| open.run);
+        let all: Vec<usize> = order((0..4).map(OpenRun::not_started).collect()).collect();
+        assert_eq!(all, [0, 2, 1, 3]);
+        let some: Vec<usize> = order(vec![
+            OpenRun::not_started(0),
+            OpenRun::not_started(1),
+            stopped(3, 0.5),
+        ])
+        .collect();
+        assert_eq!(some, [3, 0, 1]);
     }
 
     #[test]
@@ -108,7 +193,7 @@ mod tests {
         };
         let threads_of_last_run = |text: &str| {
             let plan = plan_of(text);
-            let last = (plan.runs.len() - 1, RunState::NotStarted);
+            let last = OpenRun::not_started(plan.runs.len() - 1);
             RunQueue::new(&plan, vec![last], capacity).slots.threads
         };
         let sweep = "sweep: {seeds: 2, variants: {a: {}, b: {train: {seconds: 5}}}}";

@@ -4,10 +4,9 @@ use super::job_slots::Capacity;
 use super::progress::{self, Observer, SweepProgress};
 use super::run_queue::{RunQueue, divided, estimate};
 use super::{Error, Store, interrupts};
-use crate::results::{PlannedRun, RecordError, RunResult, RunState, RunStatus, SweepPlan};
+use crate::results::{RecordError, RunResult, RunState, RunStatus, SweepPlan};
 use crate::train::{self, Device, Estimate, Update};
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longest wait for an event, after which interrupts are checked.
@@ -35,7 +34,7 @@ pub fn execute(
     observer: &mut dyn Observer,
 ) -> Result<SweepEnd, Error> {
     interrupts::install_handler()?;
-    let queued: HashSet<usize> = queue.runs.iter().copied().collect();
+    let queued: HashSet<usize> = queue.runs().collect();
     let mut scheduler = Scheduler::new(plan, store, queue, executor, observer);
     if plan.depends_on_results() {
         let selected = selected.iter().copied();
@@ -80,18 +79,22 @@ impl<'a> Scheduler<'a> {
         executor: &'a mut dyn Executor,
         observer: &'a mut dyn Observer,
     ) -> Self {
-        let seconds = queue.runs.iter().copied().zip(queue.seconds());
+        let mut eta = EtaEstimator::new(queue.slots.jobs);
+        for (open, estimate) in &queue.open {
+            eta.queued(open.run, estimate.seconds_on(queue.slots.threads));
+            eta.trained(open.run, open.trained);
+        }
         Self {
             plan,
             store,
             capacity: queue.capacity,
             executor,
             observer,
-            eta: EtaEstimator::new(queue.slots.jobs, seconds),
+            eta,
             jobs: queue.slots.jobs,
             threads: queue.slots.threads,
-            total: queue.runs.len(),
-            queue: queue.runs.into(),
+            total: queue.open.len(),
+            queue: queue.runs().collect(),
             optional: HashSet::new(),
             results: Vec::new(),
             active: BTreeSet::new(),
@@ -182,7 +185,10 @@ impl<'a> Scheduler<'a> {
                 Device::Cuda(ordinal) => Some(ordinal),
             },
             threads: self.threads,
-            extends: self.extended_run(planned),
+            extends: self
+                .store
+                .continued_run(planned, self.capacity.device)
+                .map(|shorter| shorter.dir.path().to_owned()),
         };
         let steps = planned.spec.train.steps;
         self.observer
@@ -198,16 +204,6 @@ impl<'a> Scheduler<'a> {
             }
         }
         Ok(())
-    }
-
-    /// The folder of a finished run that a run continues.
-    fn extended_run(&self, run: &PlannedRun) -> Option<PathBuf> {
-        if self.capacity.device != Device::Cpu {
-            return None; // a GPU may give other results
-        }
-        let shorter = self.store.shorter_run(run)?;
-        let is_possible = shorter.why_not_continued(&run.spec).is_none();
-        is_possible.then(|| shorter.dir.path().to_owned())
     }
 
     /// Handles the end of a run that was active.
@@ -366,6 +362,7 @@ mod tests {
     use super::super::job_slots::{Jobs, Slots};
     use super::super::machine::Machine;
     use super::super::progress::Lines;
+    use super::super::run_queue::OpenRun;
     use super::*;
     use crate::results::testing::plan_of;
     use std::cell::Cell;
@@ -461,8 +458,9 @@ mod tests {
         let mut store = Store::open(folder.to_owned()).unwrap();
         store.write_plan(&mut plan.clone(), false).unwrap();
         let queue = RunQueue {
-            runs: (0..plan.runs.len()).collect(),
-            estimates: Vec::new(),
+            open: (0..plan.runs.len())
+                .map(|run| (OpenRun::not_started(run), estimate(&plan, run)))
+                .collect(),
             slots: Slots {
                 jobs: 2,
                 threads: 1,
@@ -541,7 +539,7 @@ mod tests {
         let plan = plan_of(text);
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().to_owned()).unwrap();
-        let queue = RunQueue::new(&plan, vec![(0, RunState::NotStarted)], CAPACITY);
+        let queue = RunQueue::new(&plan, vec![OpenRun::not_started(0)], CAPACITY);
         let mut executor = FakeExecutor::default();
         let mut lines = Lines::new(io::sink());
         let mut scheduler = Scheduler::new(&plan, &store, queue, &mut executor, &mut lines);

@@ -11,6 +11,7 @@ use crate::regular_file::{self, is_wrong_kind};
 use crate::results::{
     Environment, Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder,
 };
+use crate::spec::{RunSpec, TrainingLength};
 use dfdx::prelude::HasShape;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -221,6 +222,18 @@ impl From<RecordError> for Refusal {
 pub fn saved_step(folder: &Path) -> Option<u64> {
     let mut paths = FILES.iter().map(|name| folder.join(name));
     paths.find_map(|path| read_text(&path, "step")?.parse().ok())
+}
+
+/// The part of a run that the newest checkpoint in `folder` holds, from 0 to 1, as a share of its steps or, if its
+/// length is a time, of its seconds.
+pub fn saved_share(folder: &Path, spec: &RunSpec) -> f64 {
+    let (key, whole) = match spec.train.length() {
+        TrainingLength::Seconds(seconds) => ("training_seconds", seconds),
+        _ => ("step", spec.train.steps as f64),
+    };
+    let mut paths = FILES.iter().map(|name| folder.join(name));
+    let trained = paths.find_map(|path| read_text(&path, key)?.parse::<f64>().ok());
+    (trained.unwrap_or(0.0) / whole).clamp(0.0, 1.0)
 }
 
 /// Checks the files of a run that has not ended: its checkpoints and what they depend on.

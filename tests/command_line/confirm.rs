@@ -50,6 +50,16 @@ fn each_use_of_the_test_split_is_counted() {
         test != validation && (test - validation).abs() < 0.5,
         "{test} {validation}"
     );
+    // Every format of the report shows both.
+    for format in ["md", "html", "json", "pr"] {
+        let report = lab.run(&format!("report results/tiny --format {format}"));
+        let shown = match format {
+            "json" => "\"test_uses\": 2",
+            "html" => "Use of the test split",
+            _ => "## Test split",
+        };
+        report.exits(0).shows(shown);
+    }
     // Another experiment on the same text uses the same split.
     lab.run("sweep tiny.yaml name=other train.steps=20")
         .exits(0);

@@ -29,16 +29,28 @@ fn the_first_step_that_differs_is_named() {
     lab.run("sweep tiny.yaml --only gpt").exits(0);
     lab.run("sweep tiny.yaml --only gpt --results other train.steps=45 train.eval_every=45")
         .exits(0);
-    let output = lab.run("diff results/tiny/runs/gpt-s1 other/tiny/runs/gpt-s1");
-    output.exits(2); // a folder has its full name
-    let run = |results: &str| {
-        let runs = std::fs::read_dir(lab.path(&format!("{results}/tiny/runs"))).unwrap();
-        let names = runs.map(|run| run.unwrap().file_name().into_string().unwrap());
-        let name = names.into_iter().find(|name| name.starts_with("gpt-s1"));
-        format!("{results}/tiny/runs/{}", name.unwrap())
-    };
-    lab.run(&format!("diff {} {}", run("results"), run("other")))
+    lab.run("diff results/tiny/gpt-s1 other/tiny/runs/gpt-s1")
         .exits(0)
         .shows("train.steps")
         .shows("All losses that both runs have recorded are identical, up to step");
+    lab.run("generate other/tiny/gpt-s1 --tokens 3").exits(0);
+    lab.run("diff results/tiny/gpt-s1 other/tiny/gpt-s9")
+        .exits(2)
+        .says("there is no run other/tiny/gpt-s9");
+}
+
+#[test]
+fn a_damaged_configuration_is_named() {
+    let lab = Lab::new(TINY);
+    lab.run("sweep tiny.yaml --only gpt").exits(0);
+    let runs = std::fs::read_dir(lab.path("results/tiny/runs")).unwrap();
+    let mut runs = runs.map(|run| run.unwrap().path());
+    let run = runs.find(|run| run.to_string_lossy().contains("gpt-s2"));
+    let config = run.unwrap().join("config.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("seed: 2", "seed: 3")).unwrap();
+    lab.run("diff gpt-s1 gpt-s2")
+        .exits(1)
+        .says("config.yaml")
+        .says("its contents are not those that the run wrote");
 }

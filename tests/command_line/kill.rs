@@ -76,7 +76,7 @@ fn sweep_stopped_by_ctrl_c_continues() {
     assert!(report.contains("| stopped | at step "), "{report}");
     lab.run(&SWEEP.replace("sweep", "plan"))
         .exits(0)
-        .shows(" stopped");
+        .shows(" stopped at step ");
     lab.run(SWEEP)
         .exits(0)
         .says(" stopped run")
@@ -89,6 +89,10 @@ fn signal_to_the_sweep_alone_stops_the_workers() {
     let lab = Lab::new(TINY);
     let mut sweep = lab.start(&format!("{SWEEP} train.steps=1000000"));
     sweep.until_exists(|lab| Some(lab.run_folder("gpt-s1-")?.join("checkpoint")));
+    let plan = SWEEP.replace("sweep", "plan");
+    lab.run(&format!("{plan} train.steps=1000000"))
+        .exits(0)
+        .shows("running, step ");
     sweep.signal("TERM");
     sweep.wait().exits(130).says(": stopped");
     assert!(

@@ -99,7 +99,7 @@ sweep:
     rmsnorm: {model: {norm: rmsnorm}}
     swiglu: {model: {mlp: swiglu}}
     wide: {model: {n_embd: 32}}
-    narrow: {model: {n_embd: 8}}
+    narrow-with-a-name-of-more-than-forty-characters: {model: {n_embd: 8}}
     untied: {model: {tie_weights: false}}
 ";
 

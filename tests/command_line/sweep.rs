@@ -716,6 +716,13 @@ fn halving_trains_the_best_settings_further() {
         report.contains("successive halving: 3 combinations with 10 steps"),
         "{report}"
     );
+    // The table of trainings: two rates of each variant ended early.
+    let trained = |steps: &str| {
+        let rows = report.lines().filter(|line| line.starts_with("| gpt | 0."));
+        rows.filter(|line| line.contains(&format!(" | {steps} | ")))
+            .count()
+    };
+    assert_eq!((trained("10"), trained("all")), (2, 1), "{report}");
     lab.run("sweep tiny.yaml").exits(0).says("none to train");
 
     let other = Lab::new(&experiment);

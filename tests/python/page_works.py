@@ -103,6 +103,21 @@ def check_width(page: Page, width: int):
         .map((e) => `${e.tagName} ${e.textContent.slice(0, 50)}`)"""
     )
     assert not wide, wide
+    cut = page.evaluate(
+        """[...document.querySelectorAll(".canvas")].flatMap((canvas) =>
+        [...canvas.querySelectorAll("text")]
+        .filter((e) => e.getBoundingClientRect().right > canvas.getBoundingClientRect().right + 0.5)
+        .map((e) => e.textContent))"""
+    )
+    assert not cut, f"labels that are cut: {cut}"
+    overlapping = page.evaluate(
+        """[...document.querySelectorAll(".canvas")].flatMap((canvas) => {
+            const ticks = [...canvas.querySelectorAll("text.middle")].map((e) => [e.getBoundingClientRect(), e.textContent]);
+            ticks.sort(([a], [b]) => a.left - b.left);
+            return ticks.filter(([box], i) => i && ticks[i - 1][0].right > box.left).map(([, text]) => text);
+        })"""
+    )
+    assert not overlapping, f"ticks that overlap: {overlapping}"
 
 
 def check_labels(page: Page):

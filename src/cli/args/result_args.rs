@@ -136,7 +136,8 @@ Examples:
 
 Exit codes: 0 success, 1 a file of a run is damaged, 2 the command line or a run has an error.")]
 pub struct Diff {
-    /// The first run: its folder, its name, its variant and seed such as `gpt-s1`, or the beginning of its name.
+    /// The first run: its folder, its name, its variant and seed such as `gpt-s1`, or the beginning of its name. A
+    /// path such as `results/ablation/gpt-s1` names a run of one results folder.
     #[arg(value_name = "RUN")]
     pub a: String,
     /// The second run.

@@ -5,7 +5,7 @@ use super::environment_cautions::environments;
 use super::evaluated_weights::evaluated_weights;
 use super::fairness::unfair_differences;
 use super::ranking::{Ranking, Variant};
-use super::record_cautions::{damaged_runs, unverified_plan, unverified_runs};
+use super::record_cautions::{damaged_runs, damaged_test_uses, unverified_plan, unverified_runs};
 use super::tuning::Tuning;
 use crate::report::loaded_results::{Results, Run};
 use crate::results::RunState;
@@ -23,6 +23,7 @@ pub(crate) fn cautions(
     let mut cautions = Vec::new();
     cautions.extend(unfinished_runs(results));
     cautions.extend(damaged_runs(results));
+    cautions.extend(damaged_test_uses(results));
     cautions.extend(design_cautions(results, ranking, tuning));
     cautions.extend(within_warmup(ranking));
     cautions.extend(different_texts(ranking));
@@ -43,8 +44,7 @@ fn unfinished_runs(results: &Results) -> Option<String> {
         RunState::Stopped,
         RunState::NotStarted,
     ];
-    let counted = |state: RunState| {
-        let runs: Vec<&Run> = unfinished(results, state).collect();
+    let counted = |runs: Vec<&Run>| {
         let mut names: Vec<&str> = runs.iter().map(|run| run.variant()).collect();
         names.dedup();
         let names = match names.len() {
@@ -52,9 +52,11 @@ fn unfinished_runs(results: &Results) -> Option<String> {
             1..=MOST_NAMES => format!(" ({})", names.join(", ")),
             _ => String::new(),
         };
-        Some(format!("{} {}{names}", runs.len(), state.name()))
+        Some(format!("{} {}{names}", runs.len(), runs[0].state_name()))
     };
-    let counts: Vec<String> = states.into_iter().filter_map(counted).collect();
+    let of_states = states.map(|state| unfinished(results, state).collect());
+    let groups = [results.running().collect()].into_iter().chain(of_states);
+    let counts: Vec<String> = groups.filter_map(counted).collect();
     (!counts.is_empty()).then(|| {
         format!(
             "Not all of the {} finished: {}. Means include the finished runs only.",
@@ -64,7 +66,7 @@ fn unfinished_runs(results: &Results) -> Option<String> {
     })
 }
 
-/// The runs in a state other than done. A search that has found
+/// The runs in a state other than done, without those that are running. A search that has found
 /// the best values is not incomplete because a run of it diverged.
 pub(crate) fn unfinished(results: &Results, state: RunState) -> impl Iterator<Item = &Run> {
     let has_found = |variant: &str| results.search_of(variant).is_some_and(|s| s.best.is_some());
@@ -72,7 +74,8 @@ pub(crate) fn unfinished(results: &Results, state: RunState) -> impl Iterator<It
         let is_search = run.planned.is_search();
         state == RunState::Diverged && is_search && has_found(run.variant())
     };
-    let runs = results.runs.iter().filter(move |run| run.state() == state);
+    let idle = results.runs.iter().filter(|run| !run.is_running);
+    let runs = idle.filter(move |run| run.state() == state);
     runs.filter(move |run| !is_found(run))
 }
 

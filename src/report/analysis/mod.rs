@@ -23,6 +23,7 @@ mod record_cautions;
 pub(crate) mod reproduction;
 pub(crate) mod scaling;
 pub(crate) mod setting_importance;
+pub(super) mod test_results;
 pub(crate) mod tokenizer_table;
 pub(crate) mod tuning;
 pub(crate) mod variant_verdict;

@@ -19,6 +19,9 @@ pub(crate) struct Ranking<'a> {
     pub(crate) tuned_paths: Vec<&'a str>,
     /// Whether the search ends the training of combinations that are behind the others.
     pub(crate) has_halving: bool,
+    /// Whether the combinations of the search were drawn at random or chosen by results, so that their values are no
+    /// sequence.
+    pub(crate) has_drawn_values: bool,
     /// Whether the variants are trained at smaller sizes too.
     pub(crate) has_sizes: bool,
     /// Number of comparisons for which the intervals are corrected.
@@ -160,6 +163,12 @@ impl<'a> Ranking<'a> {
                 .any(|run| run.planned.smaller_size.is_some()),
             tuned_paths: plan.tuned_paths(),
             has_halving: plan.has_halving(),
+            has_drawn_values: plan
+                .experiment
+                .sweep
+                .as_ref()
+                .and_then(|sweep| sweep.tune.as_ref())
+                .is_some_and(|tune| tune.random.is_some() || tune.tpe.is_some()),
             comparisons: plan.comparisons(),
             margin: compare.margin,
             absolute_margin: results.margin,

@@ -28,6 +28,14 @@ pub(super) fn damaged_runs(results: &Results) -> Option<String> {
     })
 }
 
+/// A damaged record of the uses of the test split.
+pub(super) fn damaged_test_uses(results: &Results) -> Option<String> {
+    let damage = results.test_uses.as_ref().err()?;
+    Some(format!(
+        "No score on the test split is shown, because their record is damaged: {damage}."
+    ))
+}
+
 /// A plan without a digest.
 pub(super) fn unverified_plan(results: &Results) -> Option<String> {
     let text = "plan.json is not verified: it has no digest, so a change in it would not be noticed. `runner sweep` \

@@ -251,7 +251,7 @@ pub(crate) fn chosen_in_words(variant: &Variant, paths: &[&str]) -> String {
 }
 
 /// The values of a run at the paths of the search. A setting that does not apply has none.
-fn values(run: &Run, paths: &[&str]) -> Vec<String> {
+pub(crate) fn values(run: &Run, paths: &[&str]) -> Vec<String> {
     let spec = &run.planned.spec;
     let text = |path: &&str| match config::applies(spec, path) {
         true => shown(&setting(spec, path)),

@@ -23,6 +23,8 @@ pub(super) struct Curves {
     pub(super) log_x: bool,
     /// Whether the points are marked.
     pub(super) has_points: bool,
+    /// Whether the points are joined by lines.
+    pub(super) has_lines: bool,
     pub(super) series: Vec<Series>,
     /// Whether dashed steps join the ends of the series that no other beats.
     pub(super) has_front: bool,
@@ -54,6 +56,8 @@ pub(super) struct Differences {
     /// Values further from 0 than this lie outside of the plot.
     pub(super) reach: Rounded,
     pub(super) margin: Option<Rounded>,
+    /// Half of the width of the grey band around 0.
+    pub(super) noise: Option<Rounded>,
     pub(super) rows: Vec<DifferenceRow>,
 }
 
@@ -64,7 +68,10 @@ pub(super) struct DifferenceRow {
     pub(super) label: String,
     pub(super) verdict: &'static str,
     pub(super) mean: Rounded,
+    /// The thin line of the plot.
     pub(super) interval: Option<[Rounded; 2]>,
+    /// The thick line, which is not corrected for the number of comparisons.
+    pub(super) thick: Option<[Rounded; 2]>,
     pub(super) seeds: Vec<Rounded>,
 }
 

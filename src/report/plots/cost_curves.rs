@@ -4,7 +4,7 @@ use super::Drawn;
 use super::axis::Axis;
 use super::curves::{cut_off, seeds};
 use super::legend::Legend;
-use super::lines::{Chart, Line, labelled_at_the_end, lines, settled, xs};
+use super::lines::{Chart, Line, Marks, labelled_at_the_end, lines, settled, xs};
 use super::pareto_front::{self, front_of};
 use super::series;
 use crate::report::analysis::cost::comparable_loss;
@@ -79,6 +79,8 @@ fn cost_curves(
 ) -> Drawn {
     for line in &mut lines {
         line.front = comparable_end(ranking, line);
+        // The end of training.
+        line.marks = line.curve.points.last().copied().into_iter().collect();
     }
     let lines = &lines;
     let end = |line: &Line| line.curve.points.last().map(|(x, _)| *x);
@@ -102,7 +104,7 @@ fn cost_curves(
         y,
         front,
         references: Vec::new(),
-        has_points: false,
+        marks: Marks::Lines,
         x_tick: units::tick,
     };
     let svg = labelled_at_the_end(&chart, lines);

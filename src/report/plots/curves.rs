@@ -1,7 +1,7 @@
 use super::Drawn;
 use super::axis::Axis;
 use super::legend::Legend;
-use super::lines::{Chart, Line, labelled_at_the_right, lines, settled, xs};
+use super::lines::{Chart, Line, Marks, labelled_at_the_right, lines, settled, xs};
 use super::series;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::loaded_results::Run;
@@ -99,7 +99,7 @@ pub(super) fn loss(ranking: &Ranking, legend: &Legend) -> Drawn {
         y,
         front: Vec::new(),
         references,
-        has_points: false,
+        marks: Marks::Lines,
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
@@ -204,7 +204,7 @@ pub(super) fn loss_end(ranking: &Ranking, legend: &Legend) -> Drawn {
         y: Axis::linear(values)?,
         front: Vec::new(),
         references: Vec::new(),
-        has_points: false,
+        marks: Marks::Lines,
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
@@ -257,7 +257,7 @@ pub(super) fn train_loss(ranking: &Ranking, legend: &Legend) -> Drawn {
         y,
         front: Vec::new(),
         references: Vec::new(),
-        has_points: false,
+        marks: Marks::Lines,
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);
@@ -276,7 +276,7 @@ pub(super) fn grad_norm(ranking: &Ranking, legend: &Legend) -> Drawn {
         y,
         front: Vec::new(),
         references: Vec::new(),
-        has_points: false,
+        marks: Marks::Lines,
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, &lines);

@@ -8,13 +8,17 @@ use super::{Drawing, Drawn};
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::wording;
 use crate::stats::{Comparison, ConfidenceInterval, Verdict};
+use crate::text::escape::visible_line;
 use crate::text::units;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
+use std::collections::HashSet;
 
 const ROW: i32 = 58;
 const TOP: i32 = 100;
 const BELOW: i32 = 130;
+/// Width that long names leave for the axis.
+const LEAST_AXIS: i32 = 400;
 const BETTER: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const WORSE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 const EQUIVALENT: RGBColor = RGBColor(0x00, 0x9e, 0x73);
@@ -33,15 +37,15 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
     let limits = Limits::of(ranking, reach);
     let shown = shown.chain(limits.margin.iter().flat_map(|margin| [-margin, *margin]));
     let widest = |texts: &mut dyn Iterator<Item = i32>| texts.max().unwrap_or(0);
-    let name_width = |(variant, _): &(&Variant, _)| text_width(legend.name(variant.name), BODY);
-    let names = widest(&mut rows.iter().map(name_width));
     let numbers = widest(
         &mut rows
             .iter()
             .map(|(v, c)| text_width(&label(ranking, v, c), SMALL)),
     );
+    let names = row_names(&rows, legend, WIDTH - 50 - numbers - LEAST_AXIS - 60);
+    let name_width = widest(&mut names.iter().map(|name| text_width(name, BODY)));
     let bottom = TOP + rows.len() as i32 * ROW;
-    let left = 60 + names;
+    let left = 60 + name_width;
     // The numbers of a tiny difference are long.
     let right = (WIDTH - 50 - numbers).max(left + 200);
     let frame = Frame {
@@ -62,8 +66,7 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         scaffold(canvas, &frame, ranking.metric.kind.is_better_higher())?;
         for (index, (variant, comparison)) in rows.iter().enumerate() {
             let y = TOP + index as i32 * ROW + ROW / 2;
-            let name = legend.name(variant.name);
-            canvas.text(name, (36, y), HPos::Left, BODY, INK)?;
+            canvas.text(&names[index], (36, y), HPos::Left, BODY, INK)?;
             let numbers = label(ranking, variant, comparison);
             canvas.text(&numbers, (right + 24, y), HPos::Left, SMALL, MUTED)?;
             row(canvas, &frame, y, (variant, comparison))?;
@@ -88,6 +91,7 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         verdict: wording::verdict(variant),
         mean: Rounded(comparison.mean),
         interval: comparison.corrected.map(|i| [i.low, i.high].map(Rounded)),
+        thick: comparison.interval.map(|i| [i.low, i.high].map(Rounded)),
         seeds: variant
             .differences
             .iter()
@@ -98,6 +102,7 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         title: title.clone(),
         reach: Rounded(reach),
         margin: limits.margin.map(Rounded),
+        noise: limits.shown_noise(&frame).map(Rounded),
         rows: rows.iter().map(row).collect(),
     });
     let finish = |svg| Drawing {
@@ -109,6 +114,24 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         svg,
     };
     Some(svg.map(finish))
+}
+
+/// The names of the rows. One that is wider than `room` is short, and all are if two would be equal.
+fn row_names(rows: &[(&Variant, &Comparison)], legend: &Legend, room: i32) -> Vec<String> {
+    let short = |variant: &Variant| legend.name(variant.name).to_owned();
+    let fitting = |variant: &Variant| {
+        let whole = visible_line(variant.name);
+        match text_width(&whole, BODY) <= room {
+            true => whole,
+            false => short(variant),
+        }
+    };
+    let names: Vec<String> = rows.iter().map(|(variant, _)| fitting(variant)).collect();
+    let distinct: HashSet<&String> = names.iter().collect();
+    match distinct.len() == names.len() {
+        true => names,
+        false => rows.iter().map(|(variant, _)| short(variant)).collect(),
+    }
 }
 
 /// The variants that are compared with the baseline, best first.
@@ -341,6 +364,29 @@ mod tests {
         assert!(reach < 0.2, "{reach}");
         assert_eq!(scale(Vec::new()), None);
         assert_eq!(scale(vec![row_with(1.0)]), Some(1.06));
+    }
+
+    #[test]
+    fn a_long_name_is_whole_if_there_is_room() {
+        let folder = Folder::new("names");
+        let fits = "a-name-of-thirty-three-characters";
+        let longer = format!("{fits}-and-many-more-of-them-after-these");
+        for (name, n_layer) in [("gpt", 1), (fits, 2), (longer.as_str(), 3)] {
+            for seed in 1..=3 {
+                let run = folder.run(name, seed);
+                let bits = 1.5 + 0.01 * (n_layer * seed) as f64;
+                run.spec(|spec| spec.model.n_layer = n_layer as usize)
+                    .evaluations(&[(0, 6.0), (500, bits)])
+                    .done();
+            }
+        }
+        folder.write();
+        let plot = folder.read("plots/difference.svg");
+        assert!(
+            plot.contains(fits) && plot.contains("a-name-of-th"),
+            "{plot}"
+        );
+        assert!(!plot.contains(&longer));
     }
 
     /// With many seeds, the interval of the mean is narrower than the range of the seeds.

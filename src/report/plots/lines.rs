@@ -67,6 +67,17 @@ pub(super) struct PartialRun {
     pub(super) has_diverged: bool,
 }
 
+/// How the points of a curve are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marks {
+    /// As a line.
+    Lines,
+    /// As a line with a dot at each point.
+    JoinedPoints,
+    /// As dots. Their order has no meaning.
+    Points,
+}
+
 /// Title, axes and reference lines of a plot of curves.
 pub(super) struct Chart {
     pub(super) title: String,
@@ -78,8 +89,7 @@ pub(super) struct Chart {
     pub(super) front: Vec<(f64, f64)>,
     /// (value, name) of the horizontal dashed lines.
     pub(super) references: Vec<(f64, &'static str)>,
-    /// Whether the points of the curves are marked.
-    pub(super) has_points: bool,
+    pub(super) marks: Marks,
     /// Text of a tick of the x axis.
     pub(super) x_tick: fn(f64) -> String,
 }
@@ -107,7 +117,8 @@ fn curves(chart: &Chart, lines: &[Line]) -> Curves {
         x: [chart.x.low(), chart.x.high()].map(Rounded),
         y: [chart.y.low(), chart.y.high()].map(Rounded),
         log_x: chart.x.is_logarithmic(),
-        has_points: chart.has_points,
+        has_points: chart.marks != Marks::Lines,
+        has_lines: chart.marks != Marks::Points,
         series: lines[shown..].iter().map(series_of).collect(),
         has_front: !chart.front.is_empty(),
         references: chart.references.iter().map(reference).collect(),
@@ -284,7 +295,6 @@ pub(super) fn labelled_at_the_end(chart: &Chart, lines: &[Line]) -> Result<Strin
             let Some(&end) = line.curve.points.last() else {
                 continue;
             };
-            canvas.dot(frame.at(end), 9, line.color, 1.0)?;
             if line.is_highlighted {
                 ends.push(frame.at(end));
                 texts.push(line.name.clone());
@@ -333,7 +343,11 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
     }
     for line in lines {
         let width = if line.is_highlighted { 5 } else { 3 };
-        for piece in series::clip(&line.curve.points, top) {
+        let joined = match chart.marks {
+            Marks::Points => Vec::new(),
+            Marks::Lines | Marks::JoinedPoints => series::clip(&line.curve.points, top),
+        };
+        for piece in joined {
             match piece.as_slice() {
                 [only] => canvas.dot(frame.at(*only), 8, line.color, 1.0)?,
                 _ => canvas.line(
@@ -343,7 +357,11 @@ fn draw(canvas: &Canvas, chart: &Chart, frame: &Frame, lines: &[Line]) -> Result
                 )?,
             }
         }
-        let points = line.curve.points.iter().filter(|_| chart.has_points);
+        let points = line
+            .curve
+            .points
+            .iter()
+            .filter(|_| chart.marks != Marks::Lines);
         let points = points.chain(&line.marks);
         for &point in points.filter(|(_, y)| *y <= top) {
             canvas.dot(frame.at(point), 9, line.color, 1.0)?;

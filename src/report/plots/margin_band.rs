@@ -67,6 +67,14 @@ impl Limits {
         Ok(())
     }
 
+    /// Half of the width of the band that is drawn. `None` without one.
+    pub(super) fn shown_noise(&self, frame: &Frame) -> Option<f64> {
+        match self.band(frame) {
+            Band::Visible(..) => self.noise,
+            Band::WiderThanThePlot | Band::None => None,
+        }
+    }
+
     pub(super) fn caption(&self, frame: &Frame) -> String {
         let mut text = String::new();
         if self.margin.is_some() {

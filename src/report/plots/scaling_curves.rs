@@ -3,7 +3,7 @@
 use super::Drawn;
 use super::axis::Axis;
 use super::legend::Legend;
-use super::lines::{Chart, Line, labelled_at_the_right};
+use super::lines::{Chart, Line, Marks, labelled_at_the_right};
 use super::series::Curve;
 use crate::report::analysis::metric::Metric;
 use crate::report::analysis::scaling::{Fit, ScaledVariant, Scaling};
@@ -149,7 +149,7 @@ fn draw(
         y: Axis::linear(shown)?,
         front: Vec::new(),
         references,
-        has_points: false,
+        marks: Marks::Lines,
         x_tick: units::tick,
     };
     let svg = labelled_at_the_right(&chart, lines);

@@ -108,6 +108,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
         y: [frame.y.low(), frame.y.high()].map(Rounded),
         log_x: frame.x.is_logarithmic(),
         has_points: true,
+        has_lines: false,
         series: series.collect(),
         has_front: !front.is_empty(),
         references: Vec::new(),

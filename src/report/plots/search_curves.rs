@@ -1,7 +1,7 @@
 use super::Drawn;
 use super::axis::Axis;
 use super::legend::Legend;
-use super::lines::{Chart, Line, labelled_at_the_right, lines, xs};
+use super::lines::{Chart, Line, Marks, labelled_at_the_right, lines, xs};
 use super::series::Curve;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::tuning::{number_at, run_of};
@@ -31,6 +31,8 @@ pub(super) fn best_values(ranking: &Ranking, legend: &Legend) -> Drawn {
     values.dedup();
     let others = match ranking.tuned_paths.len() {
         1 => "",
+        // A value that was drawn has other values of its own.
+        _ if ranking.has_drawn_values => " The other settings differ from point to point.",
         _ => " Each point has the best values of the other settings.",
     };
     let direction = if is_better_higher { "higher" } else { "lower" };
@@ -54,7 +56,10 @@ pub(super) fn best_values(ranking: &Ranking, legend: &Legend) -> Drawn {
         y,
         front: Vec::new(),
         references: Vec::new(),
-        has_points: true,
+        marks: match ranking.has_drawn_values {
+            true => Marks::Points,
+            false => Marks::JoinedPoints,
+        },
         x_tick: |value| value.to_string(),
     };
     let svg = labelled_at_the_right(&chart, &lines);
@@ -120,9 +125,11 @@ fn curve(variant: &Variant, path: &str, is_better_higher: bool) -> Curve {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chart_data::ChartData;
     use super::super::legend::Legend;
     use super::*;
     use crate::report::testing::Folder;
+    use crate::spec::Sweep;
 
     #[test]
     fn all_values_of_the_search_are_inside_of_the_plot() {
@@ -143,6 +150,38 @@ mod tests {
         let curve = |variant: &Variant| curve(variant, "optimizer.lr", false);
         let lines = lines(&ranking, &Legend::new(&ranking), curve, |_| Vec::new());
         assert_eq!(means(&lines), [1.8, 1.5, 1.6]);
+    }
+
+    #[test]
+    fn values_that_were_drawn_are_not_joined() {
+        let lines_of = |tune: &str| {
+            let folder = Folder::new("drawn");
+            folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+                tune: Some(serde_yaml::from_str(tune).unwrap()),
+                ..Sweep::default()
+            });
+            for (combination, lr) in [0.001, 0.003, 0.01].into_iter().enumerate() {
+                let run = folder.run("gpt", 1001).tuned(combination, true);
+                run.spec(|spec| spec.optimizer.lr = lr)
+                    .curve(1.5 + lr)
+                    .done();
+            }
+            folder.run("gpt", 1).tuned(0, false).curve(1.5).done();
+            folder.write_plan();
+            let results = folder.results();
+            let ranking = Ranking::new(&results);
+            let drawing = best_values(&ranking, &Legend::new(&ranking))
+                .unwrap()
+                .unwrap();
+            assert!(drawing.svg.matches("<circle").count() >= 3);
+            let ChartData::Curves(curves) = drawing.data.unwrap() else {
+                panic!("it is a plot of curves");
+            };
+            curves.has_lines
+        };
+        assert!(lines_of("{grid: {optimizer.lr: [0.001, 0.003, 0.01]}}"));
+        let drawn = "{n: 3, settings: {optimizer.lr: {log_uniform: [0.001, 0.01]}}}";
+        assert!(!lines_of(&format!("{{random: {drawn}}}")));
     }
 
     #[test]

@@ -127,7 +127,8 @@ fn method(factors: &Factors, terms: &[Term]) -> String {
     };
     format!(
         "Effects in the full grid, with {} as blocks: each is computed for one seed at a time, and its mean over the seeds is \
-         tested by Student's t. So no variant is assumed to vary as much between seeds as another. A mean is over all \
+         tested by Student's t. So no variant is assumed to vary as much between seeds as another. The share \
+         is that of the variation between the combinations, without the variation between the seeds. A mean is over all \
          combinations with this value, and its interval leaves out what all combinations with a seed have in common. \
          Significance is corrected for {} effects, and the intervals of the differences for their number. Interactions of \
          more than two factors are part of the variation, but not listed.{left_out}",

@@ -46,7 +46,7 @@ impl FailedRun {
         failed
             .map(|run| Self {
                 run: run.planned.title(),
-                state: run.state().name(),
+                state: run.state_name(),
                 reason: match run.reason() {
                     reason if reason.is_empty() && run.state() == RunState::Done => {
                         "no validation loss".to_owned()

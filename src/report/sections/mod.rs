@@ -17,6 +17,7 @@ mod samples_during_training;
 mod scaling_tables;
 mod search_results;
 mod setting_table;
+mod test_split;
 mod tokenizer_comparison;
 mod training_plots;
 mod variant_changes;
@@ -63,6 +64,7 @@ type Build = fn(&Findings) -> Vec<Block>;
 const SECTIONS: &[(&str, Build)] = &[
     ("overview", overview::blocks),
     ("ranking", ranking_table::blocks),
+    ("test_split", test_split::blocks),
     ("claims", claims_table::blocks),
     ("variants", variant_changes::blocks),
     ("scaling", scaling_tables::blocks),

@@ -1,5 +1,5 @@
 use super::Findings;
-use crate::report::analysis::tuning::{Beyond, TunedVariant, Tuning};
+use crate::report::analysis::tuning::{Beyond, TunedVariant, Tuning, run_of, values};
 use crate::report::page_blocks::{Align, Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
 use crate::text::units::{self, NO_VALUE};
@@ -19,6 +19,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
             blocks.push(Block::paragraph(explanation(tuning)));
         }
         blocks.extend(edges_without_effect(tuning).map(Block::paragraph));
+        blocks.extend(trainings(findings, tuning).map(Block::Table));
     }
     blocks.extend(findings.figures(Placement::Tuning));
     blocks
@@ -88,8 +89,10 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
     columns.extend(best.map(|heading| Column::new(heading, Align::Right)));
     let heading = format!("In the search: {}", metric.title());
     columns.push(Column::new(heading, Align::Right));
+    let has_shared = has_shared(tuning);
     if tuning.has_comparison {
-        for values in ["shared", "own"] {
+        let kinds = [has_shared.then_some("shared"), Some("own")];
+        for values in kinds.into_iter().flatten() {
             let heading = format!("Difference to {baseline} in the search, {values} values");
             columns.push(Column::new(heading, Align::Right));
         }
@@ -104,7 +107,7 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
         cells.extend(tuned.best.iter().map(Text::from));
         cells.push(metric.value(tuned.mean).into());
         if tuning.has_comparison {
-            cells.push(difference(tuned.shared_difference));
+            cells.extend(has_shared.then(|| difference(tuned.shared_difference)));
             cells.push(difference(tuned.own_difference));
         }
         Row::new(cells)
@@ -115,9 +118,62 @@ fn table(findings: &Findings, tuning: &Tuning) -> Table {
     }
 }
 
+/// Most rows of the table of a search by halving.
+const MOST_TRAININGS: usize = 60;
+
+/// How far halving trained each value of a single setting, and the result there. With several settings, the section about
+/// the settings shows the combinations.
+fn trainings(findings: &Findings, tuning: &Tuning) -> Option<Table> {
+    let metric = findings.ranking.metric;
+    if tuning.halving.is_empty() || tuning.paths.len() != 1 {
+        return None;
+    }
+    let mut rows = Vec::new();
+    for variant in &findings.ranking.variants {
+        let Some((search, runs)) = &variant.search else {
+            continue;
+        };
+        for reached in &search.reached {
+            let run = run_of(runs, reached.combination)?;
+            let steps = match tuning.halving.get(reached.rung) {
+                Some((steps, _)) => units::exact(*steps),
+                None => "all".to_owned(),
+            };
+            let mut cells = vec![Text::from(variant.name)];
+            cells.extend(values(run, &tuning.paths).iter().map(Text::from));
+            cells.push(steps.into());
+            let mean = reached.mean;
+            cells.push(
+                mean.map_or(NO_VALUE.to_owned(), |mean| metric.value(mean))
+                    .into(),
+            );
+            rows.push(Row::new(cells));
+        }
+    }
+    let columns = vec![
+        Column::left("Variant"),
+        Column::right(tuning.paths[0]),
+        Column::right("Steps"),
+        Column::new(format!("Then: {}", metric.title()), Align::Right),
+    ];
+    (1..=MOST_TRAININGS)
+        .contains(&rows.len())
+        .then_some(Table { columns, rows })
+}
+
+/// Whether a variant was trained with the best values of the baseline. Searches that choose their combinations at
+/// random or by results can have no combination in common.
+fn has_shared(tuning: &Tuning) -> bool {
+    let mut variants = tuning.variants.iter();
+    variants.any(|tuned| tuned.shared_difference.is_some())
+}
+
 fn explanation(tuning: &Tuning) -> String {
     let seeds = units::plural(tuning.seeds as usize, "seed");
     match &tuning.of_baseline {
+        Some(_) if !has_shared(tuning) => format!(
+            "Each variant has its best values. No other variant was trained with the best values of the baseline in the search. The differences are those of {seeds}, and they are not tested. The verdicts are those of the ranking, with other seeds."
+        ),
         Some(values) => format!(
             "With shared values, all variants have the best {} of the baseline ({}). With own values, each variant has its best values. These differences are those of {seeds}, and they are not tested. Those with shared values favor the baseline. The verdicts are those of the ranking, with other seeds.",
             tuning.paths_in_words(),
