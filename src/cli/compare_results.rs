@@ -39,8 +39,8 @@ pub(super) fn run(arguments: &args::Compare) -> Result<Exit, Error> {
 /// Reads the runs of a results folder, of a `summary.csv`, or of either in a git revision: `main:results/x`.
 fn read(place: &str) -> Result<Vec<SummaryRow>, Error> {
     let path = Path::new(place);
-    if path.exists() {
-        let table = table_of(path, path.is_dir());
+    if !regular_file::is_absent(path) {
+        let table = table_of(path, is_folder(path)?);
         let csv = regular_file::read(&table).map_err(|source| Error::NoTable {
             place: table.display().to_string(),
             reason: source.to_string(),
@@ -61,6 +61,14 @@ fn read(place: &str) -> Result<Vec<SummaryRow>, Error> {
         .is_some_and(|extension| extension == "csv");
     let table = table_of(Path::new(inside), !is_table);
     parse(place, show(place, revision, &table)?)
+}
+
+/// Whether a path leads to a folder.
+fn is_folder(path: &Path) -> Result<bool, Error> {
+    regular_file::is_folder(path).map_err(|error| Error::NoTable {
+        place: path.display().to_string(),
+        reason: error.to_string(),
+    })
 }
 
 fn table_of(path: &Path, is_folder: bool) -> PathBuf {

@@ -4,6 +4,7 @@ use super::exit_verdict::{check_has_verdict, exit_by_verdict};
 use super::live_report::LiveReport;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, experiment_target, print};
+use crate::regular_file::is_present;
 use crate::report::Report;
 use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
@@ -295,7 +296,7 @@ fn replaced_report(
     overrides: &[String],
 ) -> Result<Option<String>, Error> {
     let report = store.root().join("report.md");
-    if !report.exists() {
+    if !is_present(&report) {
         return Ok(None);
     }
     let note = format!("note: this sweep replaces {}", report.display());

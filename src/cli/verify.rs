@@ -4,7 +4,7 @@ use super::report::names_inside;
 use super::{Error, Exit, print};
 use crate::config;
 use crate::data;
-use crate::regular_file::is_present;
+use crate::regular_file::{self, is_present};
 use crate::report::{self, ReportError, SummaryRow};
 use crate::results::{Outcome, PlannedRun, RunDir, Sealed, SweepPlan};
 use crate::sweep::{
@@ -150,7 +150,7 @@ fn damaged_corpora(store: &Store, plan: &SweepPlan) -> String {
 fn planned(folder: &Path, arguments: &args::Verify) -> Result<(SweepPlan, Cache), Error> {
     let file = arguments.experiment.clone();
     let file = file.unwrap_or_else(|| default_experiment(folder));
-    if !file.exists() {
+    if regular_file::is_absent(&file) {
         return Err(Error::NoExperiment {
             folder: folder.to_owned(),
             file,
@@ -230,7 +230,7 @@ enum Known {
 }
 
 fn recorded_runs<'a>(store: &Store, plan: &'a SweepPlan) -> Result<Vec<Recorded<'a>>, Error> {
-    let has_records = store.root().join("plan.json").exists();
+    let has_records = is_present(&store.root().join("plan.json"));
     let rows = match has_records {
         true => Vec::new(),
         false => report::read_summary(store.root()).map_err(Error::Report)?,

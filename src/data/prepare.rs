@@ -6,6 +6,7 @@ use super::token_file::Width;
 use super::tokenizer::{SubwordSampler, TokenizerFile, tokenizer_identity};
 use super::{DataError, Tokenizer, Tokens, bigram_baseline, corpus, epochs, plays, size_limit};
 use crate::hash;
+use crate::regular_file::is_absent;
 use crate::results::CorpusInfo;
 use crate::spec;
 use std::ops::Range;
@@ -96,7 +97,7 @@ fn cached(
     notify: &mut dyn FnMut(&str),
 ) -> Result<Option<CorpusInfo>, DataError> {
     let folder = cache_root.join(key);
-    if !folder.exists() {
+    if is_absent(&folder) {
         return Ok(None);
     }
     let checked = corpus_cache::check(&folder, Check::Checksums)

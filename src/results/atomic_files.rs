@@ -1,4 +1,4 @@
-use crate::regular_file;
+use crate::regular_file::{self, is_absent};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -79,7 +79,7 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
 /// # Errors
 /// If something else is in the place of one of them, which the error names, or if it cannot be created.
 pub fn create_folders(path: &Path) -> io::Result<()> {
-    let missing = path.ancestors().take_while(|path| !path.exists());
+    let missing = path.ancestors().take_while(|path| is_absent(path));
     let missing: Vec<&Path> = missing.collect();
     fs::create_dir_all(path).map_err(|error| regular_file::not_a_folder(path).unwrap_or(error))?;
     let mut folders = missing.into_iter().map(folder_of);
@@ -110,7 +110,7 @@ fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
         // Some file systems have no locks. There, no file is removed by other processes.
         let _ = file.as_file().lock();
         // Another process may have removed it before it was locked.
-        if file.path().exists() {
+        if !is_absent(file.path()) {
             return Ok(file);
         }
     }

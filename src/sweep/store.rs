@@ -2,7 +2,7 @@ use super::Error;
 use super::lock::Lock;
 use crate::config;
 use crate::data;
-use crate::regular_file::{self, is_present};
+use crate::regular_file::{self, is_absent, is_present};
 use crate::results::{
     Environment, PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError,
     SweepPlan, Thoroughness, create_folders, remove_any, remove_partial_files, write_sealed_json,
@@ -43,7 +43,7 @@ struct CleanupGuard {
 impl CleanupGuard {
     /// Creates a folder and its missing parents.
     fn create_folder(&mut self, path: &Path) -> Result<(), Error> {
-        let absent = path.ancestors().take_while(|path| !path.exists());
+        let absent = path.ancestors().take_while(|path| is_absent(path));
         let absent: Vec<PathBuf> = absent
             .filter(|path| !path.as_os_str().is_empty())
             .map(Path::to_owned)
