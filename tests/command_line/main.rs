@@ -10,6 +10,7 @@ mod foreign_results;
 mod generate;
 mod instruction_sets;
 mod kill;
+mod limits;
 mod missing_permission;
 mod programs;
 mod python_library;
