@@ -6,6 +6,7 @@ mod death;
 mod earlier_design;
 mod environment;
 mod file_digest;
+mod line_digest;
 mod metric_lines;
 mod metrics;
 mod parzen_choice;
