@@ -14,7 +14,7 @@ use crate::sweep::{
 };
 use crate::text::terminal::{columns, print_note};
 use crate::text::units;
-use crate::train::Device;
+use crate::train::{Device, usable_step};
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -79,7 +79,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     note_damage(&store, &plan)?;
     clear_runs(&store, &plan, &selected, arguments)?;
     let needed = needed(&store, &plan, &selected)?;
-    let before = states(&store, &plan, &needed)?;
+    let before = states_at_start(&store, &plan, &needed)?;
     let mut open = before.clone();
     open.retain(|(_, state)| matches!(state, RunState::NotStarted | RunState::Stopped));
     if let Some(note) = replaced_report(&store, &plan, &arguments.target.overrides)? {
@@ -270,6 +270,24 @@ fn states(
 ) -> Result<Vec<(usize, RunState)>, sweeps::Error> {
     let state = |&run: &usize| Ok((run, store.state(&plan.runs[run])?));
     selected.iter().map(state).collect()
+}
+
+/// [`states`], where a stopped run whose checkpoints cannot be used has not started. The process that trains it says
+/// what is wrong with them.
+fn states_at_start(
+    store: &Store,
+    plan: &SweepPlan,
+    selected: &[usize],
+) -> Result<Vec<(usize, RunState)>, sweeps::Error> {
+    let mut states = states(store, plan, selected)?;
+    for (run, state) in &mut states {
+        let run = &plan.runs[*run];
+        let can_continue = || usable_step(&store.run_dir(run), &run.identity).is_some();
+        if *state == RunState::Stopped && !can_continue() {
+            *state = RunState::NotStarted;
+        }
+    }
+    Ok(states)
 }
 
 /// Said if `--only` selects none of the runs that are needed so far.

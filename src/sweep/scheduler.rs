@@ -159,7 +159,7 @@ impl<'a> Scheduler<'a> {
         let planned = &self.plan.runs[run];
         let dir = self.store.run_dir(planned);
         let saved_step = match self.store.state(planned) {
-            Ok(RunState::Stopped) => train::saved_step(&dir.checkpoint()),
+            Ok(RunState::Stopped) => train::usable_step(&dir, &planned.identity),
             Ok(_) => None,
             Err(error) => {
                 self.machine_failed(run, failure_of(error)?);

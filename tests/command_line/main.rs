@@ -19,5 +19,6 @@ mod support;
 mod sweep;
 mod templates;
 mod threads;
+mod unusable_checkpoints;
 mod workflows;
 mod wrong_files;
