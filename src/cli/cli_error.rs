@@ -23,7 +23,7 @@ pub enum Exit {
     Usage = 2,
     /// A value that the experiment expects was missed, or a claim fails.
     Missed = 3,
-    /// A claim is open although its runs have ended.
+    /// A claim is open although its runs have ended, or there is nothing to compare.
     Undecided = 4,
     Interrupted = 130,
 }

@@ -20,5 +20,6 @@ mod sweep;
 mod templates;
 mod threads;
 mod unusable_checkpoints;
+mod verify;
 mod workflows;
 mod wrong_files;

@@ -149,7 +149,8 @@ pub struct Diff {
 
 /// Check that recorded results are undamaged, and that runs can be reproduced.
 ///
-/// Every file of a run is compared with the digest that the run recorded, and the report with the runs. With
+/// Every file of a run is compared with the digest that the run recorded, and the report with the runs. Checkpoints and
+/// test_uses.jsonl in the folder that contains DIR have digests of their own. With
 /// --rerun, some finished runs are trained again: all their losses and weights must have the same bits. A
 /// folder that was committed has no plan.json and no runs; there, --rerun compares with summary.csv.
 #[derive(Debug, Args)]
@@ -160,7 +161,8 @@ Examples:
   runner verify results/mine --rerun 1 --experiment experiments/ablation.yaml train.steps=500
 
 Exit codes: 0 all is as recorded, 1 a file is damaged or a run differs, 2 the command line or the folder has \
-an error.")]
+an error, 4 nothing is wrong, but no run can be trained again: runs whose length is a time, or that were trained on \
+a GPU, are not reproducible.")]
 #[command(override_usage = "runner verify DIR [PATH=VALUE]... [OPTIONS]")]
 pub struct Verify {
     /// Results folder of an experiment, such as results/ablation.
