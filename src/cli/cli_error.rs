@@ -92,6 +92,14 @@ pub enum Error {
         .0.advice()
     )]
     Machine(MachineFailure),
+    /// The results folder is no longer at its path.
+    #[error(
+        "the folder {}, or the lock file in it, was moved or deleted during the sweep; all runs were stopped, and nothing \
+         was written after it\nif the folder was moved, move it back: the same command then continues every run from its \
+         last checkpoint",
+        .0.display()
+    )]
+    FolderLost(PathBuf),
     #[error(transparent)]
     Report(ReportError),
     #[error("the runs have ended and their results are saved, but the report could not be written")]
@@ -162,6 +170,7 @@ impl Error {
                 ReportError::NoFolder(_) | ReportError::NotAFolder(_) | ReportError::NoPlan(_),
             ) => Exit::Usage,
             Self::Machine(_)
+            | Self::FolderLost(_)
             | Self::Record(_)
             | Self::Report(_)
             | Self::ReportAfterSweep(_)

@@ -116,6 +116,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     if arguments.report_every > 0 && !queue.runs.is_empty() {
         observers.push(Box::new(LiveReport::start(
             store.root().to_owned(),
+            store.place_check(),
             plan.clone(),
             template.map(str::to_owned),
             Duration::from_secs(arguments.report_every),
@@ -135,6 +136,9 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         )
     };
     drop(observers);
+    if matches!(end, Ok(SweepEnd::FolderLost)) || !store.is_in_place() {
+        return Err(Error::FolderLost(store.root().to_owned()));
+    }
     // Also after an error, so that no page says that the sweep is running.
     let report = Report::render(store.root(), Sealed::verified(plan.clone()), template)
         .and_then(|report| report.write().map(|()| report));

@@ -86,6 +86,17 @@ pub fn create_folders(path: &Path) -> io::Result<()> {
     folders.try_for_each(sync_folder)
 }
 
+/// Creates a folder in one that exists. It may exist itself.
+///
+/// # Errors
+/// If the folder that it is in is absent, or if it cannot be created.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

@@ -13,6 +13,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 /// A run's folder is renamed to this prefix and its name before it is deleted, so that an interrupted
 /// deletion does not leave a part of a run behind.
@@ -27,7 +30,7 @@ pub struct Store {
     /// Declared before the lock, so that it is dropped first: only the holder of the lock may remove files.
     cleanup: CleanupGuard,
     /// `None` in a store that was opened for reading.
-    _lock: Option<Lock>,
+    lock: Option<Arc<Lock>>,
 }
 
 /// Removes on drop what [`Store::open`] has created, unless it is disarmed. An experiment with an error
@@ -90,7 +93,7 @@ impl Store {
             root,
             earlier_plan: OnceCell::new(),
             cleanup,
-            _lock: Some(lock),
+            lock: Some(Arc::new(lock)),
         };
         store.remove_leftovers()?;
         let cache = store.cache();
@@ -104,8 +107,19 @@ impl Store {
             root,
             earlier_plan: OnceCell::new(),
             cleanup: CleanupGuard::default(),
-            _lock: None,
+            lock: None,
         }
+    }
+
+    /// Whether the folder that was opened for a sweep is still at its path.
+    pub fn is_in_place(&self) -> bool {
+        self.lock.as_ref().is_none_or(|lock| lock.is_in_place())
+    }
+
+    /// [`Self::is_in_place`] for another thread.
+    pub fn place_check(&self) -> impl Fn() -> bool + Send + 'static {
+        let lock = self.lock.clone();
+        move || lock.as_ref().is_none_or(|lock| lock.is_in_place())
     }
 
     /// Whether a sweep is running in this folder.

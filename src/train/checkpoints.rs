@@ -9,7 +9,7 @@ use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, MatricesError, read_text, write_matrices};
 use crate::regular_file::{self, is_wrong_kind};
 use crate::results::{
-    Environment, Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder,
+    Environment, Evaluation, Metric, RecordError, RunDir, SampleText, create_folder, sync_folder,
 };
 use dfdx::prelude::HasShape;
 use std::fs;
@@ -129,7 +129,7 @@ pub(super) fn save_checkpoint<B: Backend>(
 ) -> Result<(), TrainError> {
     let folder = dir.checkpoint();
     let failed = || TrainError::file(&folder);
-    fs::create_dir_all(&folder).map_err(failed())?;
+    create_folder(&folder).map_err(failed())?;
     dir.sync_records().map_err(TrainError::file(dir.path()))?;
     let recorded = records.metadata().map_err(failed())?;
     let metadata = [

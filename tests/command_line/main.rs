@@ -12,6 +12,7 @@ mod instruction_sets;
 mod kill;
 mod limits;
 mod missing_permission;
+mod moved_folder;
 mod programs;
 mod python_library;
 mod reports;
