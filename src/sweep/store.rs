@@ -21,6 +21,10 @@ use std::time::Duration;
 /// deletion does not leave a part of a run behind.
 const REMOVED_PREFIX: &str = ".removed-";
 
+/// How often a folder is created again that another sweep removes.
+const MAX_TRIES: u32 = 50;
+const RETRY_DELAY: Duration = Duration::from_millis(10);
+
 /// The results folder of one experiment: `plan.json`, `runs/`, `cache/` and the report.
 #[derive(Debug)]
 pub struct Store {
@@ -82,10 +86,22 @@ impl Store {
     /// this creates is removed on drop, unless [`Self::write_plan`] was called.
     pub fn open(root: PathBuf) -> Result<Self, Error> {
         let mut cleanup = CleanupGuard::default();
-        cleanup.create_folder(&root.join("runs"))?;
-        let absent = |path: PathBuf| Some(path).filter(|path| !path.exists());
-        let lock_file = absent(root.join(Lock::FILE));
-        let lock = Lock::take(&root).map_err(Error::lock(&root))?;
+        let absent = |path: PathBuf| Some(path).filter(|path| is_absent(path));
+        let mut tries = MAX_TRIES;
+        let (lock, lock_file) = loop {
+            let created = cleanup.create_folder(&root.join("runs"));
+            let lock_file = absent(root.join(Lock::FILE));
+            match created.and_then(|()| Lock::take(&root).map_err(Error::lock(&root))) {
+                // Another sweep, which found an error, has removed the folder that it had created.
+                Err(Error::Io { source, .. })
+                    if source.kind() == ErrorKind::NotFound && tries > 0 =>
+                {
+                    tries -= 1;
+                    thread::sleep(RETRY_DELAY);
+                }
+                lock => break (lock?, lock_file),
+            }
+        };
         // Set after locking: a lock file of another sweep must not be removed.
         cleanup.lock = lock_file;
         cleanup.cache = absent(root.join("cache"));
@@ -487,6 +503,26 @@ mod tests {
         }
         fs::remove_file(dir.metrics_file()).unwrap();
         assert_eq!(store.damaged_runs(&plan).len(), 1);
+    }
+
+    #[test]
+    fn sweeps_that_remove_the_folder_do_not_disturb_each_other() {
+        let around = tempfile::tempdir().unwrap();
+        let root = around.path().join("results/tiny");
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        // Without a plan, dropping the store removes the folder.
+                        match Store::open(root.clone()) {
+                            Ok(store) => drop(store),
+                            Err(Error::Held { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                });
+            }
+        });
     }
 
     #[test]
