@@ -1,6 +1,7 @@
 //! The arguments of the commands that read results.
 
 use super::experiment_args::parse_override;
+use super::whole_number::count;
 use crate::report::Gate;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -172,10 +173,10 @@ pub struct Verify {
     #[arg(value_name = "PATH=VALUE", value_parser = parse_override)]
     pub overrides: Vec<String>,
     /// Train N randomly chosen runs again, and compare every bit.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<usize>, allow_negative_numbers = true)]
     pub rerun: usize,
     /// Seed of the choice of runs. By default, each call chooses other runs.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Experiment file of a folder without plan.json. By default, experiments/NAME.yaml for the folder NAME.
     #[arg(long, value_name = "FILE")]
