@@ -164,6 +164,7 @@ impl Error {
                 | SweepError::Io { .. }
                 | SweepError::Record(_)
                 | SweepError::Signals(_)
+                | SweepError::SignalThread(_)
                 | SweepError::Program(_) => Exit::Failed,
             },
             Self::Report(
@@ -262,6 +263,7 @@ mod tests {
                 source: full(),
             })),
             Error::Temporary(full()),
+            Error::Sweep(sweeps::Error::SignalThread(full())),
         ] {
             let advice = error.advice().unwrap_or_default();
             assert!(advice.starts_with("free space on the disk"), "{error:?}");
