@@ -12,6 +12,7 @@ pub mod data;
 mod hash;
 pub mod kernels;
 pub mod model;
+pub mod out_of_memory;
 pub mod random;
 mod regular_file;
 pub mod report;

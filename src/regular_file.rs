@@ -98,6 +98,33 @@ pub(crate) fn is_present(path: &Path) -> bool {
     !found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
+/// Whether there is certainly nothing at a path, and no link at it leads anywhere. Where this cannot be found out, such
+/// as without the permission to read a folder, what is done next with the path gives the error.
+pub(crate) fn is_absent(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|error| is_absence(&error))
+}
+
+/// Whether a path leads to a folder.
+///
+/// # Errors
+/// If this cannot be found out, such as without the permission to read the folder that it is in.
+pub(crate) fn is_folder(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that there is nothing at a path: a part of it is absent, is not a folder, is a link that leads
+/// in a circle, or is longer than any name.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+    ) || error.raw_os_error() == Some(libc::ELOOP)
+}
+
 /// The error of something that is in the place of a folder or of one of its parents, if there is something.
 pub(crate) fn not_a_folder(path: &Path) -> Option<io::Error> {
     let is_other = |path: &&Path| fs::symlink_metadata(path).is_ok() && !path.is_dir();
@@ -170,6 +197,23 @@ mod tests {
         let link = folder.path().join("link");
         assert!(!is_present(&link));
         symlink("absent", &link).unwrap();
-        assert!(is_present(&link) && !link.exists());
+        assert!(is_present(&link) && is_absent(&link));
+    }
+
+    #[test]
+    fn what_cannot_be_found_out_is_not_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(is_absent(&file) && !is_folder(&file).unwrap());
+        fs::write(&file, "text").unwrap();
+        assert!(!is_absent(&file) && !is_folder(&file).unwrap());
+        assert!(is_absent(&file.join("inner")) && !is_folder(&file.join("inner")).unwrap());
+        assert!(!is_absent(folder.path()) && is_folder(folder.path()).unwrap());
+        let circle = folder.path().join("circle");
+        symlink("circle", &circle).unwrap();
+        assert!(is_absent(&circle) && !is_folder(&circle).unwrap());
+        // The system has no answer to a path with this character.
+        let unknown = folder.path().join("a\0b");
+        assert!(!is_absent(&unknown) && is_folder(&unknown).is_err());
     }
 }

@@ -135,6 +135,20 @@ fn a_redirect_is_followed() {
 }
 
 #[test]
+fn a_damaged_file_is_named_before_the_failed_download() {
+    let server = Server::start(|_, _| ok(4, "soup"));
+    let cache = TempDir::new().unwrap();
+    let path = cached_path(&sha256(TEXT), cache.path());
+    fs::write(&path, "damaged").unwrap();
+    let error = download(&server.url("/"), &sha256(TEXT), 1000, cache.path()).unwrap_err();
+    let expected = format!("the downloaded file {} is damaged: ", path.display());
+    let error = error.to_string();
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(error.contains("/ has the SHA-256 checksum "), "{error}");
+    assert_eq!(fs::read_to_string(path).unwrap(), "damaged");
+}
+
+#[test]
 fn a_wrong_checksum_is_an_error_with_both_checksums() {
     let server = Server::start(|_, _| ok(4, "soup"));
     let url = server.url("/");

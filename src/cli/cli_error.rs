@@ -23,7 +23,7 @@ pub enum Exit {
     Usage = 2,
     /// A value that the experiment expects was missed, or a claim fails.
     Missed = 3,
-    /// A claim is open although its runs have ended.
+    /// A claim is open although its runs have ended, or there is nothing to compare.
     Undecided = 4,
     Interrupted = 130,
 }
@@ -92,6 +92,14 @@ pub enum Error {
         .0.advice()
     )]
     Machine(MachineFailure),
+    /// The results folder is no longer at its path.
+    #[error(
+        "the folder {}, or the lock file in it, was moved or deleted during the sweep; all runs were stopped, and nothing \
+         was written after it\nif the folder was moved, move it back: the same command then continues every run from its \
+         last checkpoint",
+        .0.display()
+    )]
+    FolderLost(PathBuf),
     #[error(transparent)]
     Report(ReportError),
     #[error("the runs have ended and their results are saved, but the report could not be written")]
@@ -156,12 +164,14 @@ impl Error {
                 | SweepError::Io { .. }
                 | SweepError::Record(_)
                 | SweepError::Signals(_)
+                | SweepError::SignalThread(_)
                 | SweepError::Program(_) => Exit::Failed,
             },
             Self::Report(
                 ReportError::NoFolder(_) | ReportError::NotAFolder(_) | ReportError::NoPlan(_),
             ) => Exit::Usage,
             Self::Machine(_)
+            | Self::FolderLost(_)
             | Self::Record(_)
             | Self::Report(_)
             | Self::ReportAfterSweep(_)
@@ -253,6 +263,7 @@ mod tests {
                 source: full(),
             })),
             Error::Temporary(full()),
+            Error::Sweep(sweeps::Error::SignalThread(full())),
         ] {
             let advice = error.advice().unwrap_or_default();
             assert!(advice.starts_with("free space on the disk"), "{error:?}");

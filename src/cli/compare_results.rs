@@ -51,8 +51,8 @@ pub(super) fn run(arguments: &args::Compare) -> Result<Exit, Error> {
 /// the revision does not have it.
 fn read(place: &str) -> Result<Option<Vec<SummaryRow>>, Error> {
     let path = Path::new(place);
-    if path.exists() {
-        let table = table_of(path, path.is_dir());
+    if !regular_file::is_absent(path) {
+        let table = table_of(path, is_folder(path)?);
         let csv = regular_file::read(&table)
             .map_err(|source| no_table(&table.display().to_string(), source))?;
         return parse(place, csv).map(Some);
@@ -76,6 +76,11 @@ fn no_table(place: &str, reason: impl ToString) -> Error {
         place: place.to_owned(),
         reason: reason.to_string(),
     }
+}
+
+/// Whether a path leads to a folder.
+fn is_folder(path: &Path) -> Result<bool, Error> {
+    regular_file::is_folder(path).map_err(|error| no_table(&path.display().to_string(), error))
 }
 
 fn table_of(path: &Path, is_folder: bool) -> PathBuf {

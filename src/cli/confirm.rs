@@ -13,7 +13,6 @@ use crate::results::{CountedUse, SweepPlan, TestUse, TestUses, VariantComparison
 use crate::sweep::Store;
 use crate::text::terminal::{columns, print_note};
 use crate::text::wrap::wrapped;
-use std::path::Path;
 
 pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
     let folder = &arguments.results;
@@ -25,17 +24,15 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
     let needed = needed_runs([variant, baseline])?;
     let text = test_text(&plan, &needed, &arguments.variant)?;
     let scored = ScoredRuns::new(&store, &plan, &results, [variant, baseline])?;
-    // The file is in the folder of all experiments, because they share the text. A path such as `.` has no parent.
-    let folder = folder.canonicalize().map_err(|source| ConfirmError::Uses {
+    let parent = TestUses::folder(folder).map_err(|source| ConfirmError::Uses {
         path: folder.clone(),
         source,
     })?;
-    let parent = folder.parent().unwrap_or(Path::new("/"));
     let failed = |source| ConfirmError::Uses {
         path: parent.join(TestUses::FILE),
         source,
     };
-    let uses = TestUses::read(parent).map_err(failed)?;
+    let uses = TestUses::read(&parent).map_err(failed)?;
     let identities: Vec<&str> = scored.all().map(|run| run.identity.as_str()).collect();
     let identities = hash::sha256(identities.join("\n").as_bytes());
     let CountedUse {
@@ -61,7 +58,7 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
                 values: scores(&store, &plan, &scored.variant)?,
                 baseline_values: scores(&store, &plan, &scored.baseline)?,
             };
-            TestUses::record(parent, new).map_err(failed)?
+            TestUses::record(&parent, new).map_err(failed)?
         }
     };
     let margin = plan.margin(&results);

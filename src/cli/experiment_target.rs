@@ -2,6 +2,7 @@ use super::args::Target;
 use super::find_run::{name, runs_of};
 use super::{Error, shell_quoting, template_check};
 use crate::config::{self, Document};
+use crate::regular_file::is_absent;
 use crate::results::{PlannedRun, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{DeviceChoice, Store};
@@ -24,7 +25,7 @@ pub(super) fn load(command: &'static str, target: &Target) -> Result<Document, E
         command,
         files: files(),
     })?;
-    if !file.exists() {
+    if is_absent(file) {
         return Err(Error::MissingFile {
             command,
             file: file.clone(),

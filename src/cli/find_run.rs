@@ -1,11 +1,15 @@
+use crate::regular_file::is_absence;
 use crate::results::RunDir;
 use crate::sweep::Store;
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Most runs that an error lists.
 const MAX_LISTED: usize = 10;
+/// The file that every folder of a run has.
+const CONFIG: &str = "config.yaml";
 /// Letters of a name for each one that may be wrong.
 const LETTERS_PER_ERROR: usize = 5;
 
@@ -26,6 +30,8 @@ pub enum FindError {
         /// The runs nearby.
         runs: Vec<PathBuf>,
     },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
     #[error(
         "the names of several runs start with {run}:{}\ngive more of the name, or the folder",
         list(runs)
@@ -38,8 +44,13 @@ pub enum FindError {
 /// their experiment come first.
 pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     let folder = Path::new(run);
-    if folder.join("config.yaml").is_file() {
-        return Ok(RunDir::new(folder));
+    match is_run(folder) {
+        Ok(true) => return Ok(RunDir::new(folder)),
+        Ok(false) => {}
+        Err(source) => {
+            let path = folder.join(CONFIG);
+            return Err(FindError::Read { path, source });
+        }
     }
     if folder.is_dir() {
         return Err(FindError::NotARun {
@@ -71,14 +82,17 @@ pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
             run: run.to_owned(),
             runs: [found, vec![last]].concat(),
         }),
-        (None, _) => Err(FindError::NoRun {
-            run: run.to_owned(),
-            results: results.to_owned(),
-            runs: match is_path(run) {
-                true => runs_around(folder).unwrap_or(all),
-                false => all,
-            },
-        }),
+        (None, _) => match unreadable(results).filter(|_| !is_path(run)) {
+            Some((path, source)) => Err(FindError::Read { path, source }),
+            None => Err(FindError::NoRun {
+                run: run.to_owned(),
+                results: results.to_owned(),
+                runs: match is_path(run) {
+                    true => runs_around(folder).unwrap_or(all),
+                    false => all,
+                },
+            }),
+        },
     }
 }
 
@@ -92,6 +106,33 @@ fn runs_beside(path: &Path) -> Option<(Vec<PathBuf>, String)> {
         runs.extend(folder.parent().into_iter().flat_map(runs_of));
     }
     (!runs.is_empty()).then_some((runs, name))
+}
+
+/// Whether a folder is that of a run.
+///
+/// # Errors
+/// If it cannot be read.
+fn is_run(folder: &Path) -> io::Result<bool> {
+    match fs::metadata(folder.join(CONFIG)) {
+        Ok(config) => Ok(config.is_file()),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first folder of results in which runs may be that cannot be read, with the error.
+fn unreadable(results: &Path) -> Option<(PathBuf, io::Error)> {
+    let error_of = |folder: PathBuf| {
+        let error = fs::read_dir(&folder).err()?;
+        (!is_absence(&error)).then_some((folder, error))
+    };
+    let of_run = |run: PathBuf| is_run(&run).err().map(|error| (run.join(CONFIG), error));
+    error_of(results.to_owned()).or_else(|| {
+        folders(results).into_iter().find_map(|experiment| {
+            let runs = experiment.join("runs");
+            error_of(runs.clone()).or_else(|| folders(&runs).into_iter().find_map(of_run))
+        })
+    })
 }
 
 /// Of several runs, those that are in the last plan of their experiment and have the largest size, if there are any. The
@@ -163,7 +204,7 @@ fn runs_in(results: &Path) -> Vec<PathBuf> {
 /// The folders of the runs in the results folder of an experiment.
 pub(super) fn runs_of(experiment: &Path) -> Vec<PathBuf> {
     let mut runs = folders(&experiment.join("runs"));
-    runs.retain(|run| run.join("config.yaml").is_file());
+    runs.retain(|run| is_run(run).unwrap_or(false));
     runs
 }
 

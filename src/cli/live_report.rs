@@ -33,9 +33,10 @@ pub(super) struct LiveReport {
 }
 
 impl LiveReport {
-    /// `template` is that of [`Report::render`].
+    /// `template` is that of [`Report::render`]. Nothing is written if `is_in_place` says that the folder is gone.
     pub(super) fn start(
         folder: PathBuf,
+        is_in_place: impl Fn() -> bool + Send + 'static,
         plan: SweepPlan,
         template: Option<String>,
         interval: Duration,
@@ -50,6 +51,9 @@ impl LiveReport {
             let plan = Sealed::verified(plan.clone());
             let running = lock(&running_now).clone();
             let report = Report::render_live(&folder, plan, template.as_deref(), &running);
+            if !is_in_place() {
+                return; // the sweep notices it, too
+            }
             // If it still fails at the end of the sweep, that is an error.
             if let Err(error) = report.and_then(|report| report.write())
                 && let Some(tell) = tell.take()
@@ -148,7 +152,8 @@ mod tests {
         fs::write(&file, "no folder").unwrap();
         let plan =
             plan_of("{name: x, sweep: {seeds: 2, variants: {a: {}, b: {model: {n_layer: 2}}}}}");
-        let mut live = LiveReport::start(file.clone(), plan, None, Duration::from_millis(1));
+        let mut live =
+            LiveReport::start(file.clone(), || true, plan, None, Duration::from_millis(1));
         let start = Instant::now();
         let notice = loop {
             if let Some(notice) = live.take_notice() {

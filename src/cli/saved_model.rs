@@ -4,6 +4,7 @@ use super::generate_error::GenerateError;
 use crate::data::Tokenizer;
 use crate::kernels::CpuBackend;
 use crate::model::{Model, WeightsError, size};
+use crate::regular_file::is_present;
 use crate::results::{RecordError, RunDir, RunState, RunStatus};
 use crate::spec::RunSpec;
 use crate::text::units;
@@ -46,14 +47,14 @@ fn weights(
     let folder = dir.path().to_owned();
     let last = dir.weights();
     let Some(step) = step else {
-        if last.exists() {
+        if is_present(&last) {
             return Ok(last);
         }
         let state = describe_state(status);
         return Err(GenerateError::NoModel { folder, state });
     };
     let saved = dir.weights_at(step);
-    if saved.exists() {
+    if is_present(&saved) {
         return Ok(saved);
     }
     let listed = dir.saved_steps();
@@ -61,7 +62,7 @@ fn weights(
         let path = folder.clone();
         GenerateError::Record(RecordError::read(path)(source))
     })?;
-    if last.exists()
+    if is_present(&last)
         && let Some(outcome) = status.and_then(|status| status.outcome.as_ref())
     {
         let saved = outcome.evaluated_step.unwrap_or(outcome.steps);

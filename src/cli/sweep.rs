@@ -4,6 +4,7 @@ use super::exit_verdict::{check_has_verdict, exit_by_verdict};
 use super::live_report::LiveReport;
 use super::result_tables::{self, Unfinished};
 use super::{Error, Exit, experiment_target, print};
+use crate::regular_file::is_present;
 use crate::report::Report;
 use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
@@ -13,7 +14,7 @@ use crate::sweep::{
 };
 use crate::text::terminal::{columns, print_note};
 use crate::text::units;
-use crate::train::Device;
+use crate::train::{Device, usable_step};
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -78,7 +79,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     note_damage(&store, &plan)?;
     clear_runs(&store, &plan, &selected, arguments)?;
     let needed = needed(&store, &plan, &selected)?;
-    let before = states(&store, &plan, &needed)?;
+    let before = states_at_start(&store, &plan, &needed)?;
     let mut open = before.clone();
     open.retain(|(_, state)| matches!(state, RunState::NotStarted | RunState::Stopped));
     if let Some(note) = replaced_report(&store, &plan, &arguments.target.overrides)? {
@@ -117,6 +118,7 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
     if arguments.report_every > 0 && !queue.is_empty() {
         observers.push(Box::new(LiveReport::start(
             store.root().to_owned(),
+            store.place_check(),
             plan.clone(),
             template.map(str::to_owned),
             Duration::from_secs(arguments.report_every),
@@ -136,6 +138,9 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         )
     };
     drop(observers);
+    if matches!(end, Ok(SweepEnd::FolderLost)) || !store.is_in_place() {
+        return Err(Error::FolderLost(store.root().to_owned()));
+    }
     // Also after an error, so that no page says that the sweep is running.
     let report = Report::render(store.root(), Sealed::verified(plan.clone()), template)
         .and_then(|report| report.write().map(|()| report));
@@ -273,6 +278,24 @@ fn states(
     selected.iter().map(state).collect()
 }
 
+/// [`states`], where a stopped run whose checkpoints cannot be used has not started. The process that trains it says
+/// what is wrong with them.
+fn states_at_start(
+    store: &Store,
+    plan: &SweepPlan,
+    selected: &[usize],
+) -> Result<Vec<(usize, RunState)>, sweeps::Error> {
+    let mut states = states(store, plan, selected)?;
+    for (run, state) in &mut states {
+        let run = &plan.runs[*run];
+        let can_continue = || usable_step(&store.run_dir(run), &run.identity).is_some();
+        if *state == RunState::Stopped && !can_continue() {
+            *state = RunState::NotStarted;
+        }
+    }
+    Ok(states)
+}
+
 /// Said if `--only` selects none of the runs that are needed so far.
 fn none_needed(plan: &SweepPlan) -> String {
     let tuned = "with `sweep.tune`, a variant is compared after the search for its best settings has ended, \
@@ -297,7 +320,7 @@ fn replaced_report(
     overrides: &[String],
 ) -> Result<Option<String>, Error> {
     let report = store.root().join("report.md");
-    if !report.exists() {
+    if !is_present(&report) {
         return Ok(None);
     }
     let note = format!("note: this sweep replaces {}", report.display());

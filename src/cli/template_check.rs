@@ -7,6 +7,7 @@
 use super::args::CheckTemplate;
 use super::{Error, Exit, file_size_limit, print};
 use crate::config::Document;
+use crate::out_of_memory;
 use crate::report::{self, ReportError};
 use crate::results::{
     Evaluation, Metric, Outcome, PlannedRun, RunState, RunStatus, SampleText, SweepPlan,
@@ -115,6 +116,7 @@ fn other_end(output: &Output) -> String {
 /// The command of the process with limits. It prints what is wrong with the template.
 pub(super) fn run(arguments: &CheckTemplate) -> Result<Exit, Error> {
     file_size_limit::end_process();
+    out_of_memory::end_by_signal();
     for (resource, most, kills) in [
         (Resource::RLIMIT_AS, MAX_MEMORY, MAX_MEMORY),
         (Resource::RLIMIT_FSIZE, MAX_OUTPUT, MAX_OUTPUT),

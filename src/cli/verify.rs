@@ -4,15 +4,15 @@ use super::report::names_inside;
 use super::{Error, Exit, print};
 use crate::config;
 use crate::data;
-use crate::regular_file::is_present;
+use crate::regular_file::{self, is_present};
 use crate::report::{self, ReportError, SummaryRow};
-use crate::results::{Outcome, PlannedRun, RunDir, Sealed, SweepPlan};
+use crate::results::{Outcome, PlannedRun, RunDir, Sealed, SweepPlan, TestUses};
 use crate::sweep::{
     RunCheck, Store, build_plan, choose_runs, first_difference, train_again, why_not_comparable,
 };
 use crate::text::terminal::print_note;
 use crate::text::units;
-use crate::train::Device;
+use crate::train::{self, Device};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,6 +26,7 @@ pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
     let (plan, _cache) = match report::read_plan(folder) {
         Ok(plan) => {
             is_good &= check_records(&store, &plan)?;
+            is_good &= check_test_uses(folder)?;
             (plan.value, None)
         }
         Err(ReportError::NoPlan(_)) if arguments.rerun == 0 => {
@@ -42,17 +43,45 @@ pub(super) fn run(arguments: &args::Verify) -> Result<Exit, Error> {
         }
         Err(error) => return Err(Error::Report(error)),
     };
+    let mut has_compared = true;
     if arguments.rerun > 0 {
-        is_good &= rerun(&store, &plan, arguments)?;
+        match rerun(&store, &plan, arguments)? {
+            Some(are_identical) => is_good &= are_identical,
+            None => has_compared = false,
+        }
     }
-    Ok(if is_good { Exit::Success } else { Exit::Failed })
+    Ok(match (is_good, has_compared) {
+        (false, _) => Exit::Failed,
+        (true, false) => Exit::Undecided,
+        (true, true) => Exit::Success,
+    })
+}
+
+/// Reads the record of the uses of test splits, which is beside the results folder. Every confirmation counts them.
+fn check_test_uses(results: &Path) -> Result<bool, Error> {
+    let folder = TestUses::folder(results);
+    let (path, uses) = match folder {
+        Ok(folder) => (folder.join(TestUses::FILE), TestUses::read(&folder)),
+        Err(error) => (results.to_owned(), Err(error)),
+    };
+    let path = path.display();
+    let (text, is_good) = match uses {
+        Ok(uses) => match uses.count() {
+            0 => return Ok(true),
+            1 => (format!("{path}: 1 use of a test split\n"), true),
+            count => (format!("{path}: {count} uses of test splits\n"), true),
+        },
+        Err(error) => (format!("{path}: {error}\n"), false),
+    };
+    print(&text)?;
+    Ok(is_good)
 }
 
 /// Compares the files of all runs with their records, and the report with the runs.
 fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Error> {
     let plan = &sealed.value;
     let (mut verified, mut unverified, mut open, mut without_weights) = (0, 0, 0, 0);
-    let mut damaged = Vec::new();
+    let (mut damaged, mut checkpoints) = (Vec::new(), Vec::new());
     // Damaged files can hide which runs are needed.
     let needed = store.needed_runs(plan).ok();
     let is_needed = |index: usize| {
@@ -64,8 +93,12 @@ fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Erro
             RunCheck::Verified { lacks_weights } => {
                 verified += 1;
                 without_weights += usize::from(lacks_weights);
+                checkpoints.extend(damaged_checkpoint(store, run));
             }
-            RunCheck::NotVerified => unverified += 1,
+            RunCheck::NotVerified => {
+                unverified += 1;
+                checkpoints.extend(damaged_checkpoint(store, run));
+            }
             RunCheck::NotEnded => open += usize::from(is_needed(index)),
             RunCheck::Damaged(error) => damaged.push(format!("  {}: {error}\n", run.name)),
         }
@@ -82,14 +115,18 @@ fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Erro
         .collect();
     let runs = units::plural(verified + unverified + damaged.len() + open, "run");
     let mut text = format!("{runs}: {}\n", counts.join(", "));
-    text.extend(damaged.iter().take(MAX_LISTED).map(String::as_str));
-    if damaged.len() > MAX_LISTED {
-        text += &format!("  and {} more\n", damaged.len() - MAX_LISTED);
-    }
+    text += &first_lines(&damaged);
     if !damaged.is_empty() {
         text += "to train a damaged run again, add `--restart --only NAME` to the command of the sweep\n";
     }
-    let is_damaged = !damaged.is_empty();
+    if !checkpoints.is_empty() {
+        let of = units::plural(checkpoints.len(), "finished run");
+        text += &format!("damaged checkpoints of {of}, whose results are intact:\n");
+        text += &first_lines(&checkpoints);
+        text += "only a run with more steps continues from them; without the folder `checkpoint` it starts from the \
+                 beginning\n";
+    }
+    let is_damaged = !damaged.is_empty() || !checkpoints.is_empty();
     if without_weights > 0 {
         let runs = units::plural(without_weights, "run");
         text += &format!("weights: those of {runs} were deleted; the rest was checked\n");
@@ -103,6 +140,21 @@ fn check_records(store: &Store, sealed: &Sealed<SweepPlan>) -> Result<bool, Erro
     text += &damaged_corpora;
     print(&text)?;
     Ok(!is_damaged && agrees && damaged_corpora.is_empty())
+}
+
+/// A line about a damaged checkpoint of a run that has ended.
+fn damaged_checkpoint(store: &Store, run: &PlannedRun) -> Option<String> {
+    let error = train::check_checkpoints(&store.run_dir(run)).err()?;
+    Some(format!("  {}: {error}\n", run.name))
+}
+
+/// The first of some lines, and how many there are besides them.
+fn first_lines(lines: &[String]) -> String {
+    let mut text: String = lines.iter().take(MAX_LISTED).map(String::as_str).collect();
+    if lines.len() > MAX_LISTED {
+        text += &format!("  and {} more\n", lines.len() - MAX_LISTED);
+    }
+    text
 }
 
 /// Compares the report with what the runs give: lines about it, and whether it agrees.
@@ -150,7 +202,7 @@ fn damaged_corpora(store: &Store, plan: &SweepPlan) -> String {
 fn planned(folder: &Path, arguments: &args::Verify) -> Result<(SweepPlan, Cache), Error> {
     let file = arguments.experiment.clone();
     let file = file.unwrap_or_else(|| default_experiment(folder));
-    if !file.exists() {
+    if regular_file::is_absent(&file) {
         return Err(Error::NoExperiment {
             folder: folder.to_owned(),
             file,
@@ -172,8 +224,9 @@ fn default_experiment(folder: &Path) -> PathBuf {
         .with_extension("yaml")
 }
 
-/// Trains some runs again and compares them with the recorded ones.
-fn rerun(store: &Store, plan: &SweepPlan, arguments: &args::Verify) -> Result<bool, Error> {
+/// Trains some runs again and says whether they are identical with the recorded ones. `None` if there is nothing to
+/// compare.
+fn rerun(store: &Store, plan: &SweepPlan, arguments: &args::Verify) -> Result<Option<bool>, Error> {
     let recorded: Vec<Recorded> = recorded_runs(store, plan)?;
     let (comparable, others): (Vec<&Recorded>, Vec<&Recorded>) = recorded
         .iter()
@@ -187,8 +240,8 @@ fn rerun(store: &Store, plan: &SweepPlan, arguments: &args::Verify) -> Result<bo
         ))?;
     }
     if comparable.is_empty() {
-        print("no finished run can be trained again\n")?;
-        return Ok(false);
+        print("nothing to compare: no finished run can be trained again\n")?;
+        return Ok(None);
     }
     let seed = arguments.seed.unwrap_or_else(seed_of_clock);
     let indices = (0..comparable.len()).collect();
@@ -212,7 +265,7 @@ fn rerun(store: &Store, plan: &SweepPlan, arguments: &args::Verify) -> Result<bo
             Err(reason) => format!("{name}: could not be compared: {reason}\n"),
         })?;
     }
-    Ok(is_good)
+    Ok(Some(is_good))
 }
 
 /// A finished run and what is known of it.
@@ -230,7 +283,7 @@ enum Known {
 }
 
 fn recorded_runs<'a>(store: &Store, plan: &'a SweepPlan) -> Result<Vec<Recorded<'a>>, Error> {
-    let has_records = store.root().join("plan.json").exists();
+    let has_records = is_present(&store.root().join("plan.json"));
     let rows = match has_records {
         true => Vec::new(),
         false => report::read_summary(store.root()).map_err(Error::Report)?,

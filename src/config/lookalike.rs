@@ -29,7 +29,7 @@ impl Lookalike {
         })
     }
 
-    /// The first one in a line that stands where the syntax of YAML would: in the indentation, after a
+    /// The first one in a line that stands where the syntax of YAML would: in the indentation, before or after a
     /// colon, or in place of the colon after a key. With its byte offset.
     pub(super) fn find(line: &str) -> Option<(usize, Self)> {
         line.char_indices().find_map(|(at, character)| {
@@ -37,7 +37,11 @@ impl Lookalike {
             let before = &line[..at];
             let is_syntax = match found.instead {
                 A_COLON => ends_in_key(before),
-                _ => before.trim_matches([' ', '-', '\t']).is_empty() || before.ends_with(':'),
+                _ => {
+                    before.trim_matches([' ', '-', '\t']).is_empty()
+                        || before.ends_with(':')
+                        || ends_in_key(before) && is_before_colon(&line[at..])
+                }
             };
             is_syntax.then_some((at, found))
         })
@@ -62,6 +66,13 @@ impl Lookalike {
 
 const A_SPACE: &str = "write a space";
 const A_COLON: &str = "write `:` and a space";
+
+/// Whether a text begins with a colon after blank and invisible characters.
+fn is_before_colon(text: &str) -> bool {
+    let is_blank =
+        |c: char| c == ' ' || Lookalike::of(c).is_some_and(|found| found.instead != A_COLON);
+    text.trim_start_matches(is_blank).starts_with(':')
+}
 
 /// Whether a text ends in what can be the key of an option.
 fn ends_in_key(text: &str) -> bool {
@@ -88,8 +99,12 @@ mod tests {
             ("\u{a0}\u{a0}steps: 5", Some((0, '\u{a0}'))),
             ("  steps\u{ff1a}5", Some((7, '\u{ff1a}'))),
             ("train: {steps:\u{3000}5}", Some((14, '\u{3000}'))),
+            ("name\u{a0}: x", Some((4, '\u{a0}'))),
+            ("train: {steps\u{200b} : 5}", None),
+            ("  steps\u{200b} : 5", Some((7, '\u{200b}'))),
             // In a text, all of these are what they are.
             ("description: 10\u{a0}000 steps", None),
+            ("description: 10\u{a0}: 5", None),
             ("description: \u{6642}\u{9593}\u{ff1a}5", None),
             ("steps: 5", None),
         ] {

@@ -65,6 +65,15 @@ pub enum DataError {
         expected: String,
         found: String,
     },
+    /// A file that was downloaded before is damaged, and cannot be downloaded again.
+    #[error(
+        "the downloaded file {} is damaged: its contents do not have the checksum in its name; {cause}",
+        path.display()
+    )]
+    DamagedDownload {
+        path: PathBuf,
+        cause: Box<DataError>,
+    },
     #[error(
         "there is no folder for downloads; set one of the environment variables RUNNER_CACHE, \
          XDG_CACHE_HOME and HOME"
@@ -150,6 +159,7 @@ impl DataError {
     pub fn is_machine_failure(&self) -> bool {
         match self {
             Self::Write { .. } | Self::Threads(_) => true,
+            Self::DamagedDownload { cause, .. } => cause.is_machine_failure(),
             Self::Read { source, .. } | Self::ReadTokenizer { source, .. } => {
                 let errno = source.raw_os_error().map(Errno::from_raw);
                 matches!(

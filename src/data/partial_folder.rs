@@ -1,7 +1,7 @@
 //! Folders that are being written under a temporary name. Each has an owner: the process that writes
 //! it.
 
-use crate::regular_file::{self, is_wrong_kind};
+use crate::regular_file::{self, is_absent, is_wrong_kind};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -61,7 +61,7 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
     };
     // Some file systems have no locks. There, no folder with this file is ever removed by others.
     let _ = owner.lock();
-    Ok(path.exists().then_some(owner))
+    Ok((!is_absent(&path)).then_some(owner))
 }
 
 /// Removes the folders whose owners were killed. `root` may be absent. If it is a symbolic link, nothing is removed:

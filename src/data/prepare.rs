@@ -6,6 +6,7 @@ use super::token_file::Width;
 use super::tokenizer::{SubwordSampler, TokenizerFile, tokenizer_identity};
 use super::{DataError, Tokenizer, Tokens, bigram_baseline, corpus, epochs, plays, size_limit};
 use crate::hash;
+use crate::regular_file::is_absent;
 use crate::results::CorpusInfo;
 use crate::spec;
 use std::ops::Range;
@@ -70,9 +71,15 @@ fn prepare_held_out(
         Some(info) => info,
         None => {
             let parts = (data, tokenizer, held_out);
-            build(source, parts, file, cache_root, &key, notify)?
+            build(source, parts, file, cache_root, &key)?
         }
     };
+    if info.has_carriage_returns {
+        // The line breaks of Windows are seldom meant to be learned.
+        notify(&format!(
+            "note: lines of {name} end with \\r\\n; \\r stays in the text, as a character of its own"
+        ));
+    }
     let scored = (info.train_bytes + info.val_bytes) as f64;
     let hidden = match held_out {
         HeldOut::Validation => data.test_fraction,
@@ -96,7 +103,7 @@ fn cached(
     notify: &mut dyn FnMut(&str),
 ) -> Result<Option<CorpusInfo>, DataError> {
     let folder = cache_root.join(key);
-    if !folder.exists() {
+    if is_absent(&folder) {
         return Ok(None);
     }
     let checked = corpus_cache::check(&folder, Check::Checksums)
@@ -139,12 +146,10 @@ fn build(
     file: Option<TokenizerFile>,
     cache_root: &Path,
     key: &str,
-    notify: &mut dyn FnMut(&str),
 ) -> Result<CorpusInfo, DataError> {
     let is_plays = matches!(source, ResolvedSource::Plays { .. });
     let source = source.text(data.max_bytes)?;
     let text = &source.text;
-    notify_of_carriage_returns(text, data, notify);
     let (train, held_out) = split(text, data, held_out)?;
     // The tokenizer is the same whether validation or test split is held out.
     let rest = &text[train.end..];
@@ -187,6 +192,7 @@ fn build(
         val_tokens: val_tokens.len() as u64,
         val_unknown_tokens,
         lossless: decodes_to(&tokenizer, &val_tokens, val),
+        has_carriage_returns: text.contains("\r\n"),
         floor_bits_per_byte: is_plays.then(|| {
             plays::floor_bits_per_byte(text, held_out)
                 .expect("every generated text can be read back, which the generator's tests check")
@@ -199,16 +205,6 @@ fn build(
     };
     writer.commit(&info)?;
     Ok(info)
-}
-
-/// The line breaks of Windows are seldom meant to be learned.
-fn notify_of_carriage_returns(text: &str, data: &spec::Data, notify: &mut dyn FnMut(&str)) {
-    if text.contains("\r\n") {
-        notify(&format!(
-            "note: lines of {} end with \\r\\n; \\r stays in the text, as a character of its own",
-            data.source
-        ));
-    }
 }
 
 /// The training split of a text, and the held-out part. Validation split and test split are the last parts of the

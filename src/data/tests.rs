@@ -254,6 +254,8 @@ fn line_breaks_with_a_carriage_return_are_said() {
         ),
         "{said:?}"
     );
+    // Also if the corpus comes from the cache.
+    assert_eq!(notices(&windows, &tokenizer, root.path()), said);
 }
 
 /// Its normalizer adds a space at the start of a text, and its decoder removes it.

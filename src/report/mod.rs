@@ -122,10 +122,10 @@ pub fn read_plan(results_dir: &Path) -> Result<Sealed<SweepPlan>, ReportError> {
     let path = results_dir.join("plan.json");
     let json = match regular_file::read(&path) {
         Ok(json) => json,
-        Err(_) if matches!(results_dir.try_exists(), Ok(false)) => {
+        Err(_) if regular_file::is_absent(results_dir) => {
             return Err(ReportError::NoFolder(results_dir.to_owned()));
         }
-        Err(_) if !results_dir.is_dir() => {
+        Err(_) if matches!(regular_file::is_folder(results_dir), Ok(false)) => {
             return Err(ReportError::NotAFolder(results_dir.to_owned()));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {

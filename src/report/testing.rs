@@ -149,6 +149,7 @@ pub(super) fn corpus() -> CorpusInfo {
         val_tokens: 100_000,
         val_unknown_tokens: 0,
         lossless: true,
+        has_carriage_returns: false,
         floor_bits_per_byte: Some(1.1021),
         bigram_count_loss: Some(2.41),
     }

@@ -1,4 +1,4 @@
-use crate::regular_file;
+use crate::regular_file::{self, is_absent};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -79,11 +79,22 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
 /// # Errors
 /// If something else is in the place of one of them, which the error names, or if it cannot be created.
 pub fn create_folders(path: &Path) -> io::Result<()> {
-    let missing = path.ancestors().take_while(|path| !path.exists());
+    let missing = path.ancestors().take_while(|path| is_absent(path));
     let missing: Vec<&Path> = missing.collect();
     fs::create_dir_all(path).map_err(|error| regular_file::not_a_folder(path).unwrap_or(error))?;
     let mut folders = missing.into_iter().map(folder_of);
     folders.try_for_each(sync_folder)
+}
+
+/// Creates a folder in one that exists. It may exist itself.
+///
+/// # Errors
+/// If the folder that it is in is absent, or if it cannot be created.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
 }
 
 /// Makes the names in a folder durable.
@@ -110,7 +121,7 @@ fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
         // Some file systems have no locks. There, no file is removed by other processes.
         let _ = file.as_file().lock();
         // Another process may have removed it before it was locked.
-        if file.path().exists() {
+        if !is_absent(file.path()) {
             return Ok(file);
         }
     }

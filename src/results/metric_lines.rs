@@ -2,14 +2,8 @@
 //! found while a run has no record yet.
 
 use super::Metric;
-use crate::hash;
+use super::line_digest::{digest, push_line, split};
 use std::io;
-
-/// What comes between the contents of a line and its digest.
-const DIGEST_START: &[u8] = b",\"digest\":\"";
-const LINE_END: &[u8] = b"\"}\n";
-/// Length of a digest: the first digits of a SHA-256, in hex.
-const DIGEST_LEN: usize = 16;
 
 /// Writes lines, one after the other.
 #[derive(Debug, Default)]
@@ -26,9 +20,7 @@ impl MetricLines {
             let mut contents = serde_json::to_vec(metric)?;
             contents.pop(); // the brace at its end
             self.digest = digest(&self.digest, &contents);
-            for part in [&contents, DIGEST_START, self.digest.as_bytes(), LINE_END] {
-                text.extend_from_slice(part);
-            }
+            push_line(&mut text, &contents, &self.digest);
         }
         Ok(text)
     }
@@ -42,9 +34,9 @@ pub(super) fn read(text: &[u8]) -> impl Iterator<Item = Result<Metric, String>> 
     let mut before = String::new();
     let mut has_digests = None;
     lines.enumerate().map(move |(index, line)| {
-        let split = split_digest(line);
-        let expects_digest = *has_digests.get_or_insert(split.is_some());
-        let is_intact = match split {
+        let parts = split(line);
+        let expects_digest = *has_digests.get_or_insert(parts.is_some());
+        let is_intact = match parts {
             Some((contents, found)) => {
                 before = digest(&before, contents);
                 before.as_bytes() == found
@@ -56,19 +48,6 @@ pub(super) fn read(text: &[u8]) -> impl Iterator<Item = Result<Metric, String>> 
         }
         serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", index + 1))
     })
-}
-
-/// The contents of a line, without the brace at their end, and its digest.
-fn split_digest(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let line = line.strip_suffix(LINE_END)?;
-    let (contents, digest) = line.split_at_checked(line.len().checked_sub(DIGEST_LEN)?)?;
-    Some((contents.strip_suffix(DIGEST_START)?, digest))
-}
-
-fn digest(before: &str, contents: &[u8]) -> String {
-    let mut digest = hash::sha256(&[before.as_bytes(), contents].concat());
-    digest.truncate(DIGEST_LEN);
-    digest
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod death;
 mod earlier_design;
 mod environment;
 mod file_digest;
+mod line_digest;
 mod metric_lines;
 mod metrics;
 mod parzen_choice;
@@ -31,8 +32,8 @@ mod variant_runs;
 
 pub(crate) use atomic_files::remove_any;
 pub use atomic_files::{
-    create_folders, remove_if_exists, remove_partial_files, replace_file, sync_folder,
-    write_atomic, write_atomic_with,
+    create_folder, create_folders, remove_if_exists, remove_partial_files, replace_file,
+    sync_folder, write_atomic, write_atomic_with,
 };
 pub use earlier_design::EarlierDesign;
 pub use environment::Environment;

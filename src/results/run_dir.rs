@@ -8,7 +8,7 @@ use super::{
     Evaluation, FileDigest, Metric, PlannedRun, RecordError, RunRecord, RunStatus, Thoroughness,
     write_atomic,
 };
-use crate::regular_file::{self, is_present};
+use crate::regular_file::{self, is_absence, is_absent, is_present};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -97,7 +97,7 @@ impl RunDir {
 
     /// Whether the run has a record, which may be damaged.
     pub fn has_status(&self) -> bool {
-        self.status_file().exists()
+        !is_absent(&self.status_file())
     }
 
     pub fn samples(&self) -> PathBuf {
@@ -179,6 +179,7 @@ impl RunDir {
 
     /// Whether a run that has not ended can be continued.
     pub fn has_checkpoint(&self) -> bool {
+        // A folder that cannot be read is an error when the run starts.
         let files = fs::read_dir(self.checkpoint())
             .into_iter()
             .flatten()
@@ -228,7 +229,7 @@ impl RunDir {
     /// Makes the metrics and samples durable, because a checkpoint depends on them.
     pub fn sync_records(&self) -> io::Result<()> {
         let files = [self.metrics_file(), self.samples()];
-        for file in files.iter().filter(|file| file.exists()) {
+        for file in files.iter().filter(|file| !is_absent(file)) {
             regular_file::open(file)?.sync_all()?;
         }
         sync_folder(&self.0)
@@ -279,8 +280,12 @@ impl RunDir {
     /// # Errors
     /// What is in its place, or in that of the folder of all runs.
     fn check_folder(&self) -> Result<(), RecordError> {
-        if self.0.is_dir() {
-            return Ok(());
+        match fs::metadata(&self.0) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Err(source) if !is_absence(&source) => {
+                return Err(RecordError::read(&self.0)(source));
+            }
+            _ => {}
         }
         match fs::symlink_metadata(&self.0) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -350,7 +355,7 @@ impl RunDir {
             .fixed_files()
             .into_iter()
             .chain(saved)
-            .filter(|path| path.exists());
+            .filter(|path| !is_absent(path));
         Ok(existing.map(|path| self.name_of(&path)).collect())
     }
 

@@ -182,6 +182,9 @@ pub struct CorpusInfo {
     /// scored on all of the text.
     #[serde(default = "yes")]
     pub lossless: bool,
+    /// Whether lines of the text end with `\r\n`. Earlier versions did not record it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_carriage_returns: bool,
     /// Entropy of the source over the validation split, in bits per byte, if it is known. It is a lower
     /// bound for the mean loss of every model.
     pub floor_bits_per_byte: Option<f64>,

@@ -1,15 +1,20 @@
 //! The record of every use of a test split. A test split that is used again and again is no longer independent of
 //! the choices that its results lead to.
+//!
+//! Each line ends with a digest of itself, but not of the lines before it: two branches of a repository can add lines,
+//! which are kept when the branches are merged. Lines of earlier versions have no digest.
 
 use super::atomic_files::create_atomic;
+use super::line_digest::{digest, push_line, split};
 use crate::regular_file;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One use of a test split, a line of `test_uses.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TestUse {
     /// SHA-256 of the whole text. Test splits of a text overlap, whatever their size, so they are counted together.
     pub text: String,
@@ -40,29 +45,46 @@ pub struct TestUses(Vec<TestUse>);
 impl TestUses {
     pub const FILE: &str = "test_uses.jsonl";
 
+    /// The folder of the file for the results folder of an experiment. It is the folder of all experiments, because
+    /// they share texts.
+    ///
+    /// # Errors
+    /// If the results folder cannot be found.
+    pub fn folder(results: &Path) -> io::Result<PathBuf> {
+        // A path such as `.` has no parent.
+        let results = results.canonicalize()?;
+        Ok(results.parent().unwrap_or(Path::new("/")).to_owned())
+    }
+
     /// Reads the uses in a folder.
     ///
     /// # Errors
-    /// If the file cannot be read, or has a line that is no use of a test split: then their number is not known.
+    /// If the file cannot be read, or has a line that is damaged or incomplete: then their number is not known.
     pub fn read(folder: &Path) -> io::Result<Self> {
-        let mut file = match regular_file::open(&folder.join(Self::FILE)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self(Vec::new())),
-            file => file?,
-        };
-        let mut contents = String::new();
-        file.read_to_string(&mut contents)?;
-        Self::parse(whole_lines(&contents))
+        match regular_file::read(&folder.join(Self::FILE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(Vec::new())),
+            contents => Self::parse(&contents?),
+        }
     }
 
-    fn parse(lines: &str) -> io::Result<Self> {
-        let parse = |(number, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| {
-                let message = format!("line {} is damaged: {error}", number + 1);
+    fn parse(contents: &[u8]) -> io::Result<Self> {
+        let parse = |(index, line): (usize, &[u8])| {
+            parse_line(line).map_err(|why| {
+                let message = format!("line {} {why}", index + 1);
                 io::Error::new(ErrorKind::InvalidData, message)
             })
         };
-        let uses = lines.lines().enumerate().map(parse);
-        uses.collect::<io::Result<_>>().map(Self)
+        let lines = contents.split_inclusive(|&byte| byte == b'\n');
+        lines
+            .enumerate()
+            .map(parse)
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+
+    /// Their number.
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// The use of a test split for these runs, if there was one.
@@ -83,30 +105,34 @@ impl TestUses {
     /// As [`TestUses::read`], and if it cannot be written.
     pub fn record(folder: &Path, new: TestUse) -> io::Result<CountedUse> {
         let path = folder.join(Self::FILE);
-        let mut line = serde_json::to_vec(&new)?;
-        line.push(b'\n');
+        let line = line_of(&new)?;
         let counted = |number| CountedUse {
             number,
             test_use: new.clone(),
             is_new: true,
         };
-        if !path.exists() && create_atomic(&path, &line)? {
+        if regular_file::is_absent(&path) && create_atomic(&path, &line)? {
             return Ok(counted(1));
         }
         let mut file = regular_file::open_with(&path, File::options().read(true).append(true))?;
         file.lock()?;
-        let mut contents = String::new();
-        file.read_to_string(&mut contents)?;
-        let whole = whole_lines(&contents);
-        let uses = Self::parse(whole)?;
+        let mut contents = Vec::new();
+        file.read_to_end(&mut contents)?;
+        let uses = Self::parse(&contents)?;
         if let Some(earlier) = uses.find(&new.text, &new.runs) {
             return Ok(earlier);
         }
-        if whole.len() < contents.len() {
-            file.set_len(whole.len() as u64)?;
+        // An editor may have removed the line feed at the end.
+        let end: &[u8] = match contents.last() {
+            None | Some(b'\n') => b"",
+            Some(_) => b"\n",
+        };
+        let added = file.write_all(&[end, &line].concat());
+        if let Err(error) = added.and_then(|()| file.sync_all()) {
+            // Without the beginning of a line that does not fit on the disk.
+            let _ = file.set_len(contents.len() as u64);
+            return Err(error);
         }
-        file.write_all(&line)?;
-        file.sync_all()?;
         Ok(counted(uses.uses_of(&new.text).count() + 1))
     }
 
@@ -131,9 +157,38 @@ impl TestUses {
     }
 }
 
-/// The lines with an end. A line that a killed process has not finished was not used for anything.
-fn whole_lines(contents: &str) -> &str {
-    contents.rfind('\n').map_or("", |end| &contents[..=end])
+/// The line of a use, with its digest.
+fn line_of(test_use: &TestUse) -> io::Result<Vec<u8>> {
+    let mut contents = serde_json::to_vec(test_use)?;
+    contents.pop(); // the brace at its end
+    let mut line = Vec::new();
+    push_line(&mut line, &contents, &digest("", &contents));
+    Ok(line)
+}
+
+/// The use in a line.
+///
+/// # Errors
+/// What is wrong with the line, and what can be done.
+fn parse_line(line: &[u8]) -> Result<TestUse, String> {
+    let whole = line.strip_suffix(b"\n").unwrap_or(line);
+    let with_end = [whole, b"\n"].concat();
+    let damaged = |why: &str| {
+        format!("is damaged: {why}; restore the file from a backup or from the repository")
+    };
+    let json = match split(&with_end) {
+        Some((contents, found)) if digest("", contents).as_bytes() == found => {
+            [contents, b"}"].concat()
+        }
+        Some(_) => return Err(damaged("its contents do not agree with its digest")),
+        None => whole.to_owned(),
+    };
+    serde_json::from_slice(&json).map_err(|error| match line.ends_with(b"\n") {
+        true => damaged(&error.to_string()),
+        false => "is incomplete; restore the file from a backup or from the repository, or remove this line if \
+                  its result was never shown"
+            .to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -196,33 +251,69 @@ mod tests {
         assert!(!folder.path().join(TestUses::FILE).exists());
     }
 
-    #[test]
-    fn a_torn_line_is_dropped_and_a_damaged_one_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let path = folder.join(TestUses::FILE);
-        TestUses::record(folder, use_of("s", "1")).unwrap();
-        let whole = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
-        assert_eq!(
-            TestUses::record(folder, use_of("s", "2")).unwrap().number,
-            2
-        );
-        let uses = TestUses::read(folder).unwrap();
-        assert_eq!(uses.find("s", "2").unwrap().number, 2);
-        fs::write(&path, whole.replace(':', ";")).unwrap();
-        for error in [
-            TestUses::read(folder).unwrap_err(),
-            TestUses::record(folder, use_of("s", "2")).unwrap_err(),
-        ] {
-            assert!(error.to_string().contains("line 1 is damaged"), "{error}");
+    /// A file with these uses of the text `s`.
+    fn file_of(folder: &Path, runs: &[&str]) -> (PathBuf, Vec<u8>) {
+        for run in runs {
+            TestUses::record(folder, use_of("s", run)).unwrap();
         }
-        fs::write(&path, &whole[..20]).unwrap();
-        assert_eq!(TestUses::read(folder).unwrap().find("s", "1"), None);
-        assert_eq!(
-            TestUses::record(folder, use_of("s", "1")).unwrap().number,
-            1
-        );
-        assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+        let path = folder.join(TestUses::FILE);
+        let contents = fs::read(&path).unwrap();
+        (path, contents)
+    }
+
+    fn errors(folder: &Path) -> [String; 2] {
+        let read = TestUses::read(folder).unwrap_err();
+        let recorded = TestUses::record(folder, use_of("s", "new")).unwrap_err();
+        [read, recorded].map(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_change_of_a_byte_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, whole) = file_of(folder.path(), &["1", "2"]);
+        // Without the line feed at the end, the last line is complete.
+        for at in 0..whole.len() - 1 {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                fs::write(&path, damaged).unwrap();
+                for error in errors(folder.path()) {
+                    assert!(error.contains("restore the file"), "{at}, {bit}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_incomplete_line_is_named_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, whole) = file_of(folder.path(), &["1", "2"]);
+        let first = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        for end in [first + 1, first + 20, whole.len() - 2] {
+            fs::write(&path, &whole[..end]).unwrap();
+            for error in errors(folder.path()) {
+                assert!(error.starts_with("line 2 is incomplete"), "{error}");
+            }
+            assert_eq!(fs::read(&path).unwrap(), whole[..end]);
+        }
+        // Only the line feed is absent.
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(TestUses::read(folder.path()).unwrap().count(), 2);
+        let third = TestUses::record(folder.path(), use_of("s", "3")).unwrap();
+        assert_eq!(third.number, 3);
+        assert!(fs::read(&path).unwrap().starts_with(&whole));
+    }
+
+    #[test]
+    fn lines_of_earlier_versions_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let earlier = serde_json::to_string(&use_of("s", "1")).unwrap();
+        let path = folder.path().join(TestUses::FILE);
+        fs::write(&path, format!("{earlier}\n")).unwrap();
+        let second = TestUses::record(folder.path(), use_of("s", "2")).unwrap();
+        assert_eq!(second.number, 2);
+        let uses = TestUses::read(folder.path()).unwrap();
+        assert_eq!(uses.find("s", "1").unwrap().test_use, use_of("s", "1"));
+        assert_eq!(uses.count(), 2);
     }
 }

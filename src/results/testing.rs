@@ -46,6 +46,7 @@ pub(crate) fn plan_of(experiment: &str) -> SweepPlan {
             val_tokens: 1000,
             val_unknown_tokens: 0,
             lossless: true,
+            has_carriage_returns: false,
             floor_bits_per_byte: None,
             bigram_count_loss: None,
         }],

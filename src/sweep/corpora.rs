@@ -3,7 +3,7 @@ use crate::data::{self, DataError};
 use crate::results::CorpusInfo;
 use crate::spec::RunSpec;
 use crate::text::terminal::print_note;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(super) struct Corpora<'a> {
     tokenizers: Vec<Option<data::Tokenizer>>,
     /// Why a prompt cannot be encoded, if so, by the index of the corpus and the prompt.
     prompts: HashMap<(usize, String), Option<String>>,
+    /// What was said. Several corpora of the same text have the same notes.
+    said: HashSet<String>,
 }
 
 /// What became of the corpus of a run.
@@ -43,6 +45,7 @@ impl<'a> Corpora<'a> {
             seen: HashMap::new(),
             tokenizers: Vec::new(),
             prompts: HashMap::new(),
+            said: HashSet::new(),
         }
     }
 
@@ -56,8 +59,14 @@ impl<'a> Corpora<'a> {
         let notify = || {
             print_note(&preparing(spec));
         };
+        let said = &mut self.said;
+        let mut say = |note: &str| {
+            if said.insert(note.to_owned()) {
+                print_note(note);
+            }
+        };
         let result = notify_if_slow(NOTICE_DELAY, notify, || {
-            data::prepare_with_notices(&spec.data, &spec.tokenizer, self.cache, &mut print_note)
+            data::prepare_with_notices(&spec.data, &spec.tokenizer, self.cache, &mut say)
         });
         let prepared = match result {
             Ok(info) => Prepared::Ready(self.add(info)),

@@ -9,7 +9,10 @@ pub(super) fn install_handler() -> Result<(), Error> {
     ctrlc::set_handler(|| {
         COUNT.fetch_add(1, Ordering::Relaxed);
     })
-    .map_err(Error::Signals)
+    .map_err(|error| match error {
+        ctrlc::Error::System(error) => Error::SignalThread(error),
+        error => Error::Signals(error),
+    })
 }
 
 /// Number of times that this process was asked to end.

@@ -1,9 +1,9 @@
 use super::slow_notice::notify_if_slow;
-use crate::regular_file;
+use crate::regular_file::{self, is_absence};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -19,7 +19,8 @@ const MAX_HOLDER: u64 = 1 << 12;
 /// that no lock is left behind.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 /// Why a folder could not be locked.
@@ -90,14 +91,21 @@ impl Lock {
         };
         // The holder is written for error messages only. The lock works without it.
         let _ = Holder::of_this_process().write(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file, path })
+    }
+
+    /// Whether the locked file is still at its path. It is not after its folder was moved or deleted.
+    pub(super) fn is_in_place(&self) -> bool {
+        // Another error says nothing about the folder.
+        is_at(&self.file, &self.path).unwrap_or(true)
     }
 
     /// Waits until `folder` can be locked. A worker locks the folder of its run: a worker of a sweep that
     /// was killed has then ended before the next one writes there. If this takes long, `on_wait` gets the process that
     /// has locked the folder.
     pub(super) fn wait(folder: &Path, on_wait: impl FnOnce(&Holder) + Send) -> io::Result<Self> {
-        let mut file = open(&folder.join(Self::FILE))?;
+        let path = folder.join(Self::FILE);
+        let mut file = open(&path)?;
         let mut held = file.try_clone()?;
         notify_if_slow(
             WAIT_NOTICE_DELAY,
@@ -105,7 +113,7 @@ impl Lock {
             || file.lock(),
         )?;
         let _ = Holder::of_this_process().write(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file, path })
     }
 }
 
@@ -121,7 +129,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let opened = file.metadata()?;
     match fs::metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) if is_absence(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -211,6 +219,21 @@ mod tests {
         );
         drop(first);
         Lock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_is_noticed() {
+        let around = tempfile::tempdir().unwrap();
+        let [folder, moved] = ["x", "y"].map(|name| around.path().join(name));
+        fs::create_dir(&folder).unwrap();
+        let lock = Lock::take(&folder).unwrap();
+        assert!(lock.is_in_place());
+        fs::rename(&folder, &moved).unwrap();
+        assert!(!lock.is_in_place());
+        // Another folder with this name is not the locked one.
+        fs::create_dir(&folder).unwrap();
+        let _other = Lock::take(&folder).unwrap();
+        assert!(!lock.is_in_place());
     }
 
     /// Many threads take the lock and remove its file, as sweeps with errors do. No two of them have it at once.

@@ -19,6 +19,8 @@ pub enum SweepEnd {
     Complete,
     /// It was interrupted by Ctrl-C or a signal.
     Interrupted,
+    /// The results folder was moved or deleted, and all runs were stopped.
+    FolderLost,
     /// The machine failed. Runs that have not ended continue when the sweep is started again.
     MachineFailed(MachineFailure),
 }
@@ -69,6 +71,8 @@ struct Scheduler<'a> {
     interrupts: u32,
     /// The first failure of the machine. No run starts after it.
     failure: Option<MachineFailure>,
+    /// Whether the results folder is no longer at its path. Nothing is written after it.
+    is_lost: bool,
 }
 
 impl<'a> Scheduler<'a> {
@@ -101,6 +105,7 @@ impl<'a> Scheduler<'a> {
             ended: 0,
             interrupts: 0,
             failure: None,
+            is_lost: false,
         }
     }
 
@@ -108,11 +113,13 @@ impl<'a> Scheduler<'a> {
     fn run(&mut self, interrupts: impl Fn() -> u32) -> Result<SweepEnd, Error> {
         loop {
             self.handle_interrupts(interrupts());
+            self.check_folder();
             while !self.is_ending() && self.active.len() < self.jobs {
                 let Some(run) = self.queue.pop_front() else {
                     break;
                 };
                 self.start(run)?;
+                self.check_folder();
             }
             if self.active.is_empty() {
                 break;
@@ -124,10 +131,14 @@ impl<'a> Scheduler<'a> {
                 },
                 Some(Event::Ended { run, end }) => {
                     self.active.remove(&run);
+                    self.check_folder();
                     self.end(run, end)?;
                 }
                 None => {}
             }
+        }
+        if self.is_lost {
+            return Ok(SweepEnd::FolderLost);
         }
         Ok(match (self.failure.take(), self.interrupts) {
             (Some(failure), _) => SweepEnd::MachineFailed(failure),
@@ -138,7 +149,15 @@ impl<'a> Scheduler<'a> {
 
     /// Whether no more runs are started.
     fn is_ending(&self) -> bool {
-        self.interrupts > 0 || self.failure.is_some()
+        self.interrupts > 0 || self.failure.is_some() || self.is_lost
+    }
+
+    /// Ends every run if the results folder was moved or deleted. A checkpoint would be written to another folder.
+    fn check_folder(&mut self) {
+        if !self.is_lost && !self.store.is_in_place() {
+            self.is_lost = true;
+            self.executor.kill();
+        }
     }
 
     /// The first interrupt asks every run for a checkpoint. The second ends them at once.
@@ -162,7 +181,7 @@ impl<'a> Scheduler<'a> {
         let planned = &self.plan.runs[run];
         let dir = self.store.run_dir(planned);
         let saved_step = match self.store.state(planned) {
-            Ok(RunState::Stopped) => train::saved_step(&dir.checkpoint()),
+            Ok(RunState::Stopped) => train::usable_step(&dir, &planned.identity),
             Ok(_) => None,
             Err(error) => {
                 self.machine_failed(run, failure_of(error)?);
@@ -209,6 +228,10 @@ impl<'a> Scheduler<'a> {
     /// Handles the end of a run that was active.
     fn end(&mut self, run: usize, end: RunEnd) -> Result<(), Error> {
         match end {
+            _ if self.is_lost => {
+                let text = format!("{}: stopped", self.plan.runs[run].title());
+                self.show_end(run, &text, None);
+            }
             RunEnd::Recorded(status) => self.record(run, &status)?,
             RunEnd::Stopped => {
                 let text = progress::describe_stop(&self.plan.runs[run]);
@@ -597,6 +620,30 @@ mod tests {
         assert_eq!(divided([2, 14].into()), (2, 4));
         // Runs that have ended do not follow.
         assert_eq!(divided([0, 1, 2, 12, 13, 14].into()), (2, 4));
+    }
+
+    #[test]
+    fn nothing_is_written_after_the_folder_was_moved() {
+        for is_deleted in [false, true] {
+            let around = tempfile::tempdir().unwrap();
+            let folder = around.path().join("x");
+            let calls = Cell::new(0);
+            let move_at_second_call = || {
+                calls.set(calls.get() + 1);
+                match (calls.get(), is_deleted) {
+                    (2, false) => std::fs::rename(&folder, around.path().join("y")).unwrap(),
+                    (2, true) => std::fs::remove_dir_all(&folder).unwrap(),
+                    _ => {}
+                }
+                0
+            };
+            let mut executor = FakeExecutor::default();
+            let (end, _) = sweep_in(&folder, &mut executor, move_at_second_call);
+            assert_eq!(end, SweepEnd::FolderLost);
+            assert!(executor.killed);
+            assert_eq!(executor.started, [0, 1]);
+            assert!(!folder.exists());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ use super::Error;
 use super::lock::Lock;
 use crate::config;
 use crate::data;
-use crate::regular_file::{self, is_present};
+use crate::regular_file::{self, is_absent, is_present};
 use crate::results::{
     Environment, PlannedRun, RecordError, RunDir, RunRecord, RunResult, RunState, SealError,
     SweepPlan, Thoroughness, create_folders, remove_any, remove_partial_files, write_sealed_json,
@@ -13,10 +13,17 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 /// A run's folder is renamed to this prefix and its name before it is deleted, so that an interrupted
 /// deletion does not leave a part of a run behind.
 const REMOVED_PREFIX: &str = ".removed-";
+
+/// How often a folder is created again that another sweep removes.
+const MAX_TRIES: u32 = 50;
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// The results folder of one experiment: `plan.json`, `runs/`, `cache/` and the report.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub struct Store {
     /// Declared before the lock, so that it is dropped first: only the holder of the lock may remove files.
     cleanup: CleanupGuard,
     /// `None` in a store that was opened for reading.
-    _lock: Option<Lock>,
+    lock: Option<Arc<Lock>>,
 }
 
 /// Removes on drop what [`Store::open`] has created, unless it is disarmed. An experiment with an error
@@ -43,7 +50,7 @@ struct CleanupGuard {
 impl CleanupGuard {
     /// Creates a folder and its missing parents.
     fn create_folder(&mut self, path: &Path) -> Result<(), Error> {
-        let absent = path.ancestors().take_while(|path| !path.exists());
+        let absent = path.ancestors().take_while(|path| is_absent(path));
         let absent: Vec<PathBuf> = absent
             .filter(|path| !path.as_os_str().is_empty())
             .map(Path::to_owned)
@@ -79,10 +86,22 @@ impl Store {
     /// this creates is removed on drop, unless [`Self::write_plan`] was called.
     pub fn open(root: PathBuf) -> Result<Self, Error> {
         let mut cleanup = CleanupGuard::default();
-        cleanup.create_folder(&root.join("runs"))?;
-        let absent = |path: PathBuf| Some(path).filter(|path| !path.exists());
-        let lock_file = absent(root.join(Lock::FILE));
-        let lock = Lock::take(&root).map_err(Error::lock(&root))?;
+        let absent = |path: PathBuf| Some(path).filter(|path| is_absent(path));
+        let mut tries = MAX_TRIES;
+        let (lock, lock_file) = loop {
+            let created = cleanup.create_folder(&root.join("runs"));
+            let lock_file = absent(root.join(Lock::FILE));
+            match created.and_then(|()| Lock::take(&root).map_err(Error::lock(&root))) {
+                // Another sweep, which found an error, has removed the folder that it had created.
+                Err(Error::Io { source, .. })
+                    if source.kind() == ErrorKind::NotFound && tries > 0 =>
+                {
+                    tries -= 1;
+                    thread::sleep(RETRY_DELAY);
+                }
+                lock => break (lock?, lock_file),
+            }
+        };
         // Set after locking: a lock file of another sweep must not be removed.
         cleanup.lock = lock_file;
         cleanup.cache = absent(root.join("cache"));
@@ -90,7 +109,7 @@ impl Store {
             root,
             earlier_plan: OnceCell::new(),
             cleanup,
-            _lock: Some(lock),
+            lock: Some(Arc::new(lock)),
         };
         store.remove_leftovers()?;
         let cache = store.cache();
@@ -104,8 +123,19 @@ impl Store {
             root,
             earlier_plan: OnceCell::new(),
             cleanup: CleanupGuard::default(),
-            _lock: None,
+            lock: None,
         }
+    }
+
+    /// Whether the folder that was opened for a sweep is still at its path.
+    pub fn is_in_place(&self) -> bool {
+        self.lock.as_ref().is_none_or(|lock| lock.is_in_place())
+    }
+
+    /// [`Self::is_in_place`] for another thread.
+    pub fn place_check(&self) -> impl Fn() -> bool + Send + 'static {
+        let lock = self.lock.clone();
+        move || lock.as_ref().is_none_or(|lock| lock.is_in_place())
     }
 
     /// Whether a sweep is running in this folder.
@@ -473,6 +503,26 @@ mod tests {
         }
         fs::remove_file(dir.metrics_file()).unwrap();
         assert_eq!(store.damaged_runs(&plan).len(), 1);
+    }
+
+    #[test]
+    fn sweeps_that_remove_the_folder_do_not_disturb_each_other() {
+        let around = tempfile::tempdir().unwrap();
+        let root = around.path().join("results/tiny");
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        // Without a plan, dropping the store removes the folder.
+                        match Store::open(root.clone()) {
+                            Ok(store) => drop(store),
+                            Err(Error::Held { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                });
+            }
+        });
     }
 
     #[test]

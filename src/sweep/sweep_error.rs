@@ -38,6 +38,8 @@ pub enum Error {
     NoGpu { ordinal: usize, reason: String },
     #[error("cannot listen for Ctrl-C: {0}")]
     Signals(ctrlc::Error),
+    #[error("cannot start the thread that listens for Ctrl-C: {0}")]
+    SignalThread(#[source] io::Error),
     #[error("cannot start worker processes: {0}")]
     Program(io::Error),
 }

@@ -6,9 +6,8 @@
 use super::train_error::TrainError;
 use crate::kernels::Backend;
 use crate::model::{Model, WeightsError, read_text};
-use crate::results::{Evaluation, RecordError, RunDir, remove_if_exists};
+use crate::results::{Evaluation, RecordError, RunDir, create_folder, remove_if_exists};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 
 /// Key of the validation loss in the metadata of a file.
@@ -22,7 +21,7 @@ pub(super) fn save<B: Backend>(
 ) -> Result<(), TrainError> {
     let path = dir.best_weights(evaluation.step);
     let folder = dir.checkpoint();
-    fs::create_dir_all(&folder).map_err(TrainError::file(folder))?;
+    create_folder(&folder).map_err(TrainError::file(folder))?;
     let metadata = [(VAL_LOSS.to_owned(), evaluation.val_loss.to_string())];
     let saved = model.save_with(BTreeMap::from(metadata), &path);
     saved.map_err(TrainError::file(path))

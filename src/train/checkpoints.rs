@@ -9,7 +9,7 @@ use crate::kernels::{Backend, Matrix};
 use crate::model::{Matrices, MatricesError, read_text, write_matrices};
 use crate::regular_file::{self, is_wrong_kind};
 use crate::results::{
-    Environment, Evaluation, Metric, RecordError, RunDir, SampleText, sync_folder,
+    Environment, Evaluation, Metric, RecordError, RunDir, SampleText, create_folder, sync_folder,
 };
 use crate::spec::{RunSpec, TrainingLength};
 use dfdx::prelude::HasShape;
@@ -130,7 +130,7 @@ pub(super) fn save_checkpoint<B: Backend>(
 ) -> Result<(), TrainError> {
     let folder = dir.checkpoint();
     let failed = || TrainError::file(&folder);
-    fs::create_dir_all(&folder).map_err(failed())?;
+    create_folder(&folder).map_err(failed())?;
     dir.sync_records().map_err(TrainError::file(dir.path()))?;
     let recorded = records.metadata().map_err(failed())?;
     let metadata = [
@@ -165,7 +165,7 @@ pub(super) struct Resumed {
 }
 
 /// Restores a trainer from the newest checkpoint that is not damaged, and leaves it unchanged if there is none.
-/// `on_notice` gets a sentence for each damaged one. That of another run counts as damaged.
+/// `on_notice` gets a sentence if the newest one is damaged. That of another run counts as damaged.
 ///
 /// # Errors
 /// If a checkpoint cannot be read, or is from another version.
@@ -175,6 +175,7 @@ pub(super) fn resume<B: Backend>(
     dir: &RunDir,
     on_notice: &mut dyn FnMut(String),
 ) -> Result<Resumed, TrainError> {
+    let mut damage = None;
     for name in FILES {
         let path = dir.checkpoint().join(name);
         let restored = match regular_file::read(&path) {
@@ -184,14 +185,24 @@ pub(super) fn resume<B: Backend>(
             Err(error) => return Err(TrainError::file(path)(error)),
         };
         match restored {
-            Ok(resumed) => return Ok(resumed),
+            Ok(resumed) => {
+                if let Some(damage) = damage {
+                    let step = trainer.step;
+                    on_notice(format!("{damage}; it continues from step {step}"));
+                }
+                return Ok(resumed);
+            }
             Err(Refusal::Damaged(why)) => {
-                on_notice(format!("cannot continue from {}: {why}", path.display()));
+                let text = || format!("cannot continue from {}: {why}", path.display());
+                damage.get_or_insert_with(text);
             }
             Err(Refusal::Foreign(why)) => return Err(TrainError::Checkpoint { path, why }),
             Err(Refusal::Record(error)) => return Err(TrainError::Record(error)),
             Err(Refusal::Memory(why)) => return Err(TrainError::Device(why)),
         }
+    }
+    if let Some(damage) = damage {
+        on_notice(format!("{damage}; it starts from the beginning"));
     }
     Ok(Resumed::default())
 }
@@ -236,6 +247,18 @@ pub fn saved_share(folder: &Path, spec: &RunSpec) -> f64 {
     (trained.unwrap_or(0.0) / whole).clamp(0.0, 1.0)
 }
 
+/// The step from which a run with this identity continues, as far as its files tell without a trainer. They are read as
+/// a whole. `None` if no checkpoint can be used.
+pub fn usable_step(dir: &RunDir, identity: &str) -> Option<u64> {
+    FILES.iter().find_map(|name| {
+        let bytes = regular_file::read(&dir.checkpoint().join(name)).ok()?;
+        let matrices = Matrices::read(&bytes, &FORMATS).ok()?;
+        let is_own = matrices.text("identity") == identity;
+        Records::read(dir, &matrices).ok().filter(|_| is_own)?;
+        number(&matrices, "step").ok()
+    })
+}
+
 /// Checks the files of a run that has not ended: its checkpoints and what they depend on.
 ///
 /// # Errors
@@ -243,21 +266,42 @@ pub fn saved_share(folder: &Path, spec: &RunSpec) -> f64 {
 pub fn check_open_run(dir: &RunDir) -> Result<(), RecordError> {
     dir.metrics(None)?;
     dir.read_samples(None)?;
-    for name in FILES {
-        let path = dir.checkpoint().join(name);
-        let bytes = match regular_file::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(RecordError::read(path)(error)),
-        };
-        let matrices = Matrices::read(&bytes, &FORMATS);
-        let matrices = matrices.map_err(RecordError::damaged(&path))?;
-        Records::read(dir, &matrices).map_err(|refusal| match refusal {
+    each_checkpoint(dir, |path, bytes| {
+        let matrices = Matrices::read(bytes, &FORMATS);
+        let matrices = matrices.map_err(RecordError::damaged(path))?;
+        let records = Records::read(dir, &matrices);
+        records.map(drop).map_err(|refusal| match refusal {
             Refusal::Record(error) => error,
             Refusal::Damaged(why) | Refusal::Foreign(why) | Refusal::Memory(why) => {
-                RecordError::damaged(&path)(why)
+                RecordError::damaged(path)(why)
             }
-        })?;
+        })
+    })
+}
+
+/// Compares the checkpoints of a run with their own digests. Those of other versions are not checked.
+///
+/// # Errors
+/// The first one that is damaged or cannot be read.
+pub fn check_checkpoints(dir: &RunDir) -> Result<(), RecordError> {
+    each_checkpoint(dir, |path, bytes| match Matrices::read(bytes, &FORMATS) {
+        Err(MatricesError::Damaged(why)) => Err(RecordError::damaged(path)(why)),
+        Ok(_) | Err(MatricesError::Format { .. }) => Ok(()),
+    })
+}
+
+/// Calls a function with the path and the contents of each checkpoint of a run, the newest one first.
+fn each_checkpoint(
+    dir: &RunDir,
+    check: impl Fn(&Path, &[u8]) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    for name in FILES {
+        let path = dir.checkpoint().join(name);
+        match regular_file::read(&path) {
+            Ok(bytes) => check(&path, &bytes)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(RecordError::read(path)(error)),
+        }
     }
     Ok(())
 }

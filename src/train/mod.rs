@@ -33,7 +33,7 @@ mod train_error;
 mod train_loop;
 mod trainer;
 
-pub use checkpoints::{check_open_run, saved_share, saved_step};
+pub use checkpoints::{check_checkpoints, check_open_run, saved_share, saved_step, usable_step};
 pub use estimate::{Estimate, estimate, reference_seconds};
 #[cfg(test)]
 use extension::why_not_extended;

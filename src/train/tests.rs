@@ -2,7 +2,7 @@
 //! loss.
 
 use super::testing::{Fixture, results_of, spec};
-use super::{Trainer, saved_step};
+use super::{Trainer, saved_step, usable_step};
 use crate::model::Matrices;
 use crate::results::{Metric, RunDir, RunState, RunStatus};
 use crate::spec::{
@@ -304,7 +304,9 @@ fn checkpoint_of_another_run_is_not_used() {
     fixture.run(&dir, &other, 1, 10);
     dir.create(&spec).unwrap();
     let (_, notices) = fixture.try_run(&dir, &spec, 1, u64::MAX).unwrap();
-    assert!(notices[0].ends_with("it is of another run"), "{notices:?}");
+    let expected = "it is of another run; it starts from the beginning";
+    assert!(notices[0].ends_with(expected), "{notices:?}");
+    assert_eq!(notices.len(), 1);
     assert!(results_of(&whole) == results_of(&dir));
 }
 
@@ -350,13 +352,13 @@ fn damaged_checkpoint_costs_only_the_steps_after_the_one_before() {
         "metrics.jsonl",
         "samples.json",
     ];
-    // What is damaged, and the number of notices. Without the records, no checkpoint can be used.
-    for (number, (damaged, notices)) in [
-        (vec![0], 1),
-        (vec![1], 0),
-        (vec![0, 1], 2),
-        (vec![2], 2),
-        (vec![3], 2),
+    // What is damaged, and what the run says about its start. Without the records, no checkpoint can be used.
+    for (number, (damaged, notice)) in [
+        (vec![0], Some("it continues from step ")),
+        (vec![1], None),
+        (vec![0, 1], Some("it starts from the beginning")),
+        (vec![2], Some("it starts from the beginning")),
+        (vec![3], Some("it starts from the beginning")),
     ]
     .into_iter()
     .enumerate()
@@ -375,8 +377,19 @@ fn damaged_checkpoint_costs_only_the_steps_after_the_one_before() {
             bytes[at] ^= 1;
             fs::write(&path, bytes).unwrap();
         }
+        let identity = spec.identity(&fixture.corpus.info.content_sha256());
+        let from = usable_step(&dir, &identity);
+        assert_eq!(usable_step(&dir, "other"), None);
         let (status, said) = fixture.try_run(&dir, &spec, 1, u64::MAX).unwrap();
-        assert_eq!(said.len(), notices, "{damaged:?}: {said:?}");
+        assert_eq!(said.len(), notice.iter().len(), "{damaged:?}: {said:?}");
+        if let (Some(notice), [said]) = (notice, &said[..]) {
+            assert!(
+                said.starts_with("cannot continue from ") && said.contains(notice),
+                "{said}"
+            );
+        }
+        let begins = notice == Some("it starts from the beginning");
+        assert_eq!(from.is_none(), begins, "{damaged:?}: {from:?}");
         assert_eq!(status.state, RunState::Done);
         assert!(results_of(&whole) == results_of(&dir), "{damaged:?}");
     }

@@ -15,10 +15,9 @@ use crate::data::{Split, TrainingSplit};
 use crate::kernels::Backend;
 use crate::model::{self, Decoder, Model, prompt_tokens};
 use crate::results::{
-    Environment, Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus,
+    Environment, Evaluation, Metric, MetricsWriter, Outcome, RunState, RunStatus, create_folder,
 };
 use crate::spec::{TrainingLength, is_logged, is_logged_of_open_run};
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -334,7 +333,7 @@ impl<'a, B: TrainBackend> TrainLoop<'a, B> {
     }
 
     fn save_weights(&self, path: PathBuf) -> Result<(), TrainError> {
-        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let folder = path.parent().map_or(Ok(()), create_folder);
         let metadata = || saved_weights::metadata(self.job.spec, self.job.dir);
         let saved = folder.and_then(|()| self.model().save_with(metadata()?, &path));
         saved.map_err(TrainError::file(path))

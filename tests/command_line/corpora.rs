@@ -118,4 +118,22 @@ fn notes_on_the_text_are_printed() {
     lab.run("plan tiny.yaml data.source=text.txt")
         .exits(0)
         .says("note: lines of text.txt end with \\r\\n");
+    // Two tokenizers make two corpora of the same text.
+    let sweep = "sweep tiny.yaml data.source=text.txt train.steps=1 sample.tokens=0 sweep.seeds=1 \
+                 sweep.variants.gpt.tokenizer.kind=byte";
+    let corpora = || {
+        fs::read_dir(lab.path("results/tiny/cache"))
+            .unwrap()
+            .count()
+    };
+    for _ in 0..2 {
+        let swept = lab.run(sweep).exits(0);
+        assert_eq!(
+            swept.stderr.matches("end with").count(),
+            1,
+            "{}",
+            swept.stderr
+        );
+        assert_eq!(corpora(), 2);
+    }
 }

@@ -69,9 +69,22 @@ impl Lab {
         self.start_with(arguments, Stdio::null())
     }
 
+    /// Runs the binary by a shell, behind words such as `ulimit -v 100000; exec`.
+    pub(crate) fn run_in_shell(&self, words: &str, arguments: &str) -> Ran {
+        let script = format!("{words} \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_runner")]);
+        self.start_command(shell, arguments, Stdio::null()).wait()
+    }
+
     fn start_with(&self, arguments: &str, input: Stdio) -> Running<'_> {
+        let binary = Command::new(env!("CARGO_BIN_EXE_runner"));
+        self.start_command(binary, arguments, input)
+    }
+
+    fn start_command(&self, mut command: Command, arguments: &str, input: Stdio) -> Running<'_> {
         let output = |name| File::create(self.folder.path().join(name)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_runner"))
+        let child = command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_BACKTRACE")

@@ -209,7 +209,7 @@ fn killed_worker_ends_the_sweep_and_continues_from_its_checkpoint() {
         .exits(1)
         .says(": stopped: killed by SIGKILL")
         .says("error: the sweep was stopped: killed by SIGKILL")
-        .says("free memory, or train fewer runs at the same time with --jobs")
+        .says("free memory, raise the limit of memory (`ulimit -v`), or train fewer runs")
         .says("the same command then continues every run from its last checkpoint");
     let mut again = lab.start(&format!(
         "sweep tiny.yaml --jobs 1 --only gpt-s1-* {ENDLESS}"

@@ -245,7 +245,7 @@ fn a_loop_keeps_the_changes_that_help() {
     assert!(rows.iter().all(|row| row.len() == 6), "{log}");
     // A setting that was changed before is compared with its kept value.
     assert_eq!(rows[9][..2], ["discard", "optimizer.lr=1.0e-9"], "{log}");
-    let verdicts = |change: &str| {
+    let verdicts = |change: &'static str| {
         rows.iter()
             .filter(move |row| row[1] == change)
             .map(|row| row[0])

@@ -1,5 +1,7 @@
 //! The arguments of `sweep` and `plan`, which take an experiment file.
 
+use super::whole_number::count;
+use crate::regular_file::is_absent;
 use crate::sweep::{DeviceChoice, Jobs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -50,7 +52,13 @@ pub struct Sweep {
     /// Seconds between two reports that are written while runs are trained. 0 writes the report at the end only. If a
     /// report takes long to write, the next one waits for at least 50 times as long, so that reports take at most 2 %
     /// of the time.
-    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 15,
+        value_parser = count::<u64>,
+        allow_negative_numbers = true
+    )]
     pub report_every: u64,
     /// What is printed to standard output: the answer and the ranking as text, or one JSON document per line for
     /// each event. The last one has the contents of report.json. experiments/programs.md describes them.
@@ -138,7 +146,7 @@ fn parse_file(text: &str) -> Result<PathBuf, String> {
     let is_yaml = path
         .extension()
         .is_some_and(|end| end == "yaml" || end == "yml");
-    if parse_override(text).is_ok() && !is_yaml && !path.exists() {
+    if parse_override(text).is_ok() && !is_yaml && is_absent(&path) {
         return Err(format!(
             "the experiment file must come before the overrides: FILE {text}"
         ));

@@ -1,5 +1,6 @@
 //! The arguments of `generate`.
 
+use super::whole_number::count;
 use crate::config;
 use clap::Args;
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ pub struct Generate {
     pub results: PathBuf,
     /// Use the weights after this step, which `train.save_every` has saved. The default is the
     /// last step.
-    #[arg(long, value_name = "N", value_parser = parse_u64, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub step: Option<u64>,
     /// Text to continue. `-` reads it from standard input.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -61,7 +62,7 @@ pub struct Generate {
     #[arg(long, value_name = "R", value_parser = number::<f32>("repetition_penalty"), allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// Random seed. The default is the seed of the run.
-    #[arg(long, value_name = "SEED", value_parser = parse_u64, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SEED", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Number of texts to generate. Each has its own random numbers.
     #[arg(long, value_name = "N", value_parser = number::<usize>("num_samples"), allow_negative_numbers = true)]
@@ -93,11 +94,6 @@ impl FromStr for TopK {
             _ => number("top_k")(text).map(|k| Self(Some(k))),
         }
     }
-}
-
-fn parse_u64(text: &str) -> Result<u64, String> {
-    let expected = || format!("expected an integer from 0 to {}", u64::MAX);
-    text.parse().map_err(|_| expected())
 }
 
 /// Every text ends before an empty string, so none would be written.

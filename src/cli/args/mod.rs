@@ -3,6 +3,7 @@
 mod experiment_args;
 mod generate_args;
 mod result_args;
+mod whole_number;
 
 use clap::{Args, Parser, Subcommand};
 

@@ -1,6 +1,7 @@
 //! The arguments of the commands that read results.
 
 use super::experiment_args::parse_override;
+use super::whole_number::count;
 use crate::report::Gate;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -150,7 +151,8 @@ pub struct Diff {
 
 /// Check that recorded results are undamaged, and that runs can be reproduced.
 ///
-/// Every file of a run is compared with the digest that the run recorded, and the report with the runs. With
+/// Every file of a run is compared with the digest that the run recorded, and the report with the runs. Checkpoints and
+/// test_uses.jsonl in the folder that contains DIR have digests of their own. With
 /// --rerun, some finished runs are trained again: all their losses and weights must have the same bits. A
 /// folder that was committed has no plan.json and no runs; there, --rerun compares with summary.csv.
 #[derive(Debug, Args)]
@@ -161,7 +163,8 @@ Examples:
   runner verify results/mine --rerun 1 --experiment experiments/ablation.yaml train.steps=500
 
 Exit codes: 0 all is as recorded, 1 a file is damaged or a run differs, 2 the command line or the folder has \
-an error.")]
+an error, 4 nothing is wrong, but no run can be trained again: runs whose length is a time, or that were trained on \
+a GPU, are not reproducible.")]
 #[command(override_usage = "runner verify DIR [PATH=VALUE]... [OPTIONS]")]
 pub struct Verify {
     /// Results folder of an experiment, such as results/ablation.
@@ -171,10 +174,10 @@ pub struct Verify {
     #[arg(value_name = "PATH=VALUE", value_parser = parse_override)]
     pub overrides: Vec<String>,
     /// Train N randomly chosen runs again, and compare every bit.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count::<usize>, allow_negative_numbers = true)]
     pub rerun: usize,
     /// Seed of the choice of runs. By default, each call chooses other runs.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Experiment file of a folder without plan.json. By default, experiments/NAME.yaml for the folder NAME.
     #[arg(long, value_name = "FILE")]

@@ -43,16 +43,30 @@ pub fn cached_path(sha256: &str, cache: &Path) -> PathBuf {
 /// and a stored file is complete or absent.
 pub fn download(url: &str, sha256: &str, limit: u64, cache: &Path) -> Result<Vec<u8>, DataError> {
     let path = cached_path(sha256, cache);
-    match regular_file::read(&path) {
+    let is_damaged = match regular_file::read(&path) {
         Ok(bytes) if hash::sha256(&bytes) == sha256 => {
             size_limit::check(url, bytes.len() as u64, limit)?;
             return Ok(bytes);
         }
         // The cached file is damaged, so it is downloaded again.
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound || is_wrong_kind(&error) => {}
+        Ok(_) => true,
+        Err(error) if error.kind() == ErrorKind::NotFound || is_wrong_kind(&error) => false,
         Err(error) => return Err(DataError::read(&path)(error)),
-    }
+    };
+    let bytes = fetch_checked(url, sha256, limit).map_err(|cause| match is_damaged {
+        true => DataError::DamagedDownload {
+            path: path.clone(),
+            cause: Box::new(cause),
+        },
+        false => cause,
+    })?;
+    fs::create_dir_all(cache).map_err(DataError::write(cache))?;
+    write_atomic(&path, &bytes).map_err(DataError::write(&path))?;
+    Ok(bytes)
+}
+
+/// [`fetch`] of a file with this checksum.
+fn fetch_checked(url: &str, sha256: &str, limit: u64) -> Result<Vec<u8>, DataError> {
     let bytes = fetch(url, limit)?;
     let found = hash::sha256(&bytes);
     if found != sha256 {
@@ -62,8 +76,6 @@ pub fn download(url: &str, sha256: &str, limit: u64, cache: &Path) -> Result<Vec
             found,
         });
     }
-    fs::create_dir_all(cache).map_err(DataError::write(cache))?;
-    write_atomic(&path, &bytes).map_err(DataError::write(&path))?;
     Ok(bytes)
 }
 

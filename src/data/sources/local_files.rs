@@ -1,6 +1,8 @@
 //! Text from local files: one file, or all files that a glob matches.
 
 use crate::data::{DataError, formats};
+use crate::regular_file::is_absence;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The text of a file, or of the files that a glob matches, joined in the order of their paths. If
@@ -38,8 +40,10 @@ pub(super) fn read(pattern: &str, max_bytes: u64) -> Result<String, DataError> {
 /// even if it contains the special characters of a glob.
 fn matching_paths(pattern: &str) -> Result<Vec<PathBuf>, DataError> {
     let path = Path::new(pattern);
-    if path.exists() {
-        return Ok(vec![path.to_owned()]);
+    match fs::metadata(path) {
+        Ok(_) => return Ok(vec![path.to_owned()]),
+        Err(error) if is_absence(&error) => {}
+        Err(error) => return Err(DataError::read(path)(error)),
     }
     if !pattern.contains(['*', '?', '[']) {
         return Err(DataError::Missing {
@@ -72,7 +76,6 @@ fn matching_paths(pattern: &str) -> Result<Vec<PathBuf>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn read_path(pattern: &Path, limit: u64) -> Result<String, String> {
         read(pattern.to_str().unwrap(), limit).map_err(|error| error.to_string())

@@ -85,10 +85,12 @@ impl MachineFailure {
             Resource::Storage => {
                 "free space on the disk, or raise the quota or the limit of file sizes (`ulimit -f`)"
             }
-            Resource::Memory => "free memory, or train fewer runs at the same time with --jobs",
+            Resource::Memory => {
+                "free memory, raise the limit of memory (`ulimit -v`), or train fewer runs at the same time with --jobs"
+            }
             Resource::FilesAndProcesses => {
-                "raise the limits of open files and processes (`ulimit -n`, `ulimit -u`), or train fewer \
-                 runs at the same time with --jobs"
+                "raise the limits of open files, processes and memory (`ulimit -n`, `ulimit -u`, `ulimit -v`), or \
+                 train fewer runs at the same time with --jobs"
             }
             Resource::Other => "remove the cause",
         }

@@ -53,6 +53,8 @@ impl WorkerProcess {
         let mut process = Command::new(program)
             .arg("worker")
             .envs(WORKER_ENVIRONMENT)
+            // The reason of a crash is shown in one line. Printing a backtrace takes memory, which may be missing.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -105,6 +107,12 @@ impl WorkerProcess {
         if let Some(end) = reported {
             return end;
         }
+        if let Some(line) = failed_allocation(&stderr) {
+            return RunEnd::Died(MachineFailure {
+                reason: format!("out of memory: {line}"),
+                resource: Resource::Memory,
+            });
+        }
         let crash = crash_message(&stderr);
         let with_crash = |reason: String| match &crash {
             Some(message) => format!("{reason}: {message}"),
@@ -115,7 +123,7 @@ impl WorkerProcess {
             Ok(exit) if signal(exit).is_some_and(is_request) => RunEnd::Stopped,
             Ok(exit) => {
                 let reason = with_crash(describe_exit(exit));
-                match missing_resource(exit, crash.as_deref()) {
+                match missing_resource(exit) {
                     Some(resource) => RunEnd::Died(MachineFailure { reason, resource }),
                     None => RunEnd::Recorded(Box::new(RunStatus::failed(reason))),
                 }
@@ -161,6 +169,20 @@ fn last_lines(stderr: impl Read) -> Vec<String> {
     kept.into()
 }
 
+/// The line of the standard library about memory that it did not get. After it, the process ends. Other lines can
+/// follow, such as those of a backtrace, which needs memory, too.
+fn failed_allocation(stderr: &[String]) -> Option<&str> {
+    let is_failure = |line: &&String| {
+        line.starts_with("memory allocation of ") && line.ends_with(" bytes failed")
+    };
+    stderr.iter().find(is_failure).map(String::as_str)
+}
+
+/// Whether a line is about backtraces only.
+fn is_about_backtraces(line: &str) -> bool {
+    line.starts_with("note: ") || line == "stack backtrace:" || line.contains("skipping backtrace")
+}
+
 /// The message of a panic in the standard error of a crashed worker, or its last line that is not
 /// empty.
 fn crash_message(stderr: &[String]) -> Option<String> {
@@ -170,14 +192,17 @@ fn crash_message(stderr: &[String]) -> Option<String> {
     let text = match panic {
         Some(at) => {
             let message = stderr[at + 1..].iter();
-            let message = message
-                .take_while(|line| !line.starts_with("note: ") && *line != "stack backtrace:");
+            let message = message.take_while(|line| !is_about_backtraces(line));
             let (_, place) = stderr[at].split_once("panicked at ")?;
             let mut words = vec!["panicked at", place];
             words.extend(message.map(String::as_str));
             words.join(" ")
         }
-        None => stderr.iter().rfind(|line| !line.is_empty())?.clone(),
+        None => {
+            let mut lines = stderr.iter();
+            let says_more = |line: &&String| !line.is_empty() && !is_about_backtraces(line);
+            lines.rfind(says_more)?.clone()
+        }
     };
     Some(text).filter(|text| !text.is_empty())
 }
@@ -197,15 +222,17 @@ fn signal(exit: ExitStatus) -> Option<Signal> {
 }
 
 /// What the machine probably lacked when a signal ended a process. `None` if the program is the reason.
-fn missing_resource(exit: ExitStatus, crash: Option<&str>) -> Option<Resource> {
+fn missing_resource(exit: ExitStatus) -> Option<Resource> {
     exit.signal()?;
     match signal(exit) {
         Some(Signal::SIGKILL) => Some(Resource::Memory),
-        Some(Signal::SIGABRT) => crash
-            .is_some_and(|text| text.contains("memory allocation of"))
-            .then_some(Resource::Memory),
         Some(
-            Signal::SIGSEGV | Signal::SIGILL | Signal::SIGFPE | Signal::SIGSYS | Signal::SIGTRAP,
+            Signal::SIGABRT
+            | Signal::SIGSEGV
+            | Signal::SIGILL
+            | Signal::SIGFPE
+            | Signal::SIGSYS
+            | Signal::SIGTRAP,
         ) => None,
         // A part of a file or of memory that cannot be read, or a signal that a person or a system sent, such as
         // SIGQUIT, or SIGXCPU and SIGUSR1 of a batch system.
@@ -254,6 +281,52 @@ mod tests {
     }
 
     #[test]
+    fn a_note_on_backtraces_is_no_reason() {
+        for note in [
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+            "skipping backtrace printing to avoid potential recursion",
+            "stack backtrace:",
+        ] {
+            assert_eq!(message(&format!("one\n{note}\n")).as_deref(), Some("one"));
+            assert_eq!(message(note), None);
+        }
+    }
+
+    #[test]
+    fn memory_that_is_missing_is_found_before_other_lines() {
+        let end = |script: &str| {
+            let mut process = Command::new("sh")
+                .args(["-c", script])
+                .stdin(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let stderr = process.stderr.take().unwrap();
+            let worker = WorkerProcess {
+                stdin: process.stdin.take().unwrap(),
+                stderr: start_thread(move || last_lines(stderr)).unwrap(),
+                process,
+            };
+            worker.wait(None)
+        };
+        let failed = "echo memory allocation of 4096 bytes failed >&2";
+        let notes =
+            "echo note: run with RUST_BACKTRACE=1 >&2; echo skipping backtrace printing >&2";
+        assert_eq!(
+            end(&format!("{failed}; {notes}; kill -ABRT $$")),
+            RunEnd::Died(MachineFailure {
+                reason: "out of memory: memory allocation of 4096 bytes failed".to_owned(),
+                resource: Resource::Memory,
+            })
+        );
+        assert!(matches!(end(&format!("{failed}; exit 1")), RunEnd::Died(_)));
+        assert!(matches!(
+            end(&format!("{notes}; kill -ABRT $$")),
+            RunEnd::Recorded(_)
+        ));
+    }
+
+    #[test]
     fn only_the_end_of_long_output_is_kept() {
         let text: String = (0..1000).map(|i| format!("line {i}\n")).collect();
         let lines = last_lines(text.as_bytes());
@@ -269,7 +342,7 @@ mod tests {
         assert_eq!(exit(11), "killed by SIGSEGV");
         assert!(exit(9).starts_with("killed by SIGKILL (by a person"));
         assert_eq!(exit(70), "killed by signal 70");
-        let missing = |raw| missing_resource(ExitStatus::from_raw(raw), None);
+        let missing = |raw| missing_resource(ExitStatus::from_raw(raw));
         assert_eq!(missing(3 << 8), None);
         for crash in [4, 5, 6, 8, 11, 31] {
             assert_eq!(missing(crash), None, "{crash}");
