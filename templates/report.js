@@ -1,90 +1,3 @@
-// Makes the tables of a report sortable and filterable, and its plots readable under the pointer. Without this
-// script, the page has the same numbers and static plots.
-"use strict";
-
-/** Creates an element with attributes, listeners (functions) and children. */
-function create(name, attributes = {}, ...children) {
-  const isDrawing = ["svg", "g", "path", "line", "circle", "rect", "text", "title", "polygon"].includes(name);
-  const node = isDrawing
-    ? document.createElementNS("http://www.w3.org/2000/svg", name)
-    : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(key, value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
-}
-
-// Tables
-
-const UNITS = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18, KiB: 1 / 1024, MiB: 1, GiB: 1024, ms: 1e-3, s: 1, m: 60, h: 3600 };
-
-/** The number that a text starts with, with its unit, or null. Several, such as `1 h 05 m`, are added up. */
-function leadingNumber(text) {
-  let rest = text.trim().replaceAll("\u2212", "-");
-  let sum = null;
-  for (;;) {
-    const found = /^[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/.exec(rest);
-    if (!found) return sum;
-    rest = rest.slice(found[0].length);
-    const unit = /^ ?(KiB|MiB|GiB|ms|[kMGTPEsmh])(?![\w/])/.exec(rest);
-    sum = (sum ?? 0) + Number(found[0].replaceAll(",", "")) * (unit ? UNITS[unit[1]] : 1);
-    if (!unit || !"smh".includes(unit[1])) return sum;
-    rest = rest.slice(unit[0].length).trimStart();
-  }
-}
-
-/** Compares two cells: numbers by their size, other texts by the alphabet, and cells without a value last. */
-function compareCells(a, b, isNumber, sign) {
-  const [x, y] = [a, b].map((cell) => (isNumber ? leadingNumber(cell.replace(/^below /, "")) : cell.trim() || null));
-  if (x === null || y === null) return (x === null) - (y === null);
-  return sign * (isNumber ? x - y : x.localeCompare(y, "en", { numeric: true }));
-}
-
-function makeSortable(table) {
-  const body = table.tBodies[0];
-  const headings = [...table.tHead.rows[0].cells];
-  headings.forEach((heading, column) => {
-    const texts = [...body.rows].map((row) => row.cells[column].textContent);
-    const numbers = texts.filter((text) => leadingNumber(text) !== null).length;
-    // Texts in a column of numbers, such as "not reached", stand for a missing one.
-    const isNumber = numbers > 0 && (heading.classList.contains("number") || numbers > texts.length / 2);
-    const sort = () => {
-      const ascending = heading.getAttribute("aria-sort") !== "ascending";
-      headings.forEach((other) => other.removeAttribute("aria-sort"));
-      heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-      const text = (row) => row.cells[column].textContent;
-      const rows = [...body.rows].sort((a, b) => compareCells(text(a), text(b), isNumber, ascending ? 1 : -1));
-      body.append(...rows);
-    };
-    const button = create("button", { type: "button", title: "Sort by this column", click: sort });
-    button.append(...heading.childNodes);
-    heading.append(button);
-  });
-}
-
-/** Rows from which on a table has a filter. */
-const FILTERED_ROWS = 6;
-
-function makeFilterable(table) {
-  const rows = [...table.tBodies[0].rows];
-  if (rows.length < FILTERED_ROWS) return;
-  const shown = create("span", { class: "count", role: "status" });
-  const filter = (event) => {
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let count = 0;
-    for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-      count += !row.hidden;
-    }
-    shown.textContent = words.length ? `${count} of ${rows.length} rows` : "";
-  };
-  const input = create("input", { type: "search", placeholder: "words in a row", input: filter });
-  table.closest(".scroll").before(create("label", { class: "filter" }, "Filter ", input, shown));
-}
-
 // Plots
 
 /** Names of the variants that are switched off, in all plots of the page. */
@@ -155,22 +68,6 @@ const fixed = (value, decimals) => value.toFixed(decimals).replace("-", "\u2212"
 
 /** The color of a series. The baseline has that of the text. */
 const colorOf = (series) => series.color ?? "var(--ink)";
-
-/** Moves labels apart so that none overlaps another: the positions, in the order given. */
-function spread(wanted, gap, low, high) {
-  const order = wanted.map((_, index) => index).sort((a, b) => wanted[a] - wanted[b]);
-  const placed = [...wanted];
-  order.forEach((index, rank) => {
-    const above = rank ? placed[order[rank - 1]] + gap : low;
-    placed[index] = Math.max(placed[index], above);
-  });
-  let limit = high;
-  for (const index of order.reverse()) {
-    placed[index] = Math.min(placed[index], limit);
-    limit = placed[index] - gap;
-  }
-  return placed;
-}
 
 /** The values that the y axis must contain: those of the visible curves, without their first tenth. */
 function visibleValues(data, series) {
@@ -408,10 +305,7 @@ function drawDifferences(figure, data) {
   figure.classList.add("has-differences");
 }
 
-for (const table of document.querySelectorAll(".scroll > table")) {
-  makeSortable(table);
-  makeFilterable(table);
-}
+startTables();
 for (const figure of document.querySelectorAll("figure[data-plot]")) {
   const data = JSON.parse(figure.dataset.plot);
   if (data.kind === "curves") new CurvePlot(figure, data);
