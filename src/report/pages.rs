@@ -121,8 +121,10 @@ fn breakable(text: &str) -> Value {
     let escaped = HtmlEscape(&escape::visible(text)).to_string();
     let mut html = String::with_capacity(escaped.len());
     for character in escaped.chars() {
+        // A sign stays with its number.
+        let is_sign = html.is_empty();
         html.push(character);
-        if matches!(character, '+' | '=' | '_') {
+        if matches!(character, '+' | '=' | '_') && !is_sign {
             html.push_str("<wbr>");
         }
     }
@@ -164,5 +166,6 @@ mod tests {
     fn a_long_name_can_break_at_its_parts_and_is_escaped() {
         let html = breakable("lr-0.1+n_embd=<8>").to_string();
         assert_eq!(html, "lr-0.1+<wbr>n_<wbr>embd=<wbr>&lt;8&gt;");
+        assert_eq!(breakable("+0.5").to_string(), "+0.5");
     }
 }
