@@ -275,9 +275,7 @@ class CurvePlot {
 /** The differences from the baseline on a narrow screen, where the static plot would be too small to read. */
 function drawDifferences(figure, data) {
   const list = create("div", { class: "differences" }, create("strong", { class: "title" }, data.title));
-  const ends = data.rows.flatMap(({ mean, interval, seeds }) => [mean, ...(interval ?? []), ...seeds]);
-  const near = [0, ...(data.margin === null ? [] : [-data.margin, data.margin]), ...ends.filter((end) => end !== null && Math.abs(end) <= data.reach)];
-  const [low, high] = [Math.min(...near), Math.max(...near)];
+  const [low, high] = data.x;
   const x = (value) => 2 + 96 * Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
   for (const row of data.rows) {
     const strip = create("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true", class: row.verdict });

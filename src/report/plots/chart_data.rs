@@ -53,8 +53,8 @@ pub(super) struct Series {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Differences {
     pub(super) title: String,
-    /// Values further from 0 than this lie outside of the plot.
-    pub(super) reach: Rounded,
+    /// Ends of the axis.
+    pub(super) x: [Rounded; 2],
     pub(super) margin: Option<Rounded>,
     /// Half of the width of the grey band around 0.
     pub(super) noise: Option<Rounded>,

@@ -8,6 +8,7 @@ mod canvas;
 mod chart_data;
 mod cost_curves;
 mod curves;
+mod difference_range;
 mod factor_plots;
 mod forest;
 mod labels;
