@@ -111,7 +111,9 @@ class CurvePlot {
       pointerleave: () => this.move(null), blur: () => this.move(null), keydown: (event) => this.key(event),
     });
     const legend = create("div", { class: "legend", role: "group", "aria-label": "Variants" });
-    for (const series of data.series) {
+    const folded = create("div", { class: "legend" });
+    const [colored, others] = labelled(data.series, Infinity);
+    for (const series of [...colored, ...others]) {
       const box = create("input", {
         type: "checkbox", "data-variant": series.name, checked: !hidden.has(series.name),
         change: (event) => {
@@ -120,8 +122,9 @@ class CurvePlot {
         },
       });
       const swatch = create("span", { class: "swatch", style: `background: ${colorOf(series)}` });
-      legend.append(create("label", {}, box, swatch, series.name));
+      (others.includes(series) ? folded : legend).append(create("label", {}, box, swatch, series.name));
     }
+    if (others.length) legend.append(create("details", {}, create("summary", {}, othersText(others.length)), folded));
     this.legend = legend;
     const block = create("div", { class: "interactive" },
       create("strong", { class: "title" }, data.title), create("div", { class: "plot-area" }, this.canvas, this.readout),
@@ -140,8 +143,10 @@ class CurvePlot {
     const height = isWide ? 420 : 300;
     const series = data.series.filter(({ name }) => !hidden.has(name));
     const font = "600 13px";
-    const widest = Math.ceil(Math.max(0, ...series.map(({ name }) => textWidth(name, font))));
-    const labels = isWide ? 16 + Math.min(0.4 * width, widest) : 8;
+    const [named, others] = labelled(series, height - 36);
+    const names = [...named.map(({ name }) => name), ...(others.length ? [othersText(others.length)] : [])];
+    const widest = Math.ceil(Math.max(0, ...names.map((name) => textWidth(name, font))));
+    const labels = isWide ? 28 + Math.min(0.4 * width, widest) : 8;
     const frame = { left: 62, right: width - labels, top: 10, bottom: height - 26 };
     const values = visibleValues(data, series);
     let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : data.y;
@@ -163,10 +168,11 @@ class CurvePlot {
       plot.append(create("line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }));
       plot.append(create("text", { x: frame.left - 8, y: y(value), class: "right" }, fixed(value, yTicks.decimals)));
     }
-    const xTicks = data.log_x ? apart(logTicks(...data.x), x) : ticks(...data.x, isWide ? 7 : 4).values;
-    for (const value of xTicks) {
+    // The label of a tick at the edge is moved inwards.
+    const tickAt = (value) => Math.min(x(value), width - textWidth(short(value), "12px") / 2 - 2);
+    for (const value of apart(data.log_x ? logTicks(...data.x) : ticks(...data.x, isWide ? 7 : 4).values, tickAt)) {
       plot.append(create("line", { class: "grid", x1: x(value), x2: x(value), y1: frame.top, y2: frame.bottom }));
-      plot.append(create("text", { x: x(value), y: frame.bottom + 14, class: "middle" }, short(value)));
+      plot.append(create("text", { x: tickAt(value), y: frame.bottom + 14, class: "middle" }, short(value)));
     }
 
     const inside = create("svg", {
@@ -177,7 +183,6 @@ class CurvePlot {
       .map(([px, py], index) => `${index ? "L" : "M"}${x(px).toFixed(1)} ${y(py).toFixed(1)}`).join("");
     for (const [value, name] of data.references) {
       inside.append(create("line", { class: "reference", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }, create("title", {}, name)));
-      plot.append(create("text", { x: frame.left + 6, y: y(value) - 8, class: "muted" }, name));
     }
     const best = data.has_front ? front(series) : [];
     if (best.length) {
@@ -201,22 +206,41 @@ class CurvePlot {
       }
     }
     plot.append(inside);
-    if (isWide) {
-      const ends = series.map((one) => [one, (one.points.length ? one.points : one.partial[0] ?? []).at(-1)])
-        .filter(([, end]) => end && end[1] !== null && end[1] <= high);
-      const isScatter = series.every(({ points }) => points.length < 2);
-      const placed = spread(ends.map(([, [, value]]) => y(value)), 15, frame.top + 4, frame.bottom - 4);
-      ends.forEach(([one, [px]], index) => {
-        const from = isScatter ? x(px) + 8 : frame.right + 8;
-        const name = fitted(one.name, width - from - 4, font);
-        const full = name === one.name ? [] : [create("title", {}, one.name)];
-        plot.append(create("text", { x: from, y: placed[index], style: `fill: ${colorOf(one)}`, class: "name" }, name, ...full));
-      });
+    // Texts come after the curves, so that no curve crosses them.
+    for (const [value, name] of data.references) {
+      plot.append(create("text", { x: frame.left + 6, y: Math.max(frame.top + 6, y(value) - 8) }, name));
     }
+    if (isWide) plot.append(...this.names(named, others, { width, low, high, font }));
     this.line = create("line", { class: "cursor", y1: frame.top, y2: frame.bottom, visibility: "hidden" });
     plot.append(this.line);
     this.canvas.replaceChildren(plot);
     this.move(this.cursor);
+  }
+
+  /** The names of series, in the color of the text. The others have one name together. */
+  names(named, others, { width, low, high, font }) {
+    const { frame, x, y } = this;
+    const isInside = (end) => end && end[1] !== null && low <= end[1] && end[1] <= high;
+    const label = (one, text, kind) => {
+      const end = (one.points.length ? one.points : one.partial[0] ?? []).at(-1);
+      return isInside(end) ? [{ x: x(end[0]), y: y(end[1]), text, full: text, color: colorOf(one), kind }] : [];
+    };
+    const labels = named.flatMap((one) => label(one, one.name, "name"));
+    const rest = others.length ? othersText(others.length) : null;
+    if (this.series.some(({ points }) => points.length > 1)) {
+      const middle = others.flatMap((one) => label(one, rest, "")).sort((a, b) => a.y - b.y);
+      labels.push(...middle.slice(middle.length >> 1).slice(0, 1));
+      const fitting = labels.map((one) => ({ ...one, text: fitted(one.text, width - frame.right - 26, font) }));
+      return namesAtTheRight(fitting, frame);
+    }
+    const dots = this.series.flatMap(({ points }) => points).map(([px, py]) => [x(px), y(py)]);
+    const beside = labels.map((one) => {
+      const text = fitted(one.text, 0.4 * width, font);
+      return { ...one, text, width: textWidth(text, font) };
+    });
+    const note = rest ? [create("text", { x: width - 4, y: frame.top + 6, class: "right" }, `${rest} without a name`)] : [];
+    const bounds = { left: frame.left, right: width - 4, top: frame.top + (rest ? 14 : 0), bottom: frame.bottom };
+    return [...namesBeside(beside, dots, bounds), ...note];
   }
 
   /** The x values of all visible points. */

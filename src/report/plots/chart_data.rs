@@ -37,6 +37,9 @@ pub(super) struct Series {
     pub(super) name: String,
     /// `null` stands for the color of text.
     pub(super) color: Option<String>,
+    /// Whether the series shares its color with others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_other: bool,
     pub(super) points: Vec<[Rounded; 2]>,
     /// The loss at the end by which it is compared with the others at the same cost. `None` if it is not compared.
     #[serde(skip_serializing_if = "Option::is_none")]

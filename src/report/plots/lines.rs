@@ -132,6 +132,7 @@ fn series_of(line: &Line) -> Series {
     Series {
         name: line.variant.name.to_owned(),
         color: chart_data::color(line.variant, line.color),
+        is_other: !line.is_highlighted,
         points: points(&line.curve.points),
         front: line.front.map(Rounded),
         band: band
