@@ -104,6 +104,7 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
     });
     let finish = |svg| Drawing {
         data: Some(data),
+        narrow: None,
         title: title.to_owned(),
         caption: format!(
             "Paired differences, one row per variant. Each dot is one seed, and the square is the mean.{lines}"

@@ -99,6 +99,7 @@ impl Chart {
         let data = ChartData::Curves(Box::new(curves(&self, lines)));
         Some(svg.map(|svg| Drawing {
             data: Some(data),
+            narrow: None,
             title: self.title,
             caption: self.caption,
             svg,

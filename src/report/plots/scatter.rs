@@ -116,6 +116,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
     }));
     let finish = |svg| Drawing {
         data: Some(data),
+        narrow: None,
         title: title.to_owned(),
         caption,
         svg,
