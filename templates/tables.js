@@ -45,8 +45,14 @@ function makeSortable(table) {
       body.append(...rows);
     };
     const button = create("button", { type: "button", title: "Sort by this column", click: sort });
-    button.append(...heading.childNodes);
-    heading.append(button);
+    const wrap = () => {
+      button.append(...heading.childNodes);
+      heading.append(button);
+    };
+    wrap();
+    // Chromium repeats the headings on every page of a printed table only if they contain no buttons.
+    addEventListener("beforeprint", () => button.replaceWith(...button.childNodes));
+    addEventListener("afterprint", wrap);
   });
 }
 

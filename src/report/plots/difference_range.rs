@@ -8,9 +8,9 @@ use crate::stats::Comparison;
 /// leave too little room for all other rows.
 const FAR: f64 = 4.0;
 
-/// Room for intervals on both sides of the means and seeds, as a share of their range. The interval of the mean of
-/// three seeds fits.
-const ROOM: f64 = 0.75;
+/// Room for intervals on both sides of the means and seeds, as a share of their range. It is enough for the interval of
+/// any three seeds, which reaches at most 1.1 times as far as their range beyond them.
+const ROOM: f64 = 1.1;
 
 /// What a row draws.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_wide_interval_is_cut() {
         let rows = [row(-0.97, 56.0), row(0.17, 0.02)];
-        assert_eq!(rounded(&rows), Some((-1.85, 1.05)));
+        assert_eq!(rounded(&rows), Some((-2.256, 1.456)));
         let only = Reach {
             mean: 0.0,
             dots: vec![0.0],
