@@ -116,19 +116,25 @@ fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, Rep
         .map_err(|error| template_error(name, &error))
 }
 
-/// Text for HTML that may break into lines where a long name has its parts. Browsers break at `-` without this.
+/// Text for HTML that may break into lines where a long name has its parts.
 fn breakable(text: &str) -> Value {
     let escaped = HtmlEscape(&escape::visible(text)).to_string();
     let mut html = String::with_capacity(escaped.len());
     for character in escaped.chars() {
-        // A sign stays with its number.
-        let is_sign = html.is_empty();
+        // A sign stays with its number, also in an exponent.
+        let is_sign = html.is_empty() || is_exponent(&html);
         html.push(character);
-        if matches!(character, '+' | '=' | '_') && !is_sign {
+        if matches!(character, '+' | '=' | '_' | '-') && !is_sign {
             html.push_str("<wbr>");
         }
     }
     safe(html)
+}
+
+/// Whether a text ends in a digit and an `e`, as in `1.0e`.
+fn is_exponent(text: &str) -> bool {
+    let number = text.strip_suffix('e');
+    number.is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 fn safe(text: String) -> Value {
@@ -164,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_long_name_can_break_at_its_parts_and_is_escaped() {
-        let html = breakable("lr-0.1+n_embd=<8>").to_string();
-        assert_eq!(html, "lr-0.1+<wbr>n_<wbr>embd=<wbr>&lt;8&gt;");
+        let html = breakable("lr-1.0e-3+n_embd=<8>").to_string();
+        assert_eq!(html, "lr-<wbr>1.0e-3+<wbr>n_<wbr>embd=<wbr>&lt;8&gt;");
         assert_eq!(breakable("+0.5").to_string(), "+0.5");
     }
 }

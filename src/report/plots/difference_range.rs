@@ -1,6 +1,5 @@
 //! The range of values that a plot of differences shows.
 
-use super::forest::ends;
 use crate::report::analysis::ranking::Variant;
 use crate::stats::Comparison;
 
@@ -47,6 +46,24 @@ impl Reach {
             .fold(0.0, |most: f64, dot| dot.abs().max(most));
         self.interval.min(2.0 * dots).max(dots)
     }
+}
+
+/// The positions of everything that a row draws.
+pub(super) fn ends<'a>(
+    variant: &'a Variant,
+    comparison: &'a Comparison,
+) -> impl Iterator<Item = f64> + 'a {
+    let intervals = [comparison.interval, comparison.corrected]
+        .into_iter()
+        .flatten();
+    let seeds = variant
+        .differences
+        .iter()
+        .map(|(_, difference)| *difference);
+    intervals
+        .flat_map(|i| [i.low, i.high])
+        .chain(seeds)
+        .chain([comparison.mean])
 }
 
 /// The ends of the axis: it contains 0, the means and the seeds, and the intervals that are not much wider. The others

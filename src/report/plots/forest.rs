@@ -1,7 +1,7 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
 use super::chart_data::{ChartData, DifferenceRow, Differences, Rounded};
-use super::difference_range::{Reach, range};
+use super::difference_range::{Reach, ends, range};
 use super::legend::Legend;
 use super::margin_band::Limits;
 use super::palette::{GRID, INK, MUTED};
@@ -164,24 +164,6 @@ fn line_captions(ranking: &Ranking) -> String {
         text += &format!(" If the {line} crosses 0, the result is inconclusive.");
     }
     text
-}
-
-/// The positions of everything that a row draws.
-pub(super) fn ends<'a>(
-    variant: &'a Variant,
-    comparison: &'a Comparison,
-) -> impl Iterator<Item = f64> + 'a {
-    let intervals = [comparison.interval, comparison.corrected]
-        .into_iter()
-        .flatten();
-    let seeds = variant
-        .differences
-        .iter()
-        .map(|(_, difference)| *difference);
-    intervals
-        .flat_map(|i| [i.low, i.high])
-        .chain(seeds)
-        .chain([comparison.mean])
 }
 
 /// Mean difference, interval and verdict.
