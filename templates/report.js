@@ -1,90 +1,3 @@
-// Makes the tables of a report sortable and filterable, and its plots readable under the pointer. Without this
-// script, the page has the same numbers and static plots.
-"use strict";
-
-/** Creates an element with attributes, listeners (functions) and children. */
-function create(name, attributes = {}, ...children) {
-  const isDrawing = ["svg", "g", "path", "line", "circle", "rect", "text", "title", "polygon"].includes(name);
-  const node = isDrawing
-    ? document.createElementNS("http://www.w3.org/2000/svg", name)
-    : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(key, value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
-}
-
-// Tables
-
-const UNITS = { k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18, KiB: 1 / 1024, MiB: 1, GiB: 1024, ms: 1e-3, s: 1, m: 60, h: 3600 };
-
-/** The number that a text starts with, with its unit, or null. Several, such as `1 h 05 m`, are added up. */
-function leadingNumber(text) {
-  let rest = text.trim().replaceAll("\u2212", "-");
-  let sum = null;
-  for (;;) {
-    const found = /^[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/.exec(rest);
-    if (!found) return sum;
-    rest = rest.slice(found[0].length);
-    const unit = /^ ?(KiB|MiB|GiB|ms|[kMGTPEsmh])(?![\w/])/.exec(rest);
-    sum = (sum ?? 0) + Number(found[0].replaceAll(",", "")) * (unit ? UNITS[unit[1]] : 1);
-    if (!unit || !"smh".includes(unit[1])) return sum;
-    rest = rest.slice(unit[0].length).trimStart();
-  }
-}
-
-/** Compares two cells: numbers by their size, other texts by the alphabet, and cells without a value last. */
-function compareCells(a, b, isNumber, sign) {
-  const [x, y] = [a, b].map((cell) => (isNumber ? leadingNumber(cell.replace(/^below /, "")) : cell.trim() || null));
-  if (x === null || y === null) return (x === null) - (y === null);
-  return sign * (isNumber ? x - y : x.localeCompare(y, "en", { numeric: true }));
-}
-
-function makeSortable(table) {
-  const body = table.tBodies[0];
-  const headings = [...table.tHead.rows[0].cells];
-  headings.forEach((heading, column) => {
-    const texts = [...body.rows].map((row) => row.cells[column].textContent);
-    const numbers = texts.filter((text) => leadingNumber(text) !== null).length;
-    // Texts in a column of numbers, such as "not reached", stand for a missing one.
-    const isNumber = numbers > 0 && (heading.classList.contains("number") || numbers > texts.length / 2);
-    const sort = () => {
-      const ascending = heading.getAttribute("aria-sort") !== "ascending";
-      headings.forEach((other) => other.removeAttribute("aria-sort"));
-      heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-      const text = (row) => row.cells[column].textContent;
-      const rows = [...body.rows].sort((a, b) => compareCells(text(a), text(b), isNumber, ascending ? 1 : -1));
-      body.append(...rows);
-    };
-    const button = create("button", { type: "button", title: "Sort by this column", click: sort });
-    button.append(...heading.childNodes);
-    heading.append(button);
-  });
-}
-
-/** Rows from which on a table has a filter. */
-const FILTERED_ROWS = 6;
-
-function makeFilterable(table) {
-  const rows = [...table.tBodies[0].rows];
-  if (rows.length < FILTERED_ROWS) return;
-  const shown = create("span", { class: "count", role: "status" });
-  const filter = (event) => {
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let count = 0;
-    for (const row of rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-      count += !row.hidden;
-    }
-    shown.textContent = words.length ? `${count} of ${rows.length} rows` : "";
-  };
-  const input = create("input", { type: "search", placeholder: "words in a row", input: filter });
-  table.closest(".scroll").before(create("label", { class: "filter" }, "Filter ", input, shown));
-}
-
 // Plots
 
 /** Names of the variants that are switched off, in all plots of the page. */
@@ -156,22 +69,6 @@ const fixed = (value, decimals) => value.toFixed(decimals).replace("-", "\u2212"
 /** The color of a series. The baseline has that of the text. */
 const colorOf = (series) => series.color ?? "var(--ink)";
 
-/** Moves labels apart so that none overlaps another: the positions, in the order given. */
-function spread(wanted, gap, low, high) {
-  const order = wanted.map((_, index) => index).sort((a, b) => wanted[a] - wanted[b]);
-  const placed = [...wanted];
-  order.forEach((index, rank) => {
-    const above = rank ? placed[order[rank - 1]] + gap : low;
-    placed[index] = Math.max(placed[index], above);
-  });
-  let limit = high;
-  for (const index of order.reverse()) {
-    placed[index] = Math.min(placed[index], limit);
-    limit = placed[index] - gap;
-  }
-  return placed;
-}
-
 /** The values that the y axis must contain: those of the visible curves, without their first tenth. */
 function visibleValues(data, series) {
   const values = data.references.map(([value]) => value);
@@ -214,7 +111,9 @@ class CurvePlot {
       pointerleave: () => this.move(null), blur: () => this.move(null), keydown: (event) => this.key(event),
     });
     const legend = create("div", { class: "legend", role: "group", "aria-label": "Variants" });
-    for (const series of data.series) {
+    const folded = create("div", { class: "legend" });
+    const [colored, others] = labelled(data.series, Infinity);
+    for (const series of [...colored, ...others]) {
       const box = create("input", {
         type: "checkbox", "data-variant": series.name, checked: !hidden.has(series.name),
         change: (event) => {
@@ -223,8 +122,9 @@ class CurvePlot {
         },
       });
       const swatch = create("span", { class: "swatch", style: `background: ${colorOf(series)}` });
-      legend.append(create("label", {}, box, swatch, series.name));
+      (others.includes(series) ? folded : legend).append(create("label", {}, box, swatch, series.name));
     }
+    if (others.length) legend.append(create("details", {}, create("summary", {}, othersText(others.length)), folded));
     this.legend = legend;
     const block = create("div", { class: "interactive" },
       create("strong", { class: "title" }, data.title), create("div", { class: "plot-area" }, this.canvas, this.readout),
@@ -243,8 +143,10 @@ class CurvePlot {
     const height = isWide ? 420 : 300;
     const series = data.series.filter(({ name }) => !hidden.has(name));
     const font = "600 13px";
-    const widest = Math.ceil(Math.max(0, ...series.map(({ name }) => textWidth(name, font))));
-    const labels = isWide ? 16 + Math.min(0.4 * width, widest) : 8;
+    const [named, others] = labelled(series, height - 36);
+    const names = [...named.map(({ name }) => name), ...(others.length ? [othersText(others.length)] : [])];
+    const widest = Math.ceil(Math.max(0, ...names.map((name) => textWidth(name, font))));
+    const labels = isWide ? 28 + Math.min(0.4 * width, widest) : 8;
     const frame = { left: 62, right: width - labels, top: 10, bottom: height - 26 };
     const values = visibleValues(data, series);
     let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : data.y;
@@ -266,10 +168,11 @@ class CurvePlot {
       plot.append(create("line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }));
       plot.append(create("text", { x: frame.left - 8, y: y(value), class: "right" }, fixed(value, yTicks.decimals)));
     }
-    const xTicks = data.log_x ? apart(logTicks(...data.x), x) : ticks(...data.x, isWide ? 7 : 4).values;
-    for (const value of xTicks) {
+    // The label of a tick at the edge is moved inwards.
+    const tickAt = (value) => Math.min(x(value), width - textWidth(short(value), "12px") / 2 - 2);
+    for (const value of apart(data.log_x ? logTicks(...data.x) : ticks(...data.x, isWide ? 7 : 4).values, tickAt)) {
       plot.append(create("line", { class: "grid", x1: x(value), x2: x(value), y1: frame.top, y2: frame.bottom }));
-      plot.append(create("text", { x: x(value), y: frame.bottom + 14, class: "middle" }, short(value)));
+      plot.append(create("text", { x: tickAt(value), y: frame.bottom + 14, class: "middle" }, short(value)));
     }
 
     const inside = create("svg", {
@@ -280,7 +183,6 @@ class CurvePlot {
       .map(([px, py], index) => `${index ? "L" : "M"}${x(px).toFixed(1)} ${y(py).toFixed(1)}`).join("");
     for (const [value, name] of data.references) {
       inside.append(create("line", { class: "reference", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) }, create("title", {}, name)));
-      plot.append(create("text", { x: frame.left + 6, y: y(value) - 8, class: "muted" }, name));
     }
     const best = data.has_front ? front(series) : [];
     if (best.length) {
@@ -304,22 +206,41 @@ class CurvePlot {
       }
     }
     plot.append(inside);
-    if (isWide) {
-      const ends = series.map((one) => [one, (one.points.length ? one.points : one.partial[0] ?? []).at(-1)])
-        .filter(([, end]) => end && end[1] !== null && end[1] <= high);
-      const isScatter = series.every(({ points }) => points.length < 2);
-      const placed = spread(ends.map(([, [, value]]) => y(value)), 15, frame.top + 4, frame.bottom - 4);
-      ends.forEach(([one, [px]], index) => {
-        const from = isScatter ? x(px) + 8 : frame.right + 8;
-        const name = fitted(one.name, width - from - 4, font);
-        const full = name === one.name ? [] : [create("title", {}, one.name)];
-        plot.append(create("text", { x: from, y: placed[index], style: `fill: ${colorOf(one)}`, class: "name" }, name, ...full));
-      });
+    // Texts come after the curves, so that no curve crosses them.
+    for (const [value, name] of data.references) {
+      plot.append(create("text", { x: frame.left + 6, y: Math.max(frame.top + 6, y(value) - 8) }, name));
     }
+    if (isWide) plot.append(...this.names(named, others, { width, low, high, font }));
     this.line = create("line", { class: "cursor", y1: frame.top, y2: frame.bottom, visibility: "hidden" });
     plot.append(this.line);
     this.canvas.replaceChildren(plot);
     this.move(this.cursor);
+  }
+
+  /** The names of series, in the color of the text. The others have one name together. */
+  names(named, others, { width, low, high, font }) {
+    const { frame, x, y } = this;
+    const isInside = (end) => end && end[1] !== null && low <= end[1] && end[1] <= high;
+    const label = (one, text, kind) => {
+      const end = (one.points.length ? one.points : one.partial[0] ?? []).at(-1);
+      return isInside(end) ? [{ x: x(end[0]), y: y(end[1]), text, full: text, color: colorOf(one), kind }] : [];
+    };
+    const labels = named.flatMap((one) => label(one, one.name, "name"));
+    const rest = others.length ? othersText(others.length) : null;
+    if (this.series.some(({ points }) => points.length > 1)) {
+      const middle = others.flatMap((one) => label(one, rest, "")).sort((a, b) => a.y - b.y);
+      labels.push(...middle.slice(middle.length >> 1).slice(0, 1));
+      const fitting = labels.map((one) => ({ ...one, text: fitted(one.text, width - frame.right - 26, font) }));
+      return namesAtTheRight(fitting, frame);
+    }
+    const dots = this.series.flatMap(({ points }) => points).map(([px, py]) => [x(px), y(py)]);
+    const beside = labels.map((one) => {
+      const text = fitted(one.text, 0.4 * width, font);
+      return { ...one, text, width: textWidth(text, font) };
+    });
+    const note = rest ? [create("text", { x: width - 4, y: frame.top + 6, class: "right" }, `${rest} without a name`)] : [];
+    const bounds = { left: frame.left, right: width - 4, top: frame.top + (rest ? 14 : 0), bottom: frame.bottom };
+    return [...namesBeside(beside, dots, bounds), ...note];
   }
 
   /** The x values of all visible points. */
@@ -378,9 +299,7 @@ class CurvePlot {
 /** The differences from the baseline on a narrow screen, where the static plot would be too small to read. */
 function drawDifferences(figure, data) {
   const list = create("div", { class: "differences" }, create("strong", { class: "title" }, data.title));
-  const ends = data.rows.flatMap(({ mean, interval, seeds }) => [mean, ...(interval ?? []), ...seeds]);
-  const near = [0, ...(data.margin === null ? [] : [-data.margin, data.margin]), ...ends.filter((end) => end !== null && Math.abs(end) <= data.reach)];
-  const [low, high] = [Math.min(...near), Math.max(...near)];
+  const [low, high] = data.x;
   const x = (value) => 2 + 96 * Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
   for (const row of data.rows) {
     const strip = create("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true", class: row.verdict });
@@ -408,10 +327,7 @@ function drawDifferences(figure, data) {
   figure.classList.add("has-differences");
 }
 
-for (const table of document.querySelectorAll(".scroll > table")) {
-  makeSortable(table);
-  makeFilterable(table);
-}
+startTables();
 for (const figure of document.querySelectorAll("figure[data-plot]")) {
   const data = JSON.parse(figure.dataset.plot);
   if (data.kind === "curves") new CurvePlot(figure, data);

@@ -194,6 +194,8 @@ pub(super) enum Align {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
     pub(super) cells: Vec<Text>,
+    /// The number of each cell by which its column is sorted. `None` where the text is precise enough.
+    pub(super) values: Vec<Option<f64>>,
     pub(super) is_highlighted: bool,
 }
 
@@ -225,6 +227,7 @@ impl Column {
 impl Row {
     pub(super) fn new(cells: Vec<Text>) -> Self {
         Self {
+            values: vec![None; cells.len()],
             cells,
             is_highlighted: false,
         }

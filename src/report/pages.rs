@@ -8,7 +8,7 @@ use crate::regular_file;
 use crate::text::escape;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Output, State, UndefinedBehavior};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 
 const MARKDOWN: &str = include_str!("../../templates/report.md.j2");
 /// What the HTML page includes, by name.
-const INCLUDED: [(&str, &str); 3] = [
+const INCLUDED: [(&str, &str); 6] = [
     ("report.css", include_str!("../../templates/report.css")),
+    ("dom.js", include_str!("../../templates/dom.js")),
+    ("tables.js", include_str!("../../templates/tables.js")),
+    ("labels.js", include_str!("../../templates/labels.js")),
     ("report.js", include_str!("../../templates/report.js")),
     ("live.js", include_str!("../../templates/live.js")),
 ];
@@ -93,6 +96,7 @@ fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, Rep
     environment.add_filter("prose", |text: &str| safe(escape::prose(text)));
     environment.add_filter("code", |text: &str| safe(escape::code(text)));
     environment.add_filter("cell_code", |text: &str| safe(escape::cell_code(text)));
+    environment.add_filter("breakable", breakable);
     environment.add_filter("fence", |text: &str| safe(escape::fence(text)));
     environment.add_function(
         "side_by_side",
@@ -110,6 +114,27 @@ fn render(name: &str, source: &str, data: &impl Serialize) -> Result<String, Rep
         .template_from_named_str(name, source)
         .and_then(|template| template.render(Serde(data)))
         .map_err(|error| template_error(name, &error))
+}
+
+/// Text for HTML that may break into lines where a long name has its parts.
+fn breakable(text: &str) -> Value {
+    let escaped = HtmlEscape(&escape::visible(text)).to_string();
+    let mut html = String::with_capacity(escaped.len());
+    for character in escaped.chars() {
+        // A sign stays with its number, also in an exponent.
+        let is_sign = html.is_empty() || is_exponent(&html);
+        html.push(character);
+        if matches!(character, '+' | '=' | '_' | '-') && !is_sign {
+            html.push_str("<wbr>");
+        }
+    }
+    safe(html)
+}
+
+/// Whether a text ends in a digit and an `e`, as in `1.0e`.
+fn is_exponent(text: &str) -> bool {
+    let number = text.strip_suffix('e');
+    number.is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 fn safe(text: String) -> Value {
@@ -136,5 +161,17 @@ fn template_error(name: &str, error: &Error) -> ReportError {
         name: error.name().unwrap_or(name).to_owned(),
         line: error.line().unwrap_or(0),
         message: format!("{}{}", error.kind(), detail.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_can_break_at_its_parts_and_is_escaped() {
+        let html = breakable("lr-1.0e-3+n_embd=<8>").to_string();
+        assert_eq!(html, "lr-<wbr>1.0e-3+<wbr>n_<wbr>embd=<wbr>&lt;8&gt;");
+        assert_eq!(breakable("+0.5").to_string(), "+0.5");
     }
 }

@@ -10,6 +10,7 @@ use super::text_table::TextTable;
 use crate::results::Outcome;
 use crate::spec::CompareMetric;
 use crate::text::units::{self, NO_VALUE};
+use crate::text::width::display_width;
 use std::collections::BTreeMap;
 
 /// One column of the ranking.
@@ -23,6 +24,8 @@ struct RankingColumn {
     short_heading: Option<&'static str>,
     align: Align,
     cell: fn(&Entry) -> Text,
+    /// The number by which the column is sorted. `None` if the text of the cell is precise enough.
+    number: fn(&Entry) -> Option<f64>,
     is_shown: fn(&Ranking) -> bool,
 }
 
@@ -42,6 +45,7 @@ const COLUMN: RankingColumn = RankingColumn {
     short_heading: None,
     align: Align::Right,
     cell: |_| Text::new(),
+    number: |_| None,
     is_shown: |_| true,
 };
 
@@ -76,6 +80,7 @@ const COLUMNS: &[RankingColumn] = &[
         align: Align::Left,
         cell: val_loss,
         is_shown: |ranking| ranking.same_tokens(),
+        ..COLUMN
     },
     RankingColumn {
         name: "train_split_loss",
@@ -122,6 +127,7 @@ const COLUMNS: &[RankingColumn] = &[
         align: Align::Left,
         cell: difference,
         is_shown: |ranking| ranking.has_comparison(),
+        ..COLUMN
     },
     RankingColumn {
         name: "verdict",
@@ -130,6 +136,7 @@ const COLUMNS: &[RankingColumn] = &[
         align: Align::Left,
         cell: verdict,
         is_shown: |ranking| ranking.has_comparison(),
+        ..COLUMN
     },
     RankingColumn {
         name: "params",
@@ -155,6 +162,7 @@ const COLUMNS: &[RankingColumn] = &[
         heading: "Time",
         short_heading: Some("time"),
         cell: |entry| mean(entry, |o| o.seconds, units::measured_duration),
+        number: |entry| entry.variant.mean_of(|outcome| Some(outcome.seconds)),
         ..COLUMN
     },
 ];
@@ -251,11 +259,23 @@ fn shown<'a>(ranking: &'a Ranking) -> impl Iterator<Item = &'static RankingColum
     COLUMNS.iter().filter(|column| (column.is_shown)(ranking))
 }
 
+/// Longest name of a baseline in a heading, in columns of text.
+const MAX_COLUMNS: usize = 16;
+
+/// How the heading of a column names the baseline. A long name would make the column wide.
+pub(super) fn in_heading(baseline: &str) -> &str {
+    match display_width(baseline) <= MAX_COLUMNS {
+        true => baseline,
+        false => "the baseline",
+    }
+}
+
 /// The ranking for a page.
 pub(super) fn page_table(ranking: &Ranking) -> Table {
     let metric = ranking.metric.title();
     let heading = |column: &RankingColumn| {
-        let heading = column.heading.replace("{baseline}", ranking.baseline);
+        let baseline = in_heading(ranking.baseline);
+        let heading = column.heading.replace("{baseline}", baseline);
         match column.name {
             "difference" if !ranking.metric.is_bits_per_byte() => format!("{heading}: {metric}"),
             _ => heading.replace("{metric}", &metric),
@@ -264,6 +284,7 @@ pub(super) fn page_table(ranking: &Ranking) -> Table {
     let column = |column| Column::new(heading(column), column.align);
     let row = |entry: Entry| Row {
         cells: shown(ranking).map(|c| (c.cell)(&entry)).collect(),
+        values: shown(ranking).map(|c| (c.number)(&entry)).collect(),
         is_highlighted: entry.variant.is_baseline && ranking.has_comparison(),
     };
     Table {
@@ -311,6 +332,12 @@ pub(super) fn template_rows(ranking: &Ranking) -> Vec<BTreeMap<&'static str, Str
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_heading_has_no_long_name() {
+        let names = ["gpt", "lr-1.0e-3+layernorm+gelu_tanh"].map(in_heading);
+        assert_eq!(names, ["gpt", "the baseline"]);
+    }
 
     #[test]
     fn column_names_and_headings_are_distinct() {

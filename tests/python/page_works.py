@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 BROWSER, RESULTS, SCREENSHOTS = shutil.which(sys.argv[1]), Path(sys.argv[2]).resolve(), Path(sys.argv[3])
-WIDTHS = (1200, 390)
+WIDTHS = (1200, 768, 390)
 
 
 def open_page(browser, width: int, **options) -> Page:
@@ -53,6 +53,11 @@ def check_sorting(page: Page):
     scale = {"k": 1e3, "M": 1e6}
     numbers = [float(size.split()[0]) * scale.get(size.split()[-1], 1) for size in sizes]
     assert numbers == sorted(numbers), sizes
+    page.get_by_role("button", name="Time", exact=True).first.click()
+    values = page.eval_on_selector_all(
+        "table:first-of-type td[data-label=Time]", "(cells) => cells.map((cell) => Number(cell.dataset.value))"
+    )
+    assert len(values) > 6 and values == sorted(values), values
 
 
 def check_filter(page: Page):
@@ -106,7 +111,10 @@ def check_width(page: Page, width: int):
     cut = page.evaluate(
         """[...document.querySelectorAll(".canvas")].flatMap((canvas) =>
         [...canvas.querySelectorAll("text")]
-        .filter((e) => e.getBoundingClientRect().right > canvas.getBoundingClientRect().right + 0.5)
+        .filter((e) => {
+            const [text, box] = [e.getBoundingClientRect(), canvas.getBoundingClientRect()];
+            return text.right > box.right + 0.5 || text.left < box.left - 0.5 || text.top < box.top - 1 || text.bottom > box.bottom + 1;
+        })
         .map((e) => e.textContent))"""
     )
     assert not cut, f"labels that are cut: {cut}"
@@ -118,6 +126,8 @@ def check_width(page: Page, width: int):
         })"""
     )
     assert not overlapping, f"ticks that overlap: {overlapping}"
+    layout = page.locator("table").first.evaluate("(e) => getComputedStyle(e).display")
+    assert layout == ("block" if width < 600 else "table"), f"the ranking is a {layout} at {width} pixels"
 
 
 def check_labels(page: Page):
@@ -128,10 +138,20 @@ def check_labels(page: Page):
         .map((e) => e.outerHTML.slice(0, 80))"""
     )
     assert not unnamed, unnamed
+    for kind in ("table", "input[type=search]"):
+        names = page.eval_on_selector_all(kind, "(all) => all.map((e) => e.getAttribute('aria-label'))")
+        assert None not in names and len(set(names)) == len(names), names
 
 
 def check_print(page: Page):
+    page.set_viewport_size({"width": 703, "height": 900})
     page.emulate_media(media="print")
+    assert not page.get_by_label("Filter").first.is_visible()
+    cut = page.evaluate(
+        """[...document.querySelectorAll("table")].filter((e) => getComputedStyle(e).display !== "table"
+            || e.offsetWidth > e.parentElement.clientWidth + 1).map((e) => e.getAttribute("aria-label"))"""
+    )
+    assert not cut, f"tables that do not fit on paper: {cut}"
     assert not page.locator(".interactive").first.is_visible()
     assert page.locator("figure > svg").first.is_visible()
     page.emulate_media(media="screen")

@@ -1,7 +1,7 @@
 use super::axis::Axis;
 use super::palette::{GRID, INK, MUTED, PAPER};
 use crate::text::escape::visible_line;
-use crate::text::width::display_width;
+use crate::text::width::{display_width, shorten};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -14,6 +14,9 @@ pub(super) type Point = (i32, i32);
 /// the plot at its natural size has two units, which makes curves smooth.
 pub(super) const WIDTH: i32 = 1600;
 const UNITS_PER_PIXEL: i32 = 2;
+
+/// Width of a drawing for a narrow screen.
+pub(super) const NARROW_WIDTH: i32 = 760;
 
 pub(super) const TITLE: i32 = 30;
 pub(super) const BODY: i32 = 26;
@@ -43,30 +46,40 @@ pub(super) fn svg(
     height: i32,
     paint: impl FnOnce(&Canvas) -> Result<(), Error>,
 ) -> Result<String, Error> {
+    svg_of_size(title, (WIDTH, height), paint)
+}
+
+/// Paints a drawing of this width and height. A title that is too wide is shortened.
+pub(super) fn svg_of_size(
+    title: &str,
+    (width, height): (i32, i32),
+    paint: impl FnOnce(&Canvas) -> Result<(), Error>,
+) -> Result<String, Error> {
     let mut drawn = String::new();
     {
-        let size = (WIDTH as u32, height as u32);
+        let size = (width as u32, height as u32);
         let area = SVGBackend::with_string(&mut drawn, size).into_drawing_area();
         area.fill(&PAPER)?;
         let canvas = Canvas { area };
-        canvas.bold(title, (36, 44), TITLE)?;
+        let shown = shorten(title, columns_in(width - 72, TITLE));
+        canvas.bold(&shown, (36, 44), TITLE)?;
         paint(&canvas)?;
         canvas.area.present()?;
     }
-    Ok(finish(&drawn, title, height))
+    Ok(finish(&drawn, title, (width, height)))
 }
 
 /// Replaces the opening tag by one that scales with its page, has a title and carries the style.
-fn finish(drawn: &str, title: &str, height: i32) -> String {
+fn finish(drawn: &str, title: &str, (width, height): (i32, i32)) -> String {
     let body = drawn.split_once('\n').map_or(drawn, |(_, body)| body);
     let mut svg = String::with_capacity(drawn.len() + STYLE.len() + 300);
     // Writing to a string cannot fail.
     let _ = write!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" role=\"img\" width=\"{}\" \
-         height=\"{}\" viewBox=\"0 0 {WIDTH} {height}\">\n<title>{}</title>\n\
+         height=\"{}\" viewBox=\"0 0 {width} {height}\">\n<title>{}</title>\n\
          <style>{STYLE}</style>\n",
-        WIDTH / UNITS_PER_PIXEL,
+        width / UNITS_PER_PIXEL,
         height / UNITS_PER_PIXEL,
         visible_line(title)
             .replace('&', "&amp;")
@@ -155,6 +168,11 @@ impl Canvas<'_> {
 /// Estimated width of a text. The font of the viewer is unknown, so the estimate is generous.
 pub(super) fn text_width(text: &str, size: i32) -> i32 {
     (display_width(text) as f64 * f64::from(size) * 0.62).ceil() as i32
+}
+
+/// Number of columns of text that fit into a width.
+pub(super) fn columns_in(width: i32, size: i32) -> usize {
+    (f64::from(width.max(0)) / (f64::from(size) * 0.62)) as usize
 }
 
 /// The number of units of a share of a length. Far outside of the frame it is limited, so that positions

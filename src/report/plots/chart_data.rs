@@ -37,6 +37,9 @@ pub(super) struct Series {
     pub(super) name: String,
     /// `null` stands for the color of text.
     pub(super) color: Option<String>,
+    /// Whether the series shares its color with others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_other: bool,
     pub(super) points: Vec<[Rounded; 2]>,
     /// The loss at the end by which it is compared with the others at the same cost. `None` if it is not compared.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,8 +56,8 @@ pub(super) struct Series {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Differences {
     pub(super) title: String,
-    /// Values further from 0 than this lie outside of the plot.
-    pub(super) reach: Rounded,
+    /// Ends of the axis.
+    pub(super) x: [Rounded; 2],
     pub(super) margin: Option<Rounded>,
     /// Half of the width of the grey band around 0.
     pub(super) noise: Option<Rounded>,

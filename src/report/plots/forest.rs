@@ -1,6 +1,7 @@
 use super::axis::Axis;
 use super::canvas::{BODY, Canvas, Error, Frame, SMALL, WIDTH, svg, text_width};
 use super::chart_data::{ChartData, DifferenceRow, Differences, Rounded};
+use super::difference_range::{Reach, ends, range};
 use super::legend::Legend;
 use super::margin_band::Limits;
 use super::palette::{GRID, INK, MUTED};
@@ -22,20 +23,13 @@ const LEAST_AXIS: i32 = 400;
 const BETTER: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const WORSE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 const EQUIVALENT: RGBColor = RGBColor(0x00, 0x9e, 0x73);
-/// A row that reaches this many times further than the previous one is cut off, because it would
-/// leave too little room for all other rows.
-const FAR: f64 = 4.0;
-
 /// The differences from the baseline with their intervals, best first.
 pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
     let rows: Vec<(&Variant, &Comparison)> = compared(ranking).collect();
-    let reach = scale(rows.iter().map(|(v, c)| Reach::of(v, c)).collect())?;
-    let shown = rows
-        .iter()
-        .flat_map(|(variant, comparison)| ends(variant, comparison));
-    let shown = shown.filter(|end| end.abs() <= reach).chain([0.0]);
-    let limits = Limits::of(ranking, reach);
-    let shown = shown.chain(limits.margin.iter().flat_map(|margin| [-margin, *margin]));
+    let (low, high) = range(rows.iter().map(|(v, c)| Reach::of(v, c)).collect())?;
+    let limits = Limits::of(ranking, high.max(-low));
+    let margins = limits.margin.iter().flat_map(|margin| [-margin, *margin]);
+    let shown = [low, high].into_iter().chain(margins);
     let widest = |texts: &mut dyn Iterator<Item = i32>| texts.max().unwrap_or(0);
     let numbers = widest(
         &mut rows
@@ -74,10 +68,13 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
         Ok(())
     });
     let is_beyond = |(variant, comparison): &(&Variant, &Comparison)| {
-        ends(variant, comparison).any(|end| end.abs() > reach)
+        let shown = frame.x.low()..=frame.x.high();
+        ends(variant, comparison).any(|end| !shown.contains(&end))
     };
     let beyond = match rows.iter().any(is_beyond) {
-        true => " A triangle points to what lies outside of the plot.",
+        true => {
+            " A triangle points to what lies outside of the plot, such as the rest of a wide interval."
+        }
         false => "",
     };
     let lines = format!(
@@ -100,13 +97,14 @@ pub(super) fn difference(ranking: &Ranking, legend: &Legend) -> Drawn {
     };
     let data = ChartData::Differences(Differences {
         title: title.clone(),
-        reach: Rounded(reach),
+        x: [frame.x.low(), frame.x.high()].map(Rounded),
         margin: limits.margin.map(Rounded),
         noise: limits.shown_noise(&frame).map(Rounded),
         rows: rows.iter().map(row).collect(),
     });
     let finish = |svg| Drawing {
         data: Some(data),
+        narrow: None,
         title: title.to_owned(),
         caption: format!(
             "Paired differences, one row per variant. Each dot is one seed, and the square is the mean.{lines}"
@@ -166,65 +164,6 @@ fn line_captions(ranking: &Ranking) -> String {
         text += &format!(" If the {line} crosses 0, the result is inconclusive.");
     }
     text
-}
-
-/// How far a row reaches from 0.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach {
-    mean: f64,
-    /// Its interval, as if it were the only one.
-    interval: f64,
-    /// Everything that it draws: its intervals, its mean and its seeds.
-    all: f64,
-}
-
-impl Reach {
-    pub(super) fn of(variant: &Variant, comparison: &Comparison) -> Self {
-        // A sequential design has corrected intervals only.
-        let interval = comparison.interval.or(comparison.corrected);
-        let mean = comparison.mean.abs();
-        Self {
-            mean,
-            interval: interval.map_or(mean, |i| i.low.abs().max(i.high.abs())),
-            all: ends(variant, comparison).fold(0.0, |most, end| end.abs().max(most)),
-        }
-    }
-}
-
-/// Largest distance from 0 that the axis must contain. Rows that reach much further than the others
-/// end in an arrow.
-pub(super) fn scale(mut rows: Vec<Reach>) -> Option<f64> {
-    rows.sort_by(|a, b| a.interval.total_cmp(&b.interval));
-    // At most half of the rows are cut off; otherwise the plot would hide most of its data.
-    let half = rows.len() / 2;
-    let gap = rows[half..]
-        .windows(2)
-        .find(|pair| pair[0].interval > 0.0 && pair[1].interval > FAR * pair[0].interval);
-    let Some(near) = gap.map(|pair| pair[0].interval) else {
-        return rows.iter().map(|row| row.all).reduce(f64::max);
-    };
-    // The corrected interval of another row may also reach far, and is then cut off as well.
-    let is_near = |row: &&Reach| row.mean <= near;
-    let reaches = rows.iter().filter(is_near);
-    reaches.map(|row| row.all.min(2.5 * near)).reduce(f64::max)
-}
-
-/// The positions of everything that a row draws.
-pub(super) fn ends<'a>(
-    variant: &'a Variant,
-    comparison: &'a Comparison,
-) -> impl Iterator<Item = f64> + 'a {
-    let intervals = [comparison.interval, comparison.corrected]
-        .into_iter()
-        .flatten();
-    let seeds = variant
-        .differences
-        .iter()
-        .map(|(_, difference)| *difference);
-    intervals
-        .flat_map(|i| [i.low, i.high])
-        .chain(seeds)
-        .chain([comparison.mean])
 }
 
 /// Mean difference, interval and verdict.
@@ -344,27 +283,7 @@ fn arrow(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::report::testing::Folder;
-
-    /// A row whose interval reaches 0.05 to both sides of its mean.
-    fn row_with(mean: f64) -> Reach {
-        Reach {
-            mean,
-            interval: mean + 0.05,
-            all: mean + 0.06,
-        }
-    }
-
-    #[test]
-    fn the_scale_contains_all_but_far_rows() {
-        let reach = scale([0.01, 0.02, 0.1].map(row_with).to_vec()).unwrap();
-        assert!((reach - 0.16).abs() < 1e-12, "{reach}");
-        let reach = scale([0.01, 0.02, 5.0].map(row_with).to_vec()).unwrap();
-        assert!(reach < 0.2, "{reach}");
-        assert_eq!(scale(Vec::new()), None);
-        assert_eq!(scale(vec![row_with(1.0)]), Some(1.06));
-    }
 
     #[test]
     fn a_long_name_is_whole_if_there_is_room() {

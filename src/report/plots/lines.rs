@@ -99,6 +99,7 @@ impl Chart {
         let data = ChartData::Curves(Box::new(curves(&self, lines)));
         Some(svg.map(|svg| Drawing {
             data: Some(data),
+            narrow: None,
             title: self.title,
             caption: self.caption,
             svg,
@@ -132,6 +133,7 @@ fn series_of(line: &Line) -> Series {
     Series {
         name: line.variant.name.to_owned(),
         color: chart_data::color(line.variant, line.color),
+        is_other: !line.is_highlighted,
         points: points(&line.curve.points),
         front: line.front.map(Rounded),
         band: band

@@ -8,6 +8,7 @@ mod canvas;
 mod chart_data;
 mod cost_curves;
 mod curves;
+mod difference_range;
 mod factor_plots;
 mod forest;
 mod labels;
@@ -47,6 +48,8 @@ pub(super) struct Plot {
     /// What the marks of the plot mean.
     caption: String,
     pub(super) svg: String,
+    /// The drawing for a narrow screen, where the page does not draw the values itself.
+    narrow: Option<String>,
     /// Its values as JSON, for the HTML page. `None` if the page shows the drawing only.
     data: Option<String>,
 }
@@ -72,6 +75,7 @@ struct Drawing {
     title: String,
     caption: String,
     svg: String,
+    narrow: Option<String>,
     data: Option<ChartData>,
 }
 
@@ -155,6 +159,7 @@ pub(super) fn draw(shown: &Shown) -> Result<Vec<Plot>, ReportError> {
             title,
             caption,
             svg,
+            narrow,
             data,
         } = drawn.map_err(|error| ReportError::Plot {
             name,
@@ -167,6 +172,7 @@ pub(super) fn draw(shown: &Shown) -> Result<Vec<Plot>, ReportError> {
             title,
             caption,
             svg,
+            narrow,
             data,
         });
     }

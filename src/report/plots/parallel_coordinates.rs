@@ -1,7 +1,7 @@
 //! The combinations of a search: an axis for each setting and one for the result, and a line for each combination.
 
 use super::axis::Axis;
-use super::canvas::{Canvas, Error, Point, SMALL, WIDTH, svg, text_width};
+use super::canvas::{Canvas, Error, NARROW_WIDTH, Point, SMALL, WIDTH, svg_of_size, text_width};
 use super::palette::{COLORS, INK, MUTED, OTHERS, PAPER};
 use super::search_curves::{near_the_best, x_axis};
 use super::{Drawing, Drawn};
@@ -27,6 +27,10 @@ const MOST_NAMES: usize = 12;
 
 /// Longest name of a value, in columns of text.
 const COLUMNS: usize = 16;
+
+// The same for a narrow screen.
+const NARROW_AXES: usize = 3;
+const NARROW_COLUMNS: usize = 8;
 
 /// An upright axis.
 struct Upright {
@@ -81,7 +85,7 @@ impl Upright {
     }
 
     /// Text and height of each label.
-    fn labels(&self) -> Vec<(String, i32)> {
+    fn labels(&self, columns: usize) -> Vec<(String, i32)> {
         match &self.scale {
             Scale::Numbers(axis) => {
                 let ticks = axis.ticks.iter();
@@ -92,7 +96,7 @@ impl Upright {
             Scale::Names(names) if names.len() <= MOST_NAMES => {
                 let named = names.iter().enumerate();
                 named
-                    .map(|(i, name)| (shorten(name, COLUMNS), position_of(i, names.len())))
+                    .map(|(i, name)| (shorten(name, columns), position_of(i, names.len())))
                     .collect()
             }
             Scale::Names(_) => Vec::new(),
@@ -108,12 +112,9 @@ fn position_of(index: usize, names: usize) -> i32 {
     height((index as f64 + 0.5) / names as f64)
 }
 
-/// A line for each combination, of which the best quarter is highlighted.
-pub(super) fn combinations(metric: Metric, importance: &SettingImportance) -> Drawn {
+/// The axis of the variants, if there are several, and of the most important settings.
+fn axes(importance: &SettingImportance, shown_settings: usize) -> Option<Vec<Upright>> {
     let tried = &importance.tried;
-    let shown_settings = importance.settings.len().min(MOST_AXES);
-    let results = tried.iter().filter_map(|tried| tried.result).collect();
-    let result = Axis::linear(near_the_best(results, metric.kind.is_better_higher()))?;
     let mut axes = Vec::new();
     if importance.has_variants {
         let names: Vec<Value> = tried.iter().map(|t| Value::from(t.variant)).collect();
@@ -134,19 +135,38 @@ pub(super) fn combinations(metric: Metric, importance: &SettingImportance) -> Dr
             setting.is_linear,
         )?);
     }
+    Some(axes)
+}
+
+/// A line for each combination, of which the best quarter is highlighted.
+pub(super) fn combinations(metric: Metric, importance: &SettingImportance) -> Drawn {
+    let tried = &importance.tried;
+    let shown_settings = importance.settings.len().min(MOST_AXES);
+    let results = tried.iter().filter_map(|tried| tried.result).collect();
+    let result = Axis::linear(near_the_best(results, metric.kind.is_better_higher()))?;
     let title = format!("Combinations and their {}", metric.title());
-    let labels = axes[0].labels();
-    let widest = labels.iter().map(|(text, _)| text_width(text, SMALL)).max();
-    let edges = (50 + widest.unwrap_or(0), WIDTH - 130);
-    let drawn = svg(&title, HEIGHT, |canvas| {
-        let plot = Plot {
-            canvas,
-            axes: &axes,
-            result: &result,
-            edges,
-        };
-        plot.draw(importance, metric)
-    });
+    let drawn = |width: i32, axes: Vec<Upright>, columns: usize| {
+        let labels = axes[0].labels(columns);
+        let widest = labels.iter().map(|(text, _)| text_width(text, SMALL)).max();
+        svg_of_size(&title, (width, HEIGHT), |canvas| {
+            let plot = Plot {
+                canvas,
+                axes: &axes,
+                columns,
+                result: &result,
+                width,
+                edges: (50 + widest.unwrap_or(0), width - 130),
+            };
+            plot.draw(importance, metric)
+        })
+    };
+    let wide = drawn(WIDTH, axes(importance, shown_settings)?, COLUMNS);
+    let mut few = axes(importance, shown_settings.min(NARROW_AXES))?;
+    for axis in &mut few {
+        let name = axis.title.rsplit('.').next().unwrap_or_default();
+        axis.title = name.to_owned();
+    }
+    let narrow = drawn(NARROW_WIDTH, few, NARROW_COLUMNS);
     let of_each = if importance.has_variants {
         " of each variant"
     } else {
@@ -163,10 +183,16 @@ pub(super) fn combinations(metric: Metric, importance: &SettingImportance) -> Dr
     if importance.settings.len() > shown_settings {
         caption += &format!(" Only {shown_settings} settings are shown.");
     }
-    Some(drawn.map(|svg| Drawing {
-        title,
+    if shown_settings > NARROW_AXES {
+        caption +=
+            &format!(" A narrow screen shows the {NARROW_AXES} most important settings only.");
+    }
+    let both = wide.and_then(|svg| Ok((svg, narrow?)));
+    Some(both.map(|(svg, narrow)| Drawing {
+        title: title.clone(),
         caption,
         svg,
+        narrow: Some(narrow),
         data: None,
     }))
 }
@@ -175,7 +201,10 @@ struct Plot<'a, 'c> {
     canvas: &'a Canvas<'c>,
     /// All axes but that of the result.
     axes: &'a [Upright],
+    /// Longest name of a value.
+    columns: usize,
     result: &'a Axis,
+    width: i32,
     /// Left and right end.
     edges: (i32, i32),
 }
@@ -230,7 +259,7 @@ impl Plot<'_, '_> {
         for (index, axis) in self.axes.iter().enumerate() {
             let x = self.x(index);
             canvas.line(vec![(x, TOP), (x, BOTTOM)], MUTED, 3)?;
-            for (text, y) in axis.labels() {
+            for (text, y) in axis.labels(self.columns) {
                 let width = text_width(&text, SMALL);
                 let (left, right) = (x - 18 - width, x - 8);
                 let corners = [
@@ -263,6 +292,7 @@ impl Plot<'_, '_> {
             let at = (right + 10, NO_RESULT);
             canvas.text("no result", at, HPos::Left, SMALL, MUTED)?;
         }
-        canvas.text(metric.unit(), (WIDTH - 20, 136), HPos::Right, SMALL, INK)
+        let y = if self.width < WIDTH { 100 } else { 136 };
+        canvas.text(metric.unit(), (self.width - 20, y), HPos::Right, SMALL, INK)
     }
 }

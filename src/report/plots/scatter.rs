@@ -94,6 +94,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
         Some(Series {
             name: variant.name.to_owned(),
             color: chart_data::color(variant, legend.color(variant)),
+            is_other: !legend.is_highlighted(variant),
             points: vec![[size, mean].map(Rounded)],
             front: comparable_loss(ranking, variant).map(Rounded),
             band: vec![[size, low, high].map(Rounded)],
@@ -115,6 +116,7 @@ pub(super) fn params(ranking: &Ranking, legend: &Legend) -> Drawn {
     }));
     let finish = |svg| Drawing {
         data: Some(data),
+        narrow: None,
         title: title.to_owned(),
         caption,
         svg,

@@ -1,7 +1,8 @@
 //! The differences from the baseline as lines of text, for a comment, which cannot show a file.
 
 use super::axis::Axis;
-use super::forest::{self, Reach};
+use super::difference_range::{Reach, range};
+use super::forest;
 use super::legend::Legend;
 use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::wording;
@@ -21,14 +22,16 @@ pub(in crate::report) struct TextForest {
 /// The differences of the best variants, one line for each of at most `most`. `None` without a difference.
 pub(in crate::report) fn text_forest(ranking: &Ranking, most: usize) -> Option<TextForest> {
     let rows: Vec<(&Variant, &Comparison)> = forest::compared(ranking).take(most).collect();
-    let reach = forest::scale(rows.iter().map(|(v, c)| Reach::of(v, c)).collect())?;
-    let margin = ranking.absolute_margin.filter(|margin| *margin <= reach);
+    let (low, high) = range(rows.iter().map(|(v, c)| Reach::of(v, c)).collect())?;
+    let margin = ranking
+        .absolute_margin
+        .filter(|margin| *margin <= high.max(-low));
     let margins = margin.into_iter().flat_map(|margin| [-margin, margin]);
     let ends = rows.iter().flat_map(|(_, comparison)| {
         let interval = comparison.corrected.map(|i| [i.low, i.high]);
         interval.into_iter().flatten().chain([comparison.mean])
     });
-    let shown = ends.filter(|end| end.abs() <= reach);
+    let shown = ends.map(|end| end.clamp(low, high));
     let axis = Axis::linear(shown.chain(margins.clone()).chain([0.0]))?;
     let background: Vec<(usize, char)> = margins
         .map(|margin| (column(&axis, margin), '┊'))

@@ -6,6 +6,7 @@ use crate::report::analysis::ranking::{Ranking, Variant};
 use crate::report::analysis::wording::shortened;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
+use crate::report::ranking_columns::in_heading;
 use crate::text::units::{self, NO_VALUE};
 
 /// What the loss costs: the plots against model size, FLOPs and training time, and when each variant reaches the loss
@@ -78,7 +79,7 @@ fn comparison(ranking: &Ranking) -> Option<Vec<Block>> {
             ..Row::new(cells)
         }
     };
-    let to_the_loss = format!("to the final loss of {}", ranking.baseline);
+    let to_the_loss = format!("to the final loss of {}", in_heading(ranking.baseline));
     let table = Table {
         columns: vec![
             Column::left("Variant"),

@@ -2,6 +2,7 @@ use super::Findings;
 use crate::report::analysis::tuning::{Beyond, TunedVariant, Tuning, run_of, values};
 use crate::report::page_blocks::{Align, Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
+use crate::report::ranking_columns::in_heading;
 use crate::text::units::{self, NO_VALUE};
 
 /// The search for the best settings of each variant: what it tried, what it found, and what it cost.
@@ -83,7 +84,7 @@ fn halving(tuning: &Tuning) -> String {
 
 fn table(findings: &Findings, tuning: &Tuning) -> Table {
     let metric = findings.ranking.metric;
-    let baseline = findings.ranking.baseline;
+    let baseline = in_heading(findings.ranking.baseline);
     let best = tuning.paths.iter().map(|path| format!("Best {path}"));
     let mut columns = vec![Column::left("Variant")];
     columns.extend(best.map(|heading| Column::new(heading, Align::Right)));

@@ -2,7 +2,7 @@ use super::{Findings, with_interval};
 use crate::report::analysis::test_results::{TestResult, scores_of_other_runs, test_results};
 use crate::report::analysis::wording;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
-
+use crate::report::ranking_columns::in_heading;
 use crate::text::units::{self, loss, plural, signed};
 
 /// The variants that `runner confirm` has scored on the test split.
@@ -24,7 +24,7 @@ fn table(baseline: &str, results: &[TestResult]) -> Table {
     let columns = vec![
         Column::left("Variant"),
         Column::right("Bits per byte"),
-        Column::right(&format!("Bits per byte of {baseline}")),
+        Column::right(&format!("Bits per byte of {}", in_heading(baseline))),
         Column::left("Difference"),
         Column::right("Level of the interval"),
         Column::right("Seeds"),
