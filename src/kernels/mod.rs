@@ -26,7 +26,7 @@ mod non_finite;
 pub mod norm;
 pub mod qk_norm;
 pub mod rotary;
-mod shared_weights;
+mod shared_gradients;
 pub mod take_gradient;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -48,7 +48,7 @@ pub use matrix::{DeviceError, Matrix, Scalar};
 pub use nan_check::{Checkable, NanCheckBackend, NonFinite, detect_non_finite, non_finite_name};
 pub use non_finite::first_non_finite;
 pub use rotary::Rotary;
-pub use shared_weights::SharedWeights;
+pub use shared_gradients::SharedGradients;
 pub use update::UpdateRule;
 
 /// The operations, as methods of every [`Backend`]: `use kernels::operations::*`.

@@ -6,7 +6,7 @@ use crate::kernels::{Backend, Matrix};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamGroup {
     /// The weight (out, in) of a linear layer inside the model. A pass has one product with it, which
-    /// [`crate::kernels::SharedWeights`] relies on.
+    /// [`crate::kernels::SharedGradients`] relies on.
     Matrix,
     /// A table whose rows are looked up, and which has no other use.
     Embedding,

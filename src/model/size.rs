@@ -3,7 +3,7 @@ use super::blocks::attention::score_flops;
 use super::initializer::ParameterShape;
 use super::language_model::parameter_shapes;
 use super::parameter::ParamGroup;
-use crate::kernels::SharedWeights;
+use crate::kernels::SharedGradients;
 use crate::spec::{Model, ModelKind};
 
 /// The number of parameters of a model, and its cost per token.
@@ -12,7 +12,7 @@ pub struct Size {
     pub params: u64,
     /// Without the tables of tokens and positions. A tied head is such a table.
     pub params_non_embedding: u64,
-    /// In large linear layers, whose gradients the threads of a step share: see [`SharedWeights`].
+    /// In large linear layers, whose gradients the threads of a step share: see [`SharedGradients`].
     pub params_with_shared_gradients: u64,
     /// Elements of the largest parameter.
     pub largest_parameter: u64,
@@ -39,7 +39,8 @@ pub fn size(config: &Model, vocab_size: usize, block: usize) -> Size {
         params: count(&|_| true),
         params_non_embedding: count(&|shape| !shape.is_table),
         params_with_shared_gradients: count(&|shape| {
-            shape.group == ParamGroup::Matrix && shape.count() >= SharedWeights::MIN_ELEMENTS as u64
+            shape.group == ParamGroup::Matrix
+                && shape.count() >= SharedGradients::MIN_ELEMENTS as u64
         }),
         largest_parameter: shapes.iter().map(ParameterShape::count).max().unwrap_or(0),
         flops_per_token: match config.kind {

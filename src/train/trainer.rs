@@ -9,7 +9,7 @@ use crate::data::{Batches, Tokens};
 use crate::kernels::operations::*;
 use crate::kernels::{
     Backend, Bf16Backend, Checkable, CpuBackend, DeviceError, GradientSum, Matrix, NanCheckBackend,
-    ReferenceBackend, Scalar, SharedWeights, detect_non_finite,
+    ReferenceBackend, Scalar, SharedGradients, detect_non_finite,
 };
 use crate::model::{Model, ParamGroup};
 use crate::random::Stream;
@@ -170,7 +170,7 @@ fn gradients<B: TrainBackend>(
     let (mut loss, mut sums, mut finding) = (0.0, Vec::new(), None);
     for rows in batch.micro_batches() {
         let shards = batch.shards(rows);
-        let shared = shared_weights(model, shards.len());
+        let shared = shared_gradients(model, shards.len());
         let earlier_sums = begin_with(model, &shared, sums);
         let inputs = shards.into_iter().enumerate();
         let inputs = inputs.map(|(number, rows)| ShardInput {
@@ -193,9 +193,9 @@ fn gradients<B: TrainBackend>(
 }
 
 /// The gradients that the shards of a micro-batch add up in one place.
-fn shared_weights<B: Backend>(model: &Model<B>, shards: usize) -> Arc<SharedWeights> {
+fn shared_gradients<B: Backend>(model: &Model<B>, shards: usize) -> Arc<SharedGradients> {
     match shards > 1 && uses_own_thread_team(shards) {
-        true => SharedWeights::new(linear_weights(model)),
+        true => SharedGradients::new(linear_weights(model)),
         false => Arc::default(),
     }
 }
@@ -215,7 +215,7 @@ pub struct ShardInput<'a, B: Backend> {
     /// Within the micro-batch.
     number: usize,
     rows: Range<usize>,
-    shared: Arc<SharedWeights>,
+    shared: Arc<SharedGradients>,
 }
 
 /// The result of the forward and backward pass of a shard.
@@ -232,10 +232,10 @@ pub struct Shard<B: Backend> {
 impl<B: Backend> ShardInput<'_, B> {
     fn forward_backward(self) -> Result<Shard<B>, DeviceError<B::Device>> {
         let shared = self.shared.clone();
-        shared.compute_shard(self.number, || self.with_shared_weights())
+        shared.compute_shard(self.number, || self.with_shared_gradients())
     }
 
-    fn with_shared_weights(self) -> Result<Shard<B>, DeviceError<B::Device>> {
+    fn with_shared_gradients(self) -> Result<Shard<B>, DeviceError<B::Device>> {
         let Self {
             model,
             batch,
@@ -271,7 +271,7 @@ type GradientTerms<B> = Vec<Vec<Matrix<<B as Backend>::Device>>>;
 /// The sums of earlier micro-batches as the first terms of those with the next one. Shared gradients begin with them.
 fn begin_with<B: Backend>(
     model: &Model<B>,
-    shared: &SharedWeights,
+    shared: &SharedGradients,
     sums: GradientSums<B>,
 ) -> GradientTerms<B> {
     let mut terms: GradientTerms<B> = model.parameters().iter().map(|_| Vec::new()).collect();
@@ -288,7 +288,7 @@ fn begin_with<B: Backend>(
 /// Adds the gradients of shards, in order, to the terms before them.
 fn add_shards<B: TrainBackend>(
     model: &Model<B>,
-    shared: &SharedWeights,
+    shared: &SharedGradients,
     mut terms: GradientTerms<B>,
     shards: Vec<Shard<B>>,
 ) -> Result<GradientSums<B>, DeviceError<B::Device>> {

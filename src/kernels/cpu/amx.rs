@@ -11,7 +11,6 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::cell::Cell;
 use std::mem::transmute;
-use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Rows of a tile, and words of 32 bits in a row.
@@ -69,21 +68,15 @@ fn is_permitted() -> bool {
     status == 0
 }
 
-/// `dst = a b` or `dst += a b`, on this thread. `packed` is made by [`pack_right`] from `b`, if given.
+/// `dst = a b` or `dst += a b`, on this thread.
 ///
 /// # Safety
 /// [`is_available`]. `dst` is the place of the rows of `a` and the columns of `b`, in one allocation that overlaps
 /// neither of them. Nobody else accesses it. With [`Accumulate::Add`], it is initialized.
-pub(super) unsafe fn multiply(
-    dst: Destination,
-    accumulate: Accumulate,
-    a: View,
-    b: View,
-    packed: Option<&Buffer>,
-) {
+pub(super) unsafe fn multiply(dst: Destination, accumulate: Accumulate, a: View, b: View) {
     let mut buffers = BUFFERS.take();
     // SAFETY: by the contract.
-    unsafe { multiply_with_buffers(dst, accumulate, (a, b, packed), &mut buffers) };
+    unsafe { multiply_packed(dst, accumulate, (a, b), &mut buffers) };
     BUFFERS.set(buffers);
 }
 
@@ -92,10 +85,10 @@ pub(super) unsafe fn multiply(
 /// # Safety
 /// As for [`multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn multiply_with_buffers(
+unsafe fn multiply_packed(
     dst: Destination,
     accumulate: Accumulate,
-    (a, b, packed): (View, View, Option<&Buffer>),
+    (a, b): (View, View),
     (left, right): &mut (Buffer, Buffer),
 ) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
@@ -105,15 +98,15 @@ unsafe fn multiply_with_buffers(
     let sides = n.div_ceil(SIDE);
     let parts = (sides * 2 * blocks * size_of::<Tile>()).div_ceil(RIGHT_BYTES);
     let sides = sides.div_ceil(parts.max(1));
-    let packed = packed.map(|packed| packed_tiles(packed, n.div_ceil(SIDE) * 2 * blocks));
+    let right = tiles(right, sides * 2 * blocks);
     // SAFETY: the processor has tiles, by the contract.
     unsafe { begin() };
     for first_column in (0..n).step_by(sides * SIDE) {
         let columns = first_column..(first_column + sides * SIDE).min(n);
-        let right = match packed {
-            Some(packed) => &packed[first_column / SIDE * 2 * blocks..],
-            None => pack_columns(right, b, columns.clone()),
-        };
+        for (side, column) in columns.clone().step_by(SIDE).enumerate() {
+            let right = &mut right[side * 2 * blocks..][..2 * blocks];
+            pack(right, b.t(), column, Layout::Words);
+        }
         for row in (0..m).step_by(SIDE) {
             pack(left, a, row, Layout::Lines);
             for (side, column) in columns.clone().step_by(SIDE).enumerate() {
@@ -133,30 +126,6 @@ unsafe fn multiply_with_buffers(
     unsafe { end() };
 }
 
-/// Packs all columns of a right factor (k, n) for several products.
-///
-/// # Safety
-/// [`is_available`].
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn pack_right(factor: View, packed: &mut Buffer) {
-    pack_columns(packed, factor, 0..factor.cols);
-}
-
-/// Packs some columns of a right factor (k, n): (sides, 2, blocks).
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn pack_columns<'a>(packed: &'a mut Buffer, factor: View, columns: Range<usize>) -> &'a [Tile] {
-    let side_tiles = 2 * factor.rows.div_ceil(TERMS_OF_TILE);
-    let packed = tiles(packed, columns.len().div_ceil(SIDE) * side_tiles);
-    // Nothing to pack without terms.
-    for (side, column) in packed
-        .chunks_exact_mut(side_tiles.max(1))
-        .zip(columns.step_by(SIDE))
-    {
-        pack(side, factor.t(), column, Layout::Words);
-    }
-    packed
-}
-
 /// A tile of a packed factor. Word `i` of a line has term `i` of the tile in its lower half, and term `i + 16`
 /// in its upper half.
 type Tile = [f32; TILE_WORDS];
@@ -165,11 +134,6 @@ type Tile = [f32; TILE_WORDS];
 fn tiles(buffer: &mut Buffer, count: usize) -> &mut [Tile] {
     let words = buffer.of_len(count * TILE_WORDS);
     words.as_chunks_mut().0
-}
-
-/// The tiles of a factor that is packed already.
-fn packed_tiles(buffer: &Buffer, count: usize) -> &[Tile] {
-    buffer.first(count * TILE_WORDS).as_chunks().0
 }
 
 /// What a row of a packed tile holds.

@@ -55,8 +55,6 @@ pub(super) struct BlockedProduct<'a> {
     pub(super) accumulate: Accumulate,
     pub(super) a: View<'a>,
     pub(super) b: View<'a>,
-    /// `b` in the order in which AMX reads it, if it is packed already.
-    pub(super) packed: Option<&'a Buffer>,
     pub(super) precision: Precision,
 }
 
@@ -82,9 +80,7 @@ impl BlockedProduct<'_> {
         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
         if self.precision == Precision::Bf16 && set == InstructionSet::Amx {
             // SAFETY: by the contract.
-            return unsafe {
-                super::amx::multiply(self.dst, self.accumulate, self.a, self.b, self.packed)
-            };
+            return unsafe { super::amx::multiply(self.dst, self.accumulate, self.a, self.b) };
         }
         let mut buffers = BUFFERS.take();
         arch.dispatch(WithBuffers {
@@ -387,7 +383,6 @@ pub(crate) mod tests {
             accumulate,
             a,
             b,
-            packed: None,
             precision,
         };
         // SAFETY: `dst` has the rows and columns, as just checked.

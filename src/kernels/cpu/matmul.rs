@@ -10,7 +10,6 @@ pub(crate) use super::blocked_product::TERMS;
 use super::instruction_set::is_best;
 pub(crate) use super::microkernel::Accumulate;
 use super::microkernel::Destination;
-pub(crate) use super::packed_factor::{PackedFactor, RightFactor};
 use super::storage::vec_from_writer;
 pub(crate) use super::view::View;
 use super::view::fits;
@@ -69,13 +68,8 @@ pub fn with_product_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
 }
 
 /// `a b` as a new vector (m, n), for a (m, k) and b (k, n).
-pub(crate) fn product<'a>(
-    precision: Precision,
-    a: View,
-    b: impl Into<RightFactor<'a>>,
-) -> Vec<f32> {
-    let b = b.into();
-    let (m, n) = (a.rows, b.view.cols);
+pub(crate) fn product(precision: Precision, a: View, b: View) -> Vec<f32> {
+    let (m, n) = (a.rows, b.cols);
     let len = m.checked_mul(n).expect("a product fits into memory");
     // SAFETY: `y` has room for m rows of n elements, n apart. With `Overwrite`, none of them is read
     // and all of them are initialized.
@@ -92,16 +86,15 @@ pub(crate) fn product<'a>(
 
 /// `dst = a b` or `dst += a b`, for a (m, k), b (k, n) and dst (m, n), whose rows are `dst_stride`
 /// apart. The factors are rounded to `precision`.
-pub(crate) fn matmul<'a>(
+pub(crate) fn matmul(
     precision: Precision,
     dst: &mut [f32],
     dst_stride: usize,
     accumulate: Accumulate,
     a: View,
-    b: impl Into<RightFactor<'a>>,
+    b: View,
 ) {
-    let b = b.into();
-    let (m, n) = (a.rows, b.view.cols);
+    let (m, n) = (a.rows, b.cols);
     if m == 0 || n == 0 {
         return;
     }
@@ -129,12 +122,12 @@ unsafe fn multiply(
     dst: Destination,
     accumulate: Accumulate,
     a: View,
-    RightFactor { view: b, packed }: RightFactor,
+    b: View,
 ) {
     assert_eq!(a.cols, b.rows, "inner dimensions agree");
     let mut accumulate = accumulate;
     // At least once: a product without terms is 0.
-    for (number, first) in (0..a.cols.max(1)).step_by(TERMS).enumerate() {
+    for first in (0..a.cols.max(1)).step_by(TERMS) {
         let terms = first..(first + TERMS).min(a.cols);
         let (a, b) = (a.columns(terms.clone()), b.rows(terms));
         // SAFETY: by the contract. The first terms have initialized the destination.
@@ -144,7 +137,6 @@ unsafe fn multiply(
                 accumulate,
                 a,
                 b,
-                packed: packed.and_then(|packed| packed.block(number)),
                 precision,
             });
         }
@@ -177,7 +169,6 @@ unsafe fn multiply_terms(product: BlockedProduct) {
             true => BlockedProduct {
                 dst: dst.at(0, range(n).start),
                 b: b.columns(range(n)),
-                packed: None,
                 ..product
             },
             false => BlockedProduct {

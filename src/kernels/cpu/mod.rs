@@ -7,7 +7,6 @@ mod blocked_product;
 pub(crate) mod instruction_set;
 pub(crate) mod matmul;
 mod microkernel;
-mod packed_factor;
 mod packing;
 pub(crate) mod simd;
 pub(crate) mod storage;

@@ -9,7 +9,7 @@ use std::ops::Range;
 const LINE_BYTES: usize = 64;
 
 /// Memory for numbers that begins with a cache line.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Buffer(Vec<f32>);
 
 impl Buffer {
@@ -19,17 +19,8 @@ impl Buffer {
         if self.0.len() < enough {
             self.0.resize(enough, 0.0);
         }
-        let start = self.start();
+        let start = self.0.as_ptr().align_offset(LINE_BYTES);
         &mut self.0[start..start + len]
-    }
-
-    /// The first `len` numbers. There are as many.
-    pub(super) fn first(&self, len: usize) -> &[f32] {
-        &self.0[self.start()..][..len]
-    }
-
-    fn start(&self) -> usize {
-        self.0.as_ptr().align_offset(LINE_BYTES)
     }
 }
 

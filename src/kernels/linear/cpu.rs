@@ -5,7 +5,7 @@ use crate::kernels::cpu::matmul::{self, Accumulate, Products, View, matmul};
 use crate::kernels::cpu::simd::{add_assign, sum_columns};
 use crate::kernels::cpu::storage::{matrix, slice};
 use crate::kernels::matrix::Matrix;
-use crate::kernels::shared_weights::{add_product, with_transposed_weight, with_weight};
+use crate::kernels::shared_gradients;
 use crate::spec::{Mlp, Precision};
 use dfdx::prelude::*;
 use std::mem::take;
@@ -93,13 +93,12 @@ fn product(
 ) -> Vec<f32> {
     let ((n, c), d) = (*x.shape(), weight.shape().0);
     let a = View::new(slice(x), n, c);
-    with_transposed_weight(precision, weight, |b| {
-        let Some(mut y) = initial_sums((n, d), bias, residual) else {
-            return matmul::product(precision, a, b);
-        };
-        matmul(precision, &mut y, d, Accumulate::Add, a, b);
-        y
-    })
+    let b = View::new(slice(weight), d, c).t();
+    let Some(mut y) = initial_sums((n, d), bias, residual) else {
+        return matmul::product(precision, a, b);
+    };
+    matmul(precision, &mut y, d, Accumulate::Add, a, b);
+    y
 }
 
 /// The bias and the residual of each row (N, D), to which a product is added. `None` if there is
@@ -154,15 +153,20 @@ impl Backward {
         let ((n, c), d) = (*self.x.shape(), self.weight.shape().0);
         let gy_view = View::new(gy, n, d);
         let x_view = View::new(slice(&self.x), n, c);
-        if !add_product(self.precision, &self.weight, gy_view, x_view) {
+        if !shared_gradients::add_product(self.precision, &self.weight, gy_view, x_view) {
             let gw = gradients.get_or_alloc_mut(&self.weight)?;
             let gy_view = gy_view.t();
             matmul(self.precision, gw, c, Accumulate::Add, gy_view, x_view);
         }
         let gx = gradients.get_or_alloc_mut(&self.x)?;
-        with_weight(self.precision, &self.weight, |weight| {
-            matmul(self.precision, gx, c, Accumulate::Add, gy_view, weight);
-        });
+        matmul(
+            self.precision,
+            gx,
+            c,
+            Accumulate::Add,
+            gy_view,
+            View::new(slice(&self.weight), d, c),
+        );
         if let Some(bias) = &self.bias {
             sum_columns(gradients.get_or_alloc_mut(bias)?, gy);
         }

@@ -1,12 +1,10 @@
-//! What the shards of a batch share of the large weights.
-//!
-//! They add up the gradient of a weight in one place, instead of one gradient for each shard, which would take more
-//! memory than the weights and the optimizer together. The first shard that needs a packed weight packs it for all.
+//! Gradients of large weights that the shards of a batch add up in one place, instead of one gradient for each
+//! shard, which would take more memory than the weights and the optimizer together.
 //!
 //! Each shard adds its products in its turn, so that the order of the sums, and with it their bits, is that of the
 //! shards. A shard waits for the one before it, which has usually finished this weight already.
 
-use super::cpu::matmul::{self, Accumulate, PackedFactor, RightFactor, TERMS, View, matmul};
+use super::cpu::matmul::{self, Accumulate, TERMS, View, matmul};
 use super::cpu::simd::add_assign;
 use super::cpu::storage::{matrix, slice, slice_mut};
 use super::cpu::thread_team::{lock, spin_until};
@@ -17,51 +15,49 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How often a shard waits for 50 µs before it sleeps until its turn.
 const WAITS: usize = 40;
 
-/// What the shards of a batch share, while they are computed and the weights stay as they are.
+/// The gradients of the large weights of a model, while the shards of a batch are computed.
 #[derive(Debug, Default)]
-pub struct SharedWeights {
+pub struct SharedGradients {
     /// By the address of the first element of the weight.
-    by_weight: HashMap<usize, SharedWeight>,
+    by_weight: HashMap<usize, SharedGradient>,
 }
 
-/// What they share of one weight.
+/// The gradient of one weight.
 #[derive(Debug, Default)]
-struct SharedWeight {
-    /// The gradient. `None` before the first shard.
+struct SharedGradient {
+    /// `None` before the first shard.
     sum: Mutex<Option<Matrix<Cpu>>>,
     /// The shards that are done with it, which is the number of the shard whose turn it is.
     turn: AtomicUsize,
     next_turn: Condvar,
-    /// The weight and its transpose as right factors, once a product has needed them.
-    packed: [OnceLock<Option<PackedFactor>>; 2],
 }
 
 thread_local! {
     /// The shard that this thread computes.
-    static SHARD: RefCell<Option<(Arc<SharedWeights>, usize)>> = const { RefCell::new(None) };
+    static SHARD: RefCell<Option<(Arc<SharedGradients>, usize)>> = const { RefCell::new(None) };
 }
 
-impl SharedWeights {
-    /// Elements of a weight from which it is shared. The waits cost more than a smaller one saves.
+impl SharedGradients {
+    /// Elements of a weight from which its gradient is shared. The waits cost more than a smaller one saves.
     pub const MIN_ELEMENTS: usize = 1 << 18;
 
-    /// Nothing has been added to the gradients. Only large weights on the CPU are shared.
+    /// Gradients to which nothing has been added. Only those of large weights on the CPU are shared.
     pub fn new<'a, D: Device<f32>>(weights: impl IntoIterator<Item = &'a Matrix<D>>) -> Arc<Self> {
         let weights = weights.into_iter().filter_map(address);
         Arc::new(Self {
             by_weight: weights
-                .map(|address| (address, SharedWeight::default()))
+                .map(|address| (address, SharedGradient::default()))
                 .collect(),
         })
     }
 
-    /// This weight, if it is shared.
-    fn of<D: Device<f32>>(&self, weight: &Matrix<D>) -> Option<&SharedWeight> {
+    /// The gradient of this weight, if it is shared.
+    fn of<D: Device<f32>>(&self, weight: &Matrix<D>) -> Option<&SharedGradient> {
         self.by_weight.get(&address(weight)?)
     }
 
@@ -101,7 +97,7 @@ impl SharedWeights {
 /// Lets the later shards continue, also after an error or a panic.
 struct EndOfShard {
     /// A shard that waits for other threads, on one of which this thread began this shard.
-    outer: Option<(Arc<SharedWeights>, usize)>,
+    outer: Option<(Arc<SharedGradients>, usize)>,
 }
 
 impl Drop for EndOfShard {
@@ -115,41 +111,6 @@ impl Drop for EndOfShard {
             }
         }
     }
-}
-
-/// Computes with a weight (D, C) as the right factor of a product.
-pub(super) fn with_weight<R>(
-    precision: Precision,
-    weight: &Matrix<Cpu>,
-    work: impl FnOnce(RightFactor) -> R,
-) -> R {
-    with_packed(precision, weight, 0, work)
-}
-
-/// Computes with the transpose (C, D) of a weight (D, C) as the right factor of a product.
-pub(super) fn with_transposed_weight<R>(
-    precision: Precision,
-    weight: &Matrix<Cpu>,
-    work: impl FnOnce(RightFactor) -> R,
-) -> R {
-    with_packed(precision, weight, 1, work)
-}
-
-/// [`with_weight`] or [`with_transposed_weight`], for the form with this number.
-fn with_packed<R>(
-    precision: Precision,
-    weight: &Matrix<Cpu>,
-    form: usize,
-    work: impl FnOnce(RightFactor) -> R,
-) -> R {
-    let (d, c) = *weight.shape();
-    let view = View::new(slice(weight), d, c);
-    let view = if form == 0 { view } else { view.t() };
-    let shard = SHARD.with_borrow(Clone::clone);
-    let shared = shard.as_ref().and_then(|(shared, _)| shared.of(weight));
-    let pack = || PackedFactor::new(precision, view);
-    let packed = shared.and_then(|shared| shared.packed[form].get_or_init(pack).as_ref());
-    work(RightFactor::new(view, packed))
 }
 
 /// Adds `gyᵀ x` to the shared gradient of a weight (D, C), for gy (N, D) and x (N, C). Returns whether there is one.
@@ -189,7 +150,7 @@ pub(super) fn add_product(precision: Precision, weight: &Matrix<Cpu>, gy: View, 
     true
 }
 
-impl SharedWeight {
+impl SharedGradient {
     fn wait_for_turn(&self, number: usize) {
         let is_turn = || {
             let turn = self.turn.load(Ordering::Acquire);
@@ -221,7 +182,7 @@ impl SharedWeight {
 fn address<D: Device<f32>>(weight: &Matrix<D>) -> Option<usize> {
     let weight = (weight as &dyn Any).downcast_ref::<Matrix<Cpu>>()?;
     let elements = slice(weight);
-    (elements.len() >= SharedWeights::MIN_ELEMENTS).then(|| elements.as_ptr().addr())
+    (elements.len() >= SharedGradients::MIN_ELEMENTS).then(|| elements.as_ptr().addr())
 }
 
 /// A matrix of the CPU as one of `D`, or the reverse, if these are the same.
@@ -259,7 +220,7 @@ mod tests {
                 .map(|i| (numbers(rows * SHAPE.0, i), numbers(rows * SHAPE.1, 7 + i)))
                 .collect();
             let before = numbers(SHAPE.0 * SHAPE.1, 3);
-            let gradients = SharedWeights::new([&weight]);
+            let gradients = SharedGradients::new([&weight]);
             assert!(gradients.has(&weight));
             if has_earlier {
                 gradients.begin_with(&weight, matrix(SHAPE, before.clone()));
@@ -285,32 +246,10 @@ mod tests {
         }
     }
 
-    /// Two shards in turn: the second finds the packed forms of the first.
-    #[test]
-    fn products_with_a_shared_weight_are_those_with_its_view() {
-        let (d, c, rows) = (TERMS + 88, TERMS + 8, 33);
-        let weight = matrix((d, c), numbers(d * c, 5));
-        let view = View::new(slice(&weight), d, c);
-        let (gy, x) = (numbers(rows * d, 1), numbers(rows * c, 2));
-        let (gy, x) = (View::new(&gy, rows, d), View::new(&x, rows, c));
-        for precision in [Precision::F32, Precision::Bf16] {
-            let shared = SharedWeights::new([&weight]);
-            for shard in 0..2 {
-                shared.compute_shard(shard, || {
-                    let y =
-                        with_transposed_weight(precision, &weight, |b| product(precision, x, b));
-                    assert!(y == product(precision, x, view.t()));
-                    let gx = with_weight(precision, &weight, |b| product(precision, gy, b));
-                    assert!(gx == product(precision, gy, view));
-                });
-            }
-        }
-    }
-
     #[test]
     fn a_shard_that_fails_does_not_stop_the_next_one() {
         let weight = matrix(SHAPE, vec![0.0; SHAPE.0 * SHAPE.1]);
-        let gradients = SharedWeights::new([&weight]);
+        let gradients = SharedGradients::new([&weight]);
         let (gy, x) = (numbers(SHAPE.0, 0), numbers(SHAPE.1, 1));
         let panics = || gradients.compute_shard(0, || panic!("a shard"));
         assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
@@ -321,7 +260,7 @@ mod tests {
     #[test]
     fn small_weights_and_other_threads_share_nothing() {
         let small = matrix((2, 2), vec![0.0; 4]);
-        let gradients = SharedWeights::new([&small]);
+        let gradients = SharedGradients::new([&small]);
         assert!(!gradients.has(&small));
         assert!(gradients.take(&small).is_none());
         let large = matrix(SHAPE, vec![0.0; SHAPE.0 * SHAPE.1]);
