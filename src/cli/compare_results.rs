@@ -332,13 +332,14 @@ fn line(change: &VariantChange) -> String {
     )
 }
 
-/// Decimals that show the difference or its interval with two digits. If nothing has changed, the values have five.
+/// Decimals that show the interval of the difference with two digits. Without an interval, they show five digits of the
+/// values and two of the difference.
 fn decimals(change: &VariantChange) -> usize {
-    let width = change.low.zip(change.high).map(|(low, high)| high - low);
-    let scale = width.unwrap_or(change.difference.abs());
-    match scale > 0.0 {
-        true => digits(scale, 1.0),
-        false => digits(change.before, 4.0),
+    let of_values = digits(change.before, 4.0);
+    match change.low.zip(change.high) {
+        Some((low, high)) if high > low => digits(high - low, 1.0),
+        _ if change.difference != 0.0 => of_values.max(digits(change.difference, 1.0)),
+        _ => of_values,
     }
 }
 

@@ -121,14 +121,14 @@ fn counted_models_are_decided() {
     let lab = lab_with_tables(",flops_per_token", &before, &after);
     lab.run("compare before.csv after.csv --gate bits_per_byte:0.1")
         .exits(3)
-        .shows("| +0.50 (exact) | 0.10 | **worse** |");
+        .shows("| +0.5000 (exact) | 0.1000 | **worse** |");
     lab.run("compare after.csv before.csv --gate bits_per_byte:0.1")
         .exits(0)
-        .shows("| −0.50 (exact) | 0.10 | passed |");
+        .shows("| −0.5000 (exact) | 0.1000 | passed |");
 }
 
 #[test]
-fn numbers_of_a_metric_have_the_same_decimals() {
+fn every_line_has_the_decimals_that_its_change_needs() {
     let before = [
         "a,1,a-s1,done,cpu,1,,2,2.0,1,1,1",
         "b,1,b-s1,done,cpu,1,,2,2.0,1,1,1",
@@ -142,13 +142,14 @@ fn numbers_of_a_metric_have_the_same_decimals() {
     let lab = lab_with_tables("", &before, &after);
     lab.run("compare before.csv after.csv --gate bits_per_byte:0.01")
         .exits(4)
-        .shows("| 2.000000000 | 1.000000000 | −1.000000000 | 0.010000000 | undecided |");
+        .shows("| 2.0000 | 1.0000 | −1.0000 | 0.0100 | undecided |")
+        .shows("| 2.000000000 | 1.999999990 | −0.000000010 | 0.010000000 | undecided |");
     let after = ["a,1,a-s1,done,cpu,1,,2,1.0,1,1,1", before[1], before[2]];
     fs::write(lab.path("after.csv"), table("", &after)).unwrap();
     lab.run("compare before.csv after.csv --gate bits_per_byte:0.01")
         .exits(4)
-        .shows("| 2.000 | 1.000 | −1.000 | 0.010 | undecided |")
-        .shows("| 2.000 | 2.000 | 0.000 | 0.010 | unchanged |");
+        .shows("| 2.0000 | 1.0000 | −1.0000 | 0.0100 | undecided |")
+        .shows("| 2.0000 | 2.0000 | 0.0000 | 0.0100 | unchanged |");
     lab.run("compare before.csv after.csv --gate bits_per_byte:-1")
         .exits(2)
         .says("`-1` is neither a number of at least 0 nor a percentage above 0, such as 0.5%");
@@ -209,7 +210,7 @@ fn results_of_a_git_revision() {
     lab.run("compare HEAD:results/other results/tiny --gate bits_per_byte:0.1")
         .exits(4)
         .shows("**There is nothing to compare.**")
-        .shows("New, and so not compared: `base`.")
+        .shows("New, and so not compared: `bigram` and `gpt`.")
         .shows("The revision has no results at `HEAD:results/other`.");
     lab.run("compare results/tiny HEAD:results/other")
         .exits(2)
