@@ -187,7 +187,11 @@ fn without_reasons(pages: BTreeMap<String, String>) -> BTreeMap<String, String> 
         LazyLock::new(|| Regex::new(r"[\w.\\]+ is damaged: [^|<\n]*").unwrap());
     let pages = pages.into_iter();
     pages
-        .map(|(name, page)| (name, REASON.replace_all(&page, "DAMAGE").into_owned()))
+        .map(|(name, page)| {
+            // A page allows line breaks inside long words.
+            let page = page.replace("<wbr>", "");
+            (name, REASON.replace_all(&page, "DAMAGE").into_owned())
+        })
         .collect()
 }
 
