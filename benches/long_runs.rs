@@ -77,7 +77,9 @@ fn value_of_run(experiment: &Path, override_: &str, column: &str) -> Result<f64,
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
-    let csv = fs::read_to_string(results.join("summary.csv"))?;
+    // The folder has the name of the experiment, which is that of its file.
+    let folder = results.join(experiment.file_stem().unwrap_or_default());
+    let csv = fs::read_to_string(folder.join("summary.csv"))?;
     let mut lines = csv.lines().map(|line| line.split(','));
     let (Some(mut names), Some(mut values)) = (lines.next(), lines.next()) else {
         return Err("summary.csv has no run".into());
