@@ -7,7 +7,6 @@ use super::scored_runs::{ScoredRuns, needed_runs};
 use super::shell_quoting;
 use super::test_scores::scores;
 use super::{Error, Exit, print};
-use crate::hash;
 use crate::report;
 use crate::results::{CountedUse, SweepPlan, TestUse, TestUses, VariantComparison};
 use crate::sweep::Store;
@@ -34,7 +33,7 @@ pub(super) fn run(arguments: &args::Confirm) -> Result<Exit, Error> {
     };
     let uses = TestUses::read(&parent).map_err(failed)?;
     let identities: Vec<&str> = scored.all().map(|run| run.identity.as_str()).collect();
-    let identities = hash::sha256(identities.join("\n").as_bytes());
+    let identities = TestUse::hash_of_runs(&identities);
     let CountedUse {
         number,
         test_use,

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 /// Most runs that an error lists.
 const MAX_LISTED: usize = 10;
-/// The file that every folder of a run has.
-const CONFIG: &str = "config.yaml";
 /// Letters of a name for each one that may be wrong.
 const LETTERS_PER_ERROR: usize = 5;
 
@@ -40,15 +38,15 @@ pub enum FindError {
 }
 
 /// Finds a run by its folder, by its name in any experiment in `results`, by its variant and seed, or by the
-/// beginning of its name. Behind the path of a results folder, such as `results/x/base-s1`, it is searched there. If several have this name, variant and seed, or beginning, those of the last plan of
-/// their experiment come first.
+/// beginning of its name. Behind the path of a results folder, such as `results/x/base-s1`, it is searched there. If
+/// several have this name, variant and seed, or beginning, those of the last plan of their experiment come first.
 pub(super) fn find_run(results: &Path, run: &str) -> Result<RunDir, FindError> {
     let folder = Path::new(run);
     match is_run(folder) {
         Ok(true) => return Ok(RunDir::new(folder)),
         Ok(false) => {}
         Err(source) => {
-            let path = folder.join(CONFIG);
+            let path = RunDir::new(folder).config();
             return Err(FindError::Read { path, source });
         }
     }
@@ -113,7 +111,7 @@ fn runs_beside(path: &Path) -> Option<(Vec<PathBuf>, String)> {
 /// # Errors
 /// If it cannot be read.
 fn is_run(folder: &Path) -> io::Result<bool> {
-    match fs::metadata(folder.join(CONFIG)) {
+    match fs::metadata(RunDir::new(folder).config()) {
         Ok(config) => Ok(config.is_file()),
         Err(error) if is_absence(&error) => Ok(false),
         Err(error) => Err(error),
@@ -126,7 +124,10 @@ fn unreadable(results: &Path) -> Option<(PathBuf, io::Error)> {
         let error = fs::read_dir(&folder).err()?;
         (!is_absence(&error)).then_some((folder, error))
     };
-    let of_run = |run: PathBuf| is_run(&run).err().map(|error| (run.join(CONFIG), error));
+    let of_run = |run: PathBuf| {
+        let error = is_run(&run).err()?;
+        Some((RunDir::new(&run).config(), error))
+    };
     error_of(results.to_owned()).or_else(|| {
         folders(results).into_iter().find_map(|experiment| {
             let runs = experiment.join("runs");

@@ -195,15 +195,11 @@ fn read_test_uses(
     plan: &SweepPlan,
 ) -> Result<Result<Vec<(usize, TestUse)>, String>, ReportError> {
     let has_test_split = |run: &PlannedRun| run.spec.data.test_fraction > 0.0;
-    // A path such as `.` has no parent.
-    let folder = dir.canonicalize().ok();
-    let Some(parent) = folder.as_deref().and_then(Path::parent) else {
+    let folder = TestUses::folder(dir).ok();
+    let Some(folder) = folder.filter(|_| plan.runs.iter().any(has_test_split)) else {
         return Ok(Ok(Vec::new()));
     };
-    if !plan.runs.iter().any(has_test_split) {
-        return Ok(Ok(Vec::new()));
-    }
-    match TestUses::read(parent) {
+    match TestUses::read(&folder) {
         Ok(uses) => {
             let own = uses.of_experiment(&plan.experiment.name);
             Ok(Ok(own.map(|(number, one)| (number, one.clone())).collect()))
@@ -212,7 +208,7 @@ fn read_test_uses(
             Ok(Err(format!("{}: {error}", TestUses::FILE)))
         }
         Err(source) => Err(ReportError::Read {
-            path: parent.join(TestUses::FILE),
+            path: folder.join(TestUses::FILE),
             source,
         }),
     }

@@ -8,7 +8,7 @@ use super::{
     Evaluation, FileDigest, Metric, PlannedRun, RecordError, RunRecord, RunStatus, Thoroughness,
     write_atomic,
 };
-use crate::regular_file::{self, is_absence, is_absent, is_present};
+use crate::regular_file::{self, is_absent, is_folder, is_present};
 use crate::spec::RunSpec;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -280,12 +280,8 @@ impl RunDir {
     /// # Errors
     /// What is in its place, or in that of the folder of all runs.
     fn check_folder(&self) -> Result<(), RecordError> {
-        match fs::metadata(&self.0) {
-            Ok(found) if found.is_dir() => return Ok(()),
-            Err(source) if !is_absence(&source) => {
-                return Err(RecordError::read(&self.0)(source));
-            }
-            _ => {}
+        if is_folder(&self.0).map_err(RecordError::read(&self.0))? {
+            return Ok(());
         }
         match fs::symlink_metadata(&self.0) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -6,6 +6,7 @@
 
 use super::atomic_files::create_atomic;
 use super::line_digest::{digest, push_line, split};
+use crate::hash;
 use crate::regular_file;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -41,6 +42,13 @@ pub struct CountedUse {
 /// The uses in the file `test_uses.jsonl` of a folder. There is no file before the first use.
 #[derive(Debug)]
 pub struct TestUses(Vec<TestUse>);
+
+impl TestUse {
+    /// The hash of the scored runs, given their identities: those of the variant, and then those of the baseline.
+    pub fn hash_of_runs(identities: &[&str]) -> String {
+        hash::sha256(identities.join("\n").as_bytes())
+    }
+}
 
 impl TestUses {
     pub const FILE: &str = "test_uses.jsonl";

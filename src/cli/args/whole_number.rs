@@ -1,19 +1,20 @@
+//! Whole numbers on the command line.
+
 use std::fmt::Display;
 use std::num::{IntErrorKind, ParseIntError};
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// A type of integers that are not negative.
 pub(super) trait Count: FromStr<Err = ParseIntError> + Display + Sized {
-    const RANGE: RangeInclusive<Self>;
+    const MAX: Self;
 }
 
 impl Count for u64 {
-    const RANGE: RangeInclusive<Self> = Self::MIN..=Self::MAX;
+    const MAX: Self = Self::MAX;
 }
 
 impl Count for usize {
-    const RANGE: RangeInclusive<Self> = Self::MIN..=Self::MAX;
+    const MAX: Self = Self::MAX;
 }
 
 /// Parses an integer that is not negative.
@@ -23,12 +24,8 @@ pub(super) fn count<T: Count>(text: &str) -> Result<T, String> {
         let is_negative = digits.is_some_and(|digits| digits.parse::<f64>().is_ok());
         match error.kind() {
             _ if is_negative => "the value must not be negative".to_owned(),
-            IntErrorKind::PosOverflow => format!("the value must be at most {}", T::RANGE.end()),
-            _ => format!(
-                "expected an integer from {} to {}",
-                T::RANGE.start(),
-                T::RANGE.end()
-            ),
+            IntErrorKind::PosOverflow => format!("the value must be at most {}", T::MAX),
+            _ => format!("expected an integer from 0 to {}", T::MAX),
         }
     })
 }

@@ -1,6 +1,5 @@
 //! The scores of variants on the test split, which `runner confirm` has recorded.
 
-use crate::hash;
 use crate::report::loaded_results::Results;
 use crate::results::{TestComparison, TestUse, VariantComparison};
 use crate::stats::mean;
@@ -25,10 +24,10 @@ pub(crate) fn test_results(results: &Results) -> Vec<TestResult<'_>> {
         .collect()
 }
 
-/// The number of recorded scores of other runs of this experiment, such as those of an earlier configuration.
-pub(crate) fn scores_of_other_runs(results: &Results) -> usize {
-    let uses = results.test_uses.iter().flatten();
-    uses.count() - test_results(results).len()
+/// The number of recorded scores of this experiment, those of other runs included, such as those of an earlier
+/// configuration.
+pub(crate) fn recorded_scores(results: &Results) -> usize {
+    results.test_uses.as_ref().map_or(0, Vec::len)
 }
 
 fn test_result<'a>(
@@ -40,9 +39,7 @@ fn test_result<'a>(
     let (variant, baseline) = (of(&one.variant)?, of(&one.baseline)?);
     let mut scored = identities(results, variant, &one.values)?;
     scored.extend(identities(results, baseline, &one.baseline_values)?);
-    if one.baseline != results.plan.baseline
-        || hash::sha256(scored.join("\n").as_bytes()) != one.runs
-    {
+    if one.baseline != results.plan.baseline || TestUse::hash_of_runs(&scored) != one.runs {
         return None;
     }
     let average = |values: &[(u64, f64)]| {

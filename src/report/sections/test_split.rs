@@ -1,5 +1,5 @@
 use super::{Findings, with_interval};
-use crate::report::analysis::test_results::{TestResult, scores_of_other_runs, test_results};
+use crate::report::analysis::test_results::{TestResult, recorded_scores, test_results};
 use crate::report::analysis::wording;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::ranking_columns::in_heading;
@@ -8,7 +8,7 @@ use crate::text::units::{self, loss, plural, signed};
 /// The variants that `runner confirm` has scored on the test split.
 pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let results = test_results(findings.results);
-    let others = scores_of_other_runs(findings.results);
+    let others = recorded_scores(findings.results) - results.len();
     if results.is_empty() && others == 0 {
         return Vec::new();
     }
