@@ -36,8 +36,7 @@ fn checkpoints(experiment: &Path) -> Result<(), Box<dyn Error>> {
         let without = seconds("1 hour")?;
         differences.push((seconds("1")? - without) / STEPS as f64);
     }
-    differences.sort_by(f64::total_cmp);
-    let [low, median, high] = [0, ROUNDS / 2, ROUNDS - 1].map(|index| differences[index]);
+    let [low, median, high] = spread(differences);
     println!(
         "A checkpoint of `ten` takes {:.0} ms ({:.0} to {:.0}, {ROUNDS} pairs of runs), which is {:.2} % of the \
          {INTERVAL} seconds between two of them.",
@@ -56,23 +55,33 @@ fn memory(experiment: &Path) -> Result<(), Box<dyn Error>> {
          train: {batch_size: 4, checkpoint_every: 1 second}\n\
          sample: {tokens: 100}\n";
     fs::write(experiment, text)?;
-    println!("\n| Steps | Peak memory, MiB |\n|--:|--:|");
+    println!("\n| Steps | Peak memory, MiB ({ROUNDS} runs) |\n|--:|--:|");
     for steps in [1_000, 10_000, 100_000, 200_000] {
         let length = format!("train={{steps: {steps}, eval_every: 1000}}");
-        let peak = value_of_run(experiment, &length, "peak_memory_mb")?;
-        println!("| {steps} | {peak:.0} |");
+        let peak = |_| value_of_run(experiment, &length, "peak_memory_mb");
+        let peaks: Result<Vec<f64>, _> = (0..ROUNDS).map(peak).collect();
+        let [low, median, high] = spread(peaks?);
+        println!("| {steps} | {median:.0} ({low:.0} to {high:.0}) |");
     }
     Ok(())
 }
 
-/// Trains the only run of an experiment, and reads a column of its line in `summary.csv`.
+/// The lowest, the median and the highest of [`ROUNDS`] values.
+fn spread(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [0, ROUNDS / 2, ROUNDS - 1].map(|index| values[index])
+}
+
+/// Trains the only run of an experiment in an empty folder, so that it continues no other run, and reads a column of
+/// its line in `summary.csv`.
 fn value_of_run(experiment: &Path, override_: &str, column: &str) -> Result<f64, Box<dyn Error>> {
     let results = experiment.with_extension("results");
+    if results.exists() {
+        fs::remove_dir_all(&results)?;
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     command.arg("sweep").arg(experiment).arg(override_);
-    command
-        .args(["--device", "cpu", "--restart", "--results"])
-        .arg(&results);
+    command.args(["--device", "cpu", "--results"]).arg(&results);
     let output = command.stdout(Stdio::null()).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());

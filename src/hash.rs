@@ -3,11 +3,34 @@
 use crate::regular_file;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Digest of what a function writes, which is not kept.
+pub(crate) fn sha256_of_written(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<String> {
+    let mut hashed = Hashed(Sha256::new());
+    write(&mut hashed)?;
+    Ok(hex(&hashed.0.finalize()))
+}
+
+/// Hashes what is written to it.
+struct Hashed(Sha256);
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Digest of a regular file, which is read in parts.
@@ -43,5 +66,7 @@ mod tests {
         let path = dir.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
         assert_eq!(sha256_file(&path).unwrap(), expected);
+        let written = sha256_of_written(|out| out.write_all(b"a").and_then(|()| write!(out, "bc")));
+        assert_eq!(written.unwrap(), expected);
     }
 }

@@ -50,6 +50,13 @@ pub fn below(rng: &mut impl rand_core::RngCore, bound: u64) -> u64 {
     }
 }
 
+/// Puts the items in a random order (Durstenfeld 1964). Every order has the same probability.
+pub fn shuffle<T>(rng: &mut impl rand_core::RngCore, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, below(rng, last as u64 + 1) as usize);
+    }
+}
+
 /// Uniform number in `[0, 1)`, with 53 random bits.
 pub fn unit(rng: &mut impl rand_core::RngCore) -> f64 {
     (rng.next_u64() >> 11) as f64 * (-53f64).exp2()
@@ -76,6 +83,9 @@ mod tests {
         let integers = [10, 1000, 1 << 40].map(|bound| below(&mut rng, bound));
         assert_eq!(integers, [6, 785, 446886377070]);
         assert_eq!(unit(&mut rng), 0.3653024499506785);
+        let mut items = [0, 1, 2, 3, 4, 5, 6, 7];
+        shuffle(&mut rng, &mut items);
+        assert_eq!(items, [3, 6, 7, 0, 4, 2, 1, 5]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-// Makes the tables of a report sortable and filterable, and its plots readable under the pointer. Without this
-// script, the page has the same numbers and static plots.
+// The script of a report makes its tables sortable and filterable, and its plots readable under the pointer. Without it,
+// the page has the same numbers and static plots. This is its first part.
 "use strict";
 
 /** Creates an element with attributes, listeners (functions) and children. */
 function create(name, attributes = {}, ...children) {
-  const isDrawing = ["svg", "g", "path", "line", "circle", "rect", "text", "title", "polygon"].includes(name);
+  const isDrawing = ["svg", "path", "line", "circle", "rect", "text", "title", "polygon"].includes(name);
   const node = isDrawing
     ? document.createElementNS("http://www.w3.org/2000/svg", name)
     : document.createElement(name);

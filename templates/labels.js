@@ -35,13 +35,17 @@ function spread(wanted, gap, low, high) {
   return placed;
 }
 
+/** A name in a plot. One that was shortened shows its full text under the pointer. */
+const nameText = ({ x, y, text, full, kind }) =>
+  create("text", { x, y, class: kind }, text, ...(full === text ? [] : [create("title", {}, full)]));
+
 /** Names to the right of a frame, each with a line to the end of its curve: `{ x, y, text, full, color, kind }`. */
 function namesAtTheRight(labels, frame) {
   const heights = labels.map(({ y }) => Math.min(frame.bottom, Math.max(frame.top, y)));
   const placed = spread(heights, LABEL_GAP, frame.top + 6, frame.bottom - 6);
   return labels.flatMap(({ x, text, full, color, kind }, index) => [
     create("path", { class: "leader", d: `M${x} ${heights[index]}L${frame.right + 2} ${heights[index]}L${frame.right + 18} ${placed[index]}`, style: `stroke: ${color}` }),
-    create("text", { x: frame.right + 22, y: placed[index], class: kind }, text, ...(full === text ? [] : [create("title", {}, full)])),
+    nameText({ x: frame.right + 22, y: placed[index], text, full, kind }),
   ]);
 }
 
@@ -66,7 +70,7 @@ function namesBeside(labels, dots, bounds) {
     const middle = (area.top + area.bottom) / 2;
     const end = area.left > x ? area.left - 2 : area.right + 2;
     if (Math.abs(middle - y) > LABEL_GAP / 3) nodes.push(create("path", { class: "leader", d: `M${x} ${y}L${end} ${middle}`, style: `stroke: ${color}` }));
-    nodes.push(create("text", { x: area.left, y: middle, class: kind }, text, ...(full === text ? [] : [create("title", {}, full)])));
+    nodes.push(nameText({ x: area.left, y: middle, text, full, kind }));
   }
   return nodes;
 }

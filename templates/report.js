@@ -8,7 +8,8 @@ const redraws = [];
 function ticks(low, high, count) {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+  const distance = (step) => Math.abs(Math.log(step / rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).reduce((best, step) => (distance(step) < distance(best) ? step : best));
   const values = [];
   for (let index = Math.ceil(low / step); index * step <= high * (1 + 1e-9); index++) values.push(index * step);
   return { values, decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
@@ -67,7 +68,7 @@ function short(value) {
 const fixed = (value, decimals) => value.toFixed(decimals).replace("-", "\u2212");
 
 /** The color of a series. The baseline has that of the text. */
-const colorOf = (series) => series.color ?? "var(--ink)";
+const colorOf = (series) => series.color ?? "var(--text)";
 
 /** The values that the y axis must contain: those of the visible curves, without their first tenth. */
 function visibleValues(data, series) {
@@ -105,10 +106,10 @@ class CurvePlot {
     this.readout = create("div", { class: "readout", hidden: true });
     this.live = create("p", { class: "visually-hidden", role: "status" });
     this.canvas = create("div", {
-      class: "canvas", tabindex: 0, role: "img",
+      class: "canvas", tabindex: 0, role: "application", "aria-roledescription": "plot",
       "aria-label": `${data.title}. Left and right arrow keys read the values.`,
       pointermove: (event) => this.point(event), pointerdown: (event) => this.point(event),
-      pointerleave: () => this.move(null), blur: () => this.move(null), keydown: (event) => this.key(event),
+      pointerleave: (event) => { if (event.pointerType === "mouse") this.move(null); }, blur: () => this.move(null), keydown: (event) => this.key(event),
     });
     const legend = create("div", { class: "legend", role: "group", "aria-label": "Variants" });
     const folded = create("div", { class: "legend" });
@@ -160,7 +161,6 @@ class CurvePlot {
     const y = (value) => frame.bottom - ((value - low) / (high - low)) * (frame.bottom - frame.top);
     Object.assign(this, { frame, x, y, series });
 
-    const clip = `clip-${redraws.length}-${Math.random().toString(36).slice(2)}`;
     const plot = create("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
     const yTicks = ticks(low, high, isWide ? 6 : 4);
     this.decimals = yTicks.decimals + 2;
@@ -177,7 +177,7 @@ class CurvePlot {
 
     const inside = create("svg", {
       x: frame.left, y: frame.top, width: frame.right - frame.left, height: frame.bottom - frame.top,
-      viewBox: `${frame.left} ${frame.top} ${frame.right - frame.left} ${frame.bottom - frame.top}`, id: clip,
+      viewBox: `${frame.left} ${frame.top} ${frame.right - frame.left} ${frame.bottom - frame.top}`,
     });
     const path = (points) => points.filter(([, value]) => value !== null)
       .map(([px, py], index) => `${index ? "L" : "M"}${x(px).toFixed(1)} ${y(py).toFixed(1)}`).join("");
@@ -256,6 +256,7 @@ class CurvePlot {
   }
 
   key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const stops = this.stops();
     if (!stops.length) return;
@@ -267,7 +268,7 @@ class CurvePlot {
       this.move(index < 0 ? stops.at(-1) : stops[Math.min(stops.length - 1, Math.max(0, index + step))]);
     } else return;
     event.preventDefault();
-    this.live.textContent = this.readout.textContent;
+    this.live.textContent = this.readout.hidden ? "" : this.readout.textContent;
   }
 
   /** Shows the values at an x, or nothing. */
@@ -335,4 +336,9 @@ for (const figure of document.querySelectorAll("figure[data-plot]")) {
 }
 // A printed page shows what is folded.
 const folds = () => [...document.querySelectorAll("details")];
-addEventListener("beforeprint", () => folds().forEach((fold) => { fold.open = true; }));
+let unfolded = [];
+addEventListener("beforeprint", () => {
+  unfolded = folds().filter((fold) => !fold.open);
+  unfolded.forEach((fold) => { fold.open = true; });
+});
+addEventListener("afterprint", () => unfolded.forEach((fold) => { fold.open = false; }));

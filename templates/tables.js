@@ -59,15 +59,18 @@ function makeSortable(table) {
 /** Rows from which on a table has a filter. */
 const FILTERED_ROWS = 6;
 
+/** A text as it is compared: with the minus sign of keyboards, and without capitals. */
+const searched = (text) => text.replaceAll("\u2212", "-").toLowerCase();
+
 function makeFilterable(table) {
   const rows = [...table.tBodies[0].rows];
   if (rows.length < FILTERED_ROWS) return;
   const shown = create("span", { class: "count", role: "status" });
   const filter = (event) => {
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = searched(event.target.value).split(/\s+/).filter(Boolean);
     let count = 0;
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
+      const text = searched([...row.cells].map((cell) => cell.textContent).join("\n"));
       row.hidden = !words.every((word) => text.includes(word));
       count += !row.hidden;
     }

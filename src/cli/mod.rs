@@ -23,6 +23,7 @@ mod saved_model;
 mod scored_runs;
 mod shell_quoting;
 mod sweep;
+mod sweep_notes;
 mod template_check;
 mod test_scores;
 mod verify;

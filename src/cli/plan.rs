@@ -1,7 +1,7 @@
 use super::args;
 use super::experiment_target::{self, Cache};
 use super::result_tables::{self, Unfinished};
-use super::sweep::note_damage;
+use super::sweep_notes::note_damage;
 use super::{Error, Exit, print};
 use crate::report::{self, checks_of_plan};
 use crate::results::{PlannedRun, RunState, SweepPlan};

@@ -155,34 +155,12 @@ fn expand(
         return Vec::new();
     };
     let sweep = &sweep;
-    let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
-    let is_search = |tune: &Node| SEARCHED.iter().any(|key| tune.get(key).is_some());
-    if let Some(tune) = tune.filter(|tune| !is_search(tune)) {
-        errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
-    }
-    let tune = match tune.map(|tune| with_drawn_values(tune, errors)) {
-        Some(None) => return Vec::new(),
-        tune => tune.flatten(),
+    let Ok(tune) = tune_section(sweep, errors) else {
+        return Vec::new();
     };
     let tune = tune.as_ref();
-    let searched = SEARCHED.iter();
-    for lists in searched.filter_map(|key| tune.and_then(|tune| tune.get(key))) {
-        check_tunable(lists, errors);
-    }
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
-    let runs_per_variant = match (tune, &tuned) {
-        (Some(tune), Some(tuned)) => {
-            let halving = tune.get("halving").and_then(|halving| halving.get("steps"));
-            let rungs = 1 + halving.map_or(0, |steps| steps.items().len());
-            let searched = tune.get("seeds").and_then(integer).unwrap_or(1);
-            let searched = searched.saturating_mul(rungs);
-            tuned
-                .len()
-                .max(1)
-                .saturating_mul(seed_count(sweep) + searched)
-        }
-        _ => seed_count(sweep),
-    };
+    let runs_per_variant = runs_per_variant(sweep, tune.zip(tuned.as_ref()));
     let sized = sized_documents(&document, sweep, errors);
     let per_combination = named(sweep).len().max(1).saturating_mul(runs_per_variant);
     let per_combination = per_combination.saturating_mul(sized.len());
@@ -222,13 +200,54 @@ fn expand(
     }
     let searched = tuned.as_ref().map_or(1, |tuned| tuned.len().max(1));
     let copies = 1 + runs_per_variant / searched;
+    let all = with_last_layers(untuned, tuned.as_deref(), &overrides, copies, budget);
+    all.unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    })
+}
+
+/// `sweep.tune` with the values that it draws, if the sweep has one. `Err` if the values cannot be drawn.
+fn tune_section(sweep: &Node, errors: &mut Vec<Diagnostic>) -> Result<Option<Node>, ()> {
+    let tune = sweep.get("tune").filter(|tune| tune.value != Value::Null);
+    let Some(tune) = tune else {
+        return Ok(None);
+    };
+    if SEARCHED.iter().all(|key| tune.get(key).is_none()) {
+        errors.push(Diagnostic::new(tune.span, ErrorKind::NoSearch));
+    }
+    let tune = with_drawn_values(tune, errors).ok_or(())?;
+    for lists in SEARCHED.iter().filter_map(|key| tune.get(key)) {
+        check_tunable(lists, errors);
+    }
+    Ok(Some(tune))
+}
+
+/// The number of runs of one variant at one size, given `sweep.tune` and its combinations.
+fn runs_per_variant(sweep: &Node, search: Option<(&Node, &Vec<Combination>)>) -> usize {
+    let Some((tune, combinations)) = search else {
+        return seed_count(sweep);
+    };
+    let halving = tune.get("halving").and_then(|halving| halving.get("steps"));
+    let rungs = 1 + halving.map_or(0, |steps| steps.items().len());
+    let searched = tune.get("seeds").and_then(integer).unwrap_or(1);
+    let searched = searched.saturating_mul(rungs);
+    let combinations = combinations.len().max(1);
+    combinations.saturating_mul(seed_count(sweep) + searched)
+}
+
+/// All variants with each combination of the search, and with the overrides. Each is copied into `copies` runs.
+fn with_last_layers(
+    untuned: Vec<Variant>,
+    tuned: Option<&[Combination]>,
+    overrides: &Node,
+    copies: usize,
+    mut budget: TextBudget,
+) -> Result<Vec<Variant>, Diagnostic> {
     let mut variants = Vec::new();
     for variant in untuned {
-        for (tree, combination) in last_layers(&variant.tree, tuned.as_deref(), &overrides) {
-            if let Err(error) = budget.take(&tree, copies, variant.span) {
-                errors.push(error);
-                return Vec::new();
-            }
+        for (tree, combination) in last_layers(&variant.tree, tuned, overrides) {
+            budget.take(&tree, copies, variant.span)?;
             variants.push(Variant {
                 name: variant.name.clone(),
                 span: variant.span,
@@ -238,7 +257,7 @@ fn expand(
             });
         }
     }
-    variants
+    Ok(variants)
 }
 
 /// The variants of all sizes, the smallest of which comes first, in the order of the variants and within each of its

@@ -1,7 +1,7 @@
 //! The batches of a run: sequences of the training split.
 
 use super::Tokens;
-use crate::random::{Stream, below};
+use crate::random::{Stream, below, shuffle};
 use crate::spec::{BatchOrder, sequences_per_epoch};
 
 /// Selects the batches of a run. A batch depends only on the seed, the step, the batch shape and the
@@ -98,9 +98,7 @@ impl Batches {
         {
             let mut rng = Stream::new(self.seed, "epochs").at(epoch);
             let mut order: Vec<usize> = (0..sequences as usize).collect();
-            for i in (1..order.len()).rev() {
-                order.swap(i, below(&mut rng, i as u64 + 1) as usize);
-            }
+            shuffle(&mut rng, &mut order);
             self.shuffle = Some(Shuffle { epoch, order });
         }
         self.shuffle.as_ref().map_or(&[], |shuffle| &shuffle.order)

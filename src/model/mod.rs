@@ -31,4 +31,4 @@ pub use language_model::Model;
 pub use matrix_file::{Matrices, MatricesError, read_text, write_matrices};
 pub use parameter::{ParamGroup, Parameter};
 pub use size::{Size, size};
-pub use weights::{WeightsError, have_same_weights};
+pub use weights::{WeightsError, check_weights, have_same_weights};

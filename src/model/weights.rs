@@ -78,6 +78,19 @@ pub fn have_same_weights(a: &Path, b: &Path) -> Result<bool, WeightsError> {
     })
 }
 
+/// Compares a file of weights with its own digests, for whatever model it is.
+///
+/// # Errors
+/// If the file cannot be read or is damaged.
+pub fn check_weights(path: &Path) -> Result<(), WeightsError> {
+    let bytes = read(path)?;
+    let matrices = Matrices::read(&bytes, &FORMATS);
+    matrices.map(drop).map_err(|error| WeightsError::Unfit {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, WeightsError> {
     regular_file::read(path).map_err(|source| WeightsError::Read {
         path: path.to_owned(),

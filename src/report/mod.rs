@@ -11,6 +11,7 @@ mod claim_tests;
 mod comment;
 #[cfg(test)]
 mod decision_tests;
+mod factors_json;
 #[cfg(test)]
 mod hostile_tests;
 mod loaded_results;

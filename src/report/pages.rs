@@ -27,10 +27,11 @@ const INCLUDED: [(&str, &str); 6] = [
 const COMMENT: &str = include_str!("../../templates/comment.md.j2");
 const HTML: &str = include_str!("../../templates/report.html.j2");
 
-/// Names under which a custom template can import the built-in templates.
+/// Names under which templates can import the built-in ones.
 const MARKDOWN_NAME: &str = "report.md.j2";
-const COMMENT_NAME: &str = "comment.md.j2";
 const HTML_NAME: &str = "report.html.j2";
+/// Name in messages of errors.
+const COMMENT_NAME: &str = "comment.md.j2";
 
 /// Name of the escaping rules for Markdown.
 const MARKDOWN_ESCAPE: &str = "markdown";

@@ -10,6 +10,7 @@ use super::analysis::test_results::{TestResult, test_results};
 use super::analysis::tuning::chosen_run;
 use super::analysis::variant_verdict::VariantVerdict;
 use super::analysis::wording::name_of;
+use super::factors_json::FactorsJson;
 use super::loaded_results::Results;
 use super::sections::Findings;
 use crate::config::values_at;
@@ -51,6 +52,8 @@ pub(super) struct ReportJson<'a> {
     variants: Vec<VariantJson<'a>>,
     /// The baseline and the variants at several sizes. Null for an experiment with one size.
     scaling: Option<Vec<ScaledJson<'a>>>,
+    /// The effects of the factors of a grid. Null if there are none, or if they cannot be analyzed.
+    factors: Option<FactorsJson<'a>>,
     /// The settings of a search, or of random combinations, the most important first. Null without them, before all their
     /// runs have ended, and with fewer than six combinations.
     settings: Option<Vec<SettingJson<'a>>>,
@@ -312,6 +315,7 @@ impl<'a> ReportJson<'a> {
                 let variants = scaling.variants.iter();
                 variants.map(ScaledJson::new).collect()
             }),
+            factors: findings.factors.map(FactorsJson::new),
             settings: findings.importance.map(|importance| {
                 let settings = importance.settings.iter();
                 settings.map(SettingJson::new).collect()

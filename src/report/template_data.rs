@@ -1,3 +1,5 @@
+//! The variables of the templates.
+
 use super::analysis::claim_results::TestedClaim;
 use super::analysis::config_diff::{Change, changes};
 use super::analysis::generated_text::{self, Sample};
@@ -12,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The variables of a template. The head of `templates/report.md.j2` documents them.
 ///
-/// The built-in templates use `sections` only. The other variables are for custom templates.
+/// The built-in templates use `name`, `sections` and `written_at`. The other variables are for custom templates.
 #[derive(Debug, Serialize)]
 pub(super) struct TemplateData<'a> {
     name: &'a str,
@@ -30,8 +32,8 @@ pub(super) struct TemplateData<'a> {
     unfinished: Vec<FailedRun>,
     reproduction: Vec<ReproductionField>,
     sections: Vec<Section>,
-    /// When the page was written, in seconds since 1970, if it is written again soon.
-    live_since: Option<u64>,
+    /// When the page was written, in seconds since 1970, if the sweep is running.
+    written_at: Option<u64>,
 }
 
 /// The changes of one variant from the baseline.
@@ -70,7 +72,7 @@ impl<'a> TemplateData<'a> {
             unfinished: FailedRun::all(findings.results),
             reproduction: ReproductionField::all(findings.results),
             sections: sections::build(findings),
-            live_since: findings.is_live.then(now),
+            written_at: findings.is_live.then(now),
         }
     }
 }

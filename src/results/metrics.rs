@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::io::{self, Write};
 
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,14 +26,13 @@ impl Metric {
         }
     }
 
-    /// Some metrics as lines of JSON, without the digests of `metrics.jsonl`.
-    pub fn lines(metrics: &[Self]) -> io::Result<Vec<u8>> {
-        let mut lines = Vec::new();
+    /// Writes some metrics as lines of JSON, without the digests of `metrics.jsonl`.
+    pub fn write_lines(metrics: &[Self], mut out: impl Write) -> io::Result<()> {
         for metric in metrics {
-            serde_json::to_writer(&mut lines, metric)?;
-            lines.push(b'\n');
+            serde_json::to_writer(&mut out, metric)?;
+            out.write_all(b"\n")?;
         }
-        Ok(lines)
+        Ok(())
     }
 }
 

@@ -161,10 +161,14 @@ impl RunDir {
             .join(format!("{BEST_PREFIX}{step:07}.safetensors"))
     }
 
-    /// All files of [`Self::best_weights`].
+    /// All files of [`Self::best_weights`]. None without a checkpoint.
     pub fn all_best_weights(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(self.checkpoint()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
         let mut paths = Vec::new();
-        for entry in fs::read_dir(self.checkpoint())? {
+        for entry in entries {
             let entry = entry?;
             if entry
                 .file_name()

@@ -5,7 +5,7 @@
 //! analysis of variance of ranks is close to the test of Kruskal and Wallis (Conover and Iman 1981, *Rank transformations
 //! as a bridge between parametric and nonparametric statistics*).
 
-use crate::random::{Stream, below};
+use crate::random::{Stream, shuffle};
 use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 use statrs::statistics::{Data, OrderStatistics, RankTieBreaker};
 
@@ -71,9 +71,7 @@ fn permuted(model: &Model, mut y: Vec<f64>, explained: f64) -> f64 {
     let mut rng = Stream::new(0, "permutations of results").at(0);
     let mut extreme = 1;
     for _ in 0..PERMUTATIONS {
-        for last in (1..y.len()).rev() {
-            y.swap(last, below(&mut rng, last as u64 + 1) as usize);
-        }
+        shuffle(&mut rng, &mut y);
         extreme += u64::from(model.explained(&y) >= EQUAL * explained);
     }
     extreme as f64 / (PERMUTATIONS + 1) as f64

@@ -52,10 +52,7 @@ impl Store {
 /// Chooses up to `count` of some runs at random, in a random order.
 pub fn choose_runs(mut runs: Vec<usize>, count: usize, seed: u64) -> Vec<usize> {
     let mut rng = Stream::new(seed, "verify").at(0);
-    for end in (1..runs.len()).rev() {
-        let other = random::below(&mut rng, end as u64 + 1) as usize;
-        runs.swap(end, other);
-    }
+    random::shuffle(&mut rng, &mut runs);
     runs.truncate(count);
     runs
 }

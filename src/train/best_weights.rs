@@ -5,10 +5,11 @@
 
 use super::train_error::TrainError;
 use crate::kernels::Backend;
-use crate::model::{Model, WeightsError, read_text};
+use crate::model::{Model, WeightsError, check_weights, read_text};
 use crate::results::{Evaluation, RecordError, RunDir, create_folder, remove_if_exists};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::path::Path;
 
 /// Key of the validation loss in the metadata of a file.
 const VAL_LOSS: &str = "val_loss";
@@ -38,18 +39,37 @@ pub(super) fn check<B: Backend>(
     dir: &RunDir,
 ) -> Result<(), RecordError> {
     let path = dir.best_weights(evaluation.step);
-    model.load(&path).map_err(|error| match error {
-        WeightsError::Read { path, source } if source.kind() != ErrorKind::NotFound => {
-            RecordError::read(path)(source)
-        }
-        error => RecordError::damaged(&path)(error),
-    })?;
+    let loaded = model.load(&path);
+    loaded.map_err(|error| record_error(error, &path))?;
     let loss = read_text(&path, VAL_LOSS);
     match loss.is_some_and(|loss| loss == evaluation.val_loss.to_string()) {
         true => Ok(()),
         false => Err(RecordError::damaged(path)(
             "it is that of another evaluation",
         )),
+    }
+}
+
+/// Compares all saved weights with their own digests.
+///
+/// # Errors
+/// The first file that is damaged or cannot be read.
+pub(super) fn check_all(dir: &RunDir) -> Result<(), RecordError> {
+    let folder = dir.checkpoint();
+    let saved = dir.all_best_weights();
+    for path in saved.map_err(RecordError::read(&folder))? {
+        check_weights(&path).map_err(|error| record_error(error, &path))?;
+    }
+    Ok(())
+}
+
+fn record_error(error: WeightsError, path: &Path) -> RecordError {
+    match error {
+        WeightsError::Read { path, source } if source.kind() != ErrorKind::NotFound => {
+            RecordError::read(path)(source)
+        }
+        WeightsError::Read { source, .. } => RecordError::damaged(path)(source),
+        WeightsError::Unfit { why, .. } => RecordError::damaged(path)(why),
     }
 }
 

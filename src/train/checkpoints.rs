@@ -59,7 +59,7 @@ impl Records {
 
     /// How much was recorded, and the SHA-256 of what is written of it, as metadata of a checkpoint.
     fn metadata(&self) -> io::Result<[(&'static str, String); 5]> {
-        let metrics = hash::sha256(&Metric::lines(&self.metrics)?);
+        let metrics = hash::sha256_of_written(|out| Metric::write_lines(&self.metrics, out))?;
         let samples = hash::sha256(&SampleText::json(&self.samples)?);
         Ok([
             ("metrics", self.metrics.len().to_string()),
@@ -266,6 +266,7 @@ pub fn usable_step(dir: &RunDir, identity: &str) -> Option<u64> {
 pub fn check_open_run(dir: &RunDir) -> Result<(), RecordError> {
     dir.metrics(None)?;
     dir.read_samples(None)?;
+    best_weights::check_all(dir)?;
     each_checkpoint(dir, |path, bytes| {
         let matrices = Matrices::read(bytes, &FORMATS);
         let matrices = matrices.map_err(RecordError::damaged(path))?;
@@ -279,11 +280,13 @@ pub fn check_open_run(dir: &RunDir) -> Result<(), RecordError> {
     })
 }
 
-/// Compares the checkpoints of a run with their own digests. Those of other versions are not checked.
+/// Compares the checkpoints of a run, and the weights that belong to them, with their own digests. Those of other
+/// versions are not checked.
 ///
 /// # Errors
 /// The first one that is damaged or cannot be read.
 pub fn check_checkpoints(dir: &RunDir) -> Result<(), RecordError> {
+    best_weights::check_all(dir)?;
     each_checkpoint(dir, |path, bytes| match Matrices::read(bytes, &FORMATS) {
         Err(MatricesError::Damaged(why)) => Err(RecordError::damaged(path)(why)),
         Ok(_) | Err(MatricesError::Format { .. }) => Ok(()),

@@ -8,21 +8,31 @@ const ONE_RUN: &str = "sweep tiny.yaml --only gpt-s1-*";
 #[test]
 fn damaged_checkpoint_of_a_finished_run_is_named() {
     let lab = Lab::new(TINY);
-    lab.run(ONE_RUN).exits(0);
+    lab.run(&format!("{ONE_RUN} train.evaluate=best")).exits(0);
     lab.run("verify results/tiny").exits(0);
     let run = lab.run_folder("gpt-s1-").unwrap();
-    let path = run.join("checkpoint/state.safetensors");
-    let whole = fs::read(&path).unwrap();
-    let mut damaged = whole.clone();
-    *damaged.last_mut().unwrap() ^= 1;
-    for contents in [&damaged[..], &whole[..100], b""] {
-        fs::write(&path, contents).unwrap();
-        lab.run("verify results/tiny")
-            .exits(1)
-            .shows("1 verified, 3 not ended")
-            .shows("damaged checkpoints of 1 finished run, whose results are intact:")
-            .shows("checkpoint/state.safetensors is damaged: ")
-            .shows("only a run with more steps continues from them");
+    let files = fs::read_dir(run.join("checkpoint")).unwrap();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names[0].starts_with("best-"), "{names:?}");
+    assert!(names.contains(&"state.safetensors".to_owned()), "{names:?}");
+    for name in names {
+        let path = run.join("checkpoint").join(&name);
+        let whole = fs::read(&path).unwrap();
+        let mut damaged = whole.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        for contents in [&damaged[..], &whole[..100], b""] {
+            fs::write(&path, contents).unwrap();
+            lab.run("verify results/tiny")
+                .exits(1)
+                .shows("1 verified, 3 not ended")
+                .shows("damaged checkpoints of 1 finished run, whose results are intact:")
+                .shows(&format!("checkpoint/{name} is damaged: "))
+                .shows("only a run with more steps continues from them");
+        }
+        fs::write(&path, whole).unwrap();
     }
     fs::remove_dir_all(run.join("checkpoint")).unwrap();
     lab.run("verify results/tiny").exits(0);

@@ -33,26 +33,30 @@ const TEXTS: [&str; 9] = [
 /// Length in bytes of the shortest text whose time is compared with that of a longer one.
 const SHORT_BYTES: usize = 8 << 10;
 
-/// Length in bytes of the longest such text, unless a time that is noticed needs a longer one.
+/// Length in bytes of the longest such text, unless a suspicious time needs a longer one.
 const LONG_BYTES: usize = 128 << 10;
 
 /// How many times longer the next text is.
 const LENGTH_FACTOR: usize = 4;
 
-/// How many times longer its time may be. A linear time is 4 times longer, and a quadratic time 16 times.
-const MAX_TIME_FACTOR: u32 = 8;
+/// How many times longer the time per byte of the next text may be. With a time that grows with the square of the
+/// length, it is up to 4 times longer.
+const MAX_TIME_FACTOR: f64 = 2.0;
+
+/// From this factor on, a longer text is tried to be sure.
+const SUSPICIOUS_TIME_FACTOR: f64 = 1.4;
 
 /// A shorter time is not judged, because disturbances are too large a share of it.
 const JUDGED_TIME: Duration = Duration::from_millis(200);
 
-/// A shorter time says nothing. Between the two, a time that grows too fast is a reason to try a longer text.
+/// A shorter time says nothing. From here on, a time that grows fast is a reason to try a longer text.
 const NOTICED_TIME: Duration = Duration::from_millis(20);
 
 /// A time that is enough to see how it grows, so that a longer text is not tried. In a shorter one, what grows with the
 /// length can hide what grows with its square.
 const LONG_TIME: Duration = Duration::from_secs(2);
 
-/// How often a growth is measured again before it is believed.
+/// How often each of two times is measured before they are judged.
 const MEASUREMENTS: usize = 3;
 
 /// Encodes the texts, together and each on its own. An unknown text is no failure.
@@ -95,45 +99,67 @@ fn encode_all(tokenizer: &Tokenizer) -> Result<(), String> {
     Ok(())
 }
 
+/// The shortest time so far to encode a text of this length. A disturbance makes a time longer, and none shorter.
+struct Measured {
+    bytes: usize,
+    time: Duration,
+}
+
+impl Measured {
+    fn new(tokenizer: &Tokenizer, bytes: usize) -> Result<Self, String> {
+        let time = processor_time(tokenizer, bytes)?;
+        Ok(Self { bytes, time })
+    }
+
+    fn again(&mut self, tokenizer: &Tokenizer) -> Result<(), String> {
+        self.time = self.time.min(processor_time(tokenizer, self.bytes)?);
+        Ok(())
+    }
+
+    /// How many times longer the time per byte is than that of a shorter text.
+    fn factor(&self, shorter: &Self) -> f64 {
+        let per_byte = |measured: &Self| measured.time.as_secs_f64() / measured.bytes as f64;
+        per_byte(self) / per_byte(shorter).max(f64::MIN_POSITIVE)
+    }
+
+    fn grows_too_fast(&self, shorter: &Self) -> bool {
+        self.time >= JUDGED_TIME && self.factor(shorter) > MAX_TIME_FACTOR
+    }
+}
+
 /// Encodes longer and longer texts, until it is seen how the time grows. A regular expression that looks ahead to
 /// the end of the text takes a time that grows with the square of its length.
 fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
-    let mut bytes = SHORT_BYTES;
-    let mut time = processor_time(tokenizer, bytes)?;
+    let mut shorter = Measured::new(tokenizer, SHORT_BYTES)?;
     loop {
-        let (shorter, mut time_of_shorter) = (bytes, time);
-        bytes *= LENGTH_FACTOR;
-        time = processor_time(tokenizer, bytes)?;
-        let is_faster = |time: Duration, of_shorter: Duration| time > of_shorter * MAX_TIME_FACTOR;
-        let is_noticed = (NOTICED_TIME..JUDGED_TIME).contains(&time);
-        let needs_longer = is_noticed && is_faster(time, time_of_shorter) && bytes == LONG_BYTES;
-        let is_last = time >= LONG_TIME || (bytes >= LONG_BYTES && !needs_longer);
-        // A disturbance can make any of the two longer, and none shorter.
-        let grows = |time: Duration, of_shorter: Duration| {
-            time >= JUDGED_TIME && is_faster(time, of_shorter)
-        };
-        for _ in 1..MEASUREMENTS {
-            if is_last && time >= JUDGED_TIME && !grows(time, time_of_shorter) {
-                time_of_shorter = time_of_shorter.min(processor_time(tokenizer, shorter)?);
+        let bytes = shorter.bytes * LENGTH_FACTOR;
+        let mut longer = Measured::new(tokenizer, bytes)?;
+        if longer.time >= JUDGED_TIME {
+            for _ in 1..MEASUREMENTS {
+                shorter.again(tokenizer)?;
             }
         }
         for _ in 1..MEASUREMENTS {
-            if grows(time, time_of_shorter) {
-                time = time.min(processor_time(tokenizer, bytes)?);
+            if longer.grows_too_fast(&shorter) {
+                longer.again(tokenizer)?;
             }
         }
-        if grows(time, time_of_shorter) {
+        if longer.grows_too_fast(&shorter) {
             return Err(format!(
                 "its time grows much faster than the text: {} KiB take {:.3} s, and {} KiB take {:.3} s",
-                shorter >> 10,
-                time_of_shorter.as_secs_f64(),
+                shorter.bytes >> 10,
+                shorter.time.as_secs_f64(),
                 bytes >> 10,
-                time.as_secs_f64()
+                longer.time.as_secs_f64()
             ));
         }
-        if is_last {
+        let is_suspicious =
+            longer.time >= NOTICED_TIME && longer.factor(&shorter) > SUSPICIOUS_TIME_FACTOR;
+        let needs_longer = bytes < LONG_BYTES || (bytes == LONG_BYTES && is_suspicious);
+        if longer.time >= LONG_TIME || !needs_longer {
             return Ok(());
         }
+        shorter = longer;
     }
 }
 

@@ -4,6 +4,7 @@ use super::config_diff::shown;
 use super::ranking::{Ranking, Variant};
 use super::tuning::setting;
 use crate::report::loaded_results::Results;
+use crate::spec::Sweep;
 use crate::stats::{ALPHA, ConfidenceInterval, Effect, Factorial};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -19,12 +20,53 @@ pub(crate) struct Factors<'a> {
     pub(crate) left_out: Vec<&'a str>,
 }
 
-/// A path of the grid, or the paths of `zip`, whose values are taken together, with two levels or more.
+/// What the variants differ in, with two levels or more.
 #[derive(Debug)]
 pub(crate) struct Factor<'a> {
-    paths: Vec<&'a str>,
-    /// Each has a value for each path.
+    kind: Kind<'a>,
+    /// Each has a value for each path, or is the name of a variant.
     pub(crate) levels: Vec<Vec<Value>>,
+}
+
+#[derive(Debug, Clone)]
+enum Kind<'a> {
+    /// The named variants of the experiment, if each is combined with the same settings. The runs list all combinations
+    /// of the first one, then all of the next one.
+    Named {
+        names: Vec<&'a str>,
+        combinations: usize,
+    },
+    /// A path of the grid, or the paths of `zip`, whose values are taken together.
+    Settings(Vec<&'a str>),
+}
+
+impl<'a> Kind<'a> {
+    /// All factors of a sweep with this number of variants.
+    fn all(sweep: &'a Sweep, variants: usize) -> Vec<Self> {
+        let names: Vec<&str> = sweep
+            .variants
+            .keys()
+            .filter_map(|name| name.as_str())
+            .collect();
+        let settings = sweep.factor_paths();
+        let combinations = (variants / names.len().max(1)).max(1);
+        let named = names.len() > 1 && !settings.is_empty();
+        let named = named.then_some(Self::Named {
+            names,
+            combinations,
+        });
+        let settings = settings.into_iter().map(Self::Settings);
+        named.into_iter().chain(settings).collect()
+    }
+
+    /// Whether its levels can change a result. Samples cannot, so their settings would repeat a result as if it were
+    /// measured again.
+    fn changes_results(&self) -> bool {
+        match self {
+            Self::Named { .. } => true,
+            Self::Settings(paths) => !paths.iter().any(|path| path.starts_with("sample")),
+        }
+    }
 }
 
 /// The main effect of a factor, or the interaction of two.
@@ -51,9 +93,9 @@ pub(crate) struct LevelMean {
 
 impl<'a> Factor<'a> {
     /// The factor with the levels that the variants have.
-    fn new(paths: Vec<&'a str>, variants: &[&Variant]) -> Self {
+    fn new(kind: Kind<'a>, variants: &[&Variant]) -> Self {
         let mut factor = Self {
-            paths,
+            kind,
             levels: Vec::new(),
         };
         for variant in variants {
@@ -72,13 +114,27 @@ impl<'a> Factor<'a> {
     }
 
     fn level_of(&self, variant: &Variant) -> Vec<Value> {
-        let paths = self.paths.iter();
-        paths.map(|path| setting(variant.spec(), path)).collect()
+        match &self.kind {
+            Kind::Named {
+                names,
+                combinations,
+            } => {
+                let name = names.get(variant.position / combinations);
+                vec![name.copied().into()]
+            }
+            Kind::Settings(paths) => {
+                let paths = paths.iter();
+                paths.map(|path| setting(variant.spec(), path)).collect()
+            }
+        }
     }
 
-    /// `model.n_embd`, or `model.n_layer, model.n_embd` for values that are taken together.
+    /// `model.n_embd`, `model.n_layer, model.n_embd` for values that are taken together, or `variant`.
     pub(crate) fn name(&self) -> String {
-        self.paths.join(", ")
+        match &self.kind {
+            Kind::Named { .. } => "variant".to_owned(),
+            Kind::Settings(paths) => paths.join(", "),
+        }
     }
 
     pub(crate) fn level_names(&self) -> Vec<String> {
@@ -94,15 +150,10 @@ impl<'a> Factor<'a> {
 
 /// Removes all variants that have a value of a factor that a variant without a result for every seed has, and returns
 /// their names. The value with the most such variants goes first, of the factor with the most values left.
-fn leave_out_incomplete<'a>(
-    paths: &[Vec<&str>],
-    variants: &mut Vec<&'a Variant<'a>>,
-) -> Vec<&'a str> {
+fn leave_out_incomplete<'a>(kinds: &[Kind], variants: &mut Vec<&'a Variant<'a>>) -> Vec<&'a str> {
     let mut left_out = Vec::new();
     while variants.iter().any(|variant| variant.is_incomplete()) {
-        let factors = paths
-            .iter()
-            .map(|paths| Factor::new(paths.clone(), variants));
+        let factors = kinds.iter().map(|kind| Factor::new(kind.clone(), variants));
         let factors: Vec<Factor> = factors.collect();
         let levels = factors
             .iter()
@@ -132,8 +183,13 @@ fn number(level: &[Value]) -> Option<f64> {
     }
 }
 
+/// Whether the variants of a sweep are the combinations of several factors. Random combinations are not.
+pub(crate) fn has_factors(sweep: &Sweep) -> bool {
+    sweep.random.is_none() && Kind::all(sweep, 1).len() > 1
+}
+
 impl<'a> Factors<'a> {
-    /// `None` without a grid of two factors of which every combination has results for all seeds, which are two or
+    /// `None` without two factors of which every combination has results for all seeds, which are two or
     /// more. Values of a factor with failed or diverged runs are left out if a grid remains. Also `None` if the number
     /// of seeds depends on the results: the p-values would not hold.
     pub(crate) fn new(results: &'a Results, ranking: &'a Ranking<'a>) -> Option<Self> {
@@ -144,17 +200,14 @@ impl<'a> Factors<'a> {
         }
         let mut variants: Vec<&'a Variant<'a>> = ranking.variants.iter().collect();
         variants.sort_by_key(|variant| variant.position);
-        let left_out = leave_out_incomplete(&sweep.factor_paths(), &mut variants);
-        let factors = sweep.factor_paths().into_iter();
-        let mut factors: Vec<Factor> = factors.map(|paths| Factor::new(paths, &variants)).collect();
+        let kinds = Kind::all(sweep, results.comparisons.len());
+        let left_out = leave_out_incomplete(&kinds, &mut variants);
+        let factors = kinds.into_iter();
+        let mut factors: Vec<Factor> = factors.map(|kind| Factor::new(kind, &variants)).collect();
         factors.retain(|factor| factor.levels.len() > 1);
-        // Samples change no result, so their settings would repeat it as if it were measured again.
-        let is_measured = |factor: &Factor| !factor.paths.iter().any(|p| p.starts_with("sample"));
         let has_values = |factor: &Factor| !factor.levels.iter().flatten().any(Value::is_object);
-        if !factors
-            .iter()
-            .all(|factor| is_measured(factor) && has_values(factor))
-        {
+        let can_be_analyzed = |factor: &Factor| factor.kind.changes_results() && has_values(factor);
+        if !factors.iter().all(can_be_analyzed) {
             return None;
         }
         if factors.len() < 2 {

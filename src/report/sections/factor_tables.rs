@@ -1,10 +1,9 @@
 use super::{Findings, with_interval};
-use crate::report::analysis::factors::{Factors, LevelMean, Term};
+use crate::report::analysis::factors::{Factors, LevelMean, Term, has_factors};
 use crate::report::analysis::metric::Metric;
 use crate::report::analysis::wording::shortened;
 use crate::report::page_blocks::{Block, Column, Row, Table, Text};
 use crate::report::plots::Placement;
-use crate::spec::Sweep;
 use crate::text::units::{self, NO_VALUE};
 
 /// The effects of the factors of a grid.
@@ -12,9 +11,8 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     let ranking = findings.ranking;
     let Some(factors) = findings.factors else {
         let sweep = findings.results.plan.experiment.sweep.as_ref();
-        // Random combinations are no grid, and have a section of their own.
-        let has_grid = |sweep: &Sweep| sweep.random.is_none() && sweep.factor_paths().len() > 1;
-        return match sweep.is_some_and(has_grid) && findings.results.has_ended() {
+        // Random combinations have a section of their own.
+        return match sweep.is_some_and(has_factors) && findings.results.has_ended() {
             true => vec![Block::heading(2, "Factors"), Block::paragraph(NOT_ANALYZED)],
             false => Vec::new(),
         };
@@ -32,7 +30,7 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
 }
 
 const NOT_ANALYZED: &str = "The effects of the settings are not analyzed. This needs every combination of the values \
-    of two settings or more, each with a result for the same two seeds or more, and a fixed number of seeds. The values \
+    of two settings or more, or of the variants and a setting, each with a result for the same two seeds or more, and a fixed number of seeds. The values \
     must not be sections, and the settings not those of samples.";
 
 /// Which factors matter, in a sentence.
@@ -141,6 +139,7 @@ fn method(factors: &Factors, terms: &[Term]) -> String {
 mod tests {
     use crate::report::testing::{Folder, unhashed};
     use crate::spec::Sweep;
+    use serde_json::{Value, json};
     use serde_yaml::Mapping;
 
     /// A grid of two widths and three learning rates. The best learning rate of the wide model is smaller.
@@ -188,6 +187,51 @@ mod tests {
         let plot = folder.read("plots/interaction.svg");
         assert!(plot.contains("optimizer.lr") && plot.contains("32") && plot.contains("64"));
         assert!(folder.read("plots/heat_map.svg").contains("model.n_embd"));
+    }
+
+    #[test]
+    fn variants_that_are_combined_with_a_grid_are_a_factor() {
+        let folder = Folder::new("variants-and-grid");
+        let mapping = |yaml: &str| -> Mapping { serde_yaml::from_str(yaml).unwrap() };
+        folder.plan.borrow_mut().experiment.sweep = Some(Sweep {
+            variants: mapping("{narrow: {}, wide: {model: {n_embd: 64}}}"),
+            grid: mapping("{optimizer.lr: [0.001, 0.01, 0.1]}"),
+            ..Sweep::default()
+        });
+        for (name, width, gain) in [("narrow", 32, 0.0), ("wide", 64, 0.1)] {
+            for lr in [0.001, 0.01, 0.1] {
+                for seed in 1..=2 {
+                    let noise = 0.001 * ((seed * width) as f64 + 100.0 * lr).sin();
+                    let run = folder.run(&format!("{name}+lr-{lr}"), seed);
+                    run.spec(|spec| {
+                        spec.model.n_embd = width as usize;
+                        spec.optimizer.lr = lr;
+                    })
+                    .curve(1.6 - gain + 0.1 * lr + noise)
+                    .done();
+                }
+            }
+        }
+        folder.write();
+        let page = folder.read("report.md");
+        let row = |value: &str| {
+            let start = format!("| `variant` | `{value}` | ");
+            let line = page.lines().find(|line| line.starts_with(&start));
+            line.unwrap_or_else(|| panic!("{page}")).to_owned()
+        };
+        assert!(row("narrow").ends_with("| – |"), "{}", row("narrow"));
+        assert!(row("wide").contains("−0.1"), "{}", row("wide"));
+        assert!(page.contains("| `variant × optimizer.lr` | "), "{page}");
+        assert!(folder.read("plots/interaction.svg").contains("wide"));
+        let json: Value = serde_json::from_str(&folder.read("report.json")).unwrap();
+        let factors = &json["factors"];
+        let largest = &factors["effects"][0];
+        assert_eq!(largest["factors"], json!(["variant"]), "{factors}");
+        assert_eq!(largest["significant"], true, "{factors}");
+        assert_eq!(factors["levels"].as_array().unwrap().len(), 5);
+        assert_eq!(factors["levels"][1]["value"], "wide");
+        let difference = factors["levels"][1]["difference"].as_f64().unwrap();
+        assert!((difference + 0.1).abs() < 0.01, "{factors}");
     }
 
     #[test]
