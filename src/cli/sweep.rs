@@ -63,7 +63,7 @@ struct End {
 
 fn train(arguments: &args::Sweep) -> Result<End, Error> {
     let mut sweep = Sweep::prepare(arguments)?;
-    let queue = sweep.queue()?;
+    let queue = sweep.start()?;
     let end = sweep.execute(queue)?;
     if matches!(end, Ok(SweepEnd::FolderLost)) || !sweep.store.is_in_place() {
         return Err(Error::FolderLost(sweep.store.root().to_owned()));
@@ -89,7 +89,8 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    /// Reads the experiment and compares it with what its folder holds.
+    /// Reads the experiment, compares it with what its folder holds, and clears the runs that `--restart` or
+    /// `--retry-failed` selects.
     fn prepare(arguments: &'a args::Sweep) -> Result<Self, Error> {
         let target = &arguments.target;
         let document = experiment_target::load("sweep", target)?;
@@ -120,8 +121,8 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// Writes the plan, and prints which runs are trained, skipped and continued.
-    fn queue(&mut self) -> Result<RunQueue, Error> {
+    /// Writes the plan, and says which runs are trained, skipped and continued.
+    fn start(&mut self) -> Result<RunQueue, Error> {
         let needed = needed(&self.store, &self.plan, &self.selected)?;
         let states = states_at_start(&self.store, &self.plan, &needed)?;
         let mut open = states.clone();
@@ -158,7 +159,7 @@ impl<'a> Sweep<'a> {
     /// Trains the runs of the queue and those that their results make necessary.
     ///
     /// # Errors
-    /// The outer one if nothing was started.
+    /// The outer error means that no run was started. The inner one is that of the sweep.
     fn execute(&self, queue: RunQueue) -> Result<Result<SweepEnd, sweeps::Error>, Error> {
         if queue.is_empty() {
             return Ok(Ok(SweepEnd::Complete));

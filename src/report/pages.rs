@@ -16,12 +16,16 @@ use std::path::{Path, PathBuf};
 
 const MARKDOWN: &str = include_str!("../../templates/report.md.j2");
 /// What the HTML page includes, by name.
-const INCLUDED: [(&str, &str); 6] = [
+const INCLUDED: [(&str, &str); 7] = [
     ("report.css", include_str!("../../templates/report.css")),
     ("dom.js", include_str!("../../templates/dom.js")),
     ("tables.js", include_str!("../../templates/tables.js")),
     ("labels.js", include_str!("../../templates/labels.js")),
     ("report.js", include_str!("../../templates/report.js")),
+    (
+        "page_state.js",
+        include_str!("../../templates/page_state.js"),
+    ),
     ("live.js", include_str!("../../templates/live.js")),
 ];
 const COMMENT: &str = include_str!("../../templates/comment.md.j2");

@@ -161,7 +161,7 @@ impl RunDir {
             .join(format!("{BEST_PREFIX}{step:07}.safetensors"))
     }
 
-    /// All files of [`Self::best_weights`]. None without a checkpoint.
+    /// All files of [`Self::best_weights`]. Empty if there is no checkpoint folder.
     pub fn all_best_weights(&self) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(self.checkpoint()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

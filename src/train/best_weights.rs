@@ -58,7 +58,11 @@ pub(super) fn check_all(dir: &RunDir) -> Result<(), RecordError> {
     let folder = dir.checkpoint();
     let saved = dir.all_best_weights();
     for path in saved.map_err(RecordError::read(&folder))? {
-        check_weights(&path).map_err(|error| record_error(error, &path))?;
+        match check_weights(&path) {
+            // The run has removed it in the meantime.
+            Err(WeightsError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            checked => checked.map_err(|error| record_error(error, &path))?,
+        }
     }
     Ok(())
 }

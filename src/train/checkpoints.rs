@@ -259,7 +259,8 @@ pub fn usable_step(dir: &RunDir, identity: &str) -> Option<u64> {
     })
 }
 
-/// Checks the files of a run that has not ended: its checkpoints and what they depend on.
+/// Checks the files of a run that has not ended: its checkpoints and what they depend on. Best weights that are absent
+/// are noticed when the run continues.
 ///
 /// # Errors
 /// The first file that is damaged or cannot be read.

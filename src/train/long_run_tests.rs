@@ -125,13 +125,15 @@ fn weights_of_steps_after_the_checkpoint_are_removed() {
 
 #[test]
 fn files_of_a_run_that_has_not_ended_are_verified() {
-    let (fixture, spec) = (Fixture::new(), spec());
+    let (fixture, mut spec) = (Fixture::new(), spec());
+    spec.train.evaluate = Some(EvaluatedWeights::Best);
     let dir = fixture.dir("run", &spec);
     let status = fixture.run(&dir, &spec, 1, 16);
     assert!(status.environment.is_some());
     assert_eq!(status.earlier_environments, []);
     check_open_run(&dir).unwrap();
     let files = [
+        dir.all_best_weights().unwrap().swap_remove(0),
         dir.metrics_file(),
         dir.samples(),
         dir.checkpoint().join("state.safetensors"),

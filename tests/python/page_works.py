@@ -95,6 +95,30 @@ def check_curves(page: Page):
     assert not readout.is_visible()
 
 
+def check_reload(page: Page):
+    """What a page that loads itself again does."""
+    every = len(column(page, "Variant"))
+    page.get_by_role("button", name="Bits per byte", exact=True).first.dblclick()
+    # The minus sign of the keyboard finds that of the table.
+    page.get_by_label("Filter").first.fill("-0.")
+    page.get_by_role("checkbox", name="bigram", exact=True).first.uncheck()
+    page.locator("summary").last.click()
+    page.get_by_role("button", name="Parameters", exact=True).first.focus()
+    before = column(page, "Bits per byte")
+    assert 0 < len(before) < every, before
+    page.evaluate("scrollTo(0, 300); saveState()")
+    page.reload()
+    assert column(page, "Bits per byte") == before
+    assert page.locator('th[aria-sort="descending"]').inner_text().startswith("Bits per byte")
+    assert not page.get_by_role("checkbox", name="bigram", exact=True).first.is_checked()
+    assert page.locator("details").last.get_attribute("open") is not None
+    assert page.evaluate("document.activeElement.textContent") == "Parameters"
+    assert page.evaluate("scrollY") == 300
+    # Only once: a page that the reader loads again later starts anew.
+    page.reload()
+    assert len(column(page, "Variant")) == every
+
+
 def check_width(page: Page, width: int):
     """Nothing scrolls to the side, and no text is cut off."""
     for fold in page.locator("summary").all():
@@ -167,6 +191,7 @@ def main():
         check_curves(page)
         check_labels(page)
         check_print(page)
+        check_reload(page)
         for width in WIDTHS:
             for scheme in ("light", "dark"):
                 page = open_page(browser, width, color_scheme=scheme)

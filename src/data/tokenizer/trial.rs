@@ -56,7 +56,7 @@ const NOTICED_TIME: Duration = Duration::from_millis(20);
 /// length can hide what grows with its square.
 const LONG_TIME: Duration = Duration::from_secs(2);
 
-/// How often each of two times is measured before they are judged.
+/// How often a time is measured before a growth is refused.
 const MEASUREMENTS: usize = 3;
 
 /// Encodes the texts, together and each on its own. An unknown text is no failure.
@@ -116,15 +116,26 @@ impl Measured {
         Ok(())
     }
 
-    /// How many times longer the time per byte is than that of a shorter text.
-    fn factor(&self, shorter: &Self) -> f64 {
+    /// How the time grows from that of a shorter text to this one.
+    fn growth(&self, shorter: &Self) -> Growth {
         let per_byte = |measured: &Self| measured.time.as_secs_f64() / measured.bytes as f64;
-        per_byte(self) / per_byte(shorter).max(f64::MIN_POSITIVE)
+        let factor = per_byte(self) / per_byte(shorter).max(f64::MIN_POSITIVE);
+        if self.time >= JUDGED_TIME && factor > MAX_TIME_FACTOR {
+            Growth::TooFast
+        } else if self.time >= NOTICED_TIME && factor > SUSPICIOUS_TIME_FACTOR {
+            Growth::Suspicious
+        } else {
+            Growth::Slow
+        }
     }
+}
 
-    fn grows_too_fast(&self, shorter: &Self) -> bool {
-        self.time >= JUDGED_TIME && self.factor(shorter) > MAX_TIME_FACTOR
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Growth {
+    TooFast,
+    /// A longer text can tell.
+    Suspicious,
+    Slow,
 }
 
 /// Encodes longer and longer texts, until it is seen how the time grows. A regular expression that looks ahead to
@@ -140,11 +151,12 @@ fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
             }
         }
         for _ in 1..MEASUREMENTS {
-            if longer.grows_too_fast(&shorter) {
+            if longer.growth(&shorter) == Growth::TooFast && longer.time < LONG_TIME {
                 longer.again(tokenizer)?;
             }
         }
-        if longer.grows_too_fast(&shorter) {
+        let growth = longer.growth(&shorter);
+        if growth == Growth::TooFast {
             return Err(format!(
                 "its time grows much faster than the text: {} KiB take {:.3} s, and {} KiB take {:.3} s",
                 shorter.bytes >> 10,
@@ -153,10 +165,11 @@ fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
                 longer.time.as_secs_f64()
             ));
         }
-        let is_suspicious =
-            longer.time >= NOTICED_TIME && longer.factor(&shorter) > SUSPICIOUS_TIME_FACTOR;
-        let needs_longer = bytes < LONG_BYTES || (bytes == LONG_BYTES && is_suspicious);
-        if longer.time >= LONG_TIME || !needs_longer {
+        let is_last = match growth {
+            Growth::Suspicious if longer.time < LONG_TIME / 4 => bytes > LONG_BYTES,
+            _ => bytes >= LONG_BYTES,
+        };
+        if is_last || longer.time >= LONG_TIME {
             return Ok(());
         }
         shorter = longer;
@@ -177,4 +190,25 @@ fn processor_time(tokenizer: &Tokenizer, bytes: usize) -> Result<Duration, Strin
 
 fn repeated(text: &str, bytes: usize) -> String {
     text.repeat(bytes.div_ceil(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_judged_by_the_time_per_byte() {
+        let measured = |kib: usize, millis| Measured {
+            bytes: kib << 10,
+            time: Duration::from_millis(millis),
+        };
+        let growth = |short, long| measured(128, long).growth(&measured(32, short));
+        assert_eq!(growth(100, 400), Growth::Slow);
+        assert_eq!(growth(100, 700), Growth::Suspicious);
+        assert_eq!(growth(100, 900), Growth::TooFast);
+        // Too short for a judgment, and for a suspicion.
+        assert_eq!(growth(10, 150), Growth::Suspicious);
+        assert_eq!(growth(1, 16), Growth::Slow);
+        assert_eq!(growth(0, 300), Growth::TooFast);
+    }
 }

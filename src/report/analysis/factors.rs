@@ -4,10 +4,10 @@ use super::config_diff::shown;
 use super::ranking::{Ranking, Variant};
 use super::tuning::setting;
 use crate::report::loaded_results::Results;
-use crate::spec::Sweep;
+use crate::spec::{Sample, Sweep};
 use crate::stats::{ALPHA, ConfidenceInterval, Effect, Factorial};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The effects of the factors of a grid.
 #[derive(Debug)]
@@ -57,15 +57,6 @@ impl<'a> Kind<'a> {
         });
         let settings = settings.into_iter().map(Self::Settings);
         named.into_iter().chain(settings).collect()
-    }
-
-    /// Whether its levels can change a result. Samples cannot, so their settings would repeat a result as if it were
-    /// measured again.
-    fn changes_results(&self) -> bool {
-        match self {
-            Self::Named { .. } => true,
-            Self::Settings(paths) => !paths.iter().any(|path| path.starts_with("sample")),
-        }
     }
 }
 
@@ -185,7 +176,21 @@ fn number(level: &[Value]) -> Option<f64> {
 
 /// Whether the variants of a sweep are the combinations of several factors. Random combinations are not.
 pub(crate) fn has_factors(sweep: &Sweep) -> bool {
-    sweep.random.is_none() && Kind::all(sweep, 1).len() > 1
+    let named = usize::from(sweep.variants.len() > 1);
+    sweep.random.is_none() && named + sweep.factor_paths().len() > 1
+}
+
+/// Whether all variants differ in more than their samples, which change no result. Otherwise a result would count as if it
+/// were measured twice.
+fn are_measured_once(variants: &[&Variant]) -> bool {
+    let mut all = HashSet::new();
+    variants.iter().all(|variant| {
+        let mut spec = variant.spec().clone();
+        spec.variant.clear();
+        spec.seed = 0;
+        spec.sample = Sample::default();
+        serde_json::to_string(&spec).is_ok_and(|settings| all.insert(settings))
+    })
 }
 
 impl<'a> Factors<'a> {
@@ -195,7 +200,7 @@ impl<'a> Factors<'a> {
     pub(crate) fn new(results: &'a Results, ranking: &'a Ranking<'a>) -> Option<Self> {
         let sweep = results.plan.experiment.sweep.as_ref()?;
         let has_ended = ranking.variants.iter().all(|variant| variant.has_ended);
-        if ranking.sequential.is_some() || !has_ended {
+        if ranking.sequential.is_some() || !has_ended || !has_factors(sweep) {
             return None;
         }
         let mut variants: Vec<&'a Variant<'a>> = ranking.variants.iter().collect();
@@ -206,11 +211,8 @@ impl<'a> Factors<'a> {
         let mut factors: Vec<Factor> = factors.map(|kind| Factor::new(kind, &variants)).collect();
         factors.retain(|factor| factor.levels.len() > 1);
         let has_values = |factor: &Factor| !factor.levels.iter().flatten().any(Value::is_object);
-        let can_be_analyzed = |factor: &Factor| factor.kind.changes_results() && has_values(factor);
-        if !factors.iter().all(can_be_analyzed) {
-            return None;
-        }
-        if factors.len() < 2 {
+        let have_values = factors.iter().all(has_values);
+        if factors.len() < 2 || !have_values || !are_measured_once(&variants) {
             return None;
         }
         let seeds = variants.first()?.values.iter();

@@ -29,9 +29,9 @@ pub(super) fn blocks(findings: &Findings) -> Vec<Block> {
     blocks
 }
 
-const NOT_ANALYZED: &str = "The effects of the settings are not analyzed. This needs every combination of the values \
-    of two settings or more, or of the variants and a setting, each with a result for the same two seeds or more, and a fixed number of seeds. The values \
-    must not be sections, and the settings not those of samples.";
+const NOT_ANALYZED: &str = "The effects of the factors are not analyzed. The analysis needs at least two settings, or \
+    variants and a setting. Every combination needs results for the same seeds, at least two, and the number of seeds \
+    must be fixed. Values must not be sections, and combinations must differ in more than their samples.";
 
 /// Which factors matter, in a sentence.
 fn summary(factors: &Factors, terms: &[Term]) -> Text {
@@ -234,6 +234,45 @@ mod tests {
         assert!((difference + 0.1).abs() < 0.01, "{factors}");
     }
 
+    /// Results of three learning rates of two variants, which differ in `settings`. The rates come from the `key`.
+    fn page_of_variants(key: &str, settings: &str) -> String {
+        let folder = Folder::new("variants");
+        let sweep = format!(
+            "{{variants: {{a: {{}}, b: {settings}}}, {key}, seeds: [1, 2], baseline: a+lr-0.001}}"
+        );
+        folder.plan.borrow_mut().experiment.sweep = Some(serde_yaml::from_str(&sweep).unwrap());
+        for (name, tokens) in [("a", 10), ("b", 20)] {
+            for lr in [0.001, 0.01, 0.1] {
+                for seed in 1..=2 {
+                    let run = folder.run(&format!("{name}+lr-{lr}"), seed);
+                    run.spec(|spec| {
+                        spec.optimizer.lr = lr;
+                        spec.sample.tokens = tokens;
+                    })
+                    .curve(1.6 + lr + 0.01 * seed as f64)
+                    .done();
+                }
+            }
+        }
+        folder.write();
+        folder.read("report.md")
+    }
+
+    #[test]
+    fn variants_that_differ_in_samples_only_are_not_analyzed() {
+        let grid = "grid: {optimizer.lr: [0.001, 0.01, 0.1]}";
+        let page = page_of_variants(grid, "{sample: {tokens: 20}}");
+        assert!(page.contains("The effects of the factors are not analyzed."));
+    }
+
+    /// They have a section of their own.
+    #[test]
+    fn random_combinations_are_no_factors() {
+        let random = "random: {n: 3, settings: {optimizer.lr: {choice: [0.001, 0.01, 0.1]}}}";
+        let page = page_of_variants(random, "{sample: {tokens: 20}}");
+        assert!(!page.contains("## Factors"), "{page}");
+    }
+
     #[test]
     fn settings_that_are_zipped_are_one_factor() {
         let folder = Folder::new("zip");
@@ -276,7 +315,7 @@ mod tests {
             folder.write();
             let page = folder.read("report.md");
             assert!(page.contains("## Factors"));
-            !page.contains("The effects of the settings are not analyzed.")
+            !page.contains("The effects of the factors are not analyzed.")
         };
         assert!(!is_analyzed(&grid(1)), "one seed has no error");
         let folder = grid(3);
