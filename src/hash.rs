@@ -3,7 +3,7 @@
 use crate::regular_file;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
@@ -36,14 +36,7 @@ impl Write for Hashed {
 /// Digest of a regular file, which is read in parts.
 pub(crate) fn sha256_file(path: &Path) -> io::Result<String> {
     let mut file = regular_file::open(path)?;
-    let mut hash = Sha256::new();
-    let mut part = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut part)? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&part[..read]),
-        }
-    }
+    sha256_of_written(|out| io::copy(&mut file, out).map(drop))
 }
 
 pub(crate) fn hex(digest: &[u8]) -> String {

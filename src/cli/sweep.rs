@@ -8,7 +8,7 @@ use super::sweep_notes::{
     replaced_report,
 };
 use super::{Error, Exit, experiment_target, print};
-use crate::report::{Report, ReportError};
+use crate::report::{self, Report};
 use crate::results::{RunState, Sealed, SweepPlan};
 use crate::sweep as sweeps;
 use crate::sweep::{
@@ -69,7 +69,8 @@ fn train(arguments: &args::Sweep) -> Result<End, Error> {
         return Err(Error::FolderLost(sweep.store.root().to_owned()));
     }
     // Also after an error, so that no page says that the sweep is running.
-    let report = sweep.write_report();
+    let plan = Sealed::verified(sweep.plan.clone());
+    let report = report::write(sweep.store.root(), plan, sweep.template());
     match end? {
         SweepEnd::MachineFailed(failure) => Err(Error::Machine(failure)),
         end => sweep.conclude(&end, report.map_err(Error::ReportAfterSweep)?),
@@ -196,13 +197,6 @@ impl<'a> Sweep<'a> {
 
     fn template(&self) -> Option<&str> {
         self.template.as_deref().and_then(Path::to_str)
-    }
-
-    fn write_report(&self) -> Result<Report, ReportError> {
-        let plan = Sealed::verified(self.plan.clone());
-        let report = Report::render(self.store.root(), plan, self.template())?;
-        report.write()?;
-        Ok(report)
     }
 
     /// Prints the results and which runs are not done.

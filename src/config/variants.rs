@@ -160,7 +160,8 @@ fn expand(
     };
     let tune = tune.as_ref();
     let tuned = tune.and_then(|tune| combinations(tune, 1, errors));
-    let runs_per_variant = runs_per_variant(sweep, tune.zip(tuned.as_ref()));
+    let searched = tuned.as_ref().map(|tuned| tuned.len().max(1));
+    let runs_per_variant = runs_per_variant(sweep, tune.zip(searched));
     let sized = sized_documents(&document, sweep, errors);
     let per_combination = named(sweep).len().max(1).saturating_mul(runs_per_variant);
     let per_combination = per_combination.saturating_mul(sized.len());
@@ -198,8 +199,7 @@ fn expand(
     {
         errors.push(Diagnostic::new(seeds.span, ErrorKind::NothingToDecide));
     }
-    let searched = tuned.as_ref().map_or(1, |tuned| tuned.len().max(1));
-    let copies = 1 + runs_per_variant / searched;
+    let copies = 1 + runs_per_variant / searched.unwrap_or(1);
     let all = with_last_layers(untuned, tuned.as_deref(), &overrides, copies, budget);
     all.unwrap_or_else(|error| {
         errors.push(error);
@@ -223,8 +223,8 @@ fn tune_section(sweep: &Node, errors: &mut Vec<Diagnostic>) -> Result<Option<Nod
     Ok(Some(tune))
 }
 
-/// The number of runs of one variant at one size, given `sweep.tune` and its combinations.
-fn runs_per_variant(sweep: &Node, search: Option<(&Node, &Vec<Combination>)>) -> usize {
+/// The number of runs of one variant at one size, given `sweep.tune` and the number of its combinations.
+fn runs_per_variant(sweep: &Node, search: Option<(&Node, usize)>) -> usize {
     let Some((tune, combinations)) = search else {
         return seed_count(sweep);
     };
@@ -232,7 +232,6 @@ fn runs_per_variant(sweep: &Node, search: Option<(&Node, &Vec<Combination>)>) ->
     let rungs = 1 + halving.map_or(0, |steps| steps.items().len());
     let searched = tune.get("seeds").and_then(integer).unwrap_or(1);
     let searched = searched.saturating_mul(rungs);
-    let combinations = combinations.len().max(1);
     combinations.saturating_mul(seed_count(sweep) + searched)
 }
 

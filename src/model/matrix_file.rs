@@ -157,6 +157,17 @@ impl<'a> Matrices<'a> {
         Ok(matrices)
     }
 
+    /// Compares a file with its own digests. Those of versions that are not in `formats` are not checked.
+    ///
+    /// # Errors
+    /// Why it is damaged.
+    pub fn check(bytes: &[u8], formats: &[&str]) -> Result<(), String> {
+        match Matrices::read(bytes, formats) {
+            Ok(_) | Err(MatricesError::Format { .. }) => Ok(()),
+            Err(MatricesError::Damaged(why)) => Err(why),
+        }
+    }
+
     /// Whether the file has digests. Files of earlier versions have none.
     pub fn has_digests(&self) -> bool {
         self.has_digests

@@ -1,7 +1,7 @@
 //! Model weights as a safetensors file.
 
 use super::language_model::Model;
-use super::matrix_file::{Matrices, MatricesError, have_same_matrices, write_matrices};
+use super::matrix_file::{Matrices, have_same_matrices, write_matrices};
 use crate::kernels::Backend;
 use crate::regular_file;
 use std::collections::BTreeMap;
@@ -84,13 +84,10 @@ pub fn have_same_weights(a: &Path, b: &Path) -> Result<bool, WeightsError> {
 /// If the file cannot be read or is damaged.
 pub fn check_weights(path: &Path) -> Result<(), WeightsError> {
     let bytes = read(path)?;
-    match Matrices::read(&bytes, &FORMATS) {
-        Ok(_) | Err(MatricesError::Format { .. }) => Ok(()),
-        Err(MatricesError::Damaged(why)) => Err(WeightsError::Unfit {
-            path: path.to_owned(),
-            why,
-        }),
-    }
+    Matrices::check(&bytes, &FORMATS).map_err(|why| WeightsError::Unfit {
+        path: path.to_owned(),
+        why,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, WeightsError> {

@@ -187,10 +187,10 @@ pub fn write(
     results_dir: &Path,
     plan: Sealed<SweepPlan>,
     template: Option<&str>,
-) -> Result<Summary, ReportError> {
+) -> Result<Report, ReportError> {
     let report = Report::render(results_dir, plan, template)?;
     report.write()?;
-    Ok(report.summary)
+    Ok(report)
 }
 
 /// The report of a results folder as a comment of a pull request, in Markdown.

@@ -114,7 +114,7 @@ impl Folder {
     pub(super) fn try_write(&self) -> Result<super::Summary, super::ReportError> {
         let plan = super::read_plan(self.path())?;
         let template = plan.value.experiment.report.template.clone();
-        super::write(self.path(), plan, template.as_deref())
+        super::write(self.path(), plan, template.as_deref()).map(|report| report.summary)
     }
 
     /// The report by the plan in memory, as a comment of a pull request.

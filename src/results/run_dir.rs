@@ -10,6 +10,7 @@ use super::{
 };
 use crate::regular_file::{self, is_absent, is_folder, is_present};
 use crate::spec::RunSpec;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::iter;
@@ -126,14 +127,8 @@ impl RunDir {
 
     /// The steps whose weights were saved, in increasing order.
     pub fn saved_steps(&self) -> io::Result<Vec<u64>> {
-        let entries = match fs::read_dir(self.0.join(WEIGHTS_FOLDER)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
         let mut steps = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
+        for name in names_in(&self.0.join(WEIGHTS_FOLDER))? {
             let step = name.to_str().and_then(|name| name.strip_prefix("step-"));
             let step = step.and_then(|name| name.strip_suffix(".safetensors"));
             steps.extend(step.and_then(|step| step.parse::<u64>().ok()));
@@ -163,36 +158,21 @@ impl RunDir {
 
     /// All files of [`Self::best_weights`]. Empty if there is no checkpoint folder.
     pub fn all_best_weights(&self) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(self.checkpoint()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(BEST_PREFIX.as_bytes())
-            {
-                paths.push(entry.path());
-            }
-        }
-        Ok(paths)
+        let folder = self.checkpoint();
+        let mut names = names_in(&folder)?;
+        names.retain(|name| name.as_encoded_bytes().starts_with(BEST_PREFIX.as_bytes()));
+        Ok(names.iter().map(|name| folder.join(name)).collect())
     }
 
     /// Whether a run that has not ended can be continued.
     pub fn has_checkpoint(&self) -> bool {
         // A folder that cannot be read is an error when the run starts.
-        let files = fs::read_dir(self.checkpoint())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut names = files.map(|file| file.file_name());
-        names.any(|name| {
+        let names = names_in(&self.checkpoint()).unwrap_or_default();
+        let is_checkpoint = |name: &OsString| {
             name.as_encoded_bytes()
                 .starts_with(CHECKPOINT_PREFIX.as_bytes())
-        })
+        };
+        names.iter().any(is_checkpoint)
     }
 
     pub fn metrics_file(&self) -> PathBuf {
@@ -446,5 +426,14 @@ pub struct MetricsWriter {
 impl MetricsWriter {
     pub fn write(&mut self, metrics: &[Metric]) -> io::Result<()> {
         self.file.write_all(&self.lines.next(metrics)?)
+    }
+}
+
+/// The names of what is in a folder. Empty if there is no such folder.
+fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }

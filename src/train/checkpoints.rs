@@ -288,9 +288,8 @@ pub fn check_open_run(dir: &RunDir) -> Result<(), RecordError> {
 /// The first one that is damaged or cannot be read.
 pub fn check_checkpoints(dir: &RunDir) -> Result<(), RecordError> {
     best_weights::check_all(dir)?;
-    each_checkpoint(dir, |path, bytes| match Matrices::read(bytes, &FORMATS) {
-        Err(MatricesError::Damaged(why)) => Err(RecordError::damaged(path)(why)),
-        Ok(_) | Err(MatricesError::Format { .. }) => Ok(()),
+    each_checkpoint(dir, |path, bytes| {
+        Matrices::check(bytes, &FORMATS).map_err(RecordError::damaged(path))
     })
 }
 

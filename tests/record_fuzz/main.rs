@@ -205,7 +205,7 @@ fn read_folder(folder: &Path) -> TestCaseResult {
 
 fn check_report(folder: &Path, plan: Sealed<SweepPlan>) -> TestCaseResult {
     let summary = match report::write(folder, plan.clone(), None) {
-        Ok(summary) => summary,
+        Ok(report) => report.summary,
         Err(error) => {
             let text = format!("{:#}", anyhow::Error::from(error));
             prop_assert!(text.contains(&folder.display().to_string()), "{}", text);

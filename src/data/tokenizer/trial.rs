@@ -130,6 +130,7 @@ impl Measured {
     }
 }
 
+/// How a time grows with the length of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Growth {
     TooFast,
@@ -165,11 +166,13 @@ fn check_growth(tokenizer: &Tokenizer) -> Result<(), String> {
                 longer.time.as_secs_f64()
             ));
         }
-        let is_last = match growth {
-            Growth::Suspicious if longer.time < LONG_TIME / 4 => bytes > LONG_BYTES,
-            _ => bytes >= LONG_BYTES,
+        let needs_longer = growth == Growth::Suspicious && longer.time < LONG_TIME / 4;
+        let longest = if needs_longer {
+            LONG_BYTES * LENGTH_FACTOR
+        } else {
+            LONG_BYTES
         };
-        if is_last || longer.time >= LONG_TIME {
+        if bytes >= longest || longer.time >= LONG_TIME {
             return Ok(());
         }
         shorter = longer;

@@ -186,10 +186,9 @@ fn are_measured_once(variants: &[&Variant]) -> bool {
     let mut all = HashSet::new();
     variants.iter().all(|variant| {
         let mut spec = variant.spec().clone();
-        spec.variant.clear();
         spec.seed = 0;
         spec.sample = Sample::default();
-        serde_json::to_string(&spec).is_ok_and(|settings| all.insert(settings))
+        all.insert(spec.result_settings())
     })
 }
 

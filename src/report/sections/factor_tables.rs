@@ -138,7 +138,7 @@ fn method(factors: &Factors, terms: &[Term]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::report::testing::{Folder, unhashed};
-    use crate::spec::Sweep;
+    use crate::spec::{RunSpec, Sweep};
     use serde_json::{Value, json};
     use serde_yaml::Mapping;
 
@@ -234,20 +234,20 @@ mod tests {
         assert!((difference + 0.1).abs() < 0.01, "{factors}");
     }
 
-    /// Results of three learning rates of two variants, which differ in `settings`. The rates come from the `key`.
-    fn page_of_variants(key: &str, settings: &str) -> String {
+    /// A report of two variants, of which `change` makes the second one, with the three learning rates of `key`.
+    fn page_of_variants(key: &str, change: impl Fn(&mut RunSpec)) -> String {
         let folder = Folder::new("variants");
-        let sweep = format!(
-            "{{variants: {{a: {{}}, b: {settings}}}, {key}, seeds: [1, 2], baseline: a+lr-0.001}}"
-        );
+        let sweep = format!("{{variants: {{a: {{}}, b: {{}}}}, {key}, baseline: a+lr-0.001}}");
         folder.plan.borrow_mut().experiment.sweep = Some(serde_yaml::from_str(&sweep).unwrap());
-        for (name, tokens) in [("a", 10), ("b", 20)] {
+        for name in ["a", "b"] {
             for lr in [0.001, 0.01, 0.1] {
                 for seed in 1..=2 {
                     let run = folder.run(&format!("{name}+lr-{lr}"), seed);
                     run.spec(|spec| {
                         spec.optimizer.lr = lr;
-                        spec.sample.tokens = tokens;
+                        if name == "b" {
+                            change(spec);
+                        }
                     })
                     .curve(1.6 + lr + 0.01 * seed as f64)
                     .done();
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn variants_that_differ_in_samples_only_are_not_analyzed() {
         let grid = "grid: {optimizer.lr: [0.001, 0.01, 0.1]}";
-        let page = page_of_variants(grid, "{sample: {tokens: 20}}");
+        let page = page_of_variants(grid, |spec| spec.sample.tokens += 10);
         assert!(page.contains("The effects of the factors are not analyzed."));
     }
 
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn random_combinations_are_no_factors() {
         let random = "random: {n: 3, settings: {optimizer.lr: {choice: [0.001, 0.01, 0.1]}}}";
-        let page = page_of_variants(random, "{sample: {tokens: 20}}");
+        let page = page_of_variants(random, |spec| spec.model.n_embd *= 2);
         assert!(!page.contains("## Factors"), "{page}");
     }
 
