@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 mod hash;
+pub mod huggingface;
 pub mod kernels;
 pub mod model;
 pub mod out_of_memory;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// The modules from top to bottom. A module may import the modules after it.
-const LAYERS: &str = "main cli report sweep config train model data kernels results text stats spec hash random caught_panic regular_file out_of_memory";
+const LAYERS: &str = "main cli report sweep config train huggingface model data kernels results text stats spec hash random caught_panic regular_file out_of_memory";
 
 /// Reports read the records of runs only, so these modules are forbidden in `report`.
 const NOT_IN_REPORT: [&str; 4] = ["train", "model", "data", "kernels"];

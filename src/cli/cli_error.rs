@@ -1,4 +1,5 @@
 use super::confirm_error::ConfirmError;
+use super::export_error::ExportError;
 use super::find_run::FindError;
 use super::generate_error::GenerateError;
 use crate::config::Diagnostics;
@@ -113,8 +114,15 @@ pub enum Error {
     Record(RecordError),
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// `init` where there is something already.
+    #[error("{} exists; name another file", .0.display())]
+    Exists(PathBuf),
     #[error("{0}")]
     Worker(io::Error),
     /// An environment variable has a wrong value.
@@ -147,13 +155,16 @@ impl Error {
             | Self::NoTable { .. }
             | Self::NoVerdict { .. }
             | Self::Find(_)
+            | Self::Exists(_)
             | Self::Environment(_)
             | Self::FolderName(_) => Exit::Usage,
             Self::Confirm(ConfirmError::Uses { .. } | ConfirmError::NotScored { .. }) => {
                 Exit::Failed
             }
-            Self::Generate(GenerateError::Memory(_)) => Exit::Failed,
-            Self::Confirm(_) | Self::Generate(_) => Exit::Usage,
+            Self::Generate(GenerateError::Memory(_)) | Self::Export(ExportError::Write { .. }) => {
+                Exit::Failed
+            }
+            Self::Confirm(_) | Self::Generate(_) | Self::Export(_) => Exit::Usage,
             Self::Sweep(error) => match error {
                 SweepError::Config(_)
                 | SweepError::Held { .. }
@@ -176,6 +187,7 @@ impl Error {
             | Self::Report(_)
             | Self::ReportAfterSweep(_)
             | Self::Output(_)
+            | Self::Write { .. }
             | Self::Worker(_)
             | Self::Temporary(_)
             | Self::TemplateCheck(_) => Exit::Failed,

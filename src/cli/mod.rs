@@ -9,11 +9,15 @@ mod confirmation;
 mod diff_runs;
 mod exit_verdict;
 mod experiment_target;
+mod export;
+mod export_error;
 mod file_size_limit;
 mod find_run;
 mod generate;
 mod generate_error;
+mod init;
 mod live_report;
+mod manual;
 mod plan;
 mod print_schema;
 mod renamed_options;
@@ -26,6 +30,7 @@ mod sweep;
 mod sweep_notes;
 mod template_check;
 mod test_scores;
+mod validate_files;
 mod verify;
 mod watch;
 
@@ -77,7 +82,12 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
             arguments.apply_former_names();
             generate::run(&arguments)
         }
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Validate(arguments) => validate_files::run(&arguments),
         Command::Schema(_) => print_schema::run(),
+        Command::Completions(arguments) => manual::print_completions(&arguments),
+        Command::Man(arguments) => manual::write_pages(&arguments),
         Command::CheckTemplate(arguments) => template_check::run(&arguments),
         Command::Worker => sweeps::run_worker()
             .map(|()| Exit::Success)

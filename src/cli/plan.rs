@@ -18,6 +18,10 @@ use std::collections::{HashMap, HashSet};
 pub(super) fn run(arguments: &args::Plan) -> Result<Exit, Error> {
     let document = experiment_target::load("plan", &arguments.target)?;
     let expansion = document.expand()?;
+    if arguments.resolved {
+        print(&document.resolved())?;
+        return Ok(Exit::Success);
+    }
     let device = arguments.device.resolve()?;
     let folder = experiment_target::folder(&document, &arguments.target)?;
     let store = Store::open_readonly(folder);

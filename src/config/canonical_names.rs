@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::schema::join;
-use super::spans::{FILE, Sources, Span};
+use super::spans::{Sources, Span};
 use super::tree::{Entry, Node, Value};
 use crate::spec::{RenamedChoice, RenamedKey};
 use std::collections::HashMap;
@@ -42,9 +42,9 @@ impl FormerName {
     fn note(&self, sources: &Sources) -> String {
         let Self { old, new, span } = self;
         let name = &sources.get(span.source).name;
-        let place = match span.source {
-            FILE => format!("{name}:{}", sources.line_number(*span)),
-            _ => name.clone(),
+        let place = match sources.is_file(span.source) {
+            true => format!("{name}:{}", sources.line_number(*span)),
+            false => name.clone(),
         };
         format!("note: `{old}` is now `{new}` ({place})")
     }

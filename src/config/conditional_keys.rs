@@ -62,6 +62,13 @@ impl Condition {
         CONDITIONS.get(path).map_or(&[], Vec::as_slice)
     }
 
+    /// The conditions of the key at a path, and of each section that it is in.
+    fn of_all_sections(path: &str) -> impl Iterator<Item = &'static Self> {
+        let ends = path.match_indices('.').map(|(end, _)| end);
+        let paths = ends.chain([path.len()]).map(|end| &path[..end]);
+        paths.flat_map(Self::of)
+    }
+
     /// Whether it holds in a document that sets nothing.
     pub(super) fn holds_by_default(&self) -> bool {
         self.values.contains(&default(self.choice))
@@ -123,15 +130,15 @@ fn add_section(variant: &Node, section: &Node, path: &str, found: &mut Vec<(Span
 pub fn applies(run: &RunSpec, path: &str) -> bool {
     let settings = RunSettings::of(run).into_sections();
     let chosen = |choice: &str| settings.pointer(&format!("/{}", choice.replace('.', "/")));
-    let ends = path.match_indices('.').map(|(end, _)| end);
-    let mut paths = ends.chain([path.len()]).map(|end| &path[..end]);
-    paths.all(|path| {
-        let mut conditions = Condition::of(path).iter();
-        conditions.all(|one| {
-            let value = chosen(one.choice).and_then(serde_json::Value::as_str);
-            value.is_some_and(|value| one.values.contains(&value))
-        })
+    Condition::of_all_sections(path).all(|one| {
+        let value = chosen(one.choice).and_then(serde_json::Value::as_str);
+        value.is_some_and(|value| one.values.contains(&value))
     })
+}
+
+/// The same, for a document without its variants.
+pub(super) fn applies_to(document: &Node, path: &str) -> bool {
+    Condition::of_all_sections(path).all(|one| one.holds(document))
 }
 
 /// The values of a run at those of the paths that apply to it.

@@ -43,6 +43,14 @@ impl Diagnostic {
         }
     }
 
+    /// The error with this span, if it has none of its own.
+    pub(super) fn at_least(self, span: Span) -> Self {
+        Self {
+            span: self.span.or(Some(span)),
+            ..self
+        }
+    }
+
     /// The message, without the text that it is about.
     pub(super) fn message(&self) -> String {
         let numbers = self.own_sizes().iter().map(|size| size.index + 1);

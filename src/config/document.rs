@@ -1,50 +1,52 @@
 use super::canonical_names::{FormerNames, replace_former_names};
+use super::conditional_keys::applies_to;
 use super::cross_checks::{check, check_schedule, unreached_min_lr};
 use super::diagnostic::{AtSize, Diagnostic, Diagnostics};
 use super::error_kind::ErrorKind;
-use super::expected_values::is_overridden;
-use super::limits::MAX_FILE_BYTES;
+use super::extended_files::read_all;
 use super::merge::merge;
 use super::overrides;
-use super::parse::parse_file;
 use super::read_file::read;
-use super::spans::{FILE, Sources};
+use super::spans::{FILE, SourceText, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::{RunPlace, Variants};
-use crate::spec::{Experiment, Match, RunPart, RunSpec};
+use crate::spec::{Experiment, Match, RunPart, RunSpec, YamlLine, yaml_lines};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use unicode_width::UnicodeWidthStr;
+
+/// The origin of a value that nothing sets.
+const DEFAULT: &str = "default";
+
+/// Widest line whose comment is aligned with those of other lines by [`Document::resolved`].
+const MAX_ALIGNED: usize = 48;
 
 /// An experiment with overrides applied and defaults filled in. Each value knows its span, so that
 /// an error can show where it comes from.
 #[derive(Debug, Clone)]
 pub struct Document {
     sources: Arc<Sources>,
-    /// The file with overrides applied.
+    /// The files, merged.
+    files: Node,
+    /// The files with overrides applied.
     pub(super) tree: Node,
     overrides: Node,
     pub(super) experiment: Experiment,
     former_names: FormerNames,
-    /// The folder of the file. Empty if it is the current one.
-    folder: PathBuf,
     /// Computed on first use, once: a sweep may have thousands of variants.
     variants: OnceLock<Arc<Variants>>,
 }
 
-/// Reads an experiment file and applies `path=value` overrides.
+/// Reads an experiment file with the files that it extends, and applies `path=value` overrides.
 ///
 /// # Errors
 /// All errors in the structure of the document.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> {
-    let name = path.display().to_string();
-    match read(path) {
-        Ok(text) => from_text(&name, &text, overrides).map(|document| Document {
-            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
-            ..document
-        }),
+    match read(path, FILE) {
+        Ok(text) => from_file(SourceText::file(path, text), overrides),
         Err((text, diagnostic)) => {
-            let sources = Arc::new(Sources::new(&name, text, overrides));
+            let sources = Arc::new(Sources::of_file(path, text));
             Err(Diagnostics::new(sources, vec![diagnostic]))
         }
     }
@@ -55,50 +57,57 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Document, Diagnostics> 
 /// # Errors
 /// As [`load`].
 pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Document, Diagnostics> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let sources = Arc::new(Sources::new(name, text.to_owned(), overrides));
+    from_file(
+        SourceText::file(Path::new(name), text.to_owned()),
+        overrides,
+    )
+}
+
+fn from_file(mut file: SourceText, overrides: &[String]) -> Result<Document, Diagnostics> {
+    if let Some(text) = file.text.strip_prefix('\u{feff}') {
+        file.text = text.to_owned();
+    }
     let mut errors = Vec::new();
-    match build(&sources, &mut errors) {
-        Some(document) if errors.is_empty() => Ok(document),
-        _ => Err(Diagnostics::new(sources, errors)),
+    let (files, tree) = read_all(file, &mut errors);
+    let sources = Arc::new(Sources::new(files, overrides));
+    match tree {
+        Some(tree) => build(sources, tree, errors),
+        None => Err(Diagnostics::new(sources, errors)),
     }
 }
 
-/// The steps of loading. On `None`, `errors` has at least one error.
-fn build(sources: &Arc<Sources>, errors: &mut Vec<Diagnostic>) -> Option<Document> {
-    if sources.get(FILE).text.len() as u64 > MAX_FILE_BYTES {
-        errors.push(Diagnostic::new(None, ErrorKind::TooLarge));
-        return None;
-    }
-    let mut file = parse_file(sources, errors)?;
-    let mut overrides = overrides::tree(sources, &file, errors);
+/// The document of a tree with the overrides of `sources`, if there are no `errors`.
+fn build(
+    sources: Arc<Sources>,
+    files: Node,
+    mut errors: Vec<Diagnostic>,
+) -> Result<Document, Diagnostics> {
+    let mut file = files.clone();
+    let mut overrides = overrides::tree(&sources, &file, &mut errors);
     let mut former_names = FormerNames::default();
     for document in [&mut file, &mut overrides] {
-        replace_former_names(document, &mut former_names, errors);
+        replace_former_names(document, &mut former_names, &mut errors);
     }
     let tree = match file.value {
         Value::Map(_) => merge(&file, &overrides, Layer::Override),
         // Validation reports it; merging would replace it by the overrides.
         _ => file,
     };
-    errors.extend(validate(&tree, sources));
+    errors.extend(validate(&tree, &sources));
     if !errors.is_empty() {
-        return None;
+        return Err(Diagnostics::new(sources, errors));
     }
     match typed(&tree) {
-        Ok(experiment) => Some(Document {
-            sources: Arc::clone(sources),
+        Ok(experiment) => Ok(Document {
+            sources,
+            files,
             tree,
             overrides,
             experiment,
             former_names,
-            folder: PathBuf::new(),
             variants: OnceLock::new(),
         }),
-        Err(diagnostic) => {
-            errors.push(diagnostic);
-            None
-        }
+        Err(diagnostic) => Err(Diagnostics::new(sources, vec![diagnostic])),
     }
 }
 
@@ -120,19 +129,83 @@ impl Document {
         &self.experiment
     }
 
+    /// The experiment as YAML, with all defaults that have an effect. A comment on each line says where its value comes
+    /// from.
+    pub fn resolved(&self) -> String {
+        let mut lines = yaml_lines(&self.experiment).expect("an experiment is a mapping");
+        lines.retain(|line| self.has_effect(line));
+        // A mapping of which nothing is left.
+        for at in (0..lines.len()).rev() {
+            let depth = lines[at].path.len();
+            let inner = lines.get(at + 1).map_or(0, |line| line.path.len());
+            if !lines[at].has_value && inner <= depth {
+                lines.remove(at);
+            }
+        }
+        let width = lines.iter().filter(|line| line.has_value);
+        let width = width
+            .map(|line| line.text.width())
+            .filter(|&width| width <= MAX_ALIGNED);
+        let width = width.max().unwrap_or(0);
+        let with_origin = |line: &YamlLine| match line.has_value {
+            true => {
+                let padding = width.saturating_sub(line.text.width());
+                format!(
+                    "{}{:padding$}  # {}\n",
+                    line.text,
+                    "",
+                    self.origin(&line.path)
+                )
+            }
+            false => format!("{}\n", line.text),
+        };
+        lines.iter().map(with_origin).collect()
+    }
+
+    /// Whether a line sets something. A default does not, if it is an empty mapping or does not apply.
+    fn has_effect(&self, line: &YamlLine) -> bool {
+        let is_default = line.has_value && self.origin(&line.path) == DEFAULT;
+        let applies = || applies_to(&self.tree, &line.path.join("."));
+        !is_default || (!line.text.ends_with(" {}") && applies())
+    }
+
+    /// The file and the line that set a value, or what else set it.
+    fn origin(&self, path: &[String]) -> String {
+        let mut node = &self.tree;
+        let mut set_at = None;
+        for key in path {
+            match node.entry(key) {
+                Some(entry) => {
+                    set_at = Some(entry.key_span);
+                    node = &entry.value;
+                }
+                // A value that the file writes in a shorter form.
+                None if node.entries().is_empty() => break,
+                None => return DEFAULT.to_owned(),
+            }
+        }
+        let Some(span) = set_at else {
+            return DEFAULT.to_owned();
+        };
+        let name = &self.sources.get(span.source).name;
+        match self.sources.is_file(span.source) {
+            true => format!("{name}:{}", self.sources.line_number(span)),
+            false => name.clone(),
+        }
+    }
+
     /// How variants are matched to the baseline, if they are.
     pub fn matching(&self) -> Option<Match> {
         self.experiment.sweep.as_ref()?.matching
     }
 
-    /// Path of the template of the report. A path in the file is relative to the folder of the file, and one
+    /// Path of the template of the report. A path in a file is relative to the folder of the file, and one
     /// on the command line to the current folder.
     pub fn template(&self) -> Option<PathBuf> {
         let template = self.experiment.report.template.as_deref()?;
-        Some(match is_overridden(&self.tree, &["report.template"]) {
-            true => PathBuf::from(template),
-            false => self.folder.join(template),
-        })
+        let source = self.tree.at("report.template")?.value.span.source;
+        let folder = self.sources.get(source).path.parent();
+        Some(folder.unwrap_or(Path::new("")).join(template))
     }
 
     /// Warnings about what is valid and hardly meant, for runs whose steps are counted.
@@ -242,8 +315,8 @@ impl Document {
 
     /// The document with other overrides. `None` if it would have errors.
     pub(super) fn with_overrides(&self, overrides: &[String]) -> Option<Self> {
-        let file = self.sources.get(FILE);
-        from_text(&file.name, &file.text, overrides).ok()
+        let sources = Arc::new(self.sources.with_overrides(overrides));
+        build(sources, self.files.clone(), Vec::new()).ok()
     }
 
     pub(super) fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {
@@ -313,6 +386,34 @@ sweep:
             (5, 12)
         );
         assert_eq!(experiment.sweep.as_ref().unwrap().seeds.all(), [4]);
+    }
+
+    #[test]
+    fn the_resolved_document_says_where_each_value_comes_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let main = "extends: base.yaml\nname: main\nmodel:\n  n_layer: 2\nsweep:\n  seeds: 2\n  variants: {a: {}, b: {model: {norm: rmsnorm}}}\n";
+        std::fs::write(at("main.yaml"), main).unwrap();
+        std::fs::write(at("base.yaml"), "model: {n_layer: 3, n_head: 2}\n").unwrap();
+        let document = load(&at("main.yaml"), &["train.steps=5".to_owned()]).unwrap();
+        let resolved = document.resolved();
+        let resolved = resolved.replace(folder.path().to_str().unwrap(), "DIR");
+        for line in [
+            "  n_layer: 2  # DIR/main.yaml:4",
+            "  n_head: 2  # DIR/base.yaml:1",
+            "  n_embd: 128  # default",
+            "  steps: 5  # command line",
+            "  seeds: 2  # DIR/main.yaml:6",
+            "    a: {}  # DIR/main.yaml:7",
+            "        norm: rmsnorm  # DIR/main.yaml:7",
+        ] {
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let found = resolved.lines().any(|found| words(found) == words(line));
+            assert!(found, "{line}\n{resolved}");
+        }
+        // It is an experiment file, and the same experiment.
+        let again = from_text("again.yaml", &resolved, &[]).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(again.expand().unwrap(), document.expand().unwrap());
     }
 
     #[test]

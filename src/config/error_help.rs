@@ -21,6 +21,10 @@ impl ErrorKind {
                  own, whose path `data.source` gives"
                     .to_owned()
             }
+            Self::MissingExtended(_) => {
+                "the path is relative to the folder of the file that names it".to_owned()
+            }
+            Self::ExtendsOverridden => "write it in a file".to_owned(),
             Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
             Self::Empty => "the smallest experiment is a name: `name: my-experiment`".to_owned(),
             Self::Syntax(info) => return syntax_help(info).map(str::to_owned),

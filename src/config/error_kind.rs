@@ -2,7 +2,7 @@
 //! in `error_help.rs`.
 
 use super::limits::{
-    MAX_COPIED_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_RUNS, MAX_SWEEP_BYTES, MAX_VALUES,
+    MAX_COPIED_BYTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, MAX_RUNS, MAX_SWEEP_BYTES, MAX_VALUES,
 };
 use super::lookalike::Lookalike;
 use crate::text::units::list;
@@ -26,6 +26,19 @@ pub(super) enum ErrorKind {
     },
     #[error("the file is empty")]
     Empty,
+    // Extended files.
+    #[error("`extends` takes the path of an experiment file, or a list of paths")]
+    ExtendsNoPath,
+    #[error("there is no file {0}")]
+    MissingExtended(String),
+    #[error("{0} extends itself, directly or through other files")]
+    ExtendsItself(String),
+    #[error("an extended file must be a mapping, such as `model: {{n_layer: 6}}`")]
+    ExtendedNoMapping,
+    #[error("the experiment reads more than {} files", MAX_FILES)]
+    TooManyFiles,
+    #[error("`extends` is of no use on the command line: overrides are merged after all files")]
+    ExtendsOverridden,
     // YAML.
     #[error("invalid YAML: {0}")]
     Syntax(String),

@@ -4,6 +4,9 @@
 /// Largest experiment file accepted, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// Most files of an experiment: its own, and those that it extends. A file counts as often as it is read.
+pub(super) const MAX_FILES: usize = 32;
+
 /// Deepest nesting of a document. It bounds every recursion over a tree.
 pub(super) const MAX_DEPTH: usize = 64;
 

@@ -1,6 +1,7 @@
 //! Merging one tree into another.
 
 use super::tree::{Entry, Layer, Node, Value};
+use std::collections::HashMap;
 
 /// Keys whose mapping is replaced as a whole: the checksum in a `source` belongs to its URL.
 const NOT_MERGED: [&str; 1] = ["source"];
@@ -11,16 +12,19 @@ pub(super) fn merge(base: &Node, over: &Node, layer: Layer) -> Node {
     let (Value::Map(old), Value::Map(new)) = (&base.value, &over.value) else {
         return with_layer_below(over, layer);
     };
+    // The keys of a mapping are distinct, and there can be very many.
+    let places = old.iter().enumerate();
+    let places: HashMap<&str, usize> = places.map(|(at, old)| (old.key.as_str(), at)).collect();
     let mut entries = old.clone();
     for entry in new {
-        match entries.iter_mut().find(|old| old.key == entry.key) {
-            Some(old) => {
+        match places.get(entry.key.as_str()) {
+            Some(&at) => {
                 let merged = if NOT_MERGED.contains(&entry.key.as_str()) {
                     with_layer_below(&entry.value, layer)
                 } else {
-                    merge(&old.value, &entry.value, layer)
+                    merge(&old[at].value, &entry.value, layer)
                 };
-                *old = Entry {
+                entries[at] = Entry {
                     value: merged,
                     ..with_layer(entry, layer)
                 };

@@ -1,7 +1,7 @@
 //! Experiment files: from YAML to runs.
 //!
-//! 1. `read_file`, `parse`, `syntax_errors`, `lookalike`: the file becomes a tree whose keys and values know
-//!    their spans.
+//! 1. `read_file`, `extended_files`, `parse`, `syntax_errors`, `lookalike`: the file, with those that it extends,
+//!    becomes a tree whose keys and values know their spans.
 //! 2. `overrides`, `canonical_names`, `merge`: overrides of the command line are merged into the tree,
 //!    and former names are replaced.
 //! 3. `schema`, `validate`, `value_types`: the tree is checked against the JSON Schema of [`crate::spec`].
@@ -29,6 +29,7 @@ mod error_help;
 mod error_kind;
 mod expansion;
 mod expected_values;
+mod extended_files;
 mod grid;
 mod halving;
 mod limits;

@@ -2,6 +2,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, shortened};
+use super::extended_files::EXTENDS;
 use super::limits::MAX_OVERRIDE_KEYS;
 use super::merge::merge;
 use super::parse::parse;
@@ -45,6 +46,9 @@ fn one(
     if segments.is_empty() || segments.iter().any(|(_, segment)| segment.is_empty()) {
         let kind = ErrorKind::InvalidOverride(shortened(text));
         return Err(Diagnostic::new(whole, kind));
+    }
+    if segments[0].1 == EXTENDS {
+        return Err(Diagnostic::new(whole, ErrorKind::ExtendsOverridden));
     }
     let end = Span {
         start: text.len(),

@@ -4,17 +4,17 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, shortened};
 use super::limits::{MAX_COPIED_BYTES, MAX_DEPTH, MAX_VALUES};
 use super::scalar;
-use super::spans::{FILE, START_OF_FILE, Sources, Span};
+use super::spans::{Span, start_of};
 use super::syntax_errors::{other_version, syntax_error};
 use super::tree::{Entry, Layer, Node, Size, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as ParserSpan, Tag};
 use std::collections::HashMap;
 
-/// Parses the file of `sources`. On `None`, `errors` has at least one error.
-pub(super) fn parse_file(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Option<Node> {
-    let error = match parse(&sources.get(FILE).text, FILE, 0, errors) {
+/// Parses a file, the source with this index. On `None`, `errors` has at least one error.
+pub(super) fn parse_file(text: &str, source: usize, errors: &mut Vec<Diagnostic>) -> Option<Node> {
+    let error = match parse(text, source, 0, errors) {
         Ok(Some(tree)) => return Some(tree),
-        Ok(None) => Diagnostic::new(START_OF_FILE, ErrorKind::Empty),
+        Ok(None) => Diagnostic::new(start_of(source), ErrorKind::Empty),
         Err(diagnostic) => diagnostic,
     };
     errors.push(error);

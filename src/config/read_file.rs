@@ -3,15 +3,15 @@
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::limits::MAX_FILE_BYTES;
-use super::spans::{FILE, Span};
+use super::spans::Span;
 use crate::regular_file;
 use std::path::Path;
 
-/// Reads an experiment file of at most [`MAX_FILE_BYTES`].
+/// Reads an experiment file of at most [`MAX_FILE_BYTES`], as the source with this index.
 ///
 /// # Errors
 /// What is wrong, with the text that its span is in.
-pub(super) fn read(path: &Path) -> Result<String, (String, Diagnostic)> {
+pub(super) fn read(path: &Path, source: usize) -> Result<String, (String, Diagnostic)> {
     let without_span = |kind| (String::new(), Diagnostic::new(None, kind));
     let unreadable = |error: std::io::Error| without_span(ErrorKind::Unreadable(error.to_string()));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<String, (String, Diagnostic)> {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let line_start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
         let span = Span {
-            source: FILE,
+            source,
             start: offset,
             end: offset + char::REPLACEMENT_CHARACTER.len_utf8(),
         };

@@ -252,10 +252,11 @@ mod tests {
     #[test]
     fn examples_of_the_introduction_work() {
         let blocks: Vec<_> = INTRODUCTION.split("```yaml\n").skip(1).collect();
-        assert_eq!(blocks.len(), 7);
+        assert_eq!(blocks.len(), 8);
         for block in blocks {
             let text = block.split("```").next().unwrap();
-            let document = from_text("example.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
+            let document =
+                from_text("experiments/example.yaml", text, &[]).unwrap_or_else(|e| panic!("{e}"));
             let runs = document.expand().unwrap_or_else(|e| panic!("{e}")).runs;
             assert!(runs.len() >= 6);
         }

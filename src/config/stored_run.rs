@@ -8,7 +8,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::error_kind::ErrorKind;
 use super::parse::parse_file;
 use super::read_file::read;
-use super::spans::Sources;
+use super::spans::{FILE, Sources};
 use super::tree::{Entry, Layer, Node, Value};
 use super::validate::validate;
 use crate::spec::{Experiment, RunSpec};
@@ -24,19 +24,18 @@ const SECTIONS: [&str; 6] = ["data", "tokenizer", "model", "optimizer", "train",
 /// # Errors
 /// All values out of range and all contradictions between fields, each at its place in the file.
 pub fn load_run(path: &Path) -> Result<RunSpec, Diagnostics> {
-    let name = path.display().to_string();
-    match read(path) {
-        Ok(text) => run_from_text(&name, text),
+    match read(path, FILE) {
+        Ok(text) => run_from_text(path, text),
         Err((text, diagnostic)) => {
-            let sources = Arc::new(Sources::new(&name, text, &[]));
+            let sources = Arc::new(Sources::of_file(path, text));
             Err(Diagnostics::new(sources, vec![diagnostic]))
         }
     }
 }
 
-/// Same as [`load_run`], for a text. Errors show it under the name `name`.
-fn run_from_text(name: &str, text: String) -> Result<RunSpec, Diagnostics> {
-    let sources = Arc::new(Sources::new(name, text, &[]));
+/// Same as [`load_run`], for a text. Errors show it under the name `path`.
+fn run_from_text(path: &Path, text: String) -> Result<RunSpec, Diagnostics> {
+    let sources = Arc::new(Sources::of_file(path, text));
     let mut errors = Vec::new();
     match checked(&sources, &mut errors) {
         Some(run) if errors.is_empty() => Ok(run),
@@ -50,7 +49,7 @@ fn run_from_text(name: &str, text: String) -> Result<RunSpec, Diagnostics> {
 /// The messages of all values out of range and all contradictions between fields, in one line.
 pub fn check_run(run: &RunSpec) -> Result<(), String> {
     let yaml = run.to_yaml().map_err(|error| error.to_string())?;
-    let sources = Sources::new(&run.variant, yaml, &[]);
+    let sources = Sources::of_file(Path::new(&run.variant), yaml);
     let mut errors = Vec::new();
     checked(&sources, &mut errors);
     in_one_line(&errors)
@@ -67,9 +66,9 @@ pub(super) fn check_experiment(experiment: &Experiment) -> Result<(), String> {
         ..experiment.clone()
     };
     let yaml = serde_yaml::to_string(&experiment).map_err(|error| error.to_string())?;
-    let sources = Sources::new(&experiment.name, yaml, &[]);
+    let sources = Sources::of_file(Path::new(&experiment.name), yaml);
     let mut errors = Vec::new();
-    if let Some(mut tree) = parse_file(&sources, &mut errors) {
+    if let Some(mut tree) = parse_file(&sources.get(FILE).text, FILE, &mut errors) {
         remove_empty_maps(&mut tree);
         errors.extend(validate(&applicable(&tree), &sources));
     }
@@ -97,7 +96,7 @@ fn in_one_line(errors: &[Diagnostic]) -> Result<(), String> {
 
 /// The run in a text. On `None`, `errors` has at least one error.
 fn checked(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Option<RunSpec> {
-    let mut tree = parse_file(sources, errors)?;
+    let mut tree = parse_file(&sources.get(FILE).text, FILE, errors)?;
     replace_former_names(&mut tree, &mut FormerNames::default(), errors);
     let settings = applicable(&as_experiment(&tree));
     errors.extend(validate(&settings, sources));
@@ -230,7 +229,7 @@ mod tests {
             }
             let line = lines.iter().position(|line| *line == changed).unwrap() + 1;
             let text = lines.join("\n");
-            let error = run_from_text("config.yaml", text).expect_err(&changed);
+            let error = run_from_text(Path::new("config.yaml"), text).expect_err(&changed);
             let error = error.to_string();
             assert!(error.contains(&format!("config.yaml:{line}:")), "{error}");
             assert!(
@@ -247,21 +246,21 @@ mod tests {
             written.sample.prompt = prompt;
             written.optimizer.lr = lr;
             let yaml = written.to_yaml().unwrap();
-            prop_assert_eq!(run_from_text("config.yaml", yaml).unwrap(), written);
+            prop_assert_eq!(run_from_text(Path::new("config.yaml"), yaml).unwrap(), written);
         }
     }
 
     #[test]
     fn a_missing_section_is_an_error() {
         let yaml = run("name: test").to_yaml().unwrap();
-        let error = run_from_text("config.yaml", yaml.replace("\nseed: 1\n", "\n"));
+        let error = run_from_text(Path::new("config.yaml"), yaml.replace("\nseed: 1\n", "\n"));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("missing key `seed`"), "{error}");
         let mappings = ["", "[1]", "text", "variant: a\nseed: 1"];
         assert!(
             mappings
                 .iter()
-                .all(|text| run_from_text("x", (*text).to_owned()).is_err())
+                .all(|text| run_from_text(Path::new("x"), (*text).to_owned()).is_err())
         );
     }
 

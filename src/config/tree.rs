@@ -2,6 +2,7 @@
 
 use super::spans::Span;
 use serde_yaml::{Mapping, Number};
+use std::cmp::Reverse;
 
 /// A value and its span.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,8 @@ impl Size {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     Default,
+    /// A file that the document extends, with the number of files that lead to it.
+    Extended(Reverse<usize>),
     Document,
     /// A size of `sweep.scale`.
     Size,

@@ -1,12 +1,13 @@
 //! The folder of an encoded corpus. It is complete or absent, and its manifest says what its files
 //! must contain.
 
-use super::partial_folder::{self, PartialFolder};
 use super::token_file::Width;
 use super::{DataError, Tokenizer, Tokens};
 use crate::hash;
 use crate::regular_file;
-use crate::results::{CorpusInfo, FileDigest, from_sealed_json, write_sealed_json};
+use crate::results::{
+    CorpusInfo, FileDigest, PartialFolder, from_sealed_json, partial_folder, write_sealed_json,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -246,7 +247,6 @@ impl CorpusWriter {
             &dir.path().join(MANIFEST),
             &Manifest::new(info.clone(), files),
         )
-        .and_then(|()| make_readable(dir.path()))
         .map_err(DataError::write(&target))?;
         if dir.rename(&target).is_err() {
             if check(&target, Check::Checksums).is_ok() {
@@ -258,16 +258,6 @@ impl CorpusWriter {
         let synced = File::open(&root).and_then(|root| root.sync_all());
         synced.map_err(DataError::write(&root))
     }
-}
-
-/// Gives a temporary folder, which only its owner can read, the usual permissions.
-fn make_readable(dir: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
 }
 
 /// Passes bytes on to a file, and computes their number and their checksum.

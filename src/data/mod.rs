@@ -7,7 +7,7 @@
 //! - `sources` finds the text, and `formats` reads it from the bytes of a file.
 //! - `plays` generates the text of `builtin:plays`.
 //! - `tokenizer` turns text into tokens and back.
-//! - `corpus_cache` and `token_file` store an encoded corpus, in a `partial_folder` until it is complete.
+//! - `corpus_cache` and `token_file` store an encoded corpus, in a [`crate::results::PartialFolder`] until it is complete.
 //! - `epochs` and `batches` read it for training.
 //! - `parallel_map` spreads work over the processor cores.
 //! - `ngram_counts` and `bigram_baseline` count token sequences.
@@ -21,7 +21,6 @@ mod epochs;
 mod formats;
 mod ngram_counts;
 mod parallel_map;
-mod partial_folder;
 pub mod plays;
 mod prepare;
 mod size_limit;

@@ -25,6 +25,7 @@ mod tests;
 mod weights;
 
 pub use blocks::dropouts::DropoutContext;
+pub use blocks::positions::sinusoids;
 pub use decoder::Decoder;
 pub use generation::{generate, prompt_tokens};
 pub use language_model::Model;

@@ -39,6 +39,7 @@ impl Folder {
     pub(super) fn new(name: &str) -> Self {
         let experiment = Experiment {
             name: name.to_owned(),
+            extends: Vec::new(),
             description: "Which parts of a modern GPT block reduce the loss at this size?"
                 .to_owned(),
             data: Data::default(),

@@ -57,6 +57,7 @@ pub use percent::Percent;
 pub use random_search::{Distribution, RandomCombinations};
 pub use run_settings::{RunSettings, shortest};
 pub use run_spec::{RunSpec, sequences_per_epoch};
+pub use run_yaml::{YamlLine, yaml_lines};
 pub use sample_settings::Sample;
 pub use scale::{RunPart, Scale};
 pub use seeds::{Seeds, SequentialSeeds, Until};
@@ -68,7 +69,7 @@ pub use train::{
 pub use training_length::TrainingLength;
 pub use tune::{Halving, Tpe, Tune, TunedRun};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// One experiment: a question, and everything that is needed to answer it.
@@ -79,6 +80,12 @@ pub struct Experiment {
     /// `_`; the first is a letter or digit.
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"))]
     pub name: String,
+    /// Experiment files that this one extends: a path or a list of paths, relative to the folder of this file. They can
+    /// extend others. The values of this file are merged over those of the first file, of the second, and so on:
+    /// mappings key by key, while anything else, such as a list, is replaced. `name` and `description` are not taken over.
+    #[serde(default, skip_serializing)]
+    #[schemars(schema_with = "extends_schema")]
+    pub extends: Vec<String>,
     /// The question in one or two sentences. The report starts with it.
     #[serde(default)]
     pub description: String,
@@ -115,4 +122,14 @@ pub struct Experiment {
     /// The variants that are compared, and the seeds. Without it, the experiment is a single run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
+}
+
+fn extends_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 } }
+        ],
+        "default": []
+    })
 }

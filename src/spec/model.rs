@@ -134,6 +134,12 @@ impl Model {
         (width * 1e6).round() / 1e6
     }
 
+    /// The sliding window, unless it contains every context.
+    pub fn effective_window(&self) -> Option<usize> {
+        self.sliding_window
+            .filter(|&window| window < self.block_size)
+    }
+
     /// Width of the MLP's hidden layer.
     pub fn mlp_width(&self) -> usize {
         self.mlp_hidden.width(self.n_embd, self.mlp.gated())

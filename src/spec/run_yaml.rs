@@ -1,7 +1,8 @@
-//! `config.yaml`, in a form that readers of YAML 1.1, such as PyYAML, and of YAML 1.2 read alike. They differ in
+//! `config.yaml`, and other YAML, in a form that readers of YAML 1.1, such as PyYAML, and of YAML 1.2 read alike. They differ in
 //! which words without quotes are text: `no`, `12:30`, `1_000`, `2001-01-01` and `1e3` are not text in YAML 1.1.
 
 use super::RunSpec;
+use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 /// Words without quotes that some reader of YAML takes for a boolean, for null or for a number, in lower case.
@@ -12,25 +13,59 @@ const RESERVED_WORDS: [&str; 11] = [
 impl RunSpec {
     /// The run as YAML. All numbers of a run are finite.
     pub fn to_yaml(&self) -> serde_json::Result<String> {
-        // As text, because an `f32` in a `Value` has the digits of an `f64`.
-        let json = serde_json::to_string(self)?;
-        let sections: Map<String, Value> = serde_json::from_str(&json)?;
-        let mut yaml = String::new();
-        write_mapping(&mut yaml, &sections, 0);
-        Ok(yaml)
+        let lines = yaml_lines(self)?.into_iter();
+        Ok(lines.map(|line| line.text + "\n").collect())
     }
 }
 
-/// Writes a line for each key. A mapping in it follows its key, with a deeper indentation.
-fn write_mapping(yaml: &mut String, entries: &Map<String, Value>, indentation: usize) {
+/// A line of a YAML document.
+#[derive(Debug)]
+pub struct YamlLine {
+    /// The keys that lead to its value, and last its own key.
+    pub path: Vec<String>,
+    /// The line without its line break.
+    pub text: String,
+    /// Whether it has a value. Otherwise the lines of a mapping follow.
+    pub has_value: bool,
+}
+
+/// The lines of a value that serializes as a mapping.
+///
+/// # Errors
+/// If it does not.
+pub fn yaml_lines(value: &impl Serialize) -> serde_json::Result<Vec<YamlLine>> {
+    // As text, because an `f32` in a `Value` has the digits of an `f64`.
+    let json = serde_json::to_string(value)?;
+    let sections: Map<String, Value> = serde_json::from_str(&json)?;
+    let mut lines = Vec::new();
+    add_mapping(&mut lines, &sections, &[]);
+    Ok(lines)
+}
+
+/// Adds a line for each key. A mapping in it follows its key, with a deeper indentation.
+fn add_mapping(lines: &mut Vec<YamlLine>, entries: &Map<String, Value>, above: &[String]) {
     for (key, value) in entries {
-        *yaml += &format!("{:indentation$}{}:", "", text(key));
-        match value {
-            Value::Object(entries) if !entries.is_empty() => {
-                yaml.push('\n');
-                write_mapping(yaml, entries, indentation + 2);
+        let path = [above, std::slice::from_ref(key)].concat();
+        let mut line = format!(
+            "{:indentation$}{}:",
+            "",
+            text(key),
+            indentation = 2 * above.len()
+        );
+        let inner = match value {
+            Value::Object(entries) if !entries.is_empty() => Some(entries),
+            value => {
+                line += &format!(" {}", on_one_line(value));
+                None
             }
-            value => *yaml += &format!(" {}\n", on_one_line(value)),
+        };
+        lines.push(YamlLine {
+            path: path.clone(),
+            text: line,
+            has_value: inner.is_none(),
+        });
+        if let Some(inner) = inner {
+            add_mapping(lines, inner, &path);
         }
     }
 }

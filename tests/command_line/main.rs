@@ -6,6 +6,8 @@ mod compare;
 mod confirm;
 mod corpora;
 mod diff;
+mod experiment_files;
+mod export;
 mod foreign_results;
 mod generate;
 mod instruction_sets;

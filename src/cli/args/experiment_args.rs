@@ -92,6 +92,7 @@ pub enum SweepFormat {
 Examples:
   runner plan experiments/ablation.yaml
   runner plan experiments/ablation.yaml model.n_layer=8
+  runner plan experiments/ablation.yaml --resolved
 
 Exit codes: 0 success, 1 a file could not be written, 2 the command line, the file or its data has an \
 error, 3 a value that the experiment expects was missed, such as the number of parameters.")]
@@ -110,6 +111,39 @@ pub struct Plan {
     /// Where the runs would be trained: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
+    /// Print the experiment as YAML instead, with all defaults, and with the file and line that set each value. The
+    /// data is not read.
+    #[arg(long)]
+    pub resolved: bool,
+}
+
+/// Check experiment files.
+///
+/// The data is not read, so that a hook can check every file before each commit. What depends on the data, such as a
+/// text that is too short, is found by `runner plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner validate experiments/*.yaml
+
+Exit codes: 0 all files are valid, 2 a file has an error.")]
+pub struct Validate {
+    /// The experiment files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Write a commented experiment file to start from.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner init experiments/first.yaml
+
+Exit codes: 0 success, 1 the file could not be written, 2 there is such a file already.")]
+pub struct Init {
+    /// The file to write. The experiment gets its name.
+    #[arg(value_name = "FILE", default_value = "experiments/first.yaml")]
+    pub file: PathBuf,
 }
 
 impl From<Sweep> for Plan {
@@ -119,6 +153,7 @@ impl From<Sweep> for Plan {
             target: sweep.target,
             jobs: sweep.jobs,
             device: sweep.device,
+            resolved: false,
         }
     }
 }

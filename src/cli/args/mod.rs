@@ -1,13 +1,17 @@
 //! The arguments of every command, and their help.
 
 mod experiment_args;
+mod export_args;
 mod generate_args;
 mod result_args;
 mod whole_number;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
 
-pub(super) use experiment_args::{Plan, Sweep, SweepFormat, Target};
+pub(super) use experiment_args::{Init, Plan, Sweep, SweepFormat, Target, Validate};
+pub(super) use export_args::{Export, ExportFormat};
 pub(super) use generate_args::Generate;
 pub(super) use result_args::{
     CheckTemplate, Compare, CompareFormat, Confirm, ConfirmFormat, Diff, Report, ReportFormat,
@@ -49,7 +53,12 @@ pub enum Command {
     Verify(Verify),
     Watch(Watch),
     Generate(Generate),
+    Export(Export),
+    Init(Init),
+    Validate(Validate),
     Schema(Schema),
+    Completions(Completions),
+    Man(Man),
     /// Train the run that standard input describes. Used by `runner sweep` only.
     #[command(hide = true)]
     Worker,
@@ -67,6 +76,30 @@ Example:
 An editor with a YAML language server then completes and checks every experiment file that starts with
   # yaml-language-server: $schema=schema.json")]
 pub struct Schema {}
+
+/// Print completions of commands and options for a shell.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner completions bash > ~/.local/share/bash-completion/completions/runner
+  runner completions zsh > ~/.zfunc/_runner
+  runner completions fish > ~/.config/fish/completions/runner.fish")]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Write the manual as pages for `man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner man ~/.local/share/man/man1")]
+pub struct Man {
+    /// Folder for the pages, one for each command.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
 
 #[cfg(test)]
 mod tests {

@@ -63,7 +63,10 @@ impl Tokenizer {
     }
 
     /// The content of a `tokenizer.json`. Equal tokenizers give equal bytes.
-    pub(in crate::data) fn to_json(&self) -> Result<String, DataError> {
+    ///
+    /// # Errors
+    /// If the library fails.
+    pub fn to_json(&self) -> Result<String, DataError> {
         let mut json = self
             .pipeline
             .to_string(false)

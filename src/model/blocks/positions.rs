@@ -1,5 +1,5 @@
 use crate::kernels::{Backend, DeviceError, Matrix, Rotary};
-use crate::model::initializer::{Initializer, Shape};
+use crate::model::initializer::Initializer;
 use crate::model::parameter::{ParamGroup, Parameter, impl_parameters};
 use crate::spec::{self, PositionKind};
 use dfdx::prelude::*;
@@ -67,7 +67,7 @@ impl<B: Backend> Positions<B> {
 
 /// Sine and cosine of `position / 10000^(2i / C)` in columns 2i and 2i + 1 (Vaswani et al. 2017,
 /// section 3.5): (P, C).
-fn sinusoids((p, c): Shape) -> Vec<f32> {
+pub fn sinusoids((p, c): (usize, usize)) -> Vec<f32> {
     let value = |i: usize| {
         let (position, column) = ((i / c) as f64, i % c);
         let angle = position / libm::pow(10_000.0, (column / 2 * 2) as f64 / c as f64);

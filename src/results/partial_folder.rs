@@ -15,14 +15,14 @@ const PREFIX: &str = ".partial-";
 const OWNER: &str = ".owner";
 
 /// A folder that this process writes. It is removed on drop, unless it has got its final name.
-pub(super) struct PartialFolder {
+pub struct PartialFolder {
     folder: TempDir,
     /// The locked file.
     _owner: File,
 }
 
 impl PartialFolder {
-    pub(super) fn new(root: &Path) -> io::Result<Self> {
+    pub fn new(root: &Path) -> io::Result<Self> {
         loop {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(root);
             let folder = folder.map_err(without_path)?;
@@ -35,15 +35,20 @@ impl PartialFolder {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Gives the folder its final name.
+    /// Gives the folder its final name, and the usual permissions. Only its owner can read a temporary folder.
     ///
     /// # Errors
     /// If there is something with this name that the system does not replace.
-    pub(super) fn rename(&mut self, target: &Path) -> io::Result<()> {
+    pub fn rename(&mut self, target: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755))?;
+        }
         fs::rename(self.path(), target)?;
         self.folder.disable_cleanup(true);
         // Only now: a folder with a temporary name is not safe without this file.
@@ -66,7 +71,7 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
 
 /// Removes the folders whose owners were killed. `root` may be absent. If it is a symbolic link, nothing is removed:
 /// what it leads to can belong to somebody else.
-pub(super) fn remove_abandoned(root: &Path) -> io::Result<()> {
+pub(crate) fn remove_abandoned(root: &Path) -> io::Result<()> {
     if root.is_symlink() {
         return Ok(());
     }
@@ -81,7 +86,7 @@ pub(super) fn remove_abandoned(root: &Path) -> io::Result<()> {
 
 /// Removes `root`, which may be absent, with all that is in it. If another process is writing a folder
 /// there, this folder and `root` stay.
-pub(super) fn remove_all(root: &Path) -> io::Result<()> {
+pub(crate) fn remove_all(root: &Path) -> io::Result<()> {
     remove_abandoned(root)?;
     for entry in entries(root)? {
         match entry.file_type()?.is_dir() {
