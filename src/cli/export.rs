@@ -8,7 +8,6 @@ use crate::config::load_run;
 use crate::huggingface::{self, Class, Exported};
 use crate::regular_file::is_absent;
 use crate::spec::ModelKind;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -26,33 +25,26 @@ pub(super) fn run(arguments: &args::Export) -> Result<Exit, Error> {
         reason,
     })?;
     let folder = &arguments.folder;
-    expect_empty(folder)?;
+    if !is_absent(folder) || folder.is_symlink() {
+        return Err(ExportError::Exists(folder.clone()).into());
+    }
     let (model, tokenizer) = load_model(&dir, &spec, arguments.step)?;
     let record = dir.record().map_err(GenerateError::from)?;
     let status = record.as_ref().map(|record| &record.status);
+    let outcome = status.and_then(|status| status.outcome.as_ref());
+    let last = outcome.map(|outcome| outcome.evaluated_step.unwrap_or(outcome.steps));
+    let earlier_step = arguments.step.filter(|&step| Some(step) != last);
     let exported = Exported {
         name: &name(dir.path()),
         spec: &spec,
         model: &model,
         tokenizer: &tokenizer,
-        status: status.filter(|_| arguments.step.is_none()),
-        step: arguments.step,
+        status: status.filter(|_| earlier_step.is_none()),
+        step: earlier_step,
     };
     huggingface::write(&exported, class, folder).map_err(write_error(folder))?;
     print(&format!("{}: {}\n", folder.display(), class.name()))?;
     Ok(Exit::Success)
-}
-
-/// Checks that a folder does not exist, or is empty.
-fn expect_empty(folder: &Path) -> Result<(), ExportError> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => match entries.next() {
-            Some(_) => Err(ExportError::NotEmpty(folder.to_owned())),
-            None => Ok(()),
-        },
-        Err(_) if is_absent(folder) => Ok(()),
-        Err(error) => Err(write_error(folder)(error)),
-    }
 }
 
 fn write_error(folder: &Path) -> impl Fn(io::Error) -> ExportError {

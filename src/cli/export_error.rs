@@ -5,8 +5,8 @@ use std::path::PathBuf;
 /// Why a model was not exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    #[error("{} is not empty; name a new folder", .0.display())]
-    NotEmpty(PathBuf),
+    #[error("{} exists; name a new folder", .0.display())]
+    Exists(PathBuf),
     #[error(
         "a {0} model has no counterpart in transformers; models of the kind gpt can be exported"
     )]

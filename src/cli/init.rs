@@ -1,6 +1,7 @@
-use super::{Error, Exit, args, print};
+use super::{Error, Exit, args, print, shell_quoting};
 use crate::regular_file::is_absent;
 use crate::results::{create_folders, write_atomic};
+use crate::text::escape::visible_line;
 use std::path::Path;
 
 /// The file, with the name of the experiment to be filled in.
@@ -12,9 +13,9 @@ pub(super) fn run(arguments: &args::Init) -> Result<Exit, Error> {
         return Err(Error::Exists(file.clone()));
     }
     let parent = file.parent().unwrap_or(Path::new(""));
-    let text = TEMPLATE
-        .replace("NAME", &name(file))
-        .replace("FILE", &file.display().to_string());
+    let shown = shell_quoting::word(&file.display().to_string());
+    let text = TEMPLATE.replace("@NAME@", &name(file));
+    let text = text.replace("@FILE@", &visible_line(&shown));
     create_folders(parent)
         .and_then(|()| write_atomic(file, text.as_bytes()))
         .map_err(|source| Error::Write {
@@ -57,8 +58,13 @@ mod tests {
             "日本.yaml",
             "..",
             "a/0.1.yaml",
+            "2024.yaml",
+            "1e3.yaml",
+            "null.yaml",
+            "true.yaml",
+            "my_NAME_FILE.yaml",
         ] {
-            let text = TEMPLATE.replace("NAME", &name(Path::new(file)));
+            let text = TEMPLATE.replace("@NAME@", &name(Path::new(file)));
             let document = from_text(file, &text, &[]).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(document.expand().unwrap().runs.len(), 6, "{file}");
         }

@@ -37,5 +37,6 @@ pub(super) fn write_pages(arguments: &args::Man) -> Result<Exit, Error> {
             path: folder.clone(),
             source,
         })?;
+    print(&format!("the pages are in {}\n", folder.display()))?;
     Ok(Exit::Success)
 }

@@ -235,6 +235,12 @@ impl Diagnostics {
             None => Group::with_title(title).element(Origin::path(&self.sources.get(FILE).name)),
             Some(span) => title.elements(self.snippets(span, diagnostic.explanation())),
         };
+        let base = diagnostic.span.map_or(FILE, |span| span.source);
+        if base != FILE && self.sources.is_file(base) {
+            let [base, main] = [base, FILE].map(|source| &self.sources.get(source).name);
+            let note = format!("{main} extends {base}");
+            group = group.element(Level::NOTE.message(note));
+        }
         if let Some(help) = diagnostic.kind.help() {
             group = group.element(Level::HELP.message(visible(&help)));
         }

@@ -2,8 +2,9 @@ use super::canonical_names::{FormerNames, replace_former_names};
 use super::conditional_keys::applies_to;
 use super::cross_checks::{check, check_schedule, unreached_min_lr};
 use super::diagnostic::{AtSize, Diagnostic, Diagnostics};
+use super::durations::resolve_duration;
 use super::error_kind::ErrorKind;
-use super::extended_files::read_all;
+use super::extended_files::Files;
 use super::merge::merge;
 use super::overrides;
 use super::read_file::read;
@@ -11,7 +12,7 @@ use super::spans::{FILE, SourceText, Sources};
 use super::tree::{Layer, Node, Value};
 use super::validate::validate;
 use super::variants::{RunPlace, Variants};
-use crate::spec::{Experiment, Match, RunPart, RunSpec, YamlLine, yaml_lines};
+use crate::spec::{Experiment, Match, RunPart, RunSpec, TrainingLength, YamlLine, yaml_lines};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use unicode_width::UnicodeWidthStr;
@@ -63,15 +64,12 @@ pub fn from_text(name: &str, text: &str, overrides: &[String]) -> Result<Documen
     )
 }
 
-fn from_file(mut file: SourceText, overrides: &[String]) -> Result<Document, Diagnostics> {
-    if let Some(text) = file.text.strip_prefix('\u{feff}') {
-        file.text = text.to_owned();
-    }
+fn from_file(file: SourceText, overrides: &[String]) -> Result<Document, Diagnostics> {
     let mut errors = Vec::new();
-    let (files, tree) = read_all(file, &mut errors);
-    let sources = Arc::new(Sources::new(files, overrides));
-    match tree {
-        Some(tree) => build(sources, tree, errors),
+    let files = Files::read(file, &mut errors);
+    let sources = Arc::new(Sources::new(files.texts, overrides));
+    match files.tree {
+        Some(tree) => build(sources, tree, files.former_names, errors),
         None => Err(Diagnostics::new(sources, errors)),
     }
 }
@@ -80,18 +78,15 @@ fn from_file(mut file: SourceText, overrides: &[String]) -> Result<Document, Dia
 fn build(
     sources: Arc<Sources>,
     files: Node,
+    mut former_names: FormerNames,
     mut errors: Vec<Diagnostic>,
 ) -> Result<Document, Diagnostics> {
-    let mut file = files.clone();
-    let mut overrides = overrides::tree(&sources, &file, &mut errors);
-    let mut former_names = FormerNames::default();
-    for document in [&mut file, &mut overrides] {
-        replace_former_names(document, &mut former_names, &mut errors);
-    }
-    let tree = match file.value {
-        Value::Map(_) => merge(&file, &overrides, Layer::Override),
+    let mut overrides = overrides::tree(&sources, &files, &mut errors);
+    replace_former_names(&mut overrides, &mut former_names, &mut errors);
+    let tree = match files.value {
+        Value::Map(_) => merge(&files, &overrides, Layer::Override),
         // Validation reports it; merging would replace it by the overrides.
-        _ => file,
+        _ => files.clone(),
     };
     errors.extend(validate(&tree, &sources));
     if !errors.is_empty() {
@@ -132,7 +127,10 @@ impl Document {
     /// The experiment as YAML, with all defaults that have an effect. A comment on each line says where its value comes
     /// from.
     pub fn resolved(&self) -> String {
-        let mut lines = yaml_lines(&self.experiment).expect("an experiment is a mapping");
+        let tree = self.without_overridden();
+        let experiment = typed(&resolve_duration(&tree, &mut Vec::new()));
+        let experiment = experiment.unwrap_or_else(|_| self.experiment.clone());
+        let mut lines = yaml_lines(&experiment).expect("an experiment is a mapping");
         lines.retain(|line| self.has_effect(line));
         // A mapping of which nothing is left.
         for at in (0..lines.len()).rev() {
@@ -162,11 +160,49 @@ impl Document {
         lines.iter().map(with_origin).collect()
     }
 
-    /// Whether a line sets something. A default does not, if it is an empty mapping or does not apply.
+    /// The tree without the values of variants and sizes that overrides replace.
+    fn without_overridden(&self) -> Node {
+        let mut tree = self.tree.clone();
+        let Some(sweep) = tree.get_mut("sweep") else {
+            return tree;
+        };
+        if let Some(variants) = sweep.get_mut("variants") {
+            for variant in variants.values_mut() {
+                variant.subtract(&self.overrides);
+            }
+        }
+        if let Some(sizes) = sweep
+            .get_mut("scale")
+            .and_then(|scale| scale.get_mut("sizes"))
+        {
+            for size in sizes.values_mut() {
+                size.subtract(&self.overrides);
+            }
+        }
+        tree
+    }
+
+    /// Whether a line sets something. A default does not if it is an empty mapping, if it does not apply, or if another
+    /// key takes its place. A value that an extended file sets does not if it applies to no variant.
     fn has_effect(&self, line: &YamlLine) -> bool {
-        let is_default = line.has_value && self.origin(&line.path) == DEFAULT;
-        let applies = || applies_to(&self.tree, &line.path.join("."));
-        !is_default || (!line.text.ends_with(" {}") && applies())
+        if !line.has_value {
+            return true;
+        }
+        let path = line.path.join(".");
+        if self.origin(&line.path) != DEFAULT {
+            let variants = self.variants().all();
+            return variants.is_empty() || variants.iter().any(|v| applies_to(&v.tree, &path));
+        }
+        let is_set = |path: &&str| {
+            let entry = self.tree.at(path);
+            entry.is_some_and(|entry| entry.value.value != Value::Null)
+        };
+        let lengths = TrainingLength::PATHS;
+        let is_replaced = lengths.contains(&path.as_str()) && lengths.iter().any(is_set);
+        // The default prompt is dropped if the tokenizer cannot encode it, and one that is set is not.
+        let is_prompt = path == "sample.prompt";
+        let is_empty = line.text.ends_with(" {}");
+        !(is_replaced || is_prompt || is_empty) && applies_to(&self.tree, &path)
     }
 
     /// The file and the line that set a value, or what else set it.
@@ -180,7 +216,7 @@ impl Document {
                     node = &entry.value;
                 }
                 // A value that the file writes in a shorter form.
-                None if node.entries().is_empty() => break,
+                None if !matches!(node.value, Value::Map(_)) => break,
                 None => return DEFAULT.to_owned(),
             }
         }
@@ -316,7 +352,8 @@ impl Document {
     /// The document with other overrides. `None` if it would have errors.
     pub(super) fn with_overrides(&self, overrides: &[String]) -> Option<Self> {
         let sources = Arc::new(self.sources.with_overrides(overrides));
-        build(sources, self.files.clone(), Vec::new()).ok()
+        let former_names = self.former_names.clone();
+        build(sources, self.files.clone(), former_names, Vec::new()).ok()
     }
 
     pub(super) fn diagnostics(&self, errors: Vec<Diagnostic>) -> Diagnostics {
@@ -414,6 +451,36 @@ sweep:
         // It is an experiment file, and the same experiment.
         let again = from_text("again.yaml", &resolved, &[]).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(again.expand().unwrap(), document.expand().unwrap());
+    }
+
+    #[test]
+    fn a_resolved_document_is_the_same_experiment() {
+        let with = |document: &Document| {
+            let resolved = document.resolved();
+            let again = from_text("again.yaml", &resolved, &[]);
+            let again = again.unwrap_or_else(|e| panic!("{e}"));
+            let again = again.expand().unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(again, document.expand().unwrap(), "{resolved}");
+        };
+        let files = std::fs::read_dir("experiments").unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
+            with(&load(&file, &[]).unwrap());
+        }
+        let sweep = "sweep: {variants: {a: {}, b: {model: {n_layer: 4, norm: rmsnorm}}}}";
+        for (text, overrides) in [
+            (sweep, "model.n_layer=1"),
+            (sweep, "model={n_layer: 1, n_head: 2}"),
+            ("train: {epochs: 1}", "train.tokens=5000"),
+            ("optimizer: {betas: [0.8, 0.9]}", "optimizer.kind=sgd"),
+            ("model: {}\noptimizer: {schedule: {}}", "sweep.seeds=3"),
+            (
+                "sweep: {scale: {sizes: [{model: {n_layer: 1}}, {model: {n_layer: 2, n_embd: 64}}]}, variants: {a: {}, b: {model: {norm: rmsnorm}}}}",
+                "model.n_embd=32",
+            ),
+        ] {
+            with(&document(&format!("name: x\n{text}"), &[overrides]));
+        }
     }
 
     #[test]

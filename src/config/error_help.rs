@@ -24,6 +24,8 @@ impl ErrorKind {
             Self::MissingExtended(_) => {
                 "the path is relative to the folder of the file that names it".to_owned()
             }
+            Self::ExtendsItself(_) => "remove one of these files from `extends`".to_owned(),
+            Self::TooManyFiles => "write some of them into one file".to_owned(),
             Self::ExtendsOverridden => "write it in a file".to_owned(),
             Self::NotUtf8 { .. } => "save the file as UTF-8".to_owned(),
             Self::Empty => "the smallest experiment is a name: `name: my-experiment`".to_owned(),

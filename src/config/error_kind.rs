@@ -31,7 +31,7 @@ pub(super) enum ErrorKind {
     ExtendsNoPath,
     #[error("there is no file {0}")]
     MissingExtended(String),
-    #[error("{0} extends itself, directly or through other files")]
+    #[error("a file extends itself: {0}")]
     ExtendsItself(String),
     #[error("an extended file must be a mapping, such as `model: {{n_layer: 6}}`")]
     ExtendedNoMapping,

@@ -1,5 +1,6 @@
 //! The files that an experiment extends, merged below it.
 
+use super::canonical_names::{FormerNames, replace_former_names};
 use super::diagnostic::Diagnostic;
 use super::error_kind::ErrorKind;
 use super::limits::{MAX_FILE_BYTES, MAX_FILES};
@@ -9,7 +10,6 @@ use super::read_file::read;
 use super::spans::{SourceText, Span};
 use super::tree::{Layer, Node, Value};
 use crate::regular_file::is_absent;
-use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 /// The key that names the extended files.
@@ -18,56 +18,99 @@ pub(super) const EXTENDS: &str = "extends";
 /// Keys that a file does not take over from the files that it extends: they say what an experiment is called.
 const NOT_EXTENDED: [&str; 2] = ["name", "description"];
 
-/// The texts of an experiment, its own file first, and its tree with those of the extended files below it. There is no
-/// tree if there are errors that leave nothing to check.
-pub(super) fn read_all(
-    main: SourceText,
-    errors: &mut Vec<Diagnostic>,
-) -> (Vec<SourceText>, Option<Node>) {
-    let mut reader = Reader {
-        texts: Vec::new(),
-        errors,
-        open: main.path.canonicalize().into_iter().collect(),
-    };
-    let tree = reader.file(main, 0);
-    (reader.texts, tree)
+/// The files of an experiment, as they were read.
+pub(super) struct Files {
+    /// The file of the experiment, then those that it extends.
+    pub(super) texts: Vec<SourceText>,
+    /// The file of the experiment, merged over the others. `None` if one of them has an error that leaves nothing to
+    /// check.
+    pub(super) tree: Option<Node>,
+    pub(super) former_names: FormerNames,
+}
+
+impl Files {
+    /// Reads the files that a file extends. What is wrong is added to `errors`.
+    pub(super) fn read(main: SourceText, errors: &mut Vec<Diagnostic>) -> Self {
+        let mut reader = Reader {
+            texts: Vec::new(),
+            former_names: FormerNames::default(),
+            errors,
+            open: Vec::new(),
+            read: Vec::new(),
+            trees: Vec::new(),
+            has_failed: false,
+        };
+        reader.open.extend(main.path.canonicalize());
+        reader.file(main);
+        let tree = (!reader.has_failed).then(|| merged(reader.trees));
+        Self {
+            texts: reader.texts,
+            tree,
+            former_names: reader.former_names,
+        }
+    }
+}
+
+/// Trees merged over those before them. Each has its own layer.
+fn merged(mut trees: Vec<Node>) -> Node {
+    let main = trees.pop().expect("the file of the experiment was read");
+    if trees.is_empty() {
+        return main;
+    }
+    let below = trees.iter().enumerate();
+    let below = below.fold(Node::empty_map(main.span), |below, (at, tree)| {
+        merge(&below, tree, Layer::Extended(at))
+    });
+    merge(&below, &main, Layer::Document)
 }
 
 struct Reader<'a> {
     texts: Vec<SourceText>,
+    former_names: FormerNames,
     errors: &'a mut Vec<Diagnostic>,
     /// The files whose extended files are being read, the outermost first.
     open: Vec<PathBuf>,
+    /// The extended files so far. One that is reached again is not merged again: it would undo what was merged over it.
+    read: Vec<PathBuf>,
+    /// The trees of all files, in the order in which they are merged.
+    trees: Vec<Node>,
+    /// Whether a tree is missing.
+    has_failed: bool,
 }
 
 impl Reader<'_> {
-    /// The tree of a file that `depth` files lead to. What it extends is merged below it.
-    fn file(&mut self, text: SourceText, depth: usize) -> Option<Node> {
+    /// Adds the trees of the files that a file extends, and then its own.
+    fn file(&mut self, mut text: SourceText) {
+        if let Some(without_mark) = text.text.strip_prefix('\u{feff}') {
+            text.text = without_mark.to_owned();
+        }
         let source = self.texts.len();
         let (path, yaml) = (text.path.clone(), text.text.clone());
         self.texts.push(text);
         if yaml.len() as u64 > MAX_FILE_BYTES {
-            self.errors.push(Diagnostic::new(None, ErrorKind::TooLarge));
-            return None;
+            return self.fail(None, ErrorKind::TooLarge);
         }
-        let mut tree = parse_file(&yaml, source, self.errors)?;
-        let extended = self.extended(&mut tree);
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let layer = |depth| match depth {
-            0 => Layer::Document,
-            depth => Layer::Extended(Reverse(depth)),
+        let Some(mut tree) = parse_file(&yaml, source, self.errors) else {
+            self.has_failed = true;
+            return;
         };
-        let mut merged = Node::empty_map(tree.span);
-        for (text, span) in extended {
-            let base = self.base(&folder.join(&text), span, depth + 1)?;
-            merged = match merged.entries() {
-                // Its layers, and those of what it extends, stay apart.
-                [] => base,
-                _ => merge(&merged, &base, layer(depth + 1)),
-            };
+        let is_extended = source > 0;
+        let extended = self.extended(&mut tree);
+        match &mut tree.value {
+            Value::Map(entries) if is_extended => {
+                entries.retain(|entry| !NOT_EXTENDED.contains(&entry.key.as_str()));
+            }
+            Value::Map(_) => {}
+            _ if is_extended => return self.fail(tree.span, ErrorKind::ExtendedNoMapping),
+            // Validation reports it.
+            _ => {}
         }
-        merged.span = tree.span;
-        Some(merge(&merged, &tree, layer(depth)))
+        replace_former_names(&mut tree, &mut self.former_names, self.errors);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for (text, span) in extended {
+            self.base(&folder.join(text), span);
+        }
+        self.trees.push(tree);
     }
 
     /// The paths that the key `extends` of a file lists, with their places. The key is removed.
@@ -87,58 +130,52 @@ impl Reader<'_> {
         for path in paths {
             match path.as_str() {
                 Some(text) if !text.is_empty() => texts.push((text.to_owned(), path.span)),
-                _ => {
-                    let error = Diagnostic::new(path.span, ErrorKind::ExtendsNoPath);
-                    self.errors.push(error);
-                }
+                _ => self.fail(path.span, ErrorKind::ExtendsNoPath),
             }
         }
         texts
     }
 
-    /// The tree of an extended file, without what names it. `span` is that of its path.
-    fn base(&mut self, path: &Path, span: Span, depth: usize) -> Option<Node> {
-        let shown = path.display().to_string();
-        let mut fail = |kind| {
-            self.errors.push(Diagnostic::new(span, kind));
-            None
-        };
-        if self.texts.len() >= MAX_FILES {
-            return fail(ErrorKind::TooManyFiles);
-        }
+    /// Adds the trees of an extended file, unless it was read before. `span` is that of its path.
+    fn base(&mut self, path: &Path, span: Span) {
         if is_absent(path) {
-            return fail(ErrorKind::MissingExtended(shown));
+            let shown = path.display().to_string();
+            return self.fail(span, ErrorKind::MissingExtended(shown));
         }
         let canonical = match path.canonicalize() {
             Ok(canonical) => canonical,
-            Err(error) => return fail(ErrorKind::Unreadable(error.to_string())),
+            Err(error) => return self.fail(span, ErrorKind::Unreadable(error.to_string())),
         };
-        if self.open.contains(&canonical) {
-            return fail(ErrorKind::ExtendsItself(shown));
+        if let Some(start) = self.open.iter().position(|open| *open == canonical) {
+            let circle = self.open[start..].iter().chain([&canonical]);
+            let names = circle.map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+            let names: Vec<_> = names.collect();
+            return self.fail(span, ErrorKind::ExtendsItself(names.join(" → ")));
         }
-        let text = match read(path, self.texts.len()) {
-            Ok(text) => text,
+        if self.read.contains(&canonical) {
+            return;
+        }
+        if self.texts.len() >= MAX_FILES {
+            return self.fail(span, ErrorKind::TooManyFiles);
+        }
+        self.read.push(canonical.clone());
+        match read(path, self.texts.len()) {
+            Ok(text) => {
+                self.open.push(canonical);
+                self.file(SourceText::file(path, text));
+                self.open.pop();
+            }
             Err((text, error)) => {
                 self.texts.push(SourceText::file(path, text));
                 self.errors.push(error.at_least(span));
-                return None;
-            }
-        };
-        self.open.push(canonical);
-        let tree = self.file(SourceText::file(path, text), depth);
-        self.open.pop();
-        let mut tree = tree?;
-        match &mut tree.value {
-            Value::Map(entries) => {
-                entries.retain(|entry| !NOT_EXTENDED.contains(&entry.key.as_str()));
-                Some(tree)
-            }
-            _ => {
-                let error = Diagnostic::new(tree.span, ErrorKind::ExtendedNoMapping);
-                self.errors.push(error);
-                None
+                self.has_failed = true;
             }
         }
+    }
+
+    fn fail(&mut self, span: impl Into<Option<Span>>, kind: ErrorKind) {
+        self.errors.push(Diagnostic::new(span, kind));
+        self.has_failed = true;
     }
 }
 
@@ -195,25 +232,87 @@ mod tests {
         assert_eq!(document.expand().unwrap().runs.len(), 3);
     }
 
-    /// What a file chooses makes keys of the extended file, which do not apply to it, inherited.
+    /// What a file chooses makes keys of the files below it, which do not apply to it, inherited.
     #[test]
     fn keys_that_do_not_apply_are_inherited() {
+        for bases in ["[a.yaml]", "[b.yaml, a.yaml]"] {
+            let folder = tempfile::tempdir().unwrap();
+            let main = format!("name: main\nextends: {bases}\nmodel: {{kind: bigram}}");
+            let document = load_first(
+                folder.path(),
+                &[
+                    ("main.yaml", main.as_str()),
+                    (
+                        "a.yaml",
+                        "extends: b.yaml\noptimizer: {kind: sgd}\ntrain: {epochs: 2}",
+                    ),
+                    (
+                        "b.yaml",
+                        "model: {n_layer: 7}\noptimizer: {betas: [0.8, 0.9]}\ntrain: {steps: 5}",
+                    ),
+                ],
+            );
+            let runs = document.unwrap().expand().unwrap().runs;
+            assert_eq!(runs[0].train.epochs, Some(2.0), "{bases}");
+        }
+    }
+
+    /// Merging `base.yaml` again would undo what `size.yaml` sets.
+    #[test]
+    fn a_file_that_is_reached_twice_is_merged_once() {
         let folder = tempfile::tempdir().unwrap();
         let document = load_first(
             folder.path(),
             &[
-                (
-                    "main.yaml",
-                    "name: main\nextends: a.yaml\nmodel: {kind: bigram}",
-                ),
-                ("a.yaml", "extends: b.yaml\noptimizer: {kind: sgd}"),
-                (
-                    "b.yaml",
-                    "model: {n_layer: 7}\noptimizer: {betas: [0.8, 0.9]}",
-                ),
+                ("main.yaml", "name: main\nextends: [size.yaml, norm.yaml]"),
+                ("size.yaml", "extends: base.yaml\nmodel: {n_layer: 7}"),
+                ("norm.yaml", "extends: base.yaml\nmodel: {norm: rmsnorm}"),
+                ("base.yaml", "model: {n_layer: 1, n_head: 2}"),
             ],
         );
-        document.unwrap().expand().unwrap();
+        let document = document.unwrap();
+        let model = &document.experiment().model;
+        assert_eq!((model.n_layer, model.n_head), (7, 2));
+        assert_eq!(model.norm, crate::spec::Norm::Rmsnorm);
+    }
+
+    #[test]
+    fn former_names_and_byte_order_marks_are_those_of_each_file() {
+        for (key, base_key) in [("window", "sliding_window"), ("sliding_window", "window")] {
+            let folder = tempfile::tempdir().unwrap();
+            let main = format!("name: main\nextends: base.yaml\nmodel: {{{key}: 4}}");
+            let base = format!("\u{feff}model: {{{base_key}: 8}}");
+            let document = load_first(
+                folder.path(),
+                &[("main.yaml", main.as_str()), ("base.yaml", base.as_str())],
+            );
+            let document = document.unwrap();
+            assert_eq!(document.experiment().model.sliding_window, Some(4));
+            assert_eq!(document.notes().len(), 1);
+        }
+    }
+
+    /// Where a template is relative to, and what the error about identical variants loads again.
+    #[test]
+    fn what_depends_on_the_files_knows_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [
+            ("main.yaml", "name: main\nextends: in/base.yaml"),
+            (
+                "in/base.yaml",
+                "report: {template: my.j2}\nsweep: {variants: {a: {}, b: {train: {steps: 9}}}}",
+            ),
+        ];
+        let document = load_first(folder.path(), &files).unwrap();
+        let template = document.template().unwrap();
+        assert_eq!(template, folder.path().join("in/my.j2"));
+        let overrides = ["train.steps=5".to_owned()];
+        let document = load(&folder.path().join("main.yaml"), &overrides).unwrap();
+        let error = document.expand().unwrap_err().to_string();
+        assert!(
+            error.contains("`train.steps=5` on the command line"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 /// Largest experiment file accepted, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Most files of an experiment: its own, and those that it extends. A file counts as often as it is read.
+/// Most files of an experiment: its own, and those that it extends.
 pub(super) const MAX_FILES: usize = 32;
 
 /// Deepest nesting of a document. It bounds every recursion over a tree.

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::error_kind::{ErrorKind, shortened};
 use super::limits::{MAX_COPIED_BYTES, MAX_DEPTH, MAX_VALUES};
 use super::scalar;
-use super::spans::{Span, start_of};
+use super::spans::{FILE, Span, start_of};
 use super::syntax_errors::{other_version, syntax_error};
 use super::tree::{Entry, Layer, Node, Size, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as ParserSpan, Tag};
@@ -14,7 +14,8 @@ use std::collections::HashMap;
 pub(super) fn parse_file(text: &str, source: usize, errors: &mut Vec<Diagnostic>) -> Option<Node> {
     let error = match parse(text, source, 0, errors) {
         Ok(Some(tree)) => return Some(tree),
-        Ok(None) => Diagnostic::new(start_of(source), ErrorKind::Empty),
+        Ok(None) if source == FILE => Diagnostic::new(start_of(source), ErrorKind::Empty),
+        Ok(None) => Diagnostic::new(start_of(source), ErrorKind::ExtendedNoMapping),
         Err(diagnostic) => diagnostic,
     };
     errors.push(error);

@@ -2,7 +2,6 @@
 
 use super::spans::Span;
 use serde_yaml::{Mapping, Number};
-use std::cmp::Reverse;
 
 /// A value and its span.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +59,8 @@ impl Size {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     Default,
-    /// A file that the document extends, with the number of files that lead to it.
-    Extended(Reverse<usize>),
+    /// A file that the document extends. Files are merged in this order.
+    Extended(usize),
     Document,
     /// A size of `sweep.scale`.
     Size,
@@ -121,6 +120,42 @@ impl Node {
     /// The value under a key of a mapping.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// [`Self::get`] with mutable access.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        let Value::Map(entries) = &mut self.value else {
+            return None;
+        };
+        let entry = entries.iter_mut().find(|entry| entry.key == key);
+        entry.map(|entry| &mut entry.value)
+    }
+
+    /// The values of a mapping or of a list.
+    pub(super) fn values_mut(&mut self) -> Vec<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().map(|entry| &mut entry.value).collect(),
+            Value::Seq(items) => items.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Removes the values that another tree would replace when it is merged over this one.
+    pub(super) fn subtract(&mut self, over: &Node) {
+        let Value::Map(entries) = &mut self.value else {
+            return;
+        };
+        entries.retain_mut(|entry| {
+            let Some(over) = over.get(&entry.key) else {
+                return true;
+            };
+            let are_mappings = [&entry.value, over].map(|node| matches!(node.value, Value::Map(_)));
+            if are_mappings != [true, true] {
+                return false;
+            }
+            entry.value.subtract(over);
+            !entry.value.entries().is_empty()
+        });
     }
 
     /// The entry at a path such as `optimizer.schedule.kind`, whose keys have no dots.

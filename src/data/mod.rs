@@ -37,7 +37,7 @@ pub use ngram_counts::NgramCounts;
 pub use prepare::{prepare, prepare_test, prepare_with_notices};
 pub use sources::download;
 pub use token_file::Tokens;
-pub use tokenizer::{TextStream, Tokenizer};
+pub use tokenizer::{TextStream, Tokenizer, portable_tokenizer};
 
 #[cfg(test)]
 mod tests;

@@ -145,6 +145,12 @@ mod tests {
             llama(model);
             model.sliding_window = Some(8);
         };
+        // A window that holds every context is none.
+        let wide = |model: &mut Model| {
+            llama(model);
+            model.sliding_window = Some(model.block_size);
+        };
+        assert_eq!(class(&wide), class(&llama));
         assert_eq!(class(&mistral), Ok(Class::Llama(LlamaKind::Mistral)));
         let qwen = |model: &mut Model| {
             mistral(model);

@@ -1,6 +1,6 @@
 use crate::data::Tokenizer;
 use crate::kernels::CpuBackend;
-use crate::model::Model;
+use crate::model::{Model, prompt_tokens};
 use crate::results::RunStatus;
 use crate::spec::RunSpec;
 
@@ -16,4 +16,12 @@ pub struct Exported<'a> {
     pub status: Option<&'a RunStatus>,
     /// The step after which the weights were saved, if it is not the last one.
     pub step: Option<u64>,
+}
+
+impl Exported<'_> {
+    /// The tokens of the prompt of the run's own texts.
+    pub(super) fn prompt_tokens(&self) -> Vec<usize> {
+        let tokens = prompt_tokens(self.tokenizer, &self.spec.sample.prompt);
+        tokens.unwrap_or_else(|_| vec![0])
+    }
 }

@@ -1,10 +1,9 @@
 //! `GPT2LMHeadModel`: learned positions, LayerNorm, and an MLP without gate. All parts have biases, which are zero where
 //! the model has none. Its table of positions also holds sinusoids, or zeros for a model without positions.
 
-use super::config_values::{activation, decimal};
+use super::config_values::{activation, decimal, entries};
 use super::requirements::Requirements;
 use super::tensors::Tensors;
-use crate::model::sinusoids;
 use crate::spec::{self, Norm, PositionKind};
 use serde_json::{Map, Value, json};
 
@@ -35,7 +34,7 @@ pub(super) fn config(model: &spec::Model) -> Map<String, Value> {
         "embd_pdrop": decimal(dropouts.embedding),
         "attn_pdrop": decimal(dropouts.attention),
     });
-    config.as_object().expect("it is an object").clone()
+    entries(config)
 }
 
 pub(super) fn tensors(model: &spec::Model, all: &mut Tensors) {
@@ -43,8 +42,10 @@ pub(super) fn tensors(model: &spec::Model, all: &mut Tensors) {
     let (positions, shape) = ("transformer.wpe.weight", (model.block_size, model.n_embd));
     match model.positions.kind {
         PositionKind::Learned => all.table(positions, "wpe.weight"),
-        PositionKind::Sinusoidal => all.computed(positions, shape, sinusoids(shape)),
-        _ => all.computed(positions, shape, vec![0.0; shape.0 * shape.1]),
+        PositionKind::Sinusoidal => all.sinusoids(positions, shape),
+        PositionKind::None | PositionKind::Rotary | PositionKind::Alibi => {
+            all.zeros(positions, vec![shape.0, shape.1]);
+        }
     }
     for i in 0..model.n_layer {
         let (theirs, ours) = (format!("transformer.h.{i}."), format!("h.{i}."));

@@ -1,7 +1,7 @@
 //! `GPTNeoXForCausalLM`: rotary positions, LayerNorm, an MLP without gate, and blocks that may be parallel. A parallel
 //! block has a norm for each branch there; both get the values of the one norm of the model.
 
-use super::config_values::{activation, decimal};
+use super::config_values::{activation, decimal, entries, has_attention_bias};
 use super::requirements::Requirements;
 use super::tensors::Tensors;
 use crate::spec::{self, Norm, PositionKind};
@@ -32,7 +32,7 @@ pub(super) fn config(model: &spec::Model) -> Map<String, Value> {
         "hidden_dropout": decimal(dropouts.residual),
         "attention_dropout": decimal(dropouts.attention),
     });
-    config.as_object().expect("it is an object").clone()
+    entries(config)
 }
 
 /// The share of rotated columns, which times the width of a head, rounded down, is their number.
@@ -43,10 +43,6 @@ fn rotary_share(model: &spec::Model) -> f64 {
         true => share,
         false => share.next_up(),
     }
-}
-
-fn has_attention_bias(model: &spec::Model) -> bool {
-    model.biases().qkv || model.biases().attention_out
 }
 
 pub(super) fn tensors(model: &spec::Model, all: &mut Tensors) {
@@ -88,4 +84,26 @@ fn outputs_by_head(model: &spec::Model) -> Vec<usize> {
     let start = |head: usize| (0..3).map(move |part| part * c + head * hs);
     let starts = (0..model.n_head).flat_map(start);
     starts.flat_map(|start| start..start + hs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Python multiplies the width of a head by the share, and rounds down.
+    #[test]
+    fn the_share_of_rotated_columns_gives_their_number() {
+        for head in 1..=128_usize {
+            for width in (2..=head).step_by(2) {
+                let mut model = spec::Model {
+                    n_head: 1,
+                    n_embd: head,
+                    ..spec::Model::default()
+                };
+                model.positions.rotary_pct = width as f64 / head as f64;
+                let share = rotary_share(&model);
+                assert_eq!((head as f64 * share) as usize, width, "{head}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Mistral also has sliding windows, but no biases. Qwen3 has sliding windows and norms of queries and keys, and biases
 //! in attention only.
 
-use super::config_values::{activation, decimal};
+use super::config_values::{activation, decimal, entries, has_attention_bias};
 use super::requirements::Requirements;
 use super::tensors::Tensors;
 use crate::spec::{self, Mlp, Norm, PositionKind};
@@ -36,17 +36,16 @@ pub(super) fn require(kind: LlamaKind, model: &spec::Model, all: &mut Requiremen
         all.one_of("model.sliding_window", model.effective_window(), &[None]);
         return;
     }
-    let biases = model.biases();
-    all.one_of("model.bias_overrides.mlp", biases.mlp, &[false]);
+    let (biases, exceptions) = (model.biases(), &model.bias_overrides);
+    all.no_bias(biases.mlp, ("model.bias_overrides.mlp", exceptions.mlp));
     if kind == LlamaKind::Mistral {
-        all.one_of("model.bias_overrides.qkv", biases.qkv, &[false]);
-        let out = biases.attention_out;
-        all.one_of("model.bias_overrides.attention_out", out, &[false]);
+        all.no_bias(biases.qkv, ("model.bias_overrides.qkv", exceptions.qkv));
+        let exception = (
+            "model.bias_overrides.attention_out",
+            exceptions.attention_out,
+        );
+        all.no_bias(biases.attention_out, exception);
     }
-}
-
-fn has_attention_bias(model: &spec::Model) -> bool {
-    model.biases().qkv || model.biases().attention_out
 }
 
 pub(super) fn config(kind: LlamaKind, model: &spec::Model) -> Map<String, Value> {
@@ -81,7 +80,7 @@ pub(super) fn config(kind: LlamaKind, model: &spec::Model) -> Map<String, Value>
             config["mlp_bias"] = model.biases().mlp.into();
         }
     }
-    config.as_object().expect("it is an object").clone()
+    entries(config)
 }
 
 pub(super) fn tensors(kind: LlamaKind, model: &spec::Model, all: &mut Tensors) {

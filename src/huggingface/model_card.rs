@@ -1,16 +1,19 @@
 use super::class::Class;
 use super::exported::Exported;
+use crate::model::size;
 use crate::text::{escape, units};
-use dfdx::prelude::HasShape;
 use std::io;
 
 /// The README.md of an exported model. It begins with the fields that a hub reads.
 pub(super) fn model_card(exported: &Exported, class: Class) -> io::Result<String> {
     let spec = exported.spec;
     let settings = escape::fence(&spec.to_yaml()?);
-    let prompt = match spec.sample.prompt.as_str() {
-        "" => "\n",
-        prompt => prompt,
+    let stop = match &spec.sample.stop {
+        Some(stop) => format!(
+            " The run ends a text at {}.",
+            escape::code(&format!("{stop:?}"))
+        ),
+        None => String::new(),
     };
     Ok(format!(
         "---
@@ -25,15 +28,17 @@ A language model that `runner` {version} exported as `{class}`.
 | | |
 |:--|:--|
 {facts}
-It continues texts of the kind that it was trained on. It takes at most {context} tokens at once.
+It continues texts of the kind that it was trained on. It takes at most {context} tokens, with those that it \
+generates.{stop}
 
 ```python
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = \".\"  # the folder of this file
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder)
-tokens = tokenizer({prompt}, return_tensors=\"pt\").input_ids
+tokens = torch.tensor([{prompt:?}])  # {shown}
 print(tokenizer.decode(model.generate(tokens)[0]))
 ```
 
@@ -46,7 +51,11 @@ The settings of the run, with all defaults:
         class = class.name(),
         facts = facts(exported),
         context = spec.sequence_length(),
-        prompt = serde_json::Value::from(prompt),
+        prompt = exported.prompt_tokens(),
+        shown = match spec.sample.prompt.as_str() {
+            "" => "the start of a text".to_owned(),
+            prompt => format!("tokenizer({}).input_ids", serde_json::Value::from(prompt)),
+        },
     ))
 }
 
@@ -54,24 +63,18 @@ The settings of the run, with all defaults:
 fn facts(exported: &Exported) -> String {
     let Exported {
         spec,
-        model,
         tokenizer,
         status,
         step,
         ..
     } = exported;
-    let params = model.parameters().into_iter();
-    let params: usize = params
-        .map(|parameter| {
-            let (rows, cols) = *parameter.value.shape();
-            rows * cols
-        })
-        .sum();
+    let vocab_size = tokenizer.vocab_size();
+    let params = size(&spec.model, vocab_size, spec.sequence_length()).params;
     let mut rows = vec![
-        ("Parameters", units::exact(params as u64)),
+        ("Parameters", units::exact(params)),
         (
             "Tokenizer",
-            format!("{}, {} tokens", spec.tokenizer.kind, tokenizer.vocab_size()),
+            format!("{}, {vocab_size} tokens", spec.tokenizer.kind),
         ),
         ("Text", escape::cell_code(&spec.data.source.to_string())),
         ("Seed", spec.seed.to_string()),

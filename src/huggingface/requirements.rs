@@ -59,11 +59,23 @@ impl Requirements {
             return;
         }
         let possible: Vec<String> = possible.iter().map(written).collect();
-        self.conflicts.push(Conflict {
+        let conflict = Conflict {
             key,
             value: written(&value),
             possible: possible.join(" or "),
-        });
+        };
+        if !self.conflicts.contains(&conflict) {
+            self.conflicts.push(conflict);
+        }
+    }
+
+    /// Requires that a part has no bias. `exception` is its own setting, with its key, which `model.bias` has otherwise.
+    pub(super) fn no_bias(&mut self, has_bias: bool, exception: (&'static str, Option<bool>)) {
+        let key = match exception {
+            (key, Some(_)) => key,
+            (_, None) => "model.bias",
+        };
+        self.one_of(key, has_bias, &[false]);
     }
 
     /// Requires an MLP without a gate.

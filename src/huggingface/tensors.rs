@@ -1,7 +1,7 @@
 //! The tensors of a class: which numbers of a model each of them holds.
 
 use crate::kernels::CpuBackend;
-use crate::model::{Model, Parameter};
+use crate::model::{Model, Parameter, sinusoids};
 use dfdx::prelude::*;
 use safetensors::tensor::{Dtype, View, serialize_to_file};
 use std::borrow::Cow;
@@ -36,8 +36,9 @@ enum Values<'a> {
         width: usize,
         rows: Vec<usize>,
     },
-    /// Values that are no parameter of the model.
-    Computed(Vec<f32>),
+    Zeros,
+    /// The table of sinusoidal positions, which is no parameter.
+    Sinusoids,
 }
 
 impl<'a> Tensors<'a> {
@@ -58,9 +59,13 @@ impl<'a> Tensors<'a> {
         self.add(theirs, vec![rows, cols], Values::All(parameter));
     }
 
-    /// A matrix that is computed.
-    pub(super) fn computed(&mut self, theirs: &str, shape: (usize, usize), values: Vec<f32>) {
-        self.add(theirs, vec![shape.0, shape.1], Values::Computed(values));
+    /// The table of sinusoidal positions.
+    pub(super) fn sinusoids(&mut self, theirs: &str, shape: (usize, usize)) {
+        self.add(theirs, vec![shape.0, shape.1], Values::Sinusoids);
+    }
+
+    pub(super) fn zeros(&mut self, theirs: &str, shape: Vec<usize>) {
+        self.add(theirs, shape, Values::Zeros);
     }
 
     /// A norm. If it has a bias in the class and none in the model, the bias is zero.
@@ -125,7 +130,7 @@ impl<'a> Tensors<'a> {
             .get(format!("{ours}.bias").as_str())
             .copied();
         let values = match (parameter, outputs) {
-            (None, _) => Values::Computed(vec![0.0; number]),
+            (None, _) => Values::Zeros,
             (Some(parameter), None) => Values::All(parameter),
             (Some(parameter), Some(outputs)) => Values::Rows {
                 parameter,
@@ -152,31 +157,6 @@ impl<'a> Tensors<'a> {
     }
 }
 
-impl Tensor<'_> {
-    fn numbers(&self) -> Vec<f32> {
-        match &self.values {
-            Values::All(parameter) => parameter.value.as_vec(),
-            Values::Transposed(parameter) => {
-                let (rows, cols) = *parameter.value.shape();
-                let values = parameter.value.as_vec();
-                let column = |col: usize| (0..rows).map(move |row| row * cols + col);
-                let order = (0..cols).flat_map(column);
-                order.map(|at| values[at]).collect()
-            }
-            Values::Rows {
-                parameter,
-                width,
-                rows,
-            } => {
-                let values = parameter.value.as_vec();
-                let row = |&row: &usize| &values[row * width..(row + 1) * width];
-                rows.iter().flat_map(row).copied().collect()
-            }
-            Values::Computed(values) => values.clone(),
-        }
-    }
-}
-
 impl View for Tensor<'_> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
@@ -187,14 +167,34 @@ impl View for Tensor<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let numbers = self.numbers().into_iter();
-        numbers
-            .flat_map(f32::to_le_bytes)
-            .collect::<Vec<u8>>()
-            .into()
+        let bytes: Vec<u8> = match &self.values {
+            Values::Zeros => vec![0; self.data_len()],
+            Values::Sinusoids => bytes(sinusoids((self.shape[0], self.shape[1]))),
+            Values::All(parameter) => bytes(parameter.value.as_vec()),
+            Values::Transposed(parameter) => {
+                let (rows, cols) = *parameter.value.shape();
+                let values = parameter.value.as_vec();
+                let column = |col: usize| (0..rows).map(move |row| row * cols + col);
+                bytes((0..cols).flat_map(column).map(|at| values[at]))
+            }
+            Values::Rows {
+                parameter,
+                width,
+                rows,
+            } => {
+                let values = parameter.value.as_vec();
+                let row = |&row: &usize| &values[row * width..(row + 1) * width];
+                bytes(rows.iter().flat_map(row).copied())
+            }
+        };
+        bytes.into()
     }
 
     fn data_len(&self) -> usize {
         self.shape.iter().product::<usize>() * size_of::<f32>()
     }
+}
+
+fn bytes(numbers: impl IntoIterator<Item = f32>) -> Vec<u8> {
+    numbers.into_iter().flat_map(f32::to_le_bytes).collect()
 }

@@ -23,8 +23,13 @@ pub struct PartialFolder {
 
 impl PartialFolder {
     pub fn new(root: &Path) -> io::Result<Self> {
+        Self::with_prefix(root, PREFIX)
+    }
+
+    /// [`Self::new`] with another start of the temporary name, for a folder that others use as well.
+    pub fn with_prefix(root: &Path, prefix: &str) -> io::Result<Self> {
         loop {
-            let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(root);
+            let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(root);
             let folder = folder.map_err(without_path)?;
             if let Some(owner) = lock(folder.path())? {
                 return Ok(Self {
@@ -96,6 +101,18 @@ pub(crate) fn remove_all(root: &Path) -> io::Result<()> {
         }
     }
     ignore_missing(remove_if_empty(root))
+}
+
+/// Removes the folders with this start of their names whose owners were killed, in a folder that others use as well. What
+/// cannot be removed, or has no owner, stays.
+pub(crate) fn remove_killed(root: &Path, prefix: &str) {
+    for entry in entries(root).unwrap_or_default() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(prefix);
+        let owner = entry.path().join(OWNER);
+        if is_ours && regular_file::open(&owner).is_ok_and(|owner| owner.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn entries(root: &Path) -> io::Result<Vec<DirEntry>> {
@@ -203,6 +220,26 @@ mod tests {
         remove_abandoned(root.path()).unwrap();
         assert_eq!(names(root.path()), [".partial-file", "0a1b"]);
         remove_abandoned(&root.path().join("absent")).unwrap();
+    }
+
+    #[test]
+    fn folders_of_others_are_kept_where_others_write() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, file) in [
+            (".x-killed", OWNER),
+            (".x-other", "file"),
+            (".y-killed", OWNER),
+        ] {
+            fs::create_dir(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join(file), "").unwrap();
+        }
+        let living = PartialFolder::with_prefix(root.path(), ".x-").unwrap();
+        remove_killed(root.path(), ".x-");
+        let living = living.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(names(root.path()).len(), 3);
+        for name in [".x-other", ".y-killed", living] {
+            assert!(root.path().join(name).exists(), "{name}");
+        }
     }
 
     #[test]

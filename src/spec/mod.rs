@@ -81,8 +81,9 @@ pub struct Experiment {
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"))]
     pub name: String,
     /// Experiment files that this one extends: a path or a list of paths, relative to the folder of this file. They can
-    /// extend others. The values of this file are merged over those of the first file, of the second, and so on:
-    /// mappings key by key, while anything else, such as a list, is replaced. `name` and `description` are not taken over.
+    /// extend others. A later file of the list is merged over the earlier ones, and this file over all of them: mappings
+    /// key by key, while anything else, such as a list, is replaced. `name` and `description` are not taken over. A file
+    /// that is reached twice is merged once, at its first place.
     #[serde(default, skip_serializing)]
     #[schemars(schema_with = "extends_schema")]
     pub extends: Vec<String>,

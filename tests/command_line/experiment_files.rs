@@ -14,7 +14,7 @@ fn a_new_file_is_valid_and_is_not_overwritten() {
     );
     lab.run("plan my/first.yaml").exits(0);
     let written = fs::read_to_string(lab.path("my/first.yaml")).unwrap();
-    assert!(written.contains("\nname: first\n"), "{written}");
+    assert!(written.contains("\nname: \"first\"\n"), "{written}");
     let again = lab.run("init my/first.yaml").exits(2);
     assert!(
         again.stderr.contains("my/first.yaml exists"),

@@ -52,6 +52,13 @@ fn a_model_becomes_a_folder() {
     assert_eq!(exported, tokens(&trained, "wte.weight"));
     let card = String::from_utf8(read("README.md")).unwrap();
     assert!(card.contains("| Validation loss | "), "{card}");
+    // Its own last step is no earlier step.
+    lab.run("export gpt-s1 last --format huggingface --step 30")
+        .exits(0);
+    assert_eq!(
+        fs::read_to_string(lab.path("last/README.md")).unwrap(),
+        card
+    );
     // Nothing else is left in the folder around it.
     assert_eq!(fs::read_dir(lab.path("out")).unwrap().count(), 1);
 
@@ -86,8 +93,8 @@ fn what_cannot_be_exported_is_refused_and_nothing_is_written() {
 
     lab.run("sweep tiny.yaml sweep.seeds=1").exits(0);
     for (folder, code, message) in [
-        ("full", 2, "full is not empty; name a new folder"),
-        ("file", 1, "cannot write file"),
+        ("full", 2, "full exists; name a new folder"),
+        ("file", 2, "file exists; name a new folder"),
         ("file/in", 1, "file is not a folder"),
     ] {
         let ran = lab

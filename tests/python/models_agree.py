@@ -11,6 +11,8 @@ The test writes a folder, and calls this script with it:
 With `PYTHON=...`, the test uses another interpreter than `python3`.
 """
 
+import contextlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -43,6 +45,11 @@ def differences(folder):
         found = model.generate(tokens[:, :3], do_sample=False, max_new_tokens=new)[0].tolist()
         if found != expected:
             yield f"runner continues {expected}, transformers {found}"
+    # The example of the model card, with the sampling of generation_config.json.
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    example = card.split("```python\n")[1].split("```")[0]
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        exec(example, {})  # it is our own file
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if len(tokenizer) != model.config.vocab_size:
         yield f"{len(tokenizer)} tokens in a vocabulary of {model.config.vocab_size}"

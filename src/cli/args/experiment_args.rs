@@ -119,7 +119,7 @@ pub struct Plan {
 
 /// Check experiment files.
 ///
-/// The data is not read, so that a hook can check every file before each commit. What depends on the data, such as a
+/// The data is not read, so that a hook can check every file before each commit. What depends on other files, such as a
 /// text that is too short, is found by `runner plan`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

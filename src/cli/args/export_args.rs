@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// Write the model of a run for other programs.
 ///
-/// The folder gets the weights, the configuration, the tokenizer and a model card. The Python library `transformers`
-/// loads it with AutoModelForCausalLM and AutoTokenizer, without code of its own. The logits agree to within rounding,
+/// The folder gets the weights, the configuration, the tokenizer and a model card. The Python library transformers, from
+/// version 5 on, loads it with AutoModelForCausalLM and AutoTokenizer, without code of its own. The logits agree to within rounding,
 /// and the tokens are the same. A model that no class of `transformers` has is refused, with the settings in the way.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,7 +23,7 @@ pub struct Export {
     /// Runs of the last plan come first.
     #[arg(value_name = "RUN")]
     pub run: String,
-    /// The folder to write. It must be new or empty.
+    /// The folder to write. It must not exist.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// What to write.

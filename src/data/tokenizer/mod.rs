@@ -47,6 +47,7 @@ pub use self::encode::Tokenizer;
 pub(super) use self::subword_sampler::SubwordSampler;
 pub use self::text_stream::TextStream;
 pub(super) use self::tokenizer_file::TokenizerFile;
+pub use self::tokenizer_identity::portable_tokenizer;
 
 use self::library_call::caught;
 use super::DataError;

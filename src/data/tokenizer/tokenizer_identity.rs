@@ -24,6 +24,17 @@ pub(in crate::data) fn sha256(kind: TokenizerKind, json: &str) -> String {
     hash::sha256(json.as_bytes())
 }
 
+/// A `tokenizer.json` of any version as this version writes it. The Python library reads it with the same meaning.
+pub fn portable_tokenizer(kind: TokenizerKind, json: &str) -> String {
+    let mut json = json.to_owned();
+    if kind != TokenizerKind::File {
+        for (now, earlier) in REWRITTEN {
+            json = json.replace(&quoted(earlier), &quoted(now));
+        }
+    }
+    json
+}
+
 /// A text as JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
@@ -39,6 +50,8 @@ mod tests {
         let now = r#"{"pattern":{"Regex":"[\\s\\S]"}}"#;
         let checksum = hash::sha256(earlier.as_bytes());
         assert_eq!(sha256(TokenizerKind::Char, now), checksum);
+        assert_eq!(portable_tokenizer(TokenizerKind::Char, earlier), now);
+        assert_eq!(portable_tokenizer(TokenizerKind::File, earlier), earlier);
         // A file from another source is what it is.
         assert_ne!(sha256(TokenizerKind::File, now), checksum);
     }
