@@ -92,9 +92,13 @@ impl Store {
             let created = cleanup.create_folder(&root.join("runs"));
             let lock_file = absent(root.join(Lock::FILE));
             match created.and_then(|()| Lock::take(&root).map_err(Error::lock(&root))) {
-                // Another sweep, which found an error, has removed the folder that it had created.
+                // Another sweep, which found an error, has removed the folder that it had created: after this one
+                // opened it, or between two calls by which the standard library creates it.
                 Err(Error::Io { source, .. })
-                    if source.kind() == ErrorKind::NotFound && tries > 0 =>
+                    if matches!(
+                        source.kind(),
+                        ErrorKind::NotFound | ErrorKind::AlreadyExists
+                    ) && tries > 0 =>
                 {
                     tries -= 1;
                     thread::sleep(RETRY_DELAY);
