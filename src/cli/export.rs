@@ -7,6 +7,7 @@ use super::{Error, Exit, print};
 use crate::config::load_run;
 use crate::huggingface::{self, Class, Exported};
 use crate::regular_file::is_absent;
+use crate::results::Outcome;
 use crate::spec::ModelKind;
 use std::io;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(super) fn run(arguments: &args::Export) -> Result<Exit, Error> {
     let record = dir.record().map_err(GenerateError::from)?;
     let status = record.as_ref().map(|record| &record.status);
     let outcome = status.and_then(|status| status.outcome.as_ref());
-    let last = outcome.map(|outcome| outcome.evaluated_step.unwrap_or(outcome.steps));
+    let last = outcome.map(Outcome::weights_step);
     let earlier_step = arguments.step.filter(|&step| Some(step) != last);
     let exported = Exported {
         name: &name(dir.path()),

@@ -22,9 +22,9 @@ pub(super) fn run(arguments: &args::Init) -> Result<Exit, Error> {
             path: file.clone(),
             source,
         })?;
-    let shown = file.display();
     print(&format!(
-        "{shown} is written; train it with\n  runner sweep {shown}\n"
+        "{} is written; train it with\n  runner sweep {shown}\n",
+        file.display()
     ))?;
     Ok(Exit::Success)
 }

@@ -65,7 +65,7 @@ fn weights(
     if is_present(&last)
         && let Some(outcome) = status.and_then(|status| status.outcome.as_ref())
     {
-        let saved = outcome.evaluated_step.unwrap_or(outcome.steps);
+        let saved = outcome.weights_step();
         if saved == step {
             return Ok(last);
         }

@@ -41,11 +41,7 @@ impl FormerNames {
 impl FormerName {
     fn note(&self, sources: &Sources) -> String {
         let Self { old, new, span } = self;
-        let name = &sources.get(span.source).name;
-        let place = match sources.is_file(span.source) {
-            true => format!("{name}:{}", sources.line_number(*span)),
-            false => name.clone(),
-        };
+        let place = sources.place(*span);
         format!("note: `{old}` is now `{new}` ({place})")
     }
 }

@@ -9,6 +9,8 @@
 //!    `cross_checks`, `compare_checks`, `expected_values`, `claim_checks`, `match_checks`: variants are
 //!    expanded and checked, and become runs.
 //!
+//! `resolved` writes the result as one document.
+//!
 //! `stored_run` and `stored_plan` check the configurations of a run and of a plan, which were written after these steps,
 //! in the same way.
 //!
@@ -42,6 +44,7 @@ mod parse;
 mod random_values;
 mod read_file;
 mod reference;
+mod resolved;
 mod scalar;
 mod schema;
 mod seed_checks;

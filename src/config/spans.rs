@@ -121,6 +121,15 @@ impl Sources {
             .count()
     }
 
+    /// The file and the line in which a span starts, or the name of an override.
+    pub(super) fn place(&self, span: Span) -> String {
+        let name = &self.get(span.source).name;
+        match self.is_file(span.source) {
+            true => format!("{name}:{}", self.line_number(span)),
+            false => name.clone(),
+        }
+    }
+
     /// The line in which a span starts, without its line break.
     pub(super) fn line(&self, span: Span) -> Range<usize> {
         let text = &self.texts[span.source].text;

@@ -44,6 +44,13 @@ impl RunStatus {
     }
 }
 
+impl Outcome {
+    /// The step after which the weights of the run were saved.
+    pub fn weights_step(&self) -> u64 {
+        self.evaluated_step.unwrap_or(self.steps)
+    }
+}
+
 /// Measurements of a finished or diverged run. They are deterministic, except for the fields that say
 /// otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

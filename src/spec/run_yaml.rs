@@ -1,5 +1,6 @@
-//! `config.yaml`, and other YAML, in a form that readers of YAML 1.1, such as PyYAML, and of YAML 1.2 read alike. They differ in
-//! which words without quotes are text: `no`, `12:30`, `1_000`, `2001-01-01` and `1e3` are not text in YAML 1.1.
+//! `config.yaml`, and other YAML, in a form that readers of YAML 1.1, such as PyYAML, and of YAML 1.2 read alike. They
+//! differ in which words without quotes are text: `no`, `12:30`, `1_000`, `2001-01-01` and `1e3` are not text in YAML
+//! 1.1.
 
 use super::RunSpec;
 use serde::Serialize;
